@@ -1,0 +1,194 @@
+"""The command line: app, load, inspect, run, list."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from diagnostics import flags, words
+from diagnostics.errors import InputError, NotOfferedError, WorkerError
+from diagnostics.report import files
+from diagnostics.request import INSPECT, OPEN, Request, Result
+from diagnostics.runner import LocalRunner
+from diagnostics.samples import file_at
+from diagnostics.spec import ModelSpec, read
+
+DONE, BAD_INPUT, WORKER_FAILED = 0, 2, 3
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 2 bad input, 3 the worker failed."""
+    asked = _parser().parse_args(arguments)
+    command: Command = asked.command
+    try:
+        return command(asked)
+    except (InputError, NotOfferedError) as error:
+        print(f"oversure: {error.message}", file=sys.stderr)
+        return BAD_INPUT
+    except WorkerError as error:
+        print(f"oversure: {error.message}", file=sys.stderr)
+        return WORKER_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "oversure", description="Find out why an image classifier is so sure."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    app = _command(commands, "app", _app, "open the app in the browser")
+    app.add_argument("--port", type=int, default=8501)
+    app.add_argument("--address", default="127.0.0.1", help="listen elsewhere than on loopback")
+
+    load = _command(commands, "load", _load, "say what a weights file is")
+    _add_output(load)
+    load.add_argument("model", metavar="MODEL")
+    load.add_argument("images", nargs="*", metavar="IMAGE", help="images that rank the networks")
+
+    inspect = _command(commands, "inspect", _inspect, "show everything about some images")
+    _add_output(inspect)
+    inspect.add_argument("model", metavar="MODEL")
+    inspect.add_argument("images", nargs="+", metavar="IMAGE")
+    inspect.add_argument("--top", type=int, default=5, metavar="K", help="classes to rank")
+    inspect.add_argument("--target", type=int, metavar="INDEX", help="class to explain")
+    inspect.add_argument("--layers", nargs="+", metavar="NAME", help='layers to draw, or "all"')
+    inspect.add_argument(
+        "--attribution",
+        nargs="+",
+        metavar="METHOD",
+        help="family/name?option=value; see `oversure list`",
+    )
+
+    run = _command(commands, "run", _run, "run one method")
+    _add_output(run)
+    run.add_argument("method", metavar="FAMILY/METHOD")
+    run.add_argument("model", metavar="MODEL")
+    run.add_argument("images", nargs="+", metavar="IMAGE")
+    run.add_argument("--target", type=int, metavar="INDEX", help="class to explain")
+    run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="method's options")
+
+    listing = _command(commands, "list", _list, "list the methods and their options")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _command(commands: Any, name: str, command: Command, sentence: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=sentence, description=sentence)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, pictures and arrays")
+    flags.add_model_flags(parser)
+
+
+def _app(asked: argparse.Namespace) -> int:
+    from diagnostics.ui.serve import serve
+
+    return serve(asked.address, asked.port)
+
+
+def _load(asked: argparse.Namespace) -> int:
+    source, _ = flags.source(asked)
+    images = tuple(file_at(Path(image)) for image in asked.images)
+    result = LocalRunner().run(Request(OPEN, source, images))
+    return _report(asked, "load", result, _model_lines)
+
+
+def _inspect(asked: argparse.Namespace) -> int:
+    options: dict[str, Any] = {"top": asked.top}
+    if asked.layers:
+        options["layers"] = tuple(asked.layers)
+    if asked.attribution:
+        options["attributions"] = tuple(asked.attribution)
+    return _look(asked, INSPECT, options)
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from diagnostics.method import find
+
+    written = flags.method_options(asked.set)
+    return _look(asked, asked.method, find(asked.method).info.read(written))
+
+
+def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> int:
+    """Open the model, ask, and report; all images unreadable is bad input."""
+    runner = LocalRunner()
+    source, recipe = flags.source(asked)
+    images = tuple(file_at(Path(image)) for image in asked.images)
+    own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
+    settings = flags.preprocessing(asked, own, recipe)
+    result = runner.run(Request(method, source, images, settings, asked.target, options))
+    _report(asked, method.replace("/", "-"), result, _image_lines)
+    entries = result.scores["images"]
+    if all(entry["error"] for entry in entries):
+        raise InputError(f"No image could be read; the first: {entries[0]['error']}")
+    return DONE
+
+
+def _list(asked: argparse.Namespace) -> int:
+    from diagnostics.method import methods
+
+    known = [method.info for method in methods()]
+    if asked.json:
+        print(json.dumps([asdict(info) for info in known], indent=2))
+        return DONE
+    for info in known:
+        print(f"{info.id}  {info.summary}")
+        for option in info.options:
+            print(f"    {option.name}={option.default!r}  {option.help}")
+    return DONE
+
+
+def _report(
+    asked: argparse.Namespace,
+    name: str,
+    result: Result,
+    lines: Callable[[dict[str, Any]], list[str]],
+) -> int:
+    """Print the answer, and write it with its files where the person wants them."""
+    scores = files.write(result, asked.out) if asked.out else files.without_files(result)
+    content = {"schema": 1, **scores}
+    content.pop("methods", None)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    if asked.out:
+        (asked.out / f"{name}.json").write_text(text + "\n", "utf-8")
+    print(text if asked.json else "\n".join(lines(scores)))
+    return DONE
+
+
+def _model_lines(scores: dict[str, Any]) -> list[str]:
+    spec: ModelSpec = read(scores["model"])
+    size = f"{spec.channels} × {spec.height} × {spec.width}"
+    return [
+        f"{spec.name}: {spec.format}, {spec.parameters:,} parameters, sha256 {spec.sha256}",
+        f"network  {spec.architecture or 'to be chosen with --architecture NAME'}",
+        f"input    {size}; {len(spec.class_names)} classes; {spec.output}",
+        *(f"{check.status:8} {check.name}: {check.message}" for check in spec.checks),
+        *(f"fits     {item.architecture} ({item.fit}): {item.message}" for item in spec.candidates),
+    ]
+
+
+def _image_lines(scores: dict[str, Any]) -> list[str]:
+    lines = []
+    for image in scores["images"]:
+        lines.append(image["file"] + (f": {image['error']}" if image["error"] else ""))
+        for score in image["top"]:
+            sure = words.probability(score["probability"], score["distance"])
+            logit = words.signed(score["logit"])
+            lines.append(f"  {sure:>14}  {score['class']} ({score['index']}), logit {logit}")
+        lines.extend(f"  note: {warning}" for warning in image["warnings"])
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""Answer requests: open the model, make pixels, call a method, and hold everyone to their promise.
+
+Nobody else loads a model or calls a method.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from diagnostics.advice import warnings
+from diagnostics.classifier import TorchClassifier
+from diagnostics.errors import ImageError, InputError
+from diagnostics.image import Decoded, decode
+from diagnostics.inspection import Findings, Wanted, attribute, inspect
+from diagnostics.method import methods
+from diagnostics.networks import NETWORKS
+from diagnostics.opening import Model, open_model
+from diagnostics.pipeline import Pipeline, StageTrace, histogram
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.request import INSPECT, OPEN, File, ModelSource, Progress, Request, Result
+from diagnostics.runner import Watch
+from diagnostics.spec import describe
+
+PICTURE_PX = 640
+BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
+
+
+class Executor:
+    """Holds one open model and answers requests about it."""
+
+    def __init__(self) -> None:
+        self._source: ModelSource | None = None
+        self._model: Model | None = None
+
+    def execute(self, request: Request, watch: Watch | None = None) -> Result:
+        """Return the answer to a request.
+
+        Args:
+            request: What is asked.
+            watch: Called with the progress before each part of the work.
+
+        Raises:
+            OversureError: When the request cannot be answered; the text says why.
+        """
+        clock = _Clock(watch)
+        arrays: dict[str, NDArray[Any]] = {}
+        if request.method == OPEN:
+            scores = self._open(request, clock)
+        else:
+            scores = self._look(request, clock, arrays)
+        versions = {library: version(library) for library in LIBRARIES}
+        return Result(request.key, arrays, scores, clock.seconds, versions)
+
+    def _open(self, request: Request, clock: _Clock) -> dict[str, Any]:
+        clock.tell("Reading the images", 0.0)
+        images = [image for image in map(_decode, request.images) if isinstance(image, Decoded)]
+        spec = self._opened(request.model, images, clock).spec
+        return {"model": describe(spec), "methods": [asdict(known.info) for known in methods()]}
+
+    def _opened(self, source: ModelSource, images: Sequence[Decoded], clock: _Clock) -> Model:
+        if self._model is None or self._source != source or self._model.network is None:
+            clock.tell(f"Opening {source.file.name}", 0.1)
+            self._model = None
+            self._model, self._source = open_model(source, images), source
+        return self._model
+
+    def _look(
+        self, request: Request, clock: _Clock, arrays: dict[str, NDArray[Any]]
+    ) -> dict[str, Any]:
+        """Answer INSPECT or a method's request; a bad image does not spoil the others."""
+        clock.tell("Reading the images", 0.0)
+        images = [_decode(file) for file in request.images]
+        readable = [image for image in images if isinstance(image, Decoded)]
+        classifier = self._opened(request.model, readable, clock).classifier(request.preprocessing)
+        torch.manual_seed(request.seed)
+        clock.tell("Making what the network receives", 0.3)
+        strokes = classifier.spec.architecture in BRIGHT_STROKES
+        prepared = [
+            _prepare(image, classifier.preprocessing, dark_background=strokes) for image in images
+        ]
+        good = [made.pixels for made in prepared if made.pixels is not None]
+        found: list[Findings] = []
+        if good:
+            clock.tell("Asking the network", 0.4)
+            pixels = torch.from_numpy(np.stack(good)).to(classifier.device)
+            found = _ask(request, classifier, pixels)
+        answers = iter(found)
+        entries = []
+        for row, (file, made) in enumerate(zip(request.images, prepared, strict=True)):
+            answer = next(answers) if made.pixels is not None else Findings()
+            entries.append(_entry(file, made, answer, f"{row}/", arrays))
+        clock.tell("Sending the answer", 0.9)
+        return {"model": describe(classifier.spec), "images": entries}
+
+
+class Prepared:
+    """One image on its way into the network: pixels and stages, or the reason there are none."""
+
+    def __init__(self, error: str = "") -> None:
+        self.error = error
+        self.pixels: NDArray[np.float32] | None = None
+        self.stages: tuple[StageTrace, ...] = ()
+        self.warnings: tuple[str, ...] = ()
+
+
+def _decode(file: File) -> Decoded | ImageError:
+    try:
+        return decode(Path(file.path).read_bytes(), file.name)
+    except ImageError as error:
+        return error
+
+
+def _prepare(
+    image: Decoded | ImageError, preprocessing: Preprocessing, *, dark_background: bool
+) -> Prepared:
+    if isinstance(image, ImageError):
+        return Prepared(image.message)
+    pipeline = Pipeline(preprocessing)
+    made = Prepared()
+    try:
+        made.pixels = pipeline.run(image)
+        made.stages = pipeline.trace(image)
+        made.warnings = (*image.notes, *warnings(image, pipeline, dark_background=dark_background))
+    except InputError as error:
+        return Prepared(error.message)
+    return made
+
+
+def _ask(request: Request, classifier: TorchClassifier, pixels: Tensor) -> list[Findings]:
+    with _as_it_was(classifier.network):
+        if request.method == INSPECT:
+            return inspect(classifier, pixels, Wanted(target=request.target, **request.options))  # type: ignore[arg-type]
+        wanted = Wanted(target=request.target)
+        return attribute(classifier, pixels, wanted, request.method, request.options)  # type: ignore[arg-type]
+
+
+def _entry(
+    file: File, made: Prepared, answer: Findings, prefix: str, arrays: dict[str, NDArray[Any]]
+) -> dict[str, Any]:
+    """Return one image's part of the JSON schema, its arrays added under the prefix."""
+    for name, values in answer.arrays.items():
+        arrays[prefix + name] = values
+    stages = []
+    for index, stage in enumerate(made.stages):
+        name = f"stage/{index}"
+        arrays[prefix + name] = _picture_size(stage.values)
+        stages.append(_described(stage, name))
+    said = {"top": [], "margin": None, "layers": [], "attributions": [], **answer.scores}
+    return {
+        "file": file.name,
+        "sha256": file.sha256,
+        "error": made.error or None,
+        "preprocessing": stages,
+        **said,
+        "warnings": [*made.warnings, *said.get("warnings", [])],
+    }
+
+
+def _described(stage: StageTrace, picture: str) -> dict[str, Any]:
+    counts, edges = histogram(stage.values)
+    return {
+        "stage": stage.name,
+        "settings": stage.settings,
+        "shape": list(stage.shape),
+        "low": stage.low,
+        "high": stage.high,
+        "mean": list(stage.mean),
+        "std": list(stage.std),
+        "clipped": stage.clipped,
+        "signed": stage.signed,
+        "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
+        "picture": picture,
+    }
+
+
+def _picture_size(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shrink a stage's values for the screen by averaging whole blocks of pixels."""
+    height, width, channels = values.shape
+    step = -(-max(height, width) // PICTURE_PX)
+    if step == 1:
+        return values
+    down, across = min(step, height), min(step, width)
+    whole = values[: height // down * down, : width // across * across]
+    blocks = whole.reshape(height // down, down, width // across, across, channels)
+    return blocks.mean((1, 3), dtype=np.float32)
+
+
+@contextmanager
+def _as_it_was(network: nn.Module) -> Iterator[None]:
+    """Hold whoever works with the network to leaving it as it was, also after an error.
+
+    Raises:
+        RuntimeError: When hooks, modes or gradients were left behind.
+    """
+    before = _state(network)
+    try:
+        yield
+    finally:
+        if _state(network) != before:
+            raise RuntimeError("A method changed the network's hooks, modes or gradients.")
+
+
+def _state(network: nn.Module) -> list[tuple[bool, int, int, bool]]:
+    return [
+        (
+            module.training,
+            len(module._forward_hooks),
+            len(module._backward_hooks),
+            any(parameter.grad is not None for parameter in module.parameters(recurse=False)),
+        )
+        for module in network.modules()
+    ]
+
+
+class _Clock:
+    """Tells how far a request is, with an estimate of the time that remains."""
+
+    def __init__(self, watch: Watch | None) -> None:
+        self._watch = watch
+        self._started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    def tell(self, doing: str, done: float) -> None:
+        if self._watch is not None:
+            left = self.seconds * (1 - done) / done if done > 0 else None
+            self._watch(Progress(doing, done, left))

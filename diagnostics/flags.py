@@ -1,0 +1,101 @@
+"""The command line's flags, drawn from plain data: one for each preprocessing setting."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from diagnostics.errors import OptionError, RecipeError
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.presets import PRESETS
+from diagnostics.recipe import Recipe, loads
+from diagnostics.request import ModelSource
+from diagnostics.samples import file_at
+
+
+def add_model_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say what a weights file is and how images become pixels."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe, .toml")
+    group.add_argument("--architecture", metavar="NAME", help="which network, see `oversure load`")
+    group.add_argument("--classes", type=Path, metavar="FILE", help="class names, .txt .json .csv")
+    group.add_argument("--preset", choices=sorted(PRESETS), help="a known mean and std")
+    settings = parser.add_argument_group("preprocessing; what is not given is the model's own")
+    hints = get_type_hints(Preprocessing)
+    for setting in fields(Preprocessing):
+        flag = f"--{setting.name.replace('_', '-')}"
+        settings.add_argument(
+            flag, dest=f"pipeline_{setting.name}", default=None, **_kind(hints[setting.name])
+        )
+
+
+def _kind(hint: Any) -> dict[str, Any]:
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(hint) is Literal:
+        words = get_args(hint)
+        return {"choices": words, "type": type(words[0])}
+    if get_origin(hint) is tuple:
+        return {"type": float, "nargs": "+", "metavar": "VALUE"}
+    return {"type": int if hint is int else float, "metavar": "VALUE"}
+
+
+def source(asked: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
+    """Return the model that a command names, and its recipe if there is one.
+
+    Raises:
+        InputError: When a file cannot be read or the recipe is for other weights.
+    """
+    recipe = loads(_text(asked.recipe)) if asked.recipe else None
+    weights = file_at(Path(asked.model))
+    if recipe and recipe.sha256 and recipe.sha256 != weights.sha256:
+        raise RecipeError(
+            f"The recipe is for weights with sha256 {recipe.sha256[:12]}…, but {weights.name} has "
+            f"{weights.sha256[:12]}…; give the weights it was made for, or leave its sha256 out."
+        )
+    classes = file_at(asked.classes) if asked.classes else None
+    architecture = asked.architecture or (recipe.architecture if recipe else None)
+    output = recipe.output if recipe else None
+    return ModelSource(weights, architecture or None, classes, output or None), recipe
+
+
+def preprocessing(
+    asked: argparse.Namespace, own: Preprocessing, recipe: Recipe | None
+) -> Preprocessing:
+    """Return the settings in force: the model's own, then recipe, preset and single flags."""
+    settings = recipe.preprocessing if recipe else own
+    if asked.preset:
+        settings = PRESETS[asked.preset].applied_to(settings)
+    given = {
+        setting.name: _tuple(getattr(asked, f"pipeline_{setting.name}"))
+        for setting in fields(Preprocessing)
+        if getattr(asked, f"pipeline_{setting.name}") is not None
+    }
+    return replace(settings, **given)
+
+
+def method_options(written: Sequence[str]) -> dict[str, str]:
+    """Return the settings of a method written as NAME=VALUE.
+
+    Raises:
+        OptionError: When one has no equals sign.
+    """
+    for text in written:
+        if "=" not in text:
+            raise OptionError(f"An option is written NAME=VALUE; got {text!r}.")
+    return dict(text.split("=", 1) for text in written)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _text(path: Path) -> str:
+    file_at(path)
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise RecipeError(f"{path.name} is no recipe: expected a text file in UTF-8.") from None

@@ -1,0 +1,151 @@
+"""Loaders: one file for each format, and the recognition of networks from their tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from diagnostics.errors import ArchitectureError
+from diagnostics.loaders import architectures, index, safetensors, sniff, state_dict
+from diagnostics.loaders.classes import fitting, known_names, read_class_names
+from diagnostics.loaders.deviation import batchnorm_deviation
+from diagnostics.loaders.weights import Weights
+from diagnostics.request import ModelSource
+from diagnostics.spec import Candidate, Check
+
+READERS = {sniff.SAFETENSORS: safetensors.read, sniff.STATE_DICT: state_dict.read}
+
+NetworkInput = Callable[[Candidate], Tensor]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What came out of a weights file.
+
+    Args:
+        format: How the file is written.
+        network: The network with its weights; None while a person must choose which one.
+        candidates: The networks that fit, best first; the chosen one first.
+        parameters: Number of learned values.
+        class_names: One name per output.
+        checks: What was looked at.
+    """
+
+    format: str
+    network: nn.Module | None
+    candidates: tuple[Candidate, ...]
+    parameters: int
+    class_names: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+
+def open_weights(source: ModelSource, network_input: NetworkInput | None = None) -> Opened:
+    """Open a weights file and recognise its network.
+
+    Args:
+        source: The file, and what a person decided about it.
+        network_input: Gives the images at hand as a candidate's network would receive them, to
+            rank candidates where the tensors cannot tell.
+
+    Raises:
+        ModelError: When the file cannot be opened.
+        ArchitectureError: When no known network takes its tensors.
+        ClassesError: When the list of class names cannot be read.
+    """
+    path = Path(source.file.path)
+    written = sniff.sniff(path)
+    weights = READERS[written](path)
+    known = index.read()
+    fitting_ones = architectures.candidates(weights.tensors, known)
+    chosen, left, check = _choose(source.architecture, fitting_ones, weights, known)
+    if chosen is None and network_input is not None:
+        left = _ranked(left, weights, network_input)
+    first = chosen or left[0]
+    names, named = _names(source, first)
+    return Opened(
+        format=written,
+        network=chosen and architectures.build_with(chosen, weights.tensors),
+        candidates=(chosen, *(c for c in left if c != chosen)) if chosen else left,
+        parameters=sum(tensor.numel() for tensor in weights.tensors.values()),
+        class_names=names,
+        checks=(*_file_checks(weights, known), check, named),
+    )
+
+
+def _choose(
+    wanted: str | None,
+    found: tuple[Candidate, ...],
+    weights: Weights,
+    known: index.Index,
+) -> tuple[Candidate | None, tuple[Candidate, ...], Check]:
+    """Return the network to use if that is decided, the candidates, and what to say of it."""
+    if not found:
+        near = "; ".join(architectures.nearest(weights.tensors, known))
+        raise ArchitectureError(
+            "No known network of torchvision or timm takes these tensors"
+            + (f". The nearest: {near}." if near else ".")
+        )
+    if wanted is not None:
+        for candidate in found:
+            if candidate.architecture == wanted:
+                message = f"{wanted}, as you chose. {candidate.message}"
+                return candidate, found, Check("network", "passed", message)
+        fits = ", ".join(candidate.architecture for candidate in found[:8])
+        raise ArchitectureError(f"The tensors do not fit {wanted}; they fit {fits}.")
+    apart, unseen = architectures.distinct(found, weights.tensors)
+    if not apart:
+        raise ArchitectureError(f"The tensors fit {found[0].architecture}, which does not run.")
+    if len(apart) == 1 and not unseen:
+        status = "passed" if apart[0].fit is architectures.FITS[0] else "warned"
+        message = f"{apart[0].architecture}: {apart[0].message}"
+        return apart[0], apart, Check("network", status, message)
+    names = ", ".join(candidate.architecture for candidate in apart)
+    more = f" and {unseen} more" if unseen else ""
+    message = f"The tensors cannot tell: {names}{more} fit and answer differently. Choose one."
+    return None, apart, Check("network", "warned", message)
+
+
+def _ranked(
+    found: tuple[Candidate, ...], weights: Weights, network_input: NetworkInput
+) -> tuple[Candidate, ...]:
+    """Measure each candidate's BatchNorm deviation, and put the smallest first."""
+    measured = [
+        replace(
+            candidate,
+            deviation=batchnorm_deviation(
+                architectures.build_with(candidate, weights.tensors), network_input(candidate)
+            ),
+        )
+        for candidate in found
+    ]
+    return tuple(
+        sorted(measured, key=lambda c: float("inf") if c.deviation is None else c.deviation)
+    )
+
+
+def _names(source: ModelSource, candidate: Candidate) -> tuple[tuple[str, ...], Check]:
+    if source.classes is None:
+        return known_names(candidate.architecture, candidate.classes)
+    given = read_class_names(Path(source.classes.path), source.classes.name)
+    return fitting(given, candidate.classes)
+
+
+def _file_checks(weights: Weights, known: index.Index) -> list[Check]:
+    checks = [Check("file", "passed", note) for note in weights.notes]
+    bad = [name for name, tensor in weights.tensors.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        message = f"{len(bad)} tensors hold values that are not finite, first {bad[0][:80]}."
+        checks.append(Check("weights", "failed", message))
+    if known.versions != index.installed():
+        made = ", ".join(f"{name} {number}" for name, number in known.versions.items())
+        have = ", ".join(f"{name} {number}" for name, number in index.installed().items())
+        message = (
+            f"Networks are recognised as in {made}; installed are {have}. Run "
+            "python -m diagnostics.loaders.index to make the index anew."
+        )
+        checks.append(Check("index", "warned", message))
+    return checks

@@ -1,0 +1,180 @@
+"""The index of known networks: names and shapes of their tensors, made without their weights.
+
+python -m diagnostics.loaders.index               make it anew (minutes)
+python -m diagnostics.loaders.index --if-stale    only when the libraries' versions differ
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from diagnostics.preprocessing import Preprocessing
+
+FILE = Path(__file__).with_name("index.json.xz")
+LIBRARIES = ("timm", "torchvision")
+COUNTER = "num_batches_tracked"
+
+# Two builds that differ in these tell which dimension follows which.
+CLASSES, CHANNELS = (1000, 7), (3, 1)
+CLASS_AXIS, CHANNEL_AXIS = -1, -2
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """One network of the index.
+
+    Args:
+        architecture: Id, "library/name".
+        names: Names of its tensors, in their order, counters of BatchNorm left out.
+        shapes: Their shapes; `CLASS_AXIS` and `CHANNEL_AXIS` stand for sizes that a person chose.
+        channels: Input channels it was published for.
+        preprocessing: How it was published to see its images.
+    """
+
+    architecture: str
+    names: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+    channels: int
+    preprocessing: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Index:
+    """All known networks, the versions they were read from, and what could not be read."""
+
+    versions: dict[str, str]
+    networks: tuple[Known, ...]
+    skipped: dict[str, str]
+
+
+def installed() -> dict[str, str]:
+    """Return the installed versions of the libraries that the index describes."""
+    return {library: version(library) for library in LIBRARIES}
+
+
+def read(path: Path = FILE) -> Index:
+    """Read the index from its file."""
+    content = json.loads(lzma.decompress(path.read_bytes()))
+    shapes = [tuple(shape) for shape in content["shapes"]]
+    names = [tuple(listed) for listed in content["names"]]
+    networks = tuple(
+        Known(
+            architecture,
+            names[listed],
+            tuple(shapes[shape] for shape in shaped),
+            channels,
+            content["preprocessing"][settings],
+        )
+        for architecture, listed, shaped, channels, settings in content["networks"]
+    )
+    return Index(content["versions"], networks, content["skipped"])
+
+
+def write(index: Index, path: Path = FILE) -> None:
+    """Write the index; equal lists of names, shapes and settings are kept once."""
+    names: dict[tuple[str, ...], int] = {}
+    shapes: dict[Shape, int] = {}
+    settings: dict[str, int] = {}
+    networks = []
+    for known in index.networks:
+        listed = names.setdefault(known.names, len(names))
+        shaped = [shapes.setdefault(shape, len(shapes)) for shape in known.shapes]
+        text = json.dumps(known.preprocessing, sort_keys=True)
+        setting = settings.setdefault(text, len(settings))
+        networks.append([known.architecture, listed, shaped, known.channels, setting])
+    content = {
+        "versions": index.versions,
+        "skipped": index.skipped,
+        "names": list(names),
+        "shapes": list(shapes),
+        "preprocessing": [json.loads(text) for text in settings],
+        "networks": networks,
+    }
+    path.write_bytes(lzma.compress(json.dumps(content, separators=(",", ":")).encode(), preset=9))
+
+
+def make() -> Index:
+    """Build every network of every library on the meta device and note its tensors."""
+    networks, skipped = [], {}
+    for architecture in _architectures():
+        try:
+            networks.append(_known(architecture))
+        except Exception as error:
+            skipped[architecture] = f"{type(error).__name__}: {str(error)[:120]}"
+            print(f"skipped {architecture}: {skipped[architecture]}", file=sys.stderr)
+    return Index(installed(), tuple(networks), skipped)
+
+
+def _architectures() -> Iterator[str]:
+    import timm
+    import torchvision
+
+    from diagnostics.networks import NETWORKS
+
+    yield from (f"oversure/{name}" for name in NETWORKS)
+    classifiers = torchvision.models.list_models(module=torchvision.models)
+    yield from (f"torchvision/{name}" for name in classifiers)
+    yield from (f"timm/{name}" for name in timm.list_models())
+
+
+def _known(architecture: str) -> Known:
+    from diagnostics.loaders.building import published
+
+    first = _shapes(architecture, CLASSES[0], None)
+    own = published(architecture)
+    channels = own["channels"]
+    other = 1 if channels == 3 else 3
+    second = _shapes(architecture, CLASSES[1], other)
+    return Known(
+        architecture,
+        tuple(first),
+        tuple(_marked(shape, second[name], channels, other) for name, shape in first.items()),
+        channels,
+        asdict(Preprocessing(**own["preprocessing"])),
+    )
+
+
+def _shapes(architecture: str, classes: int, channels: int | None) -> dict[str, Shape]:
+    from diagnostics.loaders.building import build, unallocated
+
+    with unallocated():
+        network = build(architecture, classes, channels)
+    return {
+        name: tuple(tensor.shape)
+        for name, tensor in network.state_dict().items()
+        if not name.endswith(COUNTER)
+    }
+
+
+def _marked(first: Shape, second: Shape, channels: int, other: int) -> Shape:
+    """Mark the dimensions that followed the number of classes or of channels."""
+    marks = {CLASSES: CLASS_AXIS, (channels, other): CHANNEL_AXIS}
+    return tuple(a if a == b else marks.get((a, b), a) for a, b in zip(first, second, strict=True))
+
+
+def main() -> None:
+    """Make the index, or leave it when it fits the installed versions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--if-stale", action="store_true", help="only when versions differ")
+    asked = parser.parse_args()
+    if asked.if_stale and FILE.exists():
+        with lzma.open(FILE) as stream:
+            head = stream.read(200).decode(errors="ignore")
+        if json.dumps(installed(), separators=(",", ":")) in head:
+            return
+    print("Making the index of known networks; this takes some minutes.")
+    write(make())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Methods: a folder is a family, a file is a method."""

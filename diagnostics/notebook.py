@@ -1,0 +1,123 @@
+"""The Python API: load a model, inspect images, run one method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from diagnostics.options import Value
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.request import INSPECT, OPEN, ModelSource, Request, Result
+from diagnostics.runner import LocalRunner
+from diagnostics.samples import file_at
+from diagnostics.spec import ModelSpec, read
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in this process, and what is known of it.
+
+    Args:
+        source: The weights file and the choices made about it.
+        spec: What is known of the model.
+        runner: Answers requests about it.
+    """
+
+    source: ModelSource
+    spec: ModelSpec
+    runner: LocalRunner
+
+
+def load(
+    weights: str | Path, *, architecture: str | None = None, classes: str | Path | None = None
+) -> LoadedModel:
+    """Open a weights file and recognise its network.
+
+    Args:
+        weights: A .safetensors file, or a state_dict saved by torch.
+        architecture: Which network, where the tensors cannot tell.
+        classes: A list of class names: .txt, .json or .csv.
+
+    Raises:
+        InputError: When the file cannot be opened; the text says what to do.
+    """
+    names = None if classes is None else file_at(Path(classes))
+    source = ModelSource(file_at(Path(weights)), architecture, names)
+    runner = LocalRunner()
+    spec = read(runner.run(Request(OPEN, source)).scores["model"])
+    return LoadedModel(source, spec, runner)
+
+
+def inspect(
+    model: LoadedModel,
+    images: Sequence[str | Path],
+    *,
+    top: int = 5,
+    layers: Sequence[str] | None = None,
+    attributions: Sequence[str] | None = None,
+    target: int | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Result:
+    """Return what the network received, said, looked at and did for each image.
+
+    Args:
+        model: From `load`.
+        images: Image files.
+        top: How many classes to rank.
+        layers: Layers whose maps to return; None takes a representative few.
+        attributions: Methods, "family/name?option=value"; None takes gradient and Grad-CAM.
+        target: Class to explain; None takes each image's top class.
+        preprocessing: How images become pixels; None takes the model's own.
+
+    Returns:
+        A result whose `scores` follow the JSON schema of the command line and whose `arrays`
+        hold every picture's values.
+
+    Raises:
+        InputError: When a setting does not fit.
+    """
+    options: dict[str, Value | tuple[str, ...]] = {"top": top}
+    if layers is not None:
+        options["layers"] = tuple(layers)
+    if attributions is not None:
+        options["attributions"] = tuple(attributions)
+    return _ask(INSPECT, model, images, target, preprocessing, options)
+
+
+def run(
+    method: str,
+    model: LoadedModel,
+    images: Sequence[str | Path],
+    *,
+    target: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    **options: Value,
+) -> Result:
+    """Run one method on each image.
+
+    Args:
+        method: "family/name", as listed by `oversure list`.
+        model: From `load`.
+        images: Image files.
+        target: Class to explain; None takes each image's top class.
+        preprocessing: How images become pixels; None takes the model's own.
+        options: The method's settings.
+
+    Raises:
+        InputError: When a setting does not fit.
+        NotOfferedError: When this model cannot answer the method.
+    """
+    return _ask(method, model, images, target, preprocessing, dict(options))
+
+
+def _ask(
+    method: str,
+    model: LoadedModel,
+    images: Sequence[str | Path],
+    target: int | None,
+    preprocessing: Preprocessing | None,
+    options: dict[str, Value | tuple[str, ...]],
+) -> Result:
+    files = tuple(file_at(Path(image)) for image in images)
+    return model.runner.run(Request(method, model.source, files, preprocessing, target, options))

@@ -1,0 +1,137 @@
+"""From a weights file to a classifier and everything that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from diagnostics.classifier import TorchClassifier
+from diagnostics.errors import ModelError
+from diagnostics.image import Decoded
+from diagnostics.layers import list_layers
+from diagnostics.loaders import Opened, open_weights
+from diagnostics.outputs import head, recognise
+from diagnostics.pipeline import Pipeline, network_input
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.request import ModelSource
+from diagnostics.spec import Candidate, Check, ModelSpec, Need, Output
+
+PROBES = 4
+
+
+@dataclass(frozen=True)
+class Model:
+    """An opened file: what is known of it, and its network once it is decided which one it is."""
+
+    spec: ModelSpec
+    network: nn.Module | None
+
+    def classifier(self, preprocessing: Preprocessing | None = None) -> TorchClassifier:
+        """Return the classifier, with its published preprocessing or another.
+
+        Raises:
+            ModelError: While several networks fit and none was chosen.
+        """
+        if self.network is None:
+            fitting = ", ".join(candidate.architecture for candidate in self.spec.candidates)
+            raise ModelError(
+                f"The tensors cannot tell which network this is: {fitting} all fit and answer "
+                "differently; choose one (--architecture NAME on the command line)."
+            )
+        return TorchClassifier(self.network, self.spec, preprocessing or self.spec.preprocessing)
+
+
+def open_model(source: ModelSource, images: Sequence[Decoded]) -> Model:
+    """Open a weights file, recognise its network, and look at what leaves it.
+
+    Args:
+        source: The file, and what a person decided about it.
+        images: Images at hand; they rank the candidates where the tensors cannot tell.
+
+    Raises:
+        ModelError: When the file cannot be opened.
+        ArchitectureError: When no known network takes its tensors.
+    """
+    opened = open_weights(source, _ranker(images) if images else None)
+    first = opened.candidates[0]
+    if opened.network is None:
+        return Model(_spec(source, opened, first, architecture=""), None)
+    network = place(opened.network)
+    spec = _spec(source, opened, first, first.architecture)
+    return Model(probed(network, spec, source.output), network)
+
+
+def place(network: nn.Module) -> nn.Module:
+    """Put a network where it runs fastest, ready for inspection: frozen, in evaluation mode."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = network.eval().requires_grad_(False)
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> ModelSpec:
+    """Return the spec with what one look at the running network adds: output, layers, offers.
+
+    Args:
+        network: Frozen and in evaluation mode.
+        spec: Gives the input size and the preprocessing.
+        output: What a person says the outputs are; None recognises them.
+
+    Raises:
+        ModelError: When the network gives no class scores.
+    """
+    classifier = TorchClassifier(network, spec, spec.preprocessing)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(PROBES, spec.channels, spec.height, spec.width, generator=generator)
+    pixels[0] = 0
+    with torch.no_grad():
+        scores = head(network(classifier.network_input(pixels)))
+    kind, checks = recognise(scores)
+    if output is not None:
+        kind, checks = Output(output), (Check("output", "passed", f"{output}, as you said."),)
+    norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    return ModelSpec(
+        **{
+            **vars(spec),
+            "output": kind,
+            "layers": list_layers(network, classifier.network_input(pixels[:1])),
+            "offers": frozenset(
+                {Need.GRADIENTS, Need.LAYERS, *((Need.BATCHNORM,) if norms else ())}
+            ),
+            "checks": (*spec.checks, *checks),
+        }
+    )
+
+
+def _spec(
+    source: ModelSource, opened: Opened, candidate: Candidate, architecture: str
+) -> ModelSpec:
+    return ModelSpec(
+        name=source.file.name,
+        format=opened.format,
+        architecture=architecture,
+        sha256=source.file.sha256,
+        parameters=opened.parameters,
+        height=candidate.height,
+        width=candidate.width,
+        channels=candidate.channels,
+        class_names=opened.class_names,
+        output=Output.LOGITS,
+        preprocessing=candidate.preprocessing,
+        checks=opened.checks,
+        candidates=opened.candidates,
+    )
+
+
+def _ranker(images: Sequence[Decoded]) -> Callable[[Candidate], Tensor]:
+    """Return what gives a candidate's network input for the images at hand."""
+
+    def inputs(candidate: Candidate) -> Tensor:
+        pipeline = Pipeline(candidate.preprocessing)
+        fed = [network_input(pipeline.run(image), candidate.preprocessing) for image in images]
+        return torch.from_numpy(np.stack(fed))
+
+    return inputs

@@ -1,0 +1,94 @@
+"""The pictures of an inspection, the same on the page and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics import render
+from diagnostics.render import Picture, Rgb, Scale
+from diagnostics.words import number, shortened
+
+Entry = Mapping[str, Any]
+CELL_PX = 8
+
+
+def stage(entry: Entry, values: NDArray[Any], name: str) -> Picture:
+    """Draw what one preprocessing stage made of an image.
+
+    Args:
+        entry: The stage's entry in the JSON schema.
+        values: Shape (h, w, c). Signed values are drawn channel by channel around zero.
+        name: Name of the image.
+    """
+    height, width = entry["shape"][:2]
+    label = f"{name}, after {entry['stage']}, {width} × {height} px"
+    file = f"{plain(name)}-{plain(entry['stage'])}"
+    if not entry["signed"]:
+        return Picture(render.photo(values), f"{label}.", "", file)
+    scale = Scale.covering(values, signed=True)
+    sheet = render.tiles(np.moveaxis(values, 2, 0), scale)
+    channels = "one channel" if values.shape[2] == 1 else f"{values.shape[2]} channels"
+    return Picture(sheet, f"{label}, signed values of {channels}.", scale.ends, file)
+
+
+def layer(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = None) -> Picture:
+    """Draw what one layer gave: its strongest maps, a padded square, or a token table.
+
+    Args:
+        entry: The layer's entry in the JSON schema.
+        values: Maps (c, h, w), a vector (k,), or tokens (t, c).
+        name: Name of the image.
+        scale: Colours, when images are compared; None takes this image's own.
+    """
+    scale = scale or Scale.covering(values)
+    shape = " × ".join(str(side) for side in entry["shape"])
+    label = f"{name}, layer {entry['name']} ({shape}), largest {number(entry['high'])}"
+    file = f"{plain(name)}-{plain(entry['name'])}"
+    if entry["layout"] == "dense":
+        empty = len(render.padded_square(values).ravel()) - len(values)
+        hatch = f", {empty} hatched cells hold no value" if empty else ""
+        alt = f"{label}: {len(values)} values row by row{hatch}."
+        return Picture(render.dense(values, scale, CELL_PX), alt, scale.ends, file)
+    if entry["layout"] == "tokens":
+        alt = f"{label}: a row for each token."
+        return Picture(scale.colour(values), alt, scale.ends, file)
+    total = entry["shape"][0] if len(entry["channels"]) <= entry["shape"][0] else len(values)
+    order = ", ".join(str(channel) for channel in entry["channels"])
+    alt = f"{label}: the strongest {len(values)} of {total} maps, strongest first: {order}."
+    return Picture(render.tiles(values, scale), alt, scale.ends, file)
+
+
+def heatmap(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = None) -> Picture:
+    """Draw where the network looked, as a map of its own."""
+    scale = scale or Scale.covering(values, signed=entry["signed"])
+    caption = f"{values.shape[1]} × {values.shape[0]} cells, {scale.ends}"
+    return Picture(scale.colour(values), _looked(entry, name), caption, _heat_name(entry, name))
+
+
+def over(
+    entry: Entry, values: NDArray[Any], image: Rgb, name: str, opacity: float, scale: Scale
+) -> Picture:
+    """Lay where the network looked over what it received."""
+    mixed = render.overlay(image, scale.colour(values), opacity)
+    alt = f"{_looked(entry, name)} Laid over what the network received at {opacity:.0%}."
+    return Picture(mixed, alt, scale.ends, f"{_heat_name(entry, name)}-over")
+
+
+def _looked(entry: Entry, name: str) -> str:
+    where = f" at layer {entry['layer']}" if entry["layer"] else ""
+    return f"{name}: {entry['method'].split('/')[1]}{where} for class {entry['target']}."
+
+
+def _heat_name(entry: Entry, name: str) -> str:
+    return plain(f"{name}-{entry['method'].split('/')[1]}-{entry['layer'] or 'pixels'}")
+
+
+def plain(name: str) -> str:
+    """Return a name that is safe as a file name."""
+    stem = name.rpartition(".")[0] or name
+    kept = "".join(mark if mark.isalnum() or mark in "-_." else "-" for mark in stem)
+    return shortened(kept.strip("-."), 48).replace("…", "-") or "picture"

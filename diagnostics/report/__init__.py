@@ -1,0 +1,1 @@
+"""Reports: what an inspection leaves on disk."""

@@ -1,0 +1,110 @@
+"""What is asked of a model and what comes back: the only things that cross a process border."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from diagnostics.options import Value
+from diagnostics.preprocessing import Preprocessing
+
+OPEN = "open"
+INSPECT = "inspect"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file on disk that a person gave: where it lies, its hash, and the name people know."""
+
+    path: str
+    sha256: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A weights file and the choices a person made about it; None means "decide from the file".
+
+    Args:
+        file: The weights.
+        architecture: Id of the network, see `spec.Candidate`.
+        classes: A list of class names that a person gave.
+        output: What the outputs are, see `spec.Output`.
+    """
+
+    file: File
+    architecture: str | None = None
+    classes: File | None = None
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to one model about some images.
+
+    Args:
+        method: `OPEN`, `INSPECT`, or a method's id "family/name".
+        model: The model asked.
+        images: Image files, in the order of the answers.
+        preprocessing: How images become pixels; None takes the model's own.
+        target: Index of the class to explain; None explains each image's top class.
+        options: The method's settings.
+        seed: Seed of everything random.
+    """
+
+    method: str
+    model: ModelSource
+    images: tuple[File, ...] = ()
+    preprocessing: Preprocessing | None = None
+    target: int | None = None
+    options: Mapping[str, Value | tuple[str, ...]] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that decides the answer; paths and names are not part of it."""
+        content = asdict(self)
+        content["model"]["file"] = self.model.file.sha256
+        content["model"]["classes"] = self.model.classes and self.model.classes.sha256
+        content["images"] = [image.sha256 for image in self.images]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to a request.
+
+    Args:
+        key: Key of the request.
+        arrays: Named arrays.
+        scores: Everything else, as JSON.
+        seconds: Time the model's process spent.
+        versions: Versions of the libraries that computed it.
+    """
+
+    key: str
+    arrays: Mapping[str, np.ndarray[Any, Any]]
+    scores: Mapping[str, Any]
+    seconds: float
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a request is.
+
+    Args:
+        doing: What is being done, in words.
+        done: Share that is done, 0 to 1.
+        seconds_left: Estimate of the time that remains, or None while there is none.
+    """
+
+    doing: str
+    done: float
+    seconds_left: float | None = None

@@ -1,0 +1,51 @@
+"""The sample models and images that come with Oversure, and where the app's files lie."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from diagnostics.errors import InputError
+from diagnostics.request import File
+
+PACKED = Path(__file__).parent / "app"
+ROOT = PACKED if PACKED.is_dir() else Path(__file__).parent.parent
+IMAGES = ROOT / "sample_images"
+MODELS = IMAGES / "models"
+
+FIRST_MODEL = "letters_conv"
+FIRST_IMAGES = (
+    "letter-x-fuzzy",
+    "letter-x-thin",
+    "letter-p-fuzzy",
+    "noise-uniform",
+    "blank-black",
+)
+
+
+@cache
+def model_files() -> dict[str, File]:
+    """Return the sample models by id."""
+    return {path.stem: file_at(path) for path in sorted(MODELS.glob("*.safetensors"))}
+
+
+@cache
+def image_files() -> dict[str, File]:
+    """Return the sample images by id."""
+    return {path.stem: file_at(path) for path in sorted(IMAGES.glob("*.png"))}
+
+
+def file_at(path: Path) -> File:
+    """Return the file at a path with its hash.
+
+    Raises:
+        InputError: When there is no readable file.
+    """
+    try:
+        with path.open("rb") as stream:
+            return File(
+                str(path.resolve()), hashlib.file_digest(stream, "sha256").hexdigest(), path.name
+            )
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,145 @@
+"""What each preprocessing stage does to values in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Values = NDArray[np.float32]
+
+KERNELS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+}
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def to_grey(values: Values) -> Values:
+    """Weigh red, green and blue as ITU-R 601 does; 8-bit values stay 8-bit values, as in Pillow."""
+    if values.shape[2] == 1:
+        return values
+    if _whole(values):
+        levels = np.rint(values * 255).astype(np.uint8)
+        grey = np.asarray(Image.fromarray(levels).convert("L"), np.float32)
+        return (grey / np.float32(255))[..., None]
+    weighed: Values = values @ LUMA[:, None]
+    return weighed
+
+
+def to_colour(values: Values) -> Values:
+    """Repeat one grey channel three times."""
+    return values.repeat(3, axis=2) if values.shape[2] == 1 else values
+
+
+def resize(values: Values, height: int, width: int, kernel: str, antialias: bool) -> Values:
+    """Resample to height × width as Pillow does; 8-bit values stay 8-bit values.
+
+    Without antialiasing the kernel keeps its size when shrinking, so that values between the
+    sampled points have no influence.
+    """
+    if values.shape[:2] == (height, width):
+        return values
+    if _whole(values):
+        levels = np.rint(values * 255).astype(np.uint8)
+        plane = levels[..., 0] if levels.shape[2] == 1 else levels
+        resized = _resample(Image.fromarray(plane), height, width, kernel, antialias)
+        made = np.asarray(resized, np.float32) / np.float32(255)
+        return made[..., None] if made.ndim == 2 else made
+    channels = [
+        _resample(Image.fromarray(values[..., c]), height, width, kernel, antialias)
+        for c in range(values.shape[2])
+    ]
+    return np.stack([np.asarray(channel, np.float32) for channel in channels], 2).clip(0, 1)
+
+
+def crop(values: Values, height: int, width: int) -> Values:
+    """Cut the centre out; where the image is smaller, black fills the rest, as in torchvision."""
+    tall, wide = values.shape[:2]
+    down, across = max(height - tall, 0), max(width - wide, 0)
+    if down or across:
+        pads = ((down // 2, (down + 1) // 2), (across // 2, (across + 1) // 2), (0, 0))
+        values = np.pad(values, pads)
+        tall, wide = values.shape[:2]
+    top, left = round((tall - height) / 2), round((wide - width) / 2)
+    return values[top : top + height, left : left + width]
+
+
+def letterbox_size(tall: int, wide: int, height: int, width: int) -> tuple[int, int]:
+    """Return the largest size of the same aspect ratio that fits inside height × width."""
+    share = min(height / tall, width / wide)
+    return max(1, round(tall * share)), max(1, round(wide * share))
+
+
+def shortest_side(tall: int, wide: int, side: int) -> tuple[int, int]:
+    """Return the size whose shortest side is `side`, the other one rounded down."""
+    if tall <= wide:
+        return side, int(side * wide / tall)
+    return int(side * tall / wide), side
+
+
+def contrast(values: Values, slope: float, keeps_range: bool) -> Values:
+    """Apply the logistic curve 1 / (1 + exp(-slope (v - 0.5))).
+
+    Args:
+        values: In [0, 1].
+        slope: Steepness at 0.5.
+        keeps_range: Rescale so that 0 stays 0 and 1 stays 1.
+    """
+    curve = _logistic(slope * (values.astype(np.float64) - 0.5))
+    if keeps_range:
+        low, high = _logistic(np.array([-slope / 2, slope / 2]))
+        curve = (curve - low) / (high - low)
+    return curve.astype(np.float32)
+
+
+def blur(values: Values, sigma: float) -> Values:
+    """Blur with a Gaussian of standard deviation `sigma` px, edges mirrored, cut at 4 sigma."""
+    radius = max(1, int(4 * sigma + 0.5))
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    blurred = values.astype(np.float64)
+    for axis in (0, 1):
+        pads = [(radius, radius) if side == axis else (0, 0) for side in range(3)]
+        padded = np.pad(blurred, pads, mode="symmetric")
+        length = values.shape[axis]
+        blurred = sum(
+            weight * padded.take(range(shift, shift + length), axis)
+            for shift, weight in enumerate(weights)
+        )
+    return np.asarray(blurred).clip(0, 1).astype(np.float32)
+
+
+def _logistic(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.exp(-np.logaddexp(0, -z))
+
+
+def _whole(values: Values) -> bool:
+    """Say whether every value is a whole 255th."""
+    scaled = values * np.float32(255)
+    return bool((np.abs(scaled - np.rint(scaled)) < 1e-3).all())
+
+
+def _resample(
+    image: Image.Image, height: int, width: int, kernel: str, antialias: bool
+) -> Image.Image:
+    if antialias or kernel in ("nearest", "box"):
+        return image.resize((width, height), KERNELS[kernel])
+    source, margin = _with_edges(image)
+    step_x, step_y = image.width / width, image.height / height
+    affine: Any = (step_x, 0, margin, 0, step_y, margin)
+    narrow: Any = KERNELS["bicubic" if kernel == "lanczos" else kernel]
+    return source.transform((width, height), Image.Transform.AFFINE, affine, narrow)
+
+
+def _with_edges(image: Image.Image) -> tuple[Image.Image, int]:
+    """Repeat the edge pixels outwards, because Pillow's transform leaves the border empty."""
+    margin = 2
+    values = np.asarray(image)
+    pads = [(margin, margin), (margin, margin), (0, 0)][: values.ndim]
+    return Image.fromarray(np.pad(values, pads, mode="edge")), margin

@@ -1,0 +1,121 @@
+"""The dialog that brings images in: files, samples, and noise or blanks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from diagnostics import noise, samples, words
+from diagnostics.image import encode_png
+from diagnostics.request import INSPECT, File, Request
+from diagnostics.spec import ModelSpec
+from diagnostics.ui.ask import ask
+from diagnostics.ui.state import session
+
+IMAGE_MIB = 25
+SHUFFLED = "shuffled pixels"
+KINDS = {"uniform noise": "uniform", "Gaussian noise": "gaussian", "constant": "constant"}
+
+
+@st.dialog("Add images", width="large")
+def add_images(spec: ModelSpec) -> None:
+    """Take images in hand from files, from the samples, or made here."""
+    source = st.segmented_control(
+        "From", ("Files", "Samples", "Noise and blanks"), default="Files", key="add.from"
+    )
+    if source == "Files":
+        _files()
+    elif source == "Samples":
+        _samples()
+    else:
+        _made(spec)
+
+
+def add_noise(spec: ModelSpec) -> None:
+    """Add one more image of uniform noise in the model's size, its seed not used before."""
+    held = session()
+    seed = sum(file.name.startswith("uniform") for file in held.images)
+    values = noise.generate("uniform", spec.height, spec.width, spec.channels, seed=seed)
+    held.add_images([_keep(values, f"uniform {seed}")])
+
+
+def _files() -> None:
+    uploads = st.file_uploader(
+        "Drop images here: PNG, JPEG, WebP, BMP, TIFF or GIF",
+        accept_multiple_files=True,
+        key="add.files",
+        max_upload_size=IMAGE_MIB,
+    )
+    if uploads:
+        held = session()
+        held.add_images([held.keep(upload.getvalue(), upload.name) for upload in uploads])
+        del st.session_state["add.files"]
+        st.rerun()
+
+
+def _samples() -> None:
+    images = samples.image_files()
+    chosen = st.pills("Samples", list(images), selection_mode="multi", key="add.samples")
+    columns = st.columns(6)
+    for index, name in enumerate(images):
+        with columns[index % 6]:
+            path = images[name].path
+            st.image(path, name, width=96, output_format="PNG", alt=f"Sample image {name}.")
+    if st.button("Add", type="primary", disabled=not chosen, key="add.samples.button"):
+        session().add_images([images[name] for name in chosen])
+        st.rerun()
+
+
+def _made(spec: ModelSpec) -> None:
+    shown = {words.shortened(file.name, 28): file for file in session().shown_images()}
+    left, right = st.columns(2)
+    kind = left.selectbox("Kind", (*KINDS, SHUFFLED), key="add.kind")
+    seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="add.seed")
+    if kind == SHUFFLED:
+        name = st.selectbox("Pixels of", list(shown), key="add.source")
+        made = shown and _shuffled(shown[name], int(seed))
+    else:
+        made = _generated(spec, str(kind), int(seed))
+    if st.button("Add", type="primary", key="add.made") and made is not None:
+        session().add_images([made])
+        st.rerun()
+
+
+def _generated(spec: ModelSpec, kind: str, seed: int) -> File | None:
+    left, middle, right = st.columns(3)
+    height = left.number_input("Height, px", 1, 2048, spec.height, key="add.height")
+    width = middle.number_input("Width, px", 1, 2048, spec.width, key="add.width")
+    level = right.slider("Level, 0 black to 1 white", 0.0, 1.0, 0.5, key="add.level")
+    values = noise.generate(
+        KINDS[kind],  # type: ignore[arg-type]
+        int(height),
+        int(width),
+        spec.channels,
+        seed=seed,
+        level=level,
+    )
+    return _keep(values, f"{kind} {seed}")
+
+
+def _shuffled(image: File, seed: int) -> File | None:
+    """Shuffle what the network receives of an image; only the worker decodes images."""
+    held = session()
+    options = {"layers": (), "attributions": ()}
+    request = Request(INSPECT, held.model, (image,), held.preprocessing, options=options)
+    result = ask(request)
+    entry = result.scores["images"][0]
+    unsigned = [stage for stage in entry["preprocessing"] if not stage["signed"]]
+    if not unsigned:
+        st.error(entry["error"])
+        return None
+    values: NDArray[Any] = result.arrays[f"0/{unsigned[-1]['picture']}"]
+    levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return _keep(noise.shuffle(levels, seed=seed), f"shuffled {image.name} {seed}")
+
+
+def _keep(values: NDArray[np.uint8], name: str) -> File:
+    picture = values[..., 0] if values.shape[2] == 1 else values
+    return session().keep(encode_png(picture), f"{name}.png")

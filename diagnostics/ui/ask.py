@@ -1,0 +1,77 @@
+"""Ask the session's worker, with progress and a way out, and say in words what went wrong."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from diagnostics.errors import OversureError, WorkerError
+from diagnostics.request import Progress, Request, Result
+from diagnostics.ui.state import session
+
+PATIENCE_SECONDS = 0.6
+
+
+def ask(request: Request, place: DeltaGenerator | None = None) -> Result:
+    """Return the answer; show progress and Cancel while it takes longer than a moment.
+
+    A failed or cancelled request is not asked again by itself: the page says what happened,
+    offers to start again, and stops there.
+
+    Args:
+        request: What is asked.
+        place: Where progress and failures are shown; None shows them here.
+    """
+    held = session()
+    place = st.empty() if place is None else place
+    if request.key in held.answers:
+        return held.answers[request.key]
+    if request.key not in held.failures:
+        try:
+            result = held.runner(request.model).run(request, _Watch(place, request))
+        except WorkerError as error:
+            held.failures[request.key] = error.message
+        except OversureError as error:
+            place.error(error.message, icon=":material/error:")
+            st.stop()
+        else:
+            held.remember(result)
+            place.empty()
+            return result
+    with place.container():
+        _offer_again(request.key)
+    st.stop()
+
+
+def _offer_again(key: str) -> None:
+    held = session()
+    st.error(held.failures[key], icon=":material/error:")
+    st.button("Start again", on_click=held.failures.pop, args=(key, None), type="primary")
+
+
+class _Watch:
+    """Shows progress once a request takes longer than a moment."""
+
+    def __init__(self, place: DeltaGenerator, request: Request) -> None:
+        self._place, self._request = place, request
+        self._started = time.monotonic()
+        self._bar: DeltaGenerator | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        seconds = time.monotonic() - self._started
+        if seconds < PATIENCE_SECONDS:
+            return
+        if self._bar is None:
+            with self._place.container(border=True):
+                self._bar = st.progress(0.0)
+                st.button("Cancel", key=f"cancel-{self._request.key}", on_click=self._cancel)
+        left = progress.seconds_left
+        rest = f", about {left:.0f} s left" if left is not None and left >= 1 else ""
+        self._bar.progress(progress.done, f"{progress.doing} ({seconds:.0f} s{rest})")
+
+    def _cancel(self) -> None:
+        held = session()
+        held.runner(self._request.model).cancel()
+        held.failures[self._request.key] = "Cancelled; nothing was changed."

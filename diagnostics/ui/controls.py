@@ -1,0 +1,152 @@
+"""The controls at the head of Inspect's rows; what one would share is bound to the address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from diagnostics import samples
+from diagnostics.options import MethodInfo, Option, Value
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.shapes import layout, representative
+from diagnostics.spec import ModelSpec
+from diagnostics.ui import forms
+from diagnostics.ui.state import session
+
+TOP_CLASS = "top class of each image"
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How to look for what the network used.
+
+    Args:
+        attribution: A method with its settings, "family/name?option=value".
+        target: Class to explain; None takes each image's top class.
+        opacity: Of the map over the image, 0 to 1.
+        shared: One scale for all images.
+    """
+
+    attribution: str
+    target: int | None
+    opacity: float
+    shared: bool
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Which layers to draw, and whether all images share a layer's scale."""
+
+    names: tuple[str, ...]
+    shared: bool
+
+
+def show_samples() -> None:
+    """Take the sample images in hand again."""
+    images = samples.image_files()
+    session().add_images([images[name] for name in samples.FIRST_IMAGES if name in images])
+
+
+def top(spec: ModelSpec) -> int:
+    """Draw how many classes to rank."""
+    most = min(20, len(spec.class_names))
+    if most == 1:
+        return 1
+    return int(
+        st.number_input("Classes", 1, most, min(5, most), key="top", bind="query-params", width=140)
+    )
+
+
+def preprocessing(spec: ModelSpec) -> Preprocessing:
+    """Draw the editor of the preprocessing and return the settings in force."""
+    held = session()
+    changed = held.preprocessing not in (None, spec.preprocessing)
+    label = "Preprocessing (changed)" if changed else "Preprocessing"
+    with st.popover(label, icon=":material/tune:"):
+        held.preprocessing = forms.preprocessing(
+            held.preprocessing or spec.preprocessing, spec.preprocessing
+        )
+    return held.preprocessing
+
+
+def looking(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
+    """Draw method, its options, class and opacity."""
+    offered = {info.id: info for info in known if set(info.needs) <= spec.offers}
+    first, second, third, fourth = st.columns([2, 2, 2, 1.6], vertical_alignment="bottom")
+    with first:
+        identity = st.selectbox(
+            "Method",
+            list(offered),
+            format_func=lambda name: offered[name].title,
+            key="method",
+            bind="query-params",
+            help="  \n".join(f"**{info.title}**: {info.summary}" for info in offered.values()),
+        )
+    with second:
+        options = [_option(offered[identity], option, spec) for option in offered[identity].options]
+    with third:
+        names = [TOP_CLASS, *(f"{index} {name}" for index, name in enumerate(spec.class_names))]
+        chosen = st.selectbox(
+            "Class explained",
+            names,
+            key="class",
+            bind="query-params",
+            help="The map explains this class's logit, never its probability: a probability near "
+            "one hardly changes whatever the pixels do.",
+        )
+    with fourth:
+        opacity = st.slider("Opacity", 0, 100, 60, 5, format="%d %%", key="opacity") / 100
+    settings = {option.name: value for option, value in options if value != option.default}
+    written = urlencode({name: str(value) for name, value in settings.items()})
+    return Looking(
+        attribution=f"{identity}?{written}" if written else str(identity),
+        target=None if chosen == TOP_CLASS else names.index(chosen) - 1,
+        opacity=opacity,
+        shared=_shared("looked"),
+    )
+
+
+def _option(info: MethodInfo, option: Option, spec: ModelSpec) -> tuple[Option, Value]:
+    if option.kind == "layer":
+        image_size = (spec.height, spec.width)
+        maps = [item for item in spec.layers if layout(item.shape, image_size).startswith("chan")]
+        names = ["", *(layer.name for layer in maps)]
+        return option, st.selectbox(
+            "Layer",
+            names,
+            format_func=lambda name: name or "last layer with maps",
+            key="layer",
+            bind="query-params",
+            help=option.help,
+        )
+    return option, forms.option(info, option)
+
+
+def layers(spec: ModelSpec) -> Layers:
+    """Draw which layers to show."""
+    names = [layer.name for layer in spec.layers]
+    first, second = st.columns([5, 2], vertical_alignment="bottom")
+    with first:
+        chosen = st.multiselect(
+            "Layers",
+            names,
+            representative(spec.layers, (spec.height, spec.width)),
+            key="layers",
+            bind="query-params",
+            max_selections=12,
+        )
+    with second:
+        shared = _shared("layers")
+    return Layers(tuple(name for name in names if name in chosen), shared)
+
+
+def _shared(row: str) -> bool:
+    return st.toggle(
+        "One scale for all images",
+        key=f"{row}.shared",
+        help="On: equal colours are equal values, so images can be compared. "
+        "Off: each image uses the whole scale.",
+    )

@@ -1,0 +1,83 @@
+"""The frame around every page: model and images in hand, chosen once, kept everywhere."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from diagnostics import words
+from diagnostics.options import MethodInfo, read_info
+from diagnostics.request import OPEN, Request
+from diagnostics.spec import ModelSpec, read
+from diagnostics.ui.add_images import add_images, add_noise
+from diagnostics.ui.ask import ask
+from diagnostics.ui.open_model import open_model, show_facts, written_recipe
+from diagnostics.ui.state import COLUMNS, session, share
+
+
+def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
+    """Draw the sidebar; return what is known of the model in hand and the methods there are."""
+    held = session()
+    with st.sidebar:
+        head, button = st.columns([3, 1.6], vertical_alignment="center")
+        head.markdown("**Model**")
+        if button.button("Open", key="open", width="stretch", help="Open another model"):
+            open_model()
+        st.text(words.shortened(held.model.file.name, 30))
+        opened = ask(Request(OPEN, held.model)).scores
+        spec = read(opened["model"])
+        _facts(spec)
+        st.divider()
+        _images(spec)
+    share()
+    return spec, tuple(read_info(info) for info in opened["methods"])
+
+
+def _facts(spec: ModelSpec) -> None:
+    colour = "colour" if spec.channels == 3 else "grey"
+    st.caption(
+        f"{spec.width} × {spec.height} {colour} · {len(spec.class_names)} classes · {spec.output}"
+    )
+    doubts = sum(check.status != "passed" for check in spec.checks)
+    label = f"What the file says · {doubts} to read" if doubts else "What the file says"
+    with st.popover(label, width="stretch"):
+        show_facts(spec)
+        st.download_button(
+            "Download recipe",
+            written_recipe(spec),
+            f"{spec.name.rpartition('.')[0] or spec.name}.toml",
+            "application/toml",
+            help="Model, classes and preprocessing in one file, for another day or for the "
+            "command line.",
+        )
+
+
+def _images(spec: ModelSpec) -> None:
+    held = session()
+    head, noise, add = st.columns([1.6, 1.5, 1.3], vertical_alignment="center")
+    head.markdown("**Images**")
+    noise.button(
+        "Noise",
+        on_click=add_noise,
+        args=(spec,),
+        key="noise",
+        width="stretch",
+        help="Add an image of uniform noise in the model's size",
+    )
+    if add.button("Add", key="add", width="stretch", help="Add images"):
+        add_images(spec)
+    known = held.known_images()
+    st.session_state["shown"] = [digest for digest in held.shown if digest in known]
+    st.multiselect(
+        "Images shown",
+        list(known),
+        key="shown",
+        on_change=_show,
+        format_func=lambda digest: words.shortened(known[digest].name, 26),
+        max_selections=COLUMNS,
+        label_visibility="collapsed",
+        placeholder="Choose up to 8 images",
+    )
+
+
+def _show() -> None:
+    session().shown = list(st.session_state["shown"])

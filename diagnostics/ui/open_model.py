@@ -1,0 +1,135 @@
+"""The dialog that opens a model: what was recognised, what is doubtful, and the choice."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from diagnostics import recipe, samples
+from diagnostics.errors import InputError
+from diagnostics.request import OPEN, ModelSource, Request
+from diagnostics.spec import ModelSpec, read
+from diagnostics.ui.ask import ask
+from diagnostics.ui.state import session
+
+WEIGHTS_MIB = 1024
+LIST_MIB = 1
+MARKS = {
+    "passed": ":material/check_circle:",
+    "warned": ":material/warning:",
+    "failed": ":material/error:",
+}
+
+
+@st.dialog("Open a model", width="large")
+def open_model() -> None:
+    """Ask for weights, show what they are, and take the model in hand."""
+    st.caption(
+        "Weights from training: .safetensors, or .pt, .pth, .ckpt with a state_dict. The network "
+        "is recognised from the tensors; no code from the file is run."
+    )
+    _sample_models()
+    weights = st.file_uploader("Weights", key="open.weights", max_upload_size=WEIGHTS_MIB)
+    left, right = st.columns(2)
+    classes = left.file_uploader(
+        "Class names (optional): .txt, .json or .csv", key="open.classes", max_upload_size=LIST_MIB
+    )
+    written = right.file_uploader(
+        "Recipe (optional): .toml", key="open.recipe", max_upload_size=LIST_MIB
+    )
+    if weights is None:
+        return
+    held = session()
+    source = ModelSource(
+        file=held.keep(weights.getvalue(), weights.name),
+        classes=held.keep(classes.getvalue(), classes.name) if classes else None,
+    )
+    try:
+        known = recipe.loads(written.getvalue().decode("utf-8", "replace")) if written else None
+    except InputError as error:
+        st.error(error.message)
+        return
+    _decide(source, known)
+
+
+def _sample_models() -> None:
+    models = samples.model_files()
+    name = st.pills("Sample models", list(models), key="open.sample")
+    if name:
+        _take(ModelSource(models[name]))
+
+
+def _decide(source: ModelSource, known: recipe.Recipe | None) -> None:
+    held = session()
+    if known is not None:
+        source = ModelSource(source.file, known.architecture, source.classes, known.output)
+    spec = read(ask(Request(OPEN, source, images=held.shown_images())).scores["model"])
+    chosen = spec.architecture
+    if not chosen:
+        chosen = _choose(spec, len(held.shown))
+    show_facts(spec)
+    if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
+        picked = ModelSource(source.file, chosen, source.classes, source.output)
+        held.use(picked, known.preprocessing if known else None)
+        st.rerun()
+
+
+def _choose(spec: ModelSpec, images: int) -> str | None:
+    """Let the person choose where the tensors cannot tell; nothing is chosen beforehand."""
+    measured = {item.architecture: item.deviation for item in spec.candidates}
+    captions = [
+        "BatchNorm deviation not measured"
+        if measured[item.architecture] is None
+        else f"BatchNorm deviation {measured[item.architecture]:.2f} on {images} images, "
+        "lower fits better"
+        for item in spec.candidates
+    ]
+    st.warning(
+        "The tensors cannot tell which of these networks was trained; they answer differently. "
+        "Compare their deviation on images like those it was trained on, and choose.",
+        icon=MARKS["warned"],
+    )
+    return st.radio(
+        "Network", list(measured), index=None, captions=captions, key="open.architecture"
+    )
+
+
+def show_facts(spec: ModelSpec) -> None:
+    """Say what the file is, what fits, and every check with its outcome."""
+    size = f"{spec.width} × {spec.height} px, {'colour' if spec.channels == 3 else 'grey'}"
+    facts = {
+        "Format": spec.format,
+        "Network": spec.architecture or "to be chosen",
+        "Input": size,
+        "Outputs": f"{len(spec.class_names)} classes, {spec.output}",
+        "Parameters": f"{spec.parameters:,}",
+        "sha256": spec.sha256,
+    }
+    st.table({"": list(facts), "what the file says": list(facts.values())}, hide_index=True)
+    for check in spec.checks:
+        st.markdown(MARKS[check.status], width="content")
+        st.text(f"{check.name}: {check.message}")
+    if len(spec.candidates) > 1:
+        with st.expander(f"All {len(spec.candidates)} networks that fit"):
+            st.dataframe(
+                [
+                    {"network": item.architecture, "fit": item.fit, "what matches": item.message}
+                    for item in spec.candidates
+                ],
+                hide_index=True,
+            )
+
+
+def written_recipe(spec: ModelSpec) -> str:
+    """Return model, classes and preprocessing in force as a recipe's text."""
+    settings = session().preprocessing or spec.preprocessing
+    return recipe.dumps(
+        recipe.Recipe(
+            spec.name, spec.sha256, spec.architecture, spec.output, spec.class_names, settings
+        )
+    )
+
+
+def _take(source: ModelSource) -> None:
+    session().use(source)
+    st.session_state.pop("open.sample", None)
+    st.rerun()

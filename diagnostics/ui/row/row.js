@@ -1,0 +1,151 @@
+// One row of the Inspect table: a cell per image. Text enters through textContent only.
+
+const HISTOGRAM_COLOURS = ["#d55e00", "#009e73", "#0072b2"];
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+// Enlarge by a whole number only; where the picture must shrink, say by how much.
+function fit(image, caption, picture, box) {
+  const available = Math.min(image.closest(".cell").clientWidth, box);
+  if (!available) return;
+  const width = picture.width;
+  const factor = Math.max(1, Math.floor(Math.min(available / width, box / picture.height)));
+  const shrinks = width > available;
+  image.classList.toggle("shrunk", shrinks);
+  image.style.width = `${shrinks ? available : width * factor}px`;
+  const size = `${width} × ${picture.height} px`;
+  const percent = Math.round((100 * available) / width);
+  const shown = shrinks ? `, shown at ${percent} %` : factor > 1 ? `, shown ${factor}×` : "";
+  caption.textContent = [picture.caption, size + shown].filter(Boolean).join(" · ");
+}
+
+function enlarge(root, picture) {
+  const dialog = element("dialog");
+  const image = element("img");
+  image.src = picture.source;
+  image.alt = picture.alt;
+  const room = Math.min(innerWidth * 0.9 / picture.width, innerHeight * 0.8 / picture.height);
+  image.style.width = `${picture.width * Math.max(1, Math.floor(room))}px`;
+  dialog.append(image, element("p", "note", `${picture.alt} Press Escape or click to close.`));
+  dialog.onclick = () => dialog.close();
+  dialog.onclose = () => dialog.remove();
+  root.append(dialog);
+  dialog.showModal();
+}
+
+function figure(root, picture, box, resizes) {
+  const node = element("figure");
+  const image = element("img");
+  const caption = element("figcaption");
+  image.src = picture.source;
+  image.alt = picture.alt;
+  image.title = picture.alt;
+  image.tabIndex = 0;
+  image.onclick = () => enlarge(root, picture);
+  image.onkeydown = (event) => event.key === "Enter" && enlarge(root, picture);
+  const save = element("a", "save", "PNG");
+  save.href = picture.source;
+  save.download = `${picture.name}.png`;
+  save.title = "Save this picture as lossless PNG";
+  node.append(image, save, caption);
+  resizes.push(() => fit(image, caption, picture, box));
+  return node;
+}
+
+function bars(entries) {
+  const node = element("div", "bar");
+  for (const entry of entries) {
+    const name = element("span", "name", entry.name);
+    name.title = entry.title;
+    const track = element("span", "track");
+    const fill = element("span", "fill");
+    fill.style.width = `${Math.max(0, Math.min(1, entry.share)) * 60}%`;
+    track.append(fill, element("span", "share", entry.text));
+    track.title = entry.title;
+    node.append(name, track);
+  }
+  return node;
+}
+
+function histogram(counts, alt) {
+  const space = "http://www.w3.org/2000/svg";
+  const node = document.createElementNS(space, "svg");
+  const bins = counts[0].length;
+  const most = Math.max(1, ...counts.flat());
+  node.setAttribute("viewBox", `0 0 ${bins} 20`);
+  node.setAttribute("preserveAspectRatio", "none");
+  node.setAttribute("class", "histogram");
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", alt);
+  counts.forEach((channel, index) => {
+    const line = document.createElementNS(space, "path");
+    const steps = channel.map((count, bin) => {
+      const top = 20 - 19 * Math.sqrt(count / most);
+      return `L${bin} ${top} L${bin + 1} ${top}`;
+    });
+    line.setAttribute("d", `M0 20 ${steps.join(" ")} L${bins} 20 Z`);
+    const colour = counts.length === 1 ? "currentColor" : HISTOGRAM_COLOURS[index];
+    line.setAttribute("fill", colour);
+    line.setAttribute("fill-opacity", "0.45");
+    node.append(line);
+  });
+  const title = document.createElementNS(space, "title");
+  title.textContent = alt;
+  node.append(title);
+  return node;
+}
+
+function cell(root, content, box, resizes) {
+  const node = element("div", "cell");
+  if (content.title) {
+    const title = element("div", "title", content.title);
+    title.title = content.hover || content.title;
+    node.append(title);
+  }
+  if (content.answer) node.append(element("div", "answer", content.answer));
+  if (content.bars.length) node.append(bars(content.bars));
+  if (content.empty) node.append(element("div", "empty", content.empty));
+  for (const picture of content.pictures) node.append(figure(root, picture, box, resizes));
+  if (content.counts.length) node.append(histogram(content.counts, content.counts_alt));
+  for (const note of content.notes) node.append(element("div", "note", note));
+  for (const warning of content.warnings) node.append(element("div", "note warning", warning));
+  return node;
+}
+
+export default function ({ data, parentElement }) {
+  const old = parentElement.querySelector(".row");
+  const left = old ? old.scrollLeft : window.oversureScroll || 0;
+  const row = element("div", "row");
+  const resizes = [];
+  row.style.gridTemplateColumns = `repeat(${data.cells.length}, minmax(${data.least}px, 1fr))`;
+  for (const content of data.cells) row.append(cell(parentElement, content, data.box, resizes));
+  if (old) old.replaceWith(row);
+  else parentElement.append(row);
+
+  const resize = () => resizes.forEach((run) => run());
+  const observer = new ResizeObserver(resize);
+  observer.observe(row);
+  resize();
+  row.scrollLeft = left;
+
+  // All rows scroll together, so that an image stays in its column.
+  const follow = (event) => {
+    if (event.detail.row !== row) row.scrollLeft = event.detail.left;
+  };
+  row.onscroll = () => {
+    if (window.oversureScroll === row.scrollLeft) return;
+    window.oversureScroll = row.scrollLeft;
+    const detail = { row, left: row.scrollLeft };
+    window.dispatchEvent(new CustomEvent("oversure-scroll", { detail }));
+  };
+  window.addEventListener("oversure-scroll", follow);
+  return () => {
+    observer.disconnect();
+    window.removeEventListener("oversure-scroll", follow);
+  };
+}

@@ -1,0 +1,132 @@
+"""What one browser session has in hand; nobody else holds session state."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import streamlit as st
+
+from diagnostics import samples
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.request import File, ModelSource, Result
+from diagnostics.worker import WorkerRunner
+
+ANSWERS_KEPT = 24
+MODELS_KEPT = 2
+COLUMNS = 8
+
+
+@dataclass
+class Session:
+    """Everything that belongs to one person: files, choices, answers, and workers.
+
+    Args:
+        folder: Where this session's uploads lie; nobody else may read it.
+        runners: This session's own workers, one for each model, the latest last.
+        model: The model in hand.
+        images: All images in hand, in the order they came.
+        shown: Hashes of the images shown, at most `COLUMNS`.
+        preprocessing: The person's own settings; None takes the model's.
+        answers: Answers by request key, the latest last.
+        failures: Why a request failed or was cancelled, by request key.
+    """
+
+    folder: Path
+    runners: OrderedDict[str, WorkerRunner]
+    model: ModelSource
+    images: list[File]
+    shown: list[str]
+    preprocessing: Preprocessing | None = None
+    answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def keep(self, content: bytes, name: str) -> File:
+        """Write an upload to this session's folder under its hash and return it."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.folder / digest
+        if not path.exists():
+            path.write_bytes(content)
+        return File(str(path), digest, name)
+
+    def add_images(self, files: Sequence[File]) -> None:
+        """Take images in hand and show them first, as many as there are columns."""
+        fresh = [file for file in files if file.sha256 not in self.known_images()]
+        self.images = [*self.images, *fresh]
+        first = list(dict.fromkeys(file.sha256 for file in files))
+        kept = [digest for digest in self.shown if digest not in first]
+        self.shown = [*first, *kept][:COLUMNS]
+
+    def known_images(self) -> dict[str, File]:
+        """Return the images in hand by their hash."""
+        return {file.sha256: file for file in self.images}
+
+    def shown_images(self) -> tuple[File, ...]:
+        """Return the images of the columns, in their order."""
+        known = self.known_images()
+        return tuple(known[digest] for digest in self.shown if digest in known)
+
+    def use(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
+        """Take another model in hand; its worker starts with the next request."""
+        self.model, self.preprocessing = model, preprocessing
+
+    def runner(self, model: ModelSource) -> WorkerRunner:
+        """Return the runner whose worker holds this model; the oldest other one is ended."""
+        digest = model.file.sha256
+        if digest not in self.runners:
+            self.runners[digest] = WorkerRunner()
+        self.runners.move_to_end(digest)
+        while len(self.runners) > MODELS_KEPT:
+            self.runners.popitem(last=False)[1].close()
+        return self.runners[digest]
+
+    def remember(self, result: Result) -> None:
+        """Keep an answer for the next rerun."""
+        self.answers[result.key] = result
+        while len(self.answers) > ANSWERS_KEPT:
+            self.answers.popitem(last=False)
+
+    def close(self) -> None:
+        """End the workers and delete the uploads."""
+        for runner in self.runners.values():
+            runner.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=lambda held: held.close())
+def session() -> Session:
+    """Return what this browser session has in hand, begun with the samples of the address."""
+    models, images = samples.model_files(), samples.image_files()
+    model = models.get(st.query_params.get("model", ""), models[samples.FIRST_MODEL])
+    named = st.query_params.get("images", "").split(",")
+    first = [name for name in named if name in images] or list(samples.FIRST_IMAGES)
+    files = [images[name] for name in first if name in images][:COLUMNS]
+    return Session(
+        folder=Path(tempfile.mkdtemp(prefix="oversure-")),
+        runners=OrderedDict(),
+        model=ModelSource(model),
+        images=files,
+        shown=[file.sha256 for file in files],
+    )
+
+
+def share() -> None:
+    """Write the sample model and images in hand to the address, so that it can be shared."""
+    held = session()
+    names = {file.sha256: name for name, file in samples.image_files().items()}
+    model = {file.sha256: name for name, file in samples.model_files().items()}
+    chosen = [names[digest] for digest in held.shown if digest in names]
+    _address("model", model.get(held.model.file.sha256, ""))
+    _address("images", ",".join(chosen))
+
+
+def _address(name: str, value: str) -> None:
+    if value and st.query_params.get(name) != value:
+        st.query_params[name] = value
+    elif not value and name in st.query_params:
+        del st.query_params[name]

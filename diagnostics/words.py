@@ -1,0 +1,53 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def probability(value: float, distance: float) -> str:
+    """Return a probability in percent, or its distance from one where percent would say 100.
+
+    Args:
+        value: 0 to 1.
+        distance: 1 - value, exact.
+
+    Returns:
+        "97.3 %", "1 − 3.2e-9", "0.04 %" or "2.1e-7".
+    """
+    if not math.isfinite(value):
+        return "not a number"
+    if value == 0:
+        return "below 1e-300"
+    if value > 0.999:
+        return f"1 − {_scientific(distance)}" if distance > 0 else "1 − less than 1e-300"
+    if value >= 0.001:
+        return f"{100 * value:.1f} %" if value >= 0.01 else f"{100 * value:.2f} %"
+    return _scientific(value)
+
+
+def number(value: float | None) -> str:
+    """Return a number with three significant digits; None was no finite number."""
+    if value is None:
+        return "not finite"
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        return _scientific(value)
+    return f"{value:.3g}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """Return a logit: its sign and two decimals."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def shortened(name: str, length: int = 24) -> str:
+    """Shorten a long name in the middle."""
+    if len(name) <= length:
+        return name
+    tail = (length - 1) // 2
+    return f"{name[: length - 1 - tail]}…{name[-tail:]}"
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"

@@ -1,0 +1,6 @@
+"""Workers: processes that hold one model each, so that no file and no model can harm the server."""
+
+from diagnostics.worker.pool import Limits, WorkerRunner
+from diagnostics.worker.spawn import Zygote
+
+__all__ = ["Limits", "WorkerRunner", "Zygote"]

@@ -1,0 +1,125 @@
+"""The worker: one process, one model; it is prepared before it opens a person's bytes."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from diagnostics.errors import OversureError, WorkerError, WorkerMemoryError
+from diagnostics.request import Progress, Request
+from diagnostics.worker import wire
+
+GIB = 2**30
+IDLE_SECONDS = 900
+MEMORY_GIB, MOST_MEMORY_GIB = 4, 12
+REPORT_SECONDS = 0.1
+NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
+
+
+def serve(connection: socket.socket, entry: Callable[[], Any]) -> int:
+    """Answer requests until the server closes the connection or is silent for too long.
+
+    Args:
+        connection: To the server.
+        entry: Makes the executor.
+
+    Returns:
+        The exit code.
+    """
+    home = prepare()
+    try:
+        executor = entry()
+        connection.settimeout(IDLE_SECONDS)
+        while True:
+            header, _ = wire.receive(connection)
+            request = wire.read_request(header)
+            _limit_memory(Path(request.model.file.path))
+            _answer(connection, executor, request)
+    except (EOFError, TimeoutError, ConnectionError):
+        return 0
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def prepare() -> str:
+    """Give the process a home of its own, low priority, and limits; return the home."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    home = tempfile.mkdtemp(prefix="oversure-worker-")
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")}
+    os.environ.clear()
+    os.environ.update(kept, HOME=home, TMPDIR=home)
+    os.nice(10)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_FSIZE, GIB),
+    ):
+        resource.setrlimit(limit, (value, value))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    return home
+
+
+def memory_limit(model: Path) -> int:
+    """Return how many bytes of addresses a worker with this model may use."""
+    wanted = 1.5 * GIB + MEMORY_GIB * GIB + 2 * model.stat().st_size
+    return int(min(wanted, MOST_MEMORY_GIB * GIB))
+
+
+def _limit_memory(model: Path) -> None:
+    """Limit the address space, except beside a GPU, whose driver reserves far more than it uses."""
+    if Path("/dev/nvidia0").exists() or not model.exists():
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = memory_limit(model)
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _answer(connection: socket.socket, executor: Any, request: Request) -> None:
+    last = 0.0
+
+    def watch(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= REPORT_SECONDS:
+            last = time.monotonic()
+            wire.send(connection, {"type": "progress", **vars(progress)})
+
+    try:
+        result = executor.execute(request, watch)
+        wire.send(connection, wire.result_message(result), result.arrays)
+    except Exception as error:
+        wire.send(connection, _explained(error, request))
+
+
+def _explained(error: Exception, request: Request) -> dict[str, str]:
+    """Say what went wrong; what nobody foresaw gets a number, and its trace stays in the log."""
+    if isinstance(error, OversureError):
+        return {"type": "error", "kind": type(error).__name__, "message": error.message}
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        limit = memory_limit(Path(request.model.file.path)) / GIB
+        message = (
+            f"The model's process reached its memory limit of {limit:.1f} GiB; show fewer or "
+            "smaller images, or fewer layers."
+        )
+        return {"type": "error", "kind": WorkerMemoryError.__name__, "message": message}
+    number = uuid.uuid4().hex[:8]
+    print(f"error {number}", file=sys.stderr)
+    traceback.print_exception(error)
+    message = f"Something unforeseen went wrong in the model's process (error {number})."
+    return {"type": "error", "kind": WorkerError.__name__, "message": message}

@@ -1,0 +1,188 @@
+"""A runner whose model lives in a worker: what goes wrong there ends the worker, not the server."""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from diagnostics.errors import (
+    CancelledError,
+    OversureError,
+    WorkerCrashedError,
+    WorkerMemoryError,
+    WorkerTimeoutError,
+    by_name,
+)
+from diagnostics.request import Progress, Request, Result
+from diagnostics.runner import Watch
+from diagnostics.worker import wire
+from diagnostics.worker.spawn import Worker, Zygote
+
+POLL_SECONDS = 0.1
+DRAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may take: wall-clock time, and seconds for one message to arrive."""
+
+    wall_seconds: float = 120.0
+    message_seconds: float = 30.0
+
+
+class WorkerRunner:
+    """Answers requests from a worker of its own; a new one starts by itself after a failure.
+
+    Args:
+        limits: What one request may take.
+        zygote: Where workers come from; None takes the server's shared one.
+    """
+
+    def __init__(self, limits: Limits | None = None, zygote: Zygote | None = None) -> None:
+        self._limits = limits or Limits()
+        self._own_zygote = zygote
+        self._turn = threading.Lock()
+        self._worker: Worker | None = None
+        self._source: Zygote | None = None
+        self._abandoned = False
+        self._cancelled = False
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None while there is none."""
+        return self._worker.pid if self._worker else None
+
+    def run(self, request: Request, watch: Watch | None = None) -> Result:
+        """Return the answer, calling `watch` at least every tenth of a second.
+
+        An exception out of `watch` leaves the request abandoned: its answer is dropped when it
+        comes, or its worker ended when the next request must wait too long for it.
+
+        Raises:
+            OversureError: When the request cannot be answered; the text says why.
+        """
+        with self._turn:
+            self._drop_abandoned()
+            self._cancelled = False
+            worker = self._ready()
+            self._abandoned = True
+            try:
+                wire.send(worker.connection, wire.request_message(request))
+                result = self._answer(worker, request, watch)
+            except (EOFError, ConnectionError):
+                raise self._ended() from None
+            except (wire.ProtocolError, TimeoutError):
+                self._kill()
+                raise WorkerCrashedError(
+                    "The model's process sent an answer that cannot be read, and was ended. "
+                    "Start again."
+                ) from None
+            except OversureError:
+                self._abandoned = False
+                raise
+            self._abandoned = False
+            return result
+
+    def map(self, requests: Iterable[Request]) -> Iterator[Result | OversureError]:
+        """Yield each request's answer, or the error that one request ended with."""
+        for request in requests:
+            try:
+                yield self.run(request)
+            except OversureError as error:
+                yield error
+
+    def cancel(self) -> None:
+        """End the request that is being answered, from any thread, by ending its worker."""
+        worker = self._worker
+        if worker is not None:
+            self._cancelled = True
+            worker.kill()
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._kill()
+
+    def _ready(self) -> Worker:
+        """Return a living worker: one that idled out or was killed is replaced."""
+        if self._worker is not None and _is_gone(self._worker.connection):
+            self._kill()
+        if self._worker is None:
+            self._source = self._own_zygote or Zygote.start()
+            self._worker = self._source.fork()
+            self._worker.connection.settimeout(self._limits.message_seconds)
+        return self._worker
+
+    def _answer(self, worker: Worker, request: Request, watch: Watch | None) -> Result:
+        started = time.monotonic()
+        progress = Progress("Waiting for the model's process", 0.0)
+        while True:
+            if select.select([worker.connection], [], [], POLL_SECONDS)[0]:
+                header, arrays = wire.receive(worker.connection)
+                if header["type"] == "result":
+                    return wire.read_result(header, arrays, request.key)
+                if header["type"] == "error":
+                    raise by_name(str(header.get("kind")))(str(header.get("message"))[:1000])
+                progress = wire.read_progress(header)
+            if time.monotonic() - started > self._limits.wall_seconds:
+                self._kill()
+                raise WorkerTimeoutError(
+                    f"The model's process was ended after its limit of "
+                    f"{self._limits.wall_seconds:g} s; it may be in an endless loop. Show fewer "
+                    "images, or start again."
+                )
+            if watch is not None:
+                watch(progress)
+
+    def _drop_abandoned(self) -> None:
+        """Let an abandoned request finish for a moment; end its worker otherwise."""
+        worker, deadline = self._worker, time.monotonic() + DRAIN_SECONDS
+        while self._abandoned and worker is not None:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([worker.connection], [], [], left)[0]:
+                self._kill()
+                break
+            try:
+                self._abandoned = wire.receive(worker.connection)[0]["type"] == "progress"
+            except (EOFError, OSError, wire.ProtocolError):
+                self._kill()
+                break
+        self._abandoned = False
+
+    def _kill(self) -> int:
+        """End the worker; return its exit code, or minus the signal that ended it."""
+        worker, self._worker, self._abandoned = self._worker, None, False
+        if worker is None or self._source is None:
+            return 0
+        worker.kill()
+        return self._source.ended(worker)
+
+    def _ended(self) -> OversureError:
+        """Say how the worker ended, in words."""
+        code = self._kill()
+        if self._cancelled:
+            return CancelledError("Cancelled; nothing was changed.")
+        if code == -signal.SIGKILL:
+            return WorkerMemoryError(
+                "The model's process was killed from outside (signal 9), most likely because the "
+                "machine ran out of memory. Start again, with fewer or smaller images."
+            )
+        if code < 0:
+            number, name = -code, signal.strsignal(-code) or "unknown"
+            return WorkerCrashedError(
+                f"The model's process ended by signal {number} ({name.lower()}). Start again; if "
+                "it happens again, this model or image crashes the library that runs it."
+            )
+        return WorkerCrashedError(
+            f"The model's process ended by itself (exit code {code}). Start again."
+        )
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Say whether the other side has closed a connection on which nothing is expected."""
+    return bool(select.select([connection], [], [], 0)[0])

@@ -1,0 +1,106 @@
+"""The server's side of the zygote: start it once, fork workers from it, learn how they ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+
+from diagnostics.errors import WorkerCrashedError
+from diagnostics.worker.zygote import FORK, NUMBER, WAIT
+
+ENTRY = "diagnostics.execute:Executor"
+START_SECONDS = 120
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A running worker: its process id and the connection to it."""
+
+    pid: int
+    connection: socket.socket
+
+    def kill(self) -> None:
+        """End the process at once."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+class Zygote:
+    """The process from which workers are forked; one serves the whole server.
+
+    Args:
+        entry: "module:name" of what answers requests in a worker.
+    """
+
+    _shared: Zygote | None = None
+    _starting = threading.Lock()
+
+    def __init__(self, entry: str = ENTRY) -> None:
+        self._turn = threading.Lock()
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(START_SECONDS)
+        with theirs:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "diagnostics.worker.zygote"),
+                    *(str(theirs.fileno()), entry),
+                ],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **ONE_THREAD},
+                stdin=subprocess.DEVNULL,
+            )
+
+    @classmethod
+    def start(cls) -> Zygote:
+        """Return the shared zygote, started if there is none that lives; never waits for it."""
+        with cls._starting:
+            if cls._shared is None or cls._shared.process.poll() is not None:
+                cls._shared = cls()
+            return cls._shared
+
+    def fork(self) -> Worker:
+        """Start a worker.
+
+        Raises:
+            WorkerCrashedError: When the zygote is gone.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs, self._turn:
+            try:
+                message = FORK + NUMBER.pack(0)
+                socket.send_fds(self._control, [message], [theirs.fileno()])
+                pid = NUMBER.unpack(self._number())[0]
+            except OSError:
+                ours.close()
+                raise WorkerCrashedError(
+                    "No process for the model could be started; start again."
+                ) from None
+        return Worker(pid, ours)
+
+    def ended(self, worker: Worker) -> int:
+        """Wait for a worker to be gone; return its exit code, or minus the signal that ended it."""
+        worker.connection.close()
+        with self._turn:
+            try:
+                self._control.sendall(WAIT + NUMBER.pack(worker.pid))
+                return int(NUMBER.unpack(self._number())[0])
+            except OSError:
+                return 0
+
+    def close(self) -> None:
+        """End the zygote and its workers."""
+        self._control.close()
+        self.process.wait(10)
+
+    def _number(self) -> bytes:
+        received = self._control.recv(NUMBER.size)
+        if len(received) < NUMBER.size:
+            raise ConnectionError
+        return received

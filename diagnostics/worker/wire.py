@@ -1,0 +1,161 @@
+"""What server and worker say to each other: length-prefixed JSON, then arrays as .npy; no pickle.
+
+A worker is not trusted: everything it sends is read under a size limit and checked.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from diagnostics.request import File, ModelSource, Progress, Request, Result
+from diagnostics.spec import preprocessing_from
+
+HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
+MIB = 2**20
+KINDS = {"request", "progress", "result", "error"}
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class ProtocolError(Exception):
+    """The other side sent what this protocol does not allow."""
+
+
+def send(
+    connection: socket.socket, header: Mapping[str, Any], arrays: Arrays | None = None
+) -> None:
+    """Send one message.
+
+    Args:
+        connection: To the other side.
+        header: JSON with a "type"; no NaN and no infinity.
+        arrays: Sent behind the header.
+    """
+    blocks = {name: _npy(values) for name, values in (arrays or {}).items()}
+    sizes = [{"name": name, "bytes": len(block)} for name, block in blocks.items()]
+    text = json.dumps({**header, "arrays": sizes}, allow_nan=False).encode()
+    connection.sendall(struct.pack(">I", len(text)) + text)
+    for block in blocks.values():
+        connection.sendall(block)
+
+
+def receive(connection: socket.socket) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Receive one message: its header and its arrays.
+
+    Raises:
+        EOFError: When the other side is gone.
+        ProtocolError: When the message is not as agreed.
+    """
+    (length,) = struct.unpack(">I", _exactly(connection, 4))
+    if length > HEADER_MIB * MIB:
+        raise ProtocolError(f"a header of {length} bytes")
+    try:
+        header = json.loads(_exactly(connection, length))
+        announced = [(str(item["name"]), int(item["bytes"])) for item in header.pop("arrays")]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ProtocolError(f"a header that is no message: {error}") from None
+    if header.get("type") not in KINDS:
+        raise ProtocolError("a message of no known type")
+    sizes = [size for _, size in announced]
+    if any(not 0 < size <= ARRAY_MIB * MIB for size in sizes) or sum(sizes) > MESSAGE_MIB * MIB:
+        raise ProtocolError("arrays larger than agreed")
+    return header, {name: _array(_exactly(connection, size)) for name, size in announced}
+
+
+def request_message(request: Request) -> dict[str, Any]:
+    """Return the message that asks a request."""
+    return {"type": "request", **asdict(request)}
+
+
+def read_request(header: Mapping[str, Any]) -> Request:
+    """Return the request that a message asks."""
+    model, settings = header["model"], header["preprocessing"]
+    classes = model["classes"] and File(**model["classes"])
+    source = ModelSource(File(**model["file"]), model["architecture"], classes, model["output"])
+    options = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in header["options"].items()
+    }
+    return Request(
+        method=header["method"],
+        model=source,
+        images=tuple(File(**image) for image in header["images"]),
+        preprocessing=settings and preprocessing_from(settings),
+        target=header["target"],
+        options=options,
+        seed=header["seed"],
+    )
+
+
+def result_message(result: Result) -> dict[str, Any]:
+    """Return the message that answers with a result; its arrays travel beside it."""
+    return {
+        "type": "result",
+        "key": result.key,
+        "scores": result.scores,
+        "seconds": result.seconds,
+        "versions": result.versions,
+    }
+
+
+def read_result(header: Mapping[str, Any], arrays: Arrays, key: str) -> Result:
+    """Return the result that a message answers with.
+
+    Raises:
+        ProtocolError: When it is the answer to another request, or not as agreed.
+    """
+    scores, seconds = header.get("scores"), header.get("seconds")
+    versions = header.get("versions")
+    fine = isinstance(scores, dict) and isinstance(versions, dict) and header.get("key") == key
+    if not fine or not isinstance(seconds, int | float):
+        raise ProtocolError("a result that is not as agreed")
+    return Result(key, arrays, scores, float(seconds), versions)  # type: ignore[arg-type]
+
+
+def read_progress(header: Mapping[str, Any]) -> Progress:
+    """Return the progress that a message reports.
+
+    Raises:
+        ProtocolError: When it is not as agreed.
+    """
+    doing, done, left = header.get("doing"), header.get("done"), header.get("seconds_left")
+    numbers = isinstance(done, int | float) and (left is None or isinstance(left, int | float))
+    if not isinstance(doing, str) or not numbers:
+        raise ProtocolError("a progress that is not as agreed")
+    return Progress(doing[:200], min(max(float(done or 0), 0.0), 1.0), left)
+
+
+def _npy(values: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, values, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _array(block: bytes) -> NDArray[Any]:
+    """Read an array; its own header must announce exactly the bytes that came."""
+    try:
+        values = npy.read_array(io.BytesIO(block), allow_pickle=False, max_header_size=4096)
+    except (ValueError, EOFError, MemoryError, OverflowError, TypeError) as error:
+        raise ProtocolError(f"an array that cannot be read: {error}") from None
+    if values.dtype.kind not in "biuf":
+        raise ProtocolError(f"an array of {values.dtype}")
+    return values
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    received = bytearray()
+    while len(received) < count:
+        part = connection.recv(min(count - len(received), MIB))
+        if not part:
+            raise EOFError
+        received += part
+    return bytes(received)

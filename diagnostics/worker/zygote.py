@@ -1,0 +1,84 @@
+"""The zygote: torch imported once, forked for every worker; it never sees a person's bytes.
+
+Run as `python -m diagnostics.worker.zygote FD ENTRY`. On its control socket it understands two
+requests: "fork", with a worker's socket attached, answered by the worker's process id; and "wait"
+for an ended worker, answered by its exit status. It ends when its parent goes away.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from diagnostics.worker.child import serve
+
+FORK, WAIT = b"f", b"w"
+NUMBER = struct.Struct(">i")
+IDLE_SECONDS = 1.0
+LATER = ("torchvision", "timm")
+TASKS = Path("/proc/self/task")
+
+
+def main(descriptor: int, entry: str) -> None:
+    """Serve the control socket until the parent closes it, then end every worker."""
+    os.umask(0o077)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=descriptor)
+    executor = _entry(entry)
+    workers: set[int] = set()
+    later = list(LATER)
+    while True:
+        if later and not select.select([control], [], [], IDLE_SECONDS)[0]:
+            importlib.import_module(later.pop(0))
+            continue
+        asked, descriptors, _, _ = socket.recv_fds(control, 1 + NUMBER.size, 1)
+        if not asked:
+            break
+        if asked[:1] == FORK:
+            workers.add(_fork(control, descriptors[0], executor))
+        elif asked[:1] == WAIT:
+            worker = NUMBER.unpack(asked[1:])[0]
+            workers.discard(worker)
+            control.sendall(NUMBER.pack(_status(worker)))
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+
+
+def _entry(entry: str) -> Callable[[], Any]:
+    """Import what answers requests, and with it torch."""
+    module, _, name = entry.partition(":")
+    found: Callable[[], Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _fork(control: socket.socket, descriptor: int, executor: Callable[[], Any]) -> int:
+    if TASKS.exists() and len(list(TASKS.iterdir())) != 1:
+        raise RuntimeError("The zygote has more than one thread and cannot be forked safely.")
+    worker = os.fork()
+    if worker == 0:
+        control.close()
+        with socket.socket(fileno=descriptor) as connection:
+            code = serve(connection, executor)
+        os._exit(code)
+    os.close(descriptor)
+    control.sendall(NUMBER.pack(worker))
+    return worker
+
+
+def _status(worker: int) -> int:
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    except ChildProcessError:
+        return 0
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

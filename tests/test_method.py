@@ -1,0 +1,90 @@
+import types
+from typing import Annotated, Literal
+
+import pytest
+
+from diagnostics import method as registry
+from diagnostics.errors import OptionError
+from diagnostics.options import Layer, Option, Range
+from diagnostics.spec import Need
+
+
+def occlusion(
+    classifier,
+    *,
+    patch_px: Annotated[int, Range(1, 64, "px")] = 16,
+    fill: Literal["mean", "zero"] = "mean",
+    layer: Annotated[str, Layer()] = "",
+    signed: bool = False,
+):
+    """What happens without a patch.
+
+    Args:
+        patch_px: Side of the patch,
+            in pixels.
+        fill: What replaces it.
+        layer: Where.
+        signed: Keep the sign.
+
+    Returns:
+        A map.
+    """
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    return lambda function, module: registry.method("T", source="S", needs={Need.LAYERS})(
+        _moved(function, module)
+    )
+
+
+def _moved(function, module):
+    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__)
+    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
+    copy.__doc__, copy.__module__ = function.__doc__, module
+    return copy
+
+
+def test_a_signature_becomes_options(registered):
+    registered(occlusion, "diagnostics.methods.attribution.occlusion")
+    info = registry.find("attribution/occlusion").info
+    assert info.options == (
+        Option("patch_px", "int", 16, Range(1, 64, "px"), help="Side of the patch, in pixels."),
+        Option("fill", "choice", "mean", choices=("mean", "zero"), help="What replaces it."),
+        Option("layer", "layer", "", help="Where."),
+        Option("signed", "bool", False, help="Keep the sign."),
+    )
+    assert info.summary == "What happens without a patch."
+    assert info.needs == ("layers",)
+
+
+def test_settings_are_read_from_one_line(registered):
+    registered(occlusion, "diagnostics.methods.attribution.occlusion")
+    written = "attribution/occlusion?patch_px=8&layer=conv.1&signed=true"
+    identity, options = registry.parse(written)
+    assert identity == "attribution/occlusion"
+    assert options == {"patch_px": 8, "layer": "conv.1", "signed": True}
+
+
+def test_a_name_used_twice_raises(registered):
+    registered(occlusion, "diagnostics.methods.attribution.occlusion")
+    with pytest.raises(ValueError, match="Two methods"):
+        registered(occlusion, "elsewhere.attribution.occlusion")
+
+
+def test_a_function_must_bear_its_files_name(registered):
+    with pytest.raises(ValueError, match="own name"):
+        registered(occlusion, "diagnostics.methods.attribution.other")
+
+
+def test_an_unknown_method_lists_the_known_ones():
+    with pytest.raises(OptionError, match="attribution/gradient"):
+        registry.find("attribution/nothing")
+
+
+def test_the_same_methods_are_found_by_family_and_in_order():
+    found = [known.info.id for known in registry.methods("attribution")]
+    assert found == sorted(found)
+    assert {"attribution/gradient", "attribution/grad_cam"} <= set(found)
+    assert registry.methods("nothing") == ()

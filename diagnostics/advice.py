@@ -42,7 +42,7 @@ def _geometry(image: Decoded, settings: Preprocessing) -> list[str]:
             f"{height}); choose crop or letterbox to keep it."
         )
     if settings.fit == "crop":
-        down, across = stages.shortest_side(tall, wide, settings.resize_px)
+        down, across = stages.shortest_side(image.values, settings.resize_px)
         kept = min(height / down, 1) * min(width / across, 1)
         if kept < 1 - CROPPED:
             said.append(

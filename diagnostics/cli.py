@@ -16,7 +16,7 @@ from diagnostics.report import files
 from diagnostics.request import INSPECT, OPEN, Request, Result
 from diagnostics.runner import LocalRunner
 from diagnostics.samples import file_at
-from diagnostics.spec import ModelSpec, read
+from diagnostics.spec import Candidate, ModelSpec, read
 
 DONE, BAD_INPUT, WORKER_FAILED = 0, 2, 3
 
@@ -174,8 +174,15 @@ def _model_lines(scores: dict[str, Any]) -> list[str]:
         f"network  {spec.architecture or 'to be chosen with --architecture NAME'}",
         f"input    {size}; {len(spec.class_names)} classes; {spec.output}",
         *(f"{check.status:8} {check.name}: {check.message}" for check in spec.checks),
-        *(f"fits     {item.architecture} ({item.fit}): {item.message}" for item in spec.candidates),
+        *(_fit_line(item) for item in spec.candidates),
     ]
+
+
+def _fit_line(item: Candidate) -> str:
+    measured = (
+        f" BatchNorm deviation {item.deviation:.2f}, lower is better." if item.deviation else ""
+    )
+    return f"fits     {item.architecture} ({item.fit}): {item.message}{measured}"
 
 
 def _image_lines(scores: dict[str, Any]) -> list[str]:

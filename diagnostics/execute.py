@@ -194,7 +194,8 @@ def _picture_size(values: NDArray[np.float32]) -> NDArray[np.float32]:
     down, across = min(step, height), min(step, width)
     whole = values[: height // down * down, : width // across * across]
     blocks = whole.reshape(height // down, down, width // across, across, channels)
-    return blocks.mean((1, 3), dtype=np.float32)
+    shrunk: NDArray[np.float32] = blocks.mean((1, 3), dtype=np.float32)
+    return shrunk
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def _eight_bit(image: Image.Image) -> tuple[Image.Image, list[str]]:
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         grey = image.mode in ("1", "L", "LA", "La")
         whole = image.convert("RGBA")
-        if whole.getextrema()[3][0] < 255:  # type: ignore[index]
+        if np.asarray(whole.getchannel("A")).min() < 255:
             white = Image.new("RGBA", whole.size, "white")
             image = Image.alpha_composite(white, whole).convert("L" if grey else "RGB")
             notes.append("Transparent parts are laid over white.")

@@ -37,7 +37,8 @@ def generate(
     values = np.full(shape, level)
     if kind == "gaussian":
         values = values + random.normal(0, GREY_STD, shape)
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def shuffle(image: NDArray[Any], *, seed: int = 0) -> NDArray[Any]:

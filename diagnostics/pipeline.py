@@ -158,10 +158,10 @@ def _geometry(settings: Preprocessing) -> list[Stage]:
         return stages.resize(values, tall, wide, settings.interpolation, settings.antialias)
 
     def to_shortest(values: Values) -> Values:
-        return resized(values, *stages.shortest_side(*values.shape[:2], settings.resize_px))
+        return resized(values, *stages.shortest_side(values, settings.resize_px))
 
     def to_letterbox(values: Values) -> Values:
-        inner = stages.letterbox_size(*values.shape[:2], height, width)
+        inner = stages.letterbox_size(values, height, width)
         return stages.crop(resized(values, *inner), height, width)
 
     def demand_size(values: Values) -> Values:

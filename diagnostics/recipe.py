@@ -76,13 +76,13 @@ def loads(text: str) -> Recipe:
     for key in MODEL_KEYS[:4]:
         if not isinstance(model.get(key, ""), str):
             raise RecipeError(f"{key} must be text in quotes; got {model[key]!r}.")
-    return Recipe(
-        *(model.get(key, "") for key in MODEL_KEYS[:4]), tuple(classes), _preprocessing(settings)
-    )
+    name, digest, architecture, output = (str(model.get(key, "")) for key in MODEL_KEYS[:4])
+    settings_read = _preprocessing(settings)
+    return Recipe(name, digest, architecture, output, tuple(classes), settings_read)
 
 
 def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing:
-    given = {
+    given: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
     }
     colour = given.get("colour", True)

@@ -121,14 +121,16 @@ def stretch(pixels: Rgb, shape: tuple[int, ...]) -> Rgb:
     """Cover a larger grid with a smaller one, each target pixel taking the cell it lies in."""
     rows = np.arange(shape[0]) * pixels.shape[0] // shape[0]
     columns = np.arange(shape[1]) * pixels.shape[1] // shape[1]
-    return pixels[rows][:, columns]
+    stretched: Rgb = pixels[np.ix_(rows, columns)]
+    return stretched
 
 
 def overlay(image: Rgb, heatmap: Rgb, opacity: float) -> Rgb:
     """Lay a coloured map over an image, 0 showing the image alone and 1 the map alone."""
     over = stretch(heatmap, image.shape)
     mixed = (1 - opacity) * image.astype(np.float64) + opacity * over
-    return np.rint(mixed).astype(np.uint8)
+    blended: Rgb = np.rint(mixed).astype(np.uint8)
+    return blended
 
 
 def tiles(maps: NDArray[Any], scale: Scale, *, gap: int = 1) -> Rgb:
@@ -177,7 +179,8 @@ def dense(vector: NDArray[Any], scale: Scale, cell_px: int = 8) -> Rgb:
 
 
 def _index(share: NDArray[Any]) -> NDArray[np.intp]:
-    return np.rint(share * 255).astype(np.intp)
+    places: NDArray[np.intp] = np.rint(share * 255).astype(np.intp)
+    return places
 
 
 def _mark(shown: Rgb, bad: NDArray[np.bool_]) -> Rgb:

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from diagnostics.options import Value
 from diagnostics.preprocessing import Preprocessing
+
+Options: TypeAlias = Mapping[str, Value | tuple[str, ...]]
 
 OPEN = "open"
 INSPECT = "inspect"
@@ -62,7 +64,7 @@ class Request:
     images: tuple[File, ...] = ()
     preprocessing: Preprocessing | None = None
     target: int | None = None
-    options: Mapping[str, Value | tuple[str, ...]] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     seed: int = 0
 
     @property

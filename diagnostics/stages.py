@@ -70,14 +70,16 @@ def crop(values: Values, height: int, width: int) -> Values:
     return values[top : top + height, left : left + width]
 
 
-def letterbox_size(tall: int, wide: int, height: int, width: int) -> tuple[int, int]:
+def letterbox_size(values: Values, height: int, width: int) -> tuple[int, int]:
     """Return the largest size of the same aspect ratio that fits inside height × width."""
+    tall, wide = values.shape[:2]
     share = min(height / tall, width / wide)
     return max(1, round(tall * share)), max(1, round(wide * share))
 
 
-def shortest_side(tall: int, wide: int, side: int) -> tuple[int, int]:
+def shortest_side(values: Values, side: int) -> tuple[int, int]:
     """Return the size whose shortest side is `side`, the other one rounded down."""
+    tall, wide = values.shape[:2]
     if tall <= wide:
         return side, int(side * wide / tall)
     return int(side * tall / wide), side

@@ -20,6 +20,7 @@ LEVELS = (
     {"errors", "options"},
     {
         *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
+        "preprocessing",
         *("spec", "words", "noise", "pictures", "samples", "shapes", "classes"),
     },
     {"classifier", "layers", "method", "networks", "networks/*", "outputs"},

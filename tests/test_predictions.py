@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from diagnostics import words
-from diagnostics.preprocessing import Preprocessing
 from diagnostics.predictions import probabilities, rank
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.spec import ModelSpec, Output
 
 

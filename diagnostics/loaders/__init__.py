@@ -15,7 +15,7 @@ from diagnostics.loaders.classes import fitting, known_names, read_class_names
 from diagnostics.loaders.deviation import batchnorm_deviation
 from diagnostics.loaders.weights import Weights
 from diagnostics.request import ModelSource
-from diagnostics.spec import Candidate, Check
+from diagnostics.spec import Candidate, Check, Fit
 
 READERS = {sniff.SAFETENSORS: safetensors.read, sniff.STATE_DICT: state_dict.read}
 
@@ -68,7 +68,7 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     names, named = _names(source, first)
     return Opened(
         format=written,
-        network=chosen and architectures.build_with(chosen, weights.tensors),
+        network=architectures.build_with(chosen, weights.tensors) if chosen else None,
         candidates=(chosen, *(c for c in left if c != chosen)) if chosen else left,
         parameters=sum(tensor.numel() for tensor in weights.tensors.values()),
         class_names=names,
@@ -100,9 +100,9 @@ def _choose(
     if not apart:
         raise ArchitectureError(f"The tensors fit {found[0].architecture}, which does not run.")
     if len(apart) == 1 and not unseen:
-        status = "passed" if apart[0].fit is architectures.FITS[0] else "warned"
         message = f"{apart[0].architecture}: {apart[0].message}"
-        return apart[0], apart, Check("network", status, message)
+        exact = apart[0].fit is Fit.EXACT
+        return apart[0], apart, Check("network", "passed" if exact else "warned", message)
     names = ", ".join(candidate.architecture for candidate in apart)
     more = f" and {unseen} more" if unseen else ""
     message = f"The tensors cannot tell: {names}{more} fit and answer differently. Choose one."

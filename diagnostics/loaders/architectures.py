@@ -44,8 +44,8 @@ def candidates(tensors: Mapping[str, Tensor], index: Index) -> tuple[Candidate, 
     matches = by_name or [
         found for known in index.networks if (found := _by_position(known, ordered))
     ]
-    found = [_candidate(match, len(shapes)) for match in matches]
-    return tuple(sorted(found, key=lambda c: (FITS.index(c.fit), _library(c), c.architecture)))
+    fitting = [_candidate(match, len(shapes)) for match in matches]
+    return tuple(sorted(fitting, key=lambda c: (FITS.index(c.fit), _library(c), c.architecture)))
 
 
 def nearest(tensors: Mapping[str, Tensor], index: Index, count: int = 3) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def _torchvision(name: str, classes: int, channels: int | None) -> nn.Module:
 def _timm(name: str, classes: int, channels: int | None) -> nn.Module:
     import timm
 
-    settings = {} if channels is None else {"in_chans": channels}
+    settings: dict[str, Any] = {} if channels is None else {"in_chans": channels}
     network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **settings)
     return network
 

@@ -145,10 +145,16 @@ def _known(architecture: str) -> Known:
 
 
 def _shapes(architecture: str, classes: int, channels: int | None) -> dict[str, Shape]:
+    import torch
+
     from diagnostics.loaders.building import build, unallocated
 
-    with unallocated():
-        network = build(architecture, classes, channels)
+    try:
+        with unallocated():
+            network = build(architecture, classes, channels)
+    except RuntimeError:  # it runs itself while it is built, which needs all of it in one place
+        with torch.device("meta"):
+            network = build(architecture, classes, channels)
     return {
         name: tuple(tensor.shape)
         for name, tensor in network.state_dict().items()

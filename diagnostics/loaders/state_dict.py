@@ -22,7 +22,7 @@ def read(path: Path) -> Weights:
     if zipfile.is_zipfile(path):
         _check_members(path)
     try:
-        with torch.sparse.check_sparse_tensor_invariants():
+        with torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ModelError(

@@ -76,7 +76,7 @@ def _made(spec: ModelSpec) -> None:
     seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="add.seed")
     if kind == SHUFFLED:
         name = st.selectbox("Pixels of", list(shown), key="add.source")
-        made = shown and _shuffled(shown[name], int(seed))
+        made = _shuffled(shown[name], int(seed)) if name else None
     else:
         made = _generated(spec, str(kind), int(seed))
     if st.button("Add", type="primary", key="add.made") and made is not None:

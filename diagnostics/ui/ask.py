@@ -48,7 +48,11 @@ def ask(request: Request, place: DeltaGenerator | None = None) -> Result:
 def _offer_again(key: str) -> None:
     held = session()
     st.error(held.failures[key], icon=":material/error:")
-    st.button("Start again", on_click=held.failures.pop, args=(key, None), type="primary")
+    st.button("Start again", on_click=_forget, args=(key,), type="primary")
+
+
+def _forget(key: str) -> None:
+    session().failures.pop(key, None)
 
 
 class _Watch:

@@ -63,9 +63,7 @@ def _decide(source: ModelSource, known: recipe.Recipe | None) -> None:
     if known is not None:
         source = ModelSource(source.file, known.architecture, source.classes, known.output)
     spec = read(ask(Request(OPEN, source, images=held.shown_images())).scores["model"])
-    chosen = spec.architecture
-    if not chosen:
-        chosen = _choose(spec, len(held.shown))
+    chosen = spec.architecture or _choose(spec, len(held.shown))
     show_facts(spec)
     if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
         picked = ModelSource(source.file, chosen, source.classes, source.output)

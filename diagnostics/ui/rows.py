@@ -69,7 +69,9 @@ def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
 
 def stage_names(images: Sequence[Entry]) -> list[str]:
     """The names of the stages, in their order; the images that were read share them."""
-    made = next((image["preprocessing"] for image in images if not image["error"]), [])
+    made: Sequence[Entry] = next(
+        (image["preprocessing"] for image in images if not image["error"]), []
+    )
     return [entry["stage"] for entry in made]
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from diagnostics.errors import WorkerCrashedError
-from diagnostics.worker.zygote import FORK, NUMBER, WAIT
+from diagnostics.worker.wire import FORK, NUMBER, WAIT
 
 ENTRY = "diagnostics.execute:Executor"
 START_SECONDS = 120

@@ -25,6 +25,10 @@ MIB = 2**20
 KINDS = {"request", "progress", "result", "error"}
 Arrays = Mapping[str, NDArray[Any]]
 
+# What the server asks of the zygote, each followed by a process id or zero.
+FORK, WAIT = b"f", b"w"
+NUMBER = struct.Struct(">i")
+
 
 class ProtocolError(Exception):
     """The other side sent what this protocol does not allow."""

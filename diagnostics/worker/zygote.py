@@ -12,16 +12,14 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from diagnostics.worker.child import serve
+from diagnostics.worker.wire import FORK, NUMBER, WAIT
 
-FORK, WAIT = b"f", b"w"
-NUMBER = struct.Struct(">i")
 IDLE_SECONDS = 1.0
 LATER = ("torchvision", "timm")
 TASKS = Path("/proc/self/task")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from diagnostics.request import INSPECT, Request
+from diagnostics.request import INSPECT, Options, Request
 from diagnostics.ui import controls, frame, rows
 from diagnostics.ui.ask import ask
 from diagnostics.ui.show import row
@@ -35,7 +35,7 @@ with looked:
 with layers:
     drawn = controls.layers(spec)
 
-options = {"top": top, "layers": drawn.names, "attributions": (looking.attribution,)}
+options: Options = {"top": top, "layers": drawn.names, "attributions": (looking.attribution,)}
 request = Request(
     INSPECT,
     session().model,

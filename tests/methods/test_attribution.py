@@ -97,7 +97,7 @@ def test_a_map_with_nan_says_how_many_cells():
     network[1].weight.data[1, :3] = float("nan")
     heatmap = gradient(classifier(network, 8), pixels(), TARGET)
     assert notes(heatmap)[0].startswith("3 of 64")
-    assert notes(heatmap)[1] == ""
+    assert "finite" in notes(heatmap)[0]
 
 
 def every_attribution():

@@ -179,10 +179,10 @@ def _model_lines(scores: dict[str, Any]) -> list[str]:
 
 
 def _fit_line(item: Candidate) -> str:
-    measured = (
-        f" BatchNorm deviation {item.deviation:.2f}, lower is better." if item.deviation else ""
-    )
-    return f"fits     {item.architecture} ({item.fit}): {item.message}{measured}"
+    line = f"fits     {item.architecture} ({item.fit}): {item.message}"
+    if item.deviation is None:
+        return line
+    return f"{line} BatchNorm deviation {item.deviation:.2f} on these images, lower fits better."
 
 
 def _image_lines(scores: dict[str, Any]) -> list[str]:

@@ -145,7 +145,9 @@ def tiles(maps: NDArray[Any], scale: Scale, *, gap: int = 1) -> Rgb:
     columns = min(max(math.ceil(math.sqrt(count * height / width)), 1), count)
     rows = math.ceil(count / columns)
     sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
-    sheet[:] = GAP
+    sheet[:] = _hatch(*sheet.shape[:2])
+    filled = np.arange(rows * columns).reshape(rows, columns) < count
+    sheet[_cells(filled, height + gap, width + gap)[: sheet.shape[0], : sheet.shape[1]]] = GAP
     for index, coloured in enumerate(scale.colour(maps)):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = coloured
@@ -170,12 +172,23 @@ def dense(vector: NDArray[Any], scale: Scale, cell_px: int = 8) -> Rgb:
     coloured = np.zeros((*square.shape, 3), np.uint8)
     coloured.reshape(-1, 3)[:count] = scale.colour(np.asarray(vector))
     sheet = enlarge(coloured, cell_px)
-    empty = (np.arange(square.size) >= count).reshape(square.shape)
-    empty = empty.repeat(cell_px, 0).repeat(cell_px, 1)
-    rows, columns = np.indices(empty.shape)
-    hatch = np.where(((rows + columns) // 2 % 2 == 0)[..., None], *map(np.array, PADDING))
-    sheet[empty] = hatch.astype(np.uint8)[empty]
+    empty = _cells((np.arange(square.size) >= count).reshape(square.shape), cell_px, cell_px)
+    sheet[empty] = _hatch(*empty.shape)[empty]
     return sheet
+
+
+def _cells(chosen: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """Blow each cell of a grid up to height × width px."""
+    return chosen.repeat(height, 0).repeat(width, 1)
+
+
+def _hatch(height: int, width: int) -> Rgb:
+    """Draw the slanted lines that stand where there is no value."""
+    rows, columns = np.indices((height, width))
+    slanted = ((rows + columns) // 2 % 2 == 0)[..., None]
+    one, other = np.array(PADDING, np.uint8)
+    lines: Rgb = np.where(slanted, one, other)
+    return lines
 
 
 def _index(share: NDArray[Any]) -> NDArray[np.intp]:

@@ -38,7 +38,7 @@ def representative(layers: Sequence[LayerInfo], image_size: tuple[int, int]) -> 
         kind = layout(layer.shape, image_size)
         if kind == "channels" and layer.shape[1:] != (1, 1):
             maps[layer.shape[1:]] = layer.name
-        elif kind == "dense":
+        elif kind == "dense" and layer.kind != "Flatten":
             dense[layer.shape] = layer.name
     chosen = {*list(maps.values())[-4:], *list(dense.values())[-3:]}
     return tuple(layer.name for layer in layers if layer.name in chosen)

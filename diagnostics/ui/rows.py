@@ -44,7 +44,8 @@ def _said(image: Entry, independent: bool) -> Cell:
     sure = words.probability(first["probability"], first["distance"])
     return Cell(
         **title,
-        answer=f"{words.shortened(first['class'], 24)}  {sure}",
+        answer=words.shortened(first["class"], 28),
+        sure=sure,
         bars=bars,
         notes=(margin,) if margin else (),
     )

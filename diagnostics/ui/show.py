@@ -32,7 +32,8 @@ class Cell:
     Args:
         title: Shown in bold, shortened by the browser.
         hover: The whole title.
-        answer: One large line.
+        answer: The class in large.
+        sure: How sure, below it.
         bars: A ranking.
         pictures: Pictures, one under the other.
         counts: Histogram counts per channel, all with the same bins.
@@ -45,6 +46,7 @@ class Cell:
     title: str = ""
     hover: str = ""
     answer: str = ""
+    sure: str = ""
     bars: tuple[Bar, ...] = ()
     pictures: tuple[Picture, ...] = ()
     counts: tuple[tuple[int, ...], ...] = ()

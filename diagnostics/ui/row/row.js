@@ -62,12 +62,13 @@ function bars(entries) {
   for (const entry of entries) {
     const name = element("span", "name", entry.name);
     name.title = entry.title;
+    const share = element("span", "share", entry.text);
+    share.title = entry.title;
     const track = element("span", "track");
     const fill = element("span", "fill");
-    fill.style.width = `${Math.max(0, Math.min(1, entry.share)) * 60}%`;
-    track.append(fill, element("span", "share", entry.text));
-    track.title = entry.title;
-    node.append(name, track);
+    fill.style.width = `${Math.max(0, Math.min(1, entry.share)) * 100}%`;
+    track.append(fill);
+    node.append(name, share, track);
   }
   return node;
 }
@@ -107,7 +108,11 @@ function cell(root, content, box, resizes) {
     title.title = content.hover || content.title;
     node.append(title);
   }
-  if (content.answer) node.append(element("div", "answer", content.answer));
+  if (content.answer) {
+    const answer = element("div", "answer", content.answer);
+    answer.append(element("div", "sure", content.sure));
+    node.append(answer);
+  }
   if (content.bars.length) node.append(bars(content.bars));
   if (content.empty) node.append(element("div", "empty", content.empty));
   for (const picture of content.pictures) node.append(figure(root, picture, box, resizes));

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-PAGES = Path(__file__).parent / "pages"
+HERE = Path(__file__).parent
+PAGES = HERE / "pages"
+ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
 
-st.set_page_config("Oversure", ":material/visibility:", layout="wide")
+st.set_page_config("Oversure", str(ICON), layout="wide")
 
 st.navigation(
     {

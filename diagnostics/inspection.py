@@ -218,11 +218,7 @@ def _add_layers(
             for one in found:
                 one.scores["layers"].append(_not_captured(layer.name, layer.kind))
             continue
-        rows = values.detach().flatten(1).float()
-        low, high = torch.aminmax(rows, dim=1)
-        std, mean = torch.std_mean(rows, dim=1, correction=0)
-        zeros = 1 - torch.count_nonzero(rows, dim=1) / rows.shape[1]
-        table = torch.stack([low, high, mean, std, zeros], dim=1).cpu().tolist()
+        table = _statistics(values)
         for row, one in enumerate(found):
             keys = ("low", "high", "mean", "std", "zeros")
             entry: dict[str, Any] = {
@@ -235,6 +231,21 @@ def _add_layers(
             if layer.name in drawn:
                 entry |= _draw(one, layer.name, values[row], spec)
             one.scores["layers"].append(entry)
+
+
+def _statistics(values: Tensor) -> list[list[float]]:
+    """Return lowest, highest, mean, standard deviation and share of zeros of each image.
+
+    The order of the values does not matter, so channels-last memory is read as it lies; the
+    centred values are summed in a second pass, which is exact and faster than Welford's way.
+    """
+    last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
+    rows = (values.movedim(1, -1) if last else values).flatten(1).float()
+    low, high = rows.amin(1), rows.amax(1)
+    mean = rows.mean(1)
+    std = torch.linalg.vector_norm(rows - mean[:, None], dim=1) / rows.shape[1] ** 0.5
+    zeros = (rows == 0).float().mean(1)
+    return torch.stack([low, high, mean, std, zeros], dim=1).cpu().tolist()  # type: ignore[no-any-return]
 
 
 def _draw(one: Findings, name: str, values: Tensor, spec: ModelSpec) -> dict[str, Any]:

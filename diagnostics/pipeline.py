@@ -125,9 +125,9 @@ def histogram(values: Values, bins: int = 32) -> tuple[NDArray[np.int64], NDArra
     """
     low, high = float(values.min()), float(values.max())
     low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    counts = [np.histogram(values[..., c], edges)[0] for c in range(values.shape[2])]
-    return np.stack(counts).astype(np.int64), edges
+    limits = (low, high if high > low else low + 1)
+    made = [np.histogram(values[..., c], bins, limits) for c in range(values.shape[2])]
+    return np.stack([counts for counts, _ in made]).astype(np.int64), made[0][1]
 
 
 def _channels(settings: Preprocessing) -> list[Stage]:

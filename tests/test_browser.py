@@ -90,8 +90,8 @@ def test_every_picture_says_what_it_shows_and_can_be_saved(app, page):
 
 def test_noise_is_one_click_away(app, page):
     serving.opened(page, app[0])
-    page.locator(".st-key-noise button").click()
-    page.locator(".title", has_text="uniform 0.png").first.wait_for()
+    page.locator(".st-key-noise button").first.click()
+    page.locator(".title", has_text="uniform 1.png").first.wait_for()
     serving.settled(page)
     assert len(answers(page)) == 6
 
@@ -120,11 +120,11 @@ def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_
     )
     cat = real_file("scikit-image", "skimage/data/chelsea.png")
     serving.opened(page, app[0])
-    page.locator(".st-key-add button").click()
+    page.locator(".st-key-add button").first.click()
     page.locator("input[type=file]").first.set_input_files(str(cat))
     page.locator(".title", has_text="chelsea.png").first.wait_for()
     serving.settled(page)
-    page.locator(".st-key-open button").click()
+    page.locator(".st-key-open button").first.click()
     page.locator("input[type=file]").first.set_input_files(str(weights))
     page.get_by_text("timm/tf_efficientnet_lite0", exact=True).first.wait_for()
     assert page.get_by_role("button", name="Use this model").is_disabled()
@@ -140,7 +140,7 @@ def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
     wrong = tmp_path / "notes.pth"
     wrong.write_text("these are no weights")
     serving.opened(page, app[0])
-    page.locator(".st-key-open button").click()
+    page.locator(".st-key-open button").first.click()
     page.locator("input[type=file]").first.set_input_files(str(wrong))
     alert = page.locator("[role=dialog] [data-testid=stAlert]")
     alert.wait_for()

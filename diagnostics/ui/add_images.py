@@ -37,7 +37,7 @@ def add_images(spec: ModelSpec) -> None:
 def add_noise(spec: ModelSpec) -> None:
     """Add one more image of uniform noise in the model's size, its seed not used before."""
     held = session()
-    seed = sum(file.name.startswith("uniform") for file in held.images)
+    seed = 1 + sum(file.name.startswith("uniform") for file in held.images)
     values = noise.generate("uniform", spec.height, spec.width, spec.channels, seed=seed)
     held.add_images([_keep(values, f"uniform {seed}")])
 

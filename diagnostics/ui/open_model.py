@@ -100,12 +100,13 @@ def show_facts(spec: ModelSpec) -> None:
         "Input": size,
         "Outputs": f"{len(spec.class_names)} classes, {spec.output}",
         "Parameters": f"{spec.parameters:,}",
-        "sha256": spec.sha256,
+        "sha256": f"{spec.sha256[:32]} {spec.sha256[32:]}",
     }
     st.table({"": list(facts), "what the file says": list(facts.values())}, hide_index=True)
     for check in spec.checks:
-        st.markdown(MARKS[check.status], width="content")
-        st.text(f"{check.name}: {check.message}")
+        with st.container(horizontal=True, gap="small"):
+            st.markdown(MARKS[check.status], width="content")
+            st.text(f"{check.name}: {check.message}", width="stretch")
     if len(spec.candidates) > 1:
         with st.expander(f"All {len(spec.candidates)} networks that fit"):
             st.dataframe(

@@ -92,12 +92,12 @@ def _limit_memory(model: Path) -> None:
 
 
 def _answer(connection: socket.socket, executor: Any, request: Request) -> None:
-    last = 0.0
+    last, doing = 0.0, ""
 
     def watch(progress: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= REPORT_SECONDS:
-            last = time.monotonic()
+        nonlocal last, doing
+        if progress.doing != doing or time.monotonic() - last >= REPORT_SECONDS:
+            last, doing = time.monotonic(), progress.doing
             wire.send(connection, {"type": "progress", **vars(progress)})
 
     try:

@@ -74,14 +74,14 @@ class WorkerRunner:
             try:
                 wire.send(worker.connection, wire.request_message(request))
                 result = self._answer(worker, request, watch)
-            except (EOFError, ConnectionError):
-                raise self._ended() from None
             except (wire.ProtocolError, TimeoutError):
                 self._kill()
                 raise WorkerCrashedError(
                     "The model's process sent an answer that cannot be read, and was ended. "
                     "Start again."
                 ) from None
+            except (EOFError, OSError, ValueError):
+                raise self._ended() from None
             except OversureError:
                 self._abandoned = False
                 raise

@@ -37,7 +37,7 @@ def _server() -> Iterator[tuple[str, float, float, str]]:
 
 def _drop(page: serving.Page) -> float:
     """Drop one new image and wait for its answer."""
-    page.locator(".st-key-add button").click()
+    page.locator(".st-key-add button").first.click()
     chooser = page.locator("[role=dialog] input[type=file]")
     chooser.wait_for(state="attached")
     with tempfile.TemporaryDirectory() as folder:

@@ -245,7 +245,7 @@ def _statistics(values: Tensor) -> list[list[float]]:
     mean = rows.mean(1)
     std = torch.linalg.vector_norm(rows - mean[:, None], dim=1) / rows.shape[1] ** 0.5
     zeros = (rows == 0).float().mean(1)
-    return torch.stack([low, high, mean, std, zeros], dim=1).cpu().tolist()  # type: ignore[no-any-return]
+    return torch.stack([low, high, mean, std, zeros], dim=1).cpu().tolist()
 
 
 def _draw(one: Findings, name: str, values: Tensor, spec: ModelSpec) -> dict[str, Any]:

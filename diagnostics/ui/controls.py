@@ -66,8 +66,9 @@ def preprocessing(spec: ModelSpec) -> Preprocessing:
     changed = held.preprocessing not in (None, spec.preprocessing)
     label = "Preprocessing (changed)" if changed else "Preprocessing"
     with st.popover(label, icon=":material/tune:"):
+        st.button("Back to the model's own", on_click=held.use, args=(held.model,))
         held.preprocessing = forms.preprocessing(
-            held.preprocessing or spec.preprocessing, spec.preprocessing
+            held.preprocessing or spec.preprocessing, f"preprocessing.{held.taken}"
         )
     return held.preprocessing
 

@@ -19,31 +19,27 @@ FITS = {
 }
 
 
-def preprocessing(current: Preprocessing, published: Preprocessing) -> Preprocessing:
+def preprocessing(current: Preprocessing, prefix: str) -> Preprocessing:
     """Draw the editor and return the settings that stand in it.
 
     Args:
-        current: Settings in force.
-        published: The model's own, to go back to.
+        current: Settings that stand there at first.
+        prefix: Begins the widgets' keys; a new one forgets what was set before.
     """
-    if st.button("Back to the model's own", disabled=current == published):
-        for name in vars(current):
-            st.session_state.pop(f"preprocessing.{name}", None)
-        return published
     left, middle, right = st.columns(3)
     with left:
-        shape = _shape(current)
+        shape = _shape(current, prefix)
     with middle:
-        looks = _looks(current)
+        looks = _looks(current, prefix)
     with right:
-        numbers = _numbers(current)
+        numbers = _numbers(current, prefix)
     return replace(current, **shape, **looks, **numbers)  # type: ignore[arg-type]
 
 
-def _shape(current: Preprocessing) -> dict[str, object]:
+def _shape(current: Preprocessing, prefix: str) -> dict[str, object]:
     kernels = get_args(get_type_hints(Preprocessing)["interpolation"])
     fit = st.selectbox(
-        "Fit", list(FITS), list(FITS).index(current.fit), FITS.__getitem__, key="preprocessing.fit"
+        "Fit", list(FITS), list(FITS).index(current.fit), FITS.__getitem__, key=f"{prefix}.fit"
     )
     return {
         "fit": fit,
@@ -52,35 +48,35 @@ def _shape(current: Preprocessing) -> dict[str, object]:
             1,
             4096,
             current.resize_px,
-            key="preprocessing.resize_px",
+            key=f"{prefix}.resize_px",
             disabled=fit != "crop",
         ),
         "interpolation": st.selectbox(
             "Kernel",
             kernels,
             kernels.index(current.interpolation),
-            key="preprocessing.interpolation",
+            key=f"{prefix}.interpolation",
         ),
-        "antialias": st.checkbox("Antialias", current.antialias, key="preprocessing.antialias"),
+        "antialias": st.checkbox("Antialias", current.antialias, key=f"{prefix}.antialias"),
     }
 
 
-def _looks(current: Preprocessing) -> dict[str, object]:
-    on = st.checkbox("Threshold", current.threshold is not None, key="preprocessing.threshold_on")
+def _looks(current: Preprocessing, prefix: str) -> dict[str, object]:
+    on = st.checkbox("Threshold", current.threshold is not None, key=f"{prefix}.threshold_on")
     level = st.slider(
         "Threshold at",
         0.0,
         1.0,
         0.5 if current.threshold is None else current.threshold,
-        key="preprocessing.threshold",
+        key=f"{prefix}.threshold",
         disabled=not on,
     )
     return {
-        "invert": st.checkbox("Invert black and white", current.invert, key="preprocessing.invert"),
+        "invert": st.checkbox("Invert black and white", current.invert, key=f"{prefix}.invert"),
         "grey": st.checkbox(
             "Turn colours to grey",
             current.grey,
-            key="preprocessing.grey",
+            key=f"{prefix}.grey",
             disabled=not current.colour,
         ),
         "contrast": st.slider(
@@ -88,36 +84,36 @@ def _looks(current: Preprocessing) -> dict[str, object]:
             0.0,
             100.0,
             min(current.contrast, 100.0),
-            key="preprocessing.contrast",
+            key=f"{prefix}.contrast",
             help="Slope s of the logistic curve 1/(1+exp(−s(v−0.5))); 0 leaves values alone.",
         ),
         "contrast_keeps_range": st.checkbox(
             "Contrast keeps 0 and 1",
             current.contrast_keeps_range,
-            key="preprocessing.contrast_keeps_range",
+            key=f"{prefix}.contrast_keeps_range",
         ),
-        "blur": st.slider("Blur, px", 0.0, 10.0, current.blur, key="preprocessing.blur"),
+        "blur": st.slider("Blur, px", 0.0, 10.0, current.blur, key=f"{prefix}.blur"),
         "threshold": level if on else None,
     }
 
 
-def _numbers(current: Preprocessing) -> dict[str, object]:
+def _numbers(current: Preprocessing, prefix: str) -> dict[str, object]:
     known = ["as now", *PRESETS]
-    name = st.selectbox("Mean and std", known, key="preprocessing.preset")
+    name = st.selectbox("Mean and std", known, key=f"{prefix}.preset")
     base = current if name == "as now" else PRESETS[name].applied_to(current)
     return {
         "bgr": st.checkbox(
-            "Feed blue, green, red", base.bgr, key="preprocessing.bgr", disabled=not base.colour
+            "Feed blue, green, red", base.bgr, key=f"{prefix}.bgr", disabled=not base.colour
         ),
         "value_range": st.segmented_control(
             "Largest value fed",
             (1, 255),
             default=base.value_range,
-            key="preprocessing.value_range",
+            key=f"{prefix}.value_range",
             required=True,
         ),
-        "mean": _per_channel("Mean", base.mean, f"preprocessing.mean.{name}"),
-        "std": _per_channel("Std", base.std, f"preprocessing.std.{name}"),
+        "mean": _per_channel("Mean", base.mean, f"{prefix}.mean.{name}"),
+        "std": _per_channel("Std", base.std, f"{prefix}.std.{name}"),
     }
 
 

@@ -33,6 +33,7 @@ class Session:
         images: All images in hand, in the order they came.
         shown: Hashes of the images shown, at most `COLUMNS`.
         preprocessing: The person's own settings; None takes the model's.
+        taken: How often a model was taken in hand; forms begin anew with each.
         answers: Answers by request key, the latest last.
         failures: Why a request failed or was cancelled, by request key.
     """
@@ -43,6 +44,7 @@ class Session:
     images: list[File]
     shown: list[str]
     preprocessing: Preprocessing | None = None
+    taken: int = 0
     answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -72,8 +74,9 @@ class Session:
         return tuple(known[digest] for digest in self.shown if digest in known)
 
     def use(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
-        """Take another model in hand; its worker starts with the next request."""
+        """Take a model in hand with its own or other settings; its worker starts when asked."""
         self.model, self.preprocessing = model, preprocessing
+        self.taken += 1
 
     def runner(self, model: ModelSource) -> WorkerRunner:
         """Return the runner whose worker holds this model; the oldest other one is ended."""

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import signal
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -149,21 +150,40 @@ def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
     assert len(answers(page)) == 5
 
 
-def test_a_killed_worker_is_named_and_started_again(app, page):
+def test_a_worker_killed_in_mid_run_is_named_and_started_again(app, page):
     serving.opened(page, f"{app[0]}/?model=letters_dense")
-    for pid in workers(app[1].pid):
-        os.kill(pid, signal.SIGKILL)
-    page.get_by_role("spinbutton", name="Classes").fill("7")
-    page.keyboard.press("Enter")
-    page.wait_for_timeout(500)
-    serving.settled(page)
-    again = page.get_by_role("button", name="Start again")
-    if again.count():
-        assert "ended" in page.locator("[data-testid=stAlert]").first.inner_text()
-        again.click()
-    page.wait_for_function("() => true")
+    with held_still(app[1].pid) as worker:
+        page.get_by_role("spinbutton", name="Classes").fill("7")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Cancel").wait_for()
+        os.kill(worker, signal.SIGKILL)
+        page.get_by_text("signal 9").wait_for()
+    page.get_by_role("button", name="Start again").click()
+    page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
     serving.settled(page)
     assert len(answers(page)) == 5
+
+
+def test_cancel_ends_the_work_within_a_second_and_keeps_the_page(app, page):
+    serving.opened(page, f"{app[0]}/?model=letters_dense&top=3")
+    with held_still(app[1].pid) as worker:
+        page.get_by_role("spinbutton", name="Classes").fill("6")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_text("Cancelled; nothing was changed.").wait_for(timeout=3000)
+        assert worker not in workers(app[1].pid)
+    page.get_by_role("button", name="Start again").click()
+    page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
+    serving.settled(page)
+    assert page.locator(".bar .name").count() == 5 * 6
+
+
+@contextmanager
+def held_still(server):
+    """Stop the newest worker, so that whatever is asked of it takes for ever."""
+    worker = max(workers(server))
+    os.kill(worker, signal.SIGSTOP)
+    yield worker
 
 
 def workers(server):

@@ -102,6 +102,8 @@ class WorkerRunner:
         if worker is not None:
             self._cancelled = True
             worker.kill()
+            with self._turn:
+                self._kill()
 
     def close(self) -> None:
         """End the worker."""

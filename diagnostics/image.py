@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -65,8 +66,8 @@ def decode(content: bytes, name: str = "The image") -> Decoded:
         raise
     except UnidentifiedImageError:
         raise ImageError(f"{name} is {_foreign(content)}; images are read from {READ}.") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{name} exceeds the limit of {MEGAPIXELS} megapixels.") from None
+    except Image.DecompressionBombError as error:
+        raise _huge(name, int(re.findall(r"\d+", str(error))[0])) from None
     except MemoryError:
         raise ImageError(f"{name} needs more memory than there is.") from None
     except Exception:
@@ -83,14 +84,16 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _refuse_huge(size: tuple[int, int], name: str) -> None:
-    megapixels = size[0] * size[1] / 1e6
-    if megapixels > MEGAPIXELS:
-        raise ImageError(
-            f"{name} has {size[0]} × {size[1]} pixels: {megapixels:.0f} megapixels exceed the "
-            f"limit of {MEGAPIXELS}; shrink it first."
-        )
+    if size[0] * size[1] > MEGAPIXELS * 1e6:
+        raise _huge(name, size[0] * size[1])
     if 0 in size:
         raise ImageError(f"{name} has no pixels ({size[0]} × {size[1]}).")
+
+
+def _huge(name: str, pixels: int) -> ImageError:
+    return ImageError(
+        f"{name}: {pixels / 1e6:.0f} megapixels exceed the limit of {MEGAPIXELS}; shrink it first."
+    )
 
 
 def _foreign(content: bytes) -> str:

@@ -128,4 +128,4 @@ def _written(value: Any) -> str:
     """Write a value as TOML: JSON's text, numbers and truth values are TOML as they are."""
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_written(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=True)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

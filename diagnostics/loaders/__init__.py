@@ -19,6 +19,11 @@ from diagnostics.spec import Candidate, Check, Fit
 
 READERS = {sniff.SAFETENSORS: safetensors.read, sniff.STATE_DICT: state_dict.read}
 
+UNORDERED = (
+    " under these names, and a safetensors file keeps no order by which others could be matched; "
+    "a state_dict saved by torch does"
+)
+
 NetworkInput = Callable[[Candidate], Tensor]
 
 
@@ -60,7 +65,7 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     written = sniff.sniff(path)
     weights = READERS[written](path)
     known = index.read()
-    fitting_ones = architectures.candidates(weights.tensors, known)
+    fitting_ones = architectures.candidates(weights, known)
     chosen, left, check = _choose(source.architecture, fitting_ones, weights, known)
     if chosen is None and network_input is not None:
         left = _ranked(left, weights, network_input)
@@ -87,6 +92,7 @@ def _choose(
         near = "; ".join(architectures.nearest(weights.tensors, known))
         raise ArchitectureError(
             "No known network of torchvision or timm takes these tensors"
+            + ("" if weights.in_order else UNORDERED)
             + (f". The nearest: {near}." if near else ".")
         )
     if wanted is not None:

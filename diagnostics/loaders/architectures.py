@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from diagnostics.errors import ArchitectureError
 from diagnostics.loaders.building import build
 from diagnostics.loaders.index import CHANNEL_AXIS, CLASS_AXIS, COUNTER, Index, Known, Shape
+from diagnostics.loaders.weights import Weights
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.spec import Candidate, Fit
 
@@ -28,29 +29,29 @@ class _Match:
     channels: int
 
 
-def candidates(tensors: Mapping[str, Tensor], index: Index) -> tuple[Candidate, ...]:
+def candidates(weights: Weights, index: Index) -> tuple[Candidate, ...]:
     """Return every known network that takes the tensors, the best fit first.
 
     A network fits exactly, with another number of classes or of input channels, or by position:
     under other names, with shapes that fit one to one in their order.
 
     Args:
-        tensors: In the file's order.
+        weights: What came out of the file.
         index: The known networks.
     """
-    shapes = {name: tuple(t.shape) for name, t in tensors.items() if not name.endswith(COUNTER)}
+    shapes = _shapes(weights.tensors)
     by_name = [found for known in index.networks if (found := _by_name(known, shapes))]
-    ordered = list(shapes.values())
-    matches = by_name or [
-        found for known in index.networks if (found := _by_position(known, ordered))
-    ]
+    matches = by_name
+    if not by_name and weights.in_order:
+        ordered = list(shapes.values())
+        matches = [found for known in index.networks if (found := _by_position(known, ordered))]
     fitting = [_candidate(match, len(shapes)) for match in matches]
     return tuple(sorted(fitting, key=lambda c: (FITS.index(c.fit), _library(c), c.architecture)))
 
 
 def nearest(tensors: Mapping[str, Tensor], index: Index, count: int = 3) -> tuple[str, ...]:
     """Say of the closest networks what is missing, what is too much, and what has another shape."""
-    shapes = {name: tuple(t.shape) for name, t in tensors.items() if not name.endswith(COUNTER)}
+    shapes = _shapes(tensors)
     scored = sorted(index.networks, key=lambda known: -_shared(known, shapes))[:count]
     return tuple(_difference(known, shapes) for known in scored if _shared(known, shapes) > 0)
 
@@ -107,6 +108,10 @@ def distinct(
             message = f"{same.message} {candidate.architecture} is the same network."
             answers[place] = (replace(same, message=message), answers[place][1])
     return tuple(candidate for candidate, _ in answers), max(0, len(best) - MOST_COMPARED)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    return {name: tuple(t.shape) for name, t in tensors.items() if not name.endswith(COUNTER)}
 
 
 def _by_name(known: Known, shapes: Mapping[str, Shape]) -> _Match | None:

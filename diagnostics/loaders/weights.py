@@ -20,10 +20,17 @@ DEPTH = 4
 
 @dataclass(frozen=True)
 class Weights:
-    """Named tensors in the file's order, and what was done to reach them, a sentence each."""
+    """Tensors out of a file.
+
+    Args:
+        tensors: By name.
+        notes: What was done to reach them, a sentence each.
+        in_order: Whether they come in the order in which the network made them.
+    """
 
     tensors: dict[str, Tensor]
     notes: tuple[str, ...] = ()
+    in_order: bool = True
 
 
 def unwrapped(content: Any) -> Weights:

@@ -61,7 +61,10 @@ class Zygote:
     def start(cls) -> Zygote:
         """Return the shared zygote, started if there is none that lives; never waits for it."""
         with cls._starting:
-            if cls._shared is None or cls._shared.process.poll() is not None:
+            if cls._shared is not None and cls._shared.process.poll() is not None:
+                cls._shared.close()
+                cls._shared = None
+            if cls._shared is None:
                 cls._shared = cls()
             return cls._shared
 

@@ -1,0 +1,87 @@
+"""Executors that misbehave on request, for tests of what stands around them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+
+from diagnostics.errors import ImageError
+from diagnostics.request import Progress, Result
+from diagnostics.worker import child
+
+GIB = 2**30
+
+
+class Actor:
+    """Does what a request's method says; "count" answers how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def execute(self, request, watch):
+        self.asked += 1
+        watch(Progress("Acting", 0.25, 1.5))
+        scores = getattr(self, request.method)(**request.options) or {}
+        arrays = {"ramp": np.arange(6, dtype=np.float32).reshape(2, 3)}
+        key = "another" if request.method == "swap" else request.key
+        return Result(key, arrays, scores, 0.5, {"actor": "1"})
+
+    def count(self):
+        return {"asked": self.asked}
+
+    def look(self):
+        with open("/proc/self/limits") as limits:
+            text = limits.read()
+        return {
+            "environment": sorted(os.environ),
+            "home": os.environ["HOME"],
+            "private": os.stat(os.environ["HOME"]).st_mode & 0o777,
+            "nice": os.nice(0),
+            "threads": threading.active_count(),
+            "limits": {line[:25].strip(): line[26:46].strip() for line in text.splitlines()},
+            "session": os.getsid(0) == os.getpid(),
+        }
+
+    def segfault(self):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def leave(self):
+        os._exit(7)
+
+    def refuse(self):
+        raise ImageError("This is no image.")
+
+    def stumble(self):
+        raise RuntimeError("/secret/path in a message")
+
+    def allocate(self):
+        np.ones(64 * GIB, dtype=np.uint8)
+
+    def wait(self, seconds):
+        time.sleep(seconds)
+
+    def spin(self):
+        while True:
+            pass
+
+    def recurse(self):
+        sys.setrecursionlimit(10**9)
+        recursion(0)
+
+    def swap(self):
+        return {}
+
+
+def recursion(depth):
+    return recursion(depth + 1)
+
+
+def impatient() -> Actor:
+    """Return an actor whose process ends after half a second without a request."""
+    child.IDLE_SECONDS = 0.5
+    return Actor()

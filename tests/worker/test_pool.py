@@ -1,0 +1,253 @@
+"""Whatever happens in a worker, its server lives, says why, and goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diagnostics.errors import (
+    CancelledError,
+    ImageError,
+    WorkerCrashedError,
+    WorkerError,
+    WorkerMemoryError,
+    WorkerTimeoutError,
+)
+from diagnostics.request import File, ModelSource, Request
+from diagnostics.worker import Limits, WorkerRunner, Zygote
+from diagnostics.worker.child import GIB, memory_limit
+
+ACTOR = "tests.worker.actors:Actor"
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    made = Zygote(ACTOR)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def runner(zygote):
+    made = WorkerRunner(zygote=zygote)
+    yield made
+    made.close()
+
+
+def ask(method, **options):
+    source = ModelSource(File(str(Path(__file__)), "0" * 64, "model.safetensors"))
+    return Request(method, source, options=options)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def eventually(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def later(seconds, action):
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    return timer
+
+
+def test_an_answer_comes_back_with_its_arrays_and_progress(runner):
+    seen = []
+    result = runner.run(ask("count"), seen.append)
+    assert result.scores == {"asked": 1}
+    assert result.key == ask("count").key
+    np.testing.assert_array_equal(result.arrays["ramp"], [[0, 1, 2], [3, 4, 5]])
+    assert ("Acting", 0.25, 1.5) in [(p.doing, p.done, p.seconds_left) for p in seen]
+
+
+def test_a_worker_keeps_its_state_and_shares_it_with_nobody(zygote, runner):
+    other = WorkerRunner(zygote=zygote)
+    for expected in (1, 2, 3):
+        assert runner.run(ask("count")).scores == {"asked": expected}
+    assert other.run(ask("count")).scores == {"asked": 1}
+    assert other.pid != runner.pid
+    other.close()
+
+
+def test_a_worker_has_a_private_home_few_rights_and_an_empty_environment(runner):
+    seen = runner.run(ask("look")).scores
+    assert set(seen["environment"]) <= {"HOME", "TMPDIR", "PATH", "LANG", "LC_ALL"}
+    assert seen["private"] == 0o700
+    assert seen["nice"] >= 10
+    assert seen["session"]
+    assert seen["limits"]["Max core file size"] == "0"
+    assert seen["limits"]["Max open files"] == "256"
+    assert int(seen["limits"]["Max address space"]) == memory_limit(Path(__file__))
+    home = Path(seen["home"])
+    assert home.is_dir()
+
+
+def test_the_memory_limit_grows_with_the_model_up_to_a_ceiling(tmp_path):
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(b"")
+    with large.open("wb") as stream:
+        stream.truncate(100 * GIB)
+    assert memory_limit(small) == 5.5 * GIB
+    assert memory_limit(large) == 12 * GIB
+
+
+def test_a_refusal_comes_back_as_it_was_raised_and_the_worker_lives(runner):
+    runner.run(ask("count"))
+    with pytest.raises(ImageError, match=r"This is no image\."):
+        runner.run(ask("refuse"))
+    assert runner.run(ask("count")).scores == {"asked": 3}
+
+
+def test_what_nobody_foresaw_comes_back_as_a_number_and_not_as_a_trace(runner):
+    with pytest.raises(WorkerError, match=r"error [0-9a-f]{8}") as caught:
+        runner.run(ask("stumble"))
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("method", "words"), [("segfault", "signal 11"), ("leave", "exit code 7")]
+)
+def test_a_crash_is_named_and_the_next_request_gets_a_new_worker(runner, method, words):
+    with pytest.raises(WorkerCrashedError, match=words):
+        runner.run(ask(method))
+    assert runner.run(ask("count")).scores == {"asked": 1}
+
+
+def test_too_much_memory_is_refused_by_the_limit_and_named(runner):
+    with pytest.raises(WorkerMemoryError, match=r"memory limit of 5\.5 GiB"):
+        runner.run(ask("allocate"))
+    assert runner.run(ask("count")).scores == {"asked": 2}
+
+
+def test_a_worker_killed_from_outside_is_named(runner):
+    runner.run(ask("count"))
+    later(0.3, lambda: os.kill(runner.pid, signal.SIGKILL))
+    with pytest.raises(WorkerMemoryError, match="signal 9"):
+        runner.run(ask("wait", seconds=60))
+
+
+def test_an_endless_loop_ends_at_the_time_limit(zygote):
+    runner = WorkerRunner(Limits(wall_seconds=0.5), zygote)
+    runner.run(ask("count"))
+    looping = runner.pid
+    with pytest.raises(WorkerTimeoutError, match=r"limit of 0\.5 s"):
+        runner.run(ask("spin"))
+    assert not alive(looping)
+    runner.close()
+
+
+def test_cancel_ends_an_endless_loop_within_a_second(runner):
+    runner.run(ask("count"))
+    looping, cancelled = runner.pid, []
+
+    def cancel():
+        started = time.monotonic()
+        runner.cancel()
+        cancelled.append(time.monotonic() - started)
+
+    timer = later(0.3, cancel)
+    with pytest.raises(CancelledError):
+        runner.run(ask("spin"))
+    timer.join()
+    assert cancelled[0] < 1
+    assert not alive(looping)
+    assert runner.run(ask("count")).scores == {"asked": 1}
+
+
+def test_cancel_with_nothing_to_cancel_does_nothing(runner):
+    runner.cancel()
+    assert runner.run(ask("count")).scores == {"asked": 1}
+
+
+def test_an_abandoned_request_is_dropped_and_the_next_gets_its_own_answer(runner):
+    def leave(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(ask("wait", seconds=0.3), leave)
+    assert runner.run(ask("count")).scores == {"asked": 2}
+
+
+def test_an_abandoned_request_that_does_not_end_loses_its_worker(runner):
+    def leave(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(ask("spin"), leave)
+    assert runner.run(ask("count")).scores == {"asked": 1}
+
+
+def test_an_answer_to_another_question_is_refused(runner):
+    with pytest.raises(WorkerCrashedError, match="cannot be read"):
+        runner.run(ask("swap"))
+    assert runner.run(ask("count")).scores == {"asked": 1}
+
+
+def test_many_requests_are_answered_one_by_one_and_an_error_stops_none(runner):
+    answers = list(runner.map([ask("count"), ask("refuse"), ask("count")]))
+    assert [type(answer).__name__ for answer in answers] == ["Result", "ImageError", "Result"]
+    assert answers[2].scores == {"asked": 3}
+
+
+def test_a_worker_that_nobody_asks_ends_and_is_replaced():
+    zygote = Zygote("tests.worker.actors:impatient")
+    runner = WorkerRunner(zygote=zygote)
+    home = runner.run(ask("look")).scores["home"]
+    idle = runner.pid
+    eventually(lambda: not alive(idle))
+    assert not Path(home).exists()
+    assert runner.run(ask("count")).scores == {"asked": 1}
+    assert runner.pid != idle
+    runner.close()
+    zygote.close()
+
+
+def test_a_killed_zygote_is_named():
+    zygote = Zygote(ACTOR)
+    runner = WorkerRunner(zygote=zygote)
+    runner.run(ask("count"))
+    worker = runner.pid
+    zygote.process.kill()
+    zygote.process.wait()
+    assert runner.run(ask("count")).scores == {"asked": 2}
+    runner.close()
+    eventually(lambda: not alive(worker))
+    with pytest.raises(WorkerCrashedError, match="could be started"):
+        runner.run(ask("count"))
+    zygote.close()
+
+
+def test_nothing_outlives_the_server():
+    script = (
+        "from tests.worker.test_pool import *\n"
+        f"zygote = Zygote({ACTOR!r})\n"
+        "runner = WorkerRunner(zygote=zygote)\n"
+        "runner.run(ask('count'))\n"
+        "print(zygote.process.pid, runner.pid, flush=True)\n"
+        "runner.run(ask('spin'))\n"
+    )
+    server = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    pids = [int(number) for number in server.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(alive(pid) for pid in pids)
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    eventually(lambda: not any(alive(pid) for pid in pids))

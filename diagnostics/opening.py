@@ -39,8 +39,8 @@ class Model:
         if self.network is None:
             fitting = ", ".join(candidate.architecture for candidate in self.spec.candidates)
             raise ModelError(
-                f"The tensors cannot tell which network this is: {fitting} all fit and answer "
-                "differently; choose one (--architecture NAME on the command line)."
+                f"The tensors cannot tell which network this is: {fitting} all fit and differ in "
+                "answers or preprocessing; choose one (--architecture NAME on the command line)."
             )
         return TorchClassifier(self.network, self.spec, preprocessing or self.spec.preprocessing)
 

@@ -89,6 +89,18 @@ class Preprocessing:
             _demand(fine, name, f"{channels} numbers, one for each channel", values)
         _demand(all(value > 0 for value in self.std), "std", "above zero", self.std)
 
+    @property
+    def summary(self) -> str:
+        """Size and scaling in words, to tell published settings apart."""
+        size = f"{self.height} × {self.width} px"
+        how = {
+            "crop": f"shortest side to {self.resize_px} px {self.interpolation}, centre {size}",
+            "stretch": f"stretched to {size} {self.interpolation}",
+            "letterbox": f"whole inside {size} {self.interpolation}",
+            "none": f"{size} as they are",
+        }[self.fit]
+        return f"{how}; mean {_spaced(self.mean)}, std {_spaced(self.std)}"
+
 
 def _within(value: Any, low: float, high: float) -> bool:
     return isinstance(value, int | float) and low <= value <= high
@@ -97,6 +109,10 @@ def _within(value: Any, low: float, high: float) -> bool:
 def _demand(fine: bool, name: str, expected: str, got: object) -> None:
     if not fine:
         raise OptionError(f"{name} must be {expected}; got {got}.")
+
+
+def _spaced(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.4g}" for value in values)
 
 
 def _listed(words: tuple[Any, ...]) -> str:

@@ -71,11 +71,12 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
         left = _ranked(left, weights, network_input)
     first = chosen or left[0]
     names, named = _names(source, first)
+    network = architectures.build_with(first, weights.tensors)
     return Opened(
         format=written,
-        network=architectures.build_with(chosen, weights.tensors) if chosen else None,
+        network=network if chosen else None,
         candidates=(chosen, *(c for c in left if c != chosen)) if chosen else left,
-        parameters=sum(tensor.numel() for tensor in weights.tensors.values()),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
         class_names=names,
         checks=(*_file_checks(weights, known), check, named),
     )
@@ -111,7 +112,10 @@ def _choose(
         return apart[0], apart, Check("network", "passed" if exact else "warned", message)
     names = ", ".join(candidate.architecture for candidate in apart)
     more = f" and {unseen} more" if unseen else ""
-    message = f"The tensors cannot tell: {names}{more} fit and answer differently. Choose one."
+    message = (
+        f"The tensors cannot tell: {names}{more} fit, and they answer differently or want other "
+        "images. Choose one."
+    )
     return None, apart, Check("network", "warned", message)
 
 

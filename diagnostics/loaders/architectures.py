@@ -85,7 +85,7 @@ def build_with(candidate: Candidate, tensors: Mapping[str, Tensor]) -> nn.Module
 def distinct(
     found: Sequence[Candidate], tensors: Mapping[str, Tensor]
 ) -> tuple[tuple[Candidate, ...], int]:
-    """Keep one candidate for each computation: those that answer alike are the same network.
+    """Keep one candidate for each network and scaling: those that answer alike are the same.
 
     Args:
         found: Candidates, best first; only those as good as the first are compared.
@@ -100,13 +100,19 @@ def distinct(
         answer = _answer(candidate, tensors)
         if answer is None:
             continue
-        same = next((kept for kept, other in answers if _alike(answer, other)), None)
-        if same is None:
+        place = next(
+            (
+                place
+                for place, (kept, other) in enumerate(answers)
+                if _alike(answer, other) and _scaled_alike(candidate, kept)
+            ),
+            None,
+        )
+        if place is None:
             answers.append((candidate, answer))
         else:
-            place = next(i for i, (kept, _) in enumerate(answers) if kept is same)
-            message = f"{same.message} {candidate.architecture} is the same network."
-            answers[place] = (replace(same, message=message), answers[place][1])
+            kept, other = answers[place]
+            answers[place] = (replace(kept, message=_also(kept, candidate)), other)
     return tuple(candidate for candidate, _ in answers), max(0, len(best) - MOST_COMPARED)
 
 
@@ -129,16 +135,26 @@ def _match(known: Known, given: Iterable[Shape], *, by_name: bool) -> _Match | N
     for wanted, shape in zip(known.shapes, given, strict=True):
         if wanted == shape:
             continue
-        if len(wanted) != len(shape):
+        if not _takes(wanted, shape):
             return None
         for size, found in zip(wanted, shape, strict=True):
-            if size not in (found, CLASS_AXIS, CHANNEL_AXIS):
-                return None
             if size < 0 and sizes.setdefault(size, found) != found:
                 return None
     classes = sizes.get(CLASS_AXIS, 0)
     channels = sizes.get(CHANNEL_AXIS, known.channels)
     return _Match(known, by_name, classes, channels) if classes and channels in (1, 3) else None
+
+
+def _takes(wanted: Shape, shape: Shape) -> bool:
+    """Say whether a tensor of the file has the shape wanted, where a person chose none."""
+    return len(wanted) == len(shape) and all(
+        size in (found, CLASS_AXIS, CHANNEL_AXIS)
+        for size, found in zip(wanted, shape, strict=True)
+    )
+
+
+def _written(shape: Shape) -> str:
+    return f"[{', '.join('any' if size < 0 else str(size) for size in shape)}]"
 
 
 def _candidate(match: _Match, count: int) -> Candidate:
@@ -194,9 +210,9 @@ def _difference(known: Known, shapes: Mapping[str, Shape]) -> str:
     missing = [name for name in known.names if name not in shapes]
     extra = [name for name in shapes if name not in set(known.names)]
     other = [
-        f"{name} is {list(shapes[name])} instead of {list(shape)}"
+        f"{name} is {list(shapes[name])} instead of {_written(shape)}"
         for name, shape in zip(known.names, known.shapes, strict=True)
-        if name in shapes and min(shape, default=0) >= 0 and shapes[name] != shape
+        if name in shapes and not _takes(shape, shapes[name])
     ]
     parts = [
         f"{len(missing)} tensors missing (first {missing[0][:60]})" if missing else "",
@@ -217,6 +233,19 @@ def _answer(candidate: Candidate, tensors: Mapping[str, Tensor]) -> Tensor | Non
         return None
     scores = scores[0] if isinstance(scores, tuple) else scores
     return scores if isinstance(scores, Tensor) else None
+
+
+def _scaled_alike(one: Candidate, other: Candidate) -> bool:
+    """Say whether both were published for the same mean and std; a wrong one shows nowhere."""
+    first, second = one.preprocessing, other.preprocessing
+    return (first.mean, first.std) == (second.mean, second.std)
+
+
+def _also(kept: Candidate, same: Candidate) -> str:
+    said = f"{kept.message} {same.architecture} is the same network"
+    if same.preprocessing == kept.preprocessing:
+        return f"{said}."
+    return f"{said}, published for other sizes: {same.preprocessing.summary}."
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

@@ -7,7 +7,7 @@ import streamlit as st
 from diagnostics import recipe, samples
 from diagnostics.errors import InputError
 from diagnostics.request import OPEN, ModelSource, Request
-from diagnostics.spec import ModelSpec, read
+from diagnostics.spec import Candidate, ModelSpec, read
 from diagnostics.ui.ask import ask
 from diagnostics.ui.state import session
 
@@ -73,22 +73,26 @@ def _decide(source: ModelSource, known: recipe.Recipe | None) -> None:
 
 def _choose(spec: ModelSpec, images: int) -> str | None:
     """Let the person choose where the tensors cannot tell; nothing is chosen beforehand."""
-    measured = {item.architecture: item.deviation for item in spec.candidates}
-    captions = [
-        "BatchNorm deviation not measured"
-        if measured[item.architecture] is None
-        else f"BatchNorm deviation {measured[item.architecture]:.2f} on {images} images, "
-        "lower fits better"
-        for item in spec.candidates
-    ]
     st.warning(
-        "The tensors cannot tell which of these networks was trained; they answer differently. "
-        "Compare their deviation on images like those it was trained on, and choose.",
+        "The tensors cannot tell which of these networks was trained; they answer differently or "
+        "want other images. Compare their BatchNorm deviation on images like those it was trained "
+        "on, and choose.",
         icon=MARKS["warned"],
     )
     return st.radio(
-        "Network", list(measured), index=None, captions=captions, key="open.architecture"
+        "Network",
+        [item.architecture for item in spec.candidates],
+        index=None,
+        captions=[_caption(item, images) for item in spec.candidates],
+        key="open.architecture",
     )
+
+
+def _caption(item: Candidate, images: int) -> str:
+    deviation = "BatchNorm deviation not measured"
+    if item.deviation is not None:
+        deviation = f"BatchNorm deviation {item.deviation:.2f} on {images} images, lower fits better"
+    return f"{deviation} · {item.preprocessing.summary}"
 
 
 def show_facts(spec: ModelSpec) -> None:

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from diagnostics import class_names
 from diagnostics.errors import OptionError, RecipeError
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.presets import PRESETS
@@ -21,7 +22,12 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe, .toml")
     group.add_argument("--architecture", metavar="NAME", help="which network, see `oversure load`")
-    group.add_argument("--classes", type=Path, metavar="FILE", help="class names, .txt .json .csv")
+    group.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="class names: .txt, .json, .csv or a folder of folders",
+    )
     group.add_argument("--preset", choices=sorted(PRESETS), help="a known mean and std")
     settings = parser.add_argument_group("preprocessing; what is not given is the model's own")
     hints = get_type_hints(Preprocessing)
@@ -51,15 +57,12 @@ def source(asked: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
     """
     recipe = loads(_text(asked.recipe)) if asked.recipe else None
     weights = file_at(Path(asked.model))
-    if recipe and recipe.sha256 and recipe.sha256 != weights.sha256:
-        raise RecipeError(
-            f"The recipe is for weights with sha256 {recipe.sha256[:12]}…, but {weights.name} has "
-            f"{weights.sha256[:12]}…; give the weights it was made for, or leave its sha256 out."
-        )
-    classes = file_at(asked.classes) if asked.classes else None
-    architecture = asked.architecture or (recipe.architecture if recipe else None)
-    output = recipe.output if recipe else None
-    return ModelSource(weights, architecture or None, classes, output or None), recipe
+    given = recipe.source(weights) if recipe else ModelSource(weights)
+    return replace(
+        given,
+        architecture=asked.architecture or given.architecture,
+        class_names=class_names.at(asked.classes) if asked.classes else given.class_names,
+    ), recipe
 
 
 def preprocessing(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from diagnostics import class_names
 from diagnostics.options import Value
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import INSPECT, OPEN, ModelSource, Request, Result
@@ -37,12 +38,12 @@ def load(
     Args:
         weights: A .safetensors file, or a state_dict saved by torch.
         architecture: Which network, where the tensors cannot tell.
-        classes: A list of class names: .txt, .json or .csv.
+        classes: Class names: .txt, .json, .csv, or a folder with a folder for each class.
 
     Raises:
         InputError: When the file cannot be opened; the text says what to do.
     """
-    names = None if classes is None else file_at(Path(classes))
+    names = None if classes is None else class_names.at(Path(classes))
     source = ModelSource(file_at(Path(weights)), architecture, names)
     runner = LocalRunner()
     spec = read(runner.run(Request(OPEN, source)).scores["model"])

@@ -11,6 +11,7 @@ from typing import Any
 
 from diagnostics.errors import OptionError, RecipeError
 from diagnostics.preprocessing import Preprocessing
+from diagnostics.request import File, ModelSource
 
 MODEL_KEYS = ("name", "sha256", "architecture", "output", "classes")
 MODEL, PREPROCESSING = "model", "preprocessing"
@@ -35,6 +36,21 @@ class Recipe:
     output: str
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
+
+    def source(self, weights: File) -> ModelSource:
+        """Return the model that these weights are by this recipe.
+
+        Raises:
+            RecipeError: When the recipe is for other weights.
+        """
+        if self.sha256 not in ("", weights.sha256):
+            raise RecipeError(
+                f"The recipe is for weights with sha256 {self.sha256[:12]}…, but {weights.name} "
+                f"has {weights.sha256[:12]}…; give the weights it was made for, or leave its "
+                "sha256 out."
+            )
+        names = self.class_names or None
+        return ModelSource(weights, self.architecture or None, names, self.output or None)
 
 
 def dumps(recipe: Recipe) -> str:

@@ -35,13 +35,13 @@ class ModelSource:
     Args:
         file: The weights.
         architecture: Id of the network, see `spec.Candidate`.
-        classes: A list of class names that a person gave.
+        class_names: Names that a person gave, one per output.
         output: What the outputs are, see `spec.Output`.
     """
 
     file: File
     architecture: str | None = None
-    classes: File | None = None
+    class_names: tuple[str, ...] | None = None
     output: str | None = None
 
 
@@ -72,7 +72,6 @@ class Request:
         """Hash of everything that decides the answer; paths and names are not part of it."""
         content = asdict(self)
         content["model"]["file"] = self.model.file.sha256
-        content["model"]["classes"] = self.model.classes and self.model.classes.sha256
         content["images"] = [image.sha256 for image in self.images]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

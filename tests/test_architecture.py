@@ -21,7 +21,7 @@ LEVELS = (
     {
         *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
         "preprocessing",
-        *("spec", "words", "noise", "pictures", "samples", "shapes", "classes"),
+        *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names"),
     },
     {"classifier", "layers", "method", "networks", "networks/*", "outputs"},
     {"loaders", "loaders/*", "methods", "methods/*", "predictions", "calibration", "ensemble"},

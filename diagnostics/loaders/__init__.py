@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from diagnostics.errors import ArchitectureError
 from diagnostics.loaders import architectures, index, safetensors, sniff, state_dict
-from diagnostics.loaders.classes import fitting, known_names, read_class_names
+from diagnostics.loaders.classes import fitting, known_names
 from diagnostics.loaders.deviation import batchnorm_deviation
 from diagnostics.loaders.weights import Weights
 from diagnostics.request import ModelSource
@@ -59,7 +59,6 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     Raises:
         ModelError: When the file cannot be opened.
         ArchitectureError: When no known network takes its tensors.
-        ClassesError: When the list of class names cannot be read.
     """
     path = Path(source.file.path)
     written = sniff.sniff(path)
@@ -138,10 +137,9 @@ def _ranked(
 
 
 def _names(source: ModelSource, candidate: Candidate) -> tuple[tuple[str, ...], Check]:
-    if source.classes is None:
+    if source.class_names is None:
         return known_names(candidate.architecture, candidate.classes)
-    given = read_class_names(Path(source.classes.path), source.classes.name)
-    return fitting(given, candidate.classes)
+    return fitting(source.class_names, candidate.classes)
 
 
 def _file_checks(weights: Weights, known: index.Index) -> list[Check]:

@@ -148,8 +148,7 @@ def _match(known: Known, given: Iterable[Shape], *, by_name: bool) -> _Match | N
 def _takes(wanted: Shape, shape: Shape) -> bool:
     """Say whether a tensor of the file has the shape wanted, where a person chose none."""
     return len(wanted) == len(shape) and all(
-        size in (found, CLASS_AXIS, CHANNEL_AXIS)
-        for size, found in zip(wanted, shape, strict=True)
+        size in (found, CLASS_AXIS, CHANNEL_AXIS) for size, found in zip(wanted, shape, strict=True)
     )
 
 

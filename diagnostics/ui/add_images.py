@@ -16,6 +16,7 @@ from diagnostics.ui.ask import ask
 from diagnostics.ui.state import session
 
 IMAGE_MIB = 25
+ENDINGS = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
 SHUFFLED = "shuffled pixels"
 KINDS = {"uniform noise": "uniform", "Gaussian noise": "gaussian", "constant": "constant"}
 
@@ -24,10 +25,10 @@ KINDS = {"uniform noise": "uniform", "Gaussian noise": "gaussian", "constant": "
 def add_images(spec: ModelSpec) -> None:
     """Take images in hand from files, from the samples, or made here."""
     source = st.segmented_control(
-        "From", ("Files", "Samples", "Noise and blanks"), default="Files", key="add.from"
+        "From", ("Files", "Folder", "Samples", "Noise and blanks"), default="Files", key="add.from"
     )
-    if source == "Files":
-        _files()
+    if source in ("Files", "Folder"):
+        _files(folder=source == "Folder")
     elif source == "Samples":
         _samples()
     else:
@@ -42,17 +43,20 @@ def add_noise(spec: ModelSpec) -> None:
     held.add_images([_keep(values, f"uniform {seed}")])
 
 
-def _files() -> None:
+def _files(*, folder: bool) -> None:
+    key = "add.folder" if folder else "add.files"
     uploads = st.file_uploader(
-        "Drop images here: PNG, JPEG, WebP, BMP, TIFF or GIF",
-        accept_multiple_files=True,
-        key="add.files",
+        f"Drop {'a folder of images' if folder else 'images'} here: PNG, JPEG, WebP, BMP, TIFF "
+        "or GIF",
+        type=ENDINGS if folder else None,  # other files of a folder are left out
+        accept_multiple_files="directory" if folder else True,
+        key=key,
         max_upload_size=IMAGE_MIB,
     )
     if uploads:
         held = session()
         held.add_images([held.keep(upload.getvalue(), upload.name) for upload in uploads])
-        del st.session_state["add.files"]
+        del st.session_state[key]
         st.rerun()
 
 

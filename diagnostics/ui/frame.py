@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
-from diagnostics import words
+from diagnostics import class_names, words
+from diagnostics.errors import ClassesError
 from diagnostics.options import MethodInfo, read_info
 from diagnostics.request import OPEN, Request
 from diagnostics.spec import ModelSpec, read
@@ -41,6 +44,7 @@ def _facts(spec: ModelSpec) -> None:
     label = f"What the file says · {doubts} to read" if doubts else "What the file says"
     with st.popover(label, width="stretch"):
         show_facts(spec)
+        _names_of_folders()
         st.download_button(
             "Download recipe",
             written_recipe(spec),
@@ -49,6 +53,25 @@ def _facts(spec: ModelSpec) -> None:
             help="Model, classes and preprocessing in one file, for another day or for the "
             "command line.",
         )
+
+
+def _names_of_folders() -> None:
+    """Offer the folders that the images came in as class names, where there are several."""
+    try:
+        names = class_names.of_folders(file.name for file in session().images)
+    except ClassesError:
+        return
+    st.button(
+        f"Name the classes after the {len(names)} folders of the images",
+        on_click=_rename,
+        args=(names,),
+        help=", ".join(names[:20]),
+    )
+
+
+def _rename(names: tuple[str, ...]) -> None:
+    held = session()
+    held.use(replace(held.model, class_names=names), held.preprocessing)
 
 
 def _images(spec: ModelSpec) -> None:

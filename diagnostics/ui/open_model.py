@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
-from diagnostics import recipe, samples
+from diagnostics import class_names, recipe, samples
 from diagnostics.errors import InputError
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import OPEN, ModelSource, Request
 from diagnostics.spec import Candidate, ModelSpec, read
 from diagnostics.ui.ask import ask
@@ -39,16 +42,17 @@ def open_model() -> None:
     if weights is None:
         return
     held = session()
-    source = ModelSource(
-        file=held.keep(weights.getvalue(), weights.name),
-        classes=held.keep(classes.getvalue(), classes.name) if classes else None,
-    )
+    file = held.keep(weights.getvalue(), weights.name)
     try:
         known = recipe.loads(written.getvalue().decode("utf-8", "replace")) if written else None
+        source = known.source(file) if known else ModelSource(file)
+        if classes:
+            names = class_names.read(classes.getvalue(), classes.name)
+            source = replace(source, class_names=names)
     except InputError as error:
-        st.error(error.message)
+        st.error(error.message, icon=MARKS["failed"])
         return
-    _decide(source, known)
+    _decide(source, known.preprocessing if known else None)
 
 
 def _sample_models() -> None:
@@ -58,16 +62,13 @@ def _sample_models() -> None:
         _take(ModelSource(models[name]))
 
 
-def _decide(source: ModelSource, known: recipe.Recipe | None) -> None:
+def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
     held = session()
-    if known is not None:
-        source = ModelSource(source.file, known.architecture, source.classes, known.output)
     spec = read(ask(Request(OPEN, source, images=held.shown_images())).scores["model"])
     chosen = spec.architecture or _choose(spec, len(held.shown))
     show_facts(spec)
     if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
-        picked = ModelSource(source.file, chosen, source.classes, source.output)
-        held.use(picked, known.preprocessing if known else None)
+        held.use(replace(source, architecture=chosen), preprocessing)
         st.rerun()
 
 
@@ -91,7 +92,9 @@ def _choose(spec: ModelSpec, images: int) -> str | None:
 def _caption(item: Candidate, images: int) -> str:
     deviation = "BatchNorm deviation not measured"
     if item.deviation is not None:
-        deviation = f"BatchNorm deviation {item.deviation:.2f} on {images} images, lower fits better"
+        deviation = (
+            f"BatchNorm deviation {item.deviation:.2f} on {images} images, lower fits better"
+        )
     return f"{deviation} · {item.preprocessing.summary}"
 
 

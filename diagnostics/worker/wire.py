@@ -83,8 +83,8 @@ def request_message(request: Request) -> dict[str, Any]:
 def read_request(header: Mapping[str, Any]) -> Request:
     """Return the request that a message asks."""
     model, settings = header["model"], header["preprocessing"]
-    classes = model["classes"] and File(**model["classes"])
-    source = ModelSource(File(**model["file"]), model["architecture"], classes, model["output"])
+    names = model["class_names"] and tuple(model["class_names"])
+    source = ModelSource(File(**model["file"]), model["architecture"], names, model["output"])
     options = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in header["options"].items()

@@ -29,14 +29,14 @@ def known():
 
 @pytest.fixture
 def source(tmp_path):
-    def save(tensors, architecture=None, classes=None, name="weights.pt"):
+    def save(tensors, architecture=None, name="weights.pt"):
         path = tmp_path / name
         if name.endswith("safetensors"):
             save_file(tensors, path)
         else:
             torch.save(tensors, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return ModelSource(File(str(path), digest, name), architecture, classes)
+        return ModelSource(File(str(path), digest, name), architecture)
 
     return save
 
@@ -67,7 +67,12 @@ def test_the_index_knows_every_torchvision_classifier(known):
 
 @pytest.mark.parametrize(
     "architecture",
-    ["torchvision/vgg11", "torchvision/swin_t", "timm/vit_tiny_patch16_224", "oversure/letters_conv"],
+    [
+        "torchvision/vgg11",
+        "torchvision/swin_t",
+        "timm/vit_tiny_patch16_224",
+        "oversure/letters_conv",
+    ],
 )
 def test_the_index_says_what_the_libraries_build(known, architecture):
     noted = next(network for network in known.networks if network.architecture == architecture)

@@ -121,9 +121,7 @@ def test_what_nobody_foresaw_comes_back_as_a_number_and_not_as_a_trace(runner):
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize(
-    ("method", "words"), [("segfault", "signal 11"), ("leave", "exit code 7")]
-)
+@pytest.mark.parametrize(("method", "words"), [("segfault", "signal 11"), ("leave", "exit code 7")])
 def test_a_crash_is_named_and_the_next_request_gets_a_new_worker(runner, method, words):
     with pytest.raises(WorkerCrashedError, match=words):
         runner.run(ask(method))

@@ -18,7 +18,7 @@ from diagnostics.worker import wire
 
 REQUEST = Request(
     "attribution/grad_cam",
-    ModelSource(File("/a", "1", "a.pth"), "timm/x", File("/c", "2", "c.txt"), "logits"),
+    ModelSource(File("/a", "1", "a.pth"), "timm/x", ("cat", "dog"), "logits"),
     (File("/i", "3", "i.png"),),
     Preprocessing(mean=(0.1, 0.2, 0.3)),
     7,
@@ -101,9 +101,7 @@ HOSTILE = {
     "a list": framed([1, 2]),
     "no list of arrays": framed({"type": "result"}),
     "an unknown type": framed({"type": "eval", "arrays": []}),
-    "an array of negative size": framed(
-        {"type": "result", "arrays": [{"name": "a", "bytes": -1}]}
-    ),
+    "an array of negative size": framed({"type": "result", "arrays": [{"name": "a", "bytes": -1}]}),
     "an array that is too large": framed(
         {"type": "result", "arrays": [{"name": "a", "bytes": 2**40}]}
     ),

@@ -33,6 +33,7 @@ from diagnostics.runner import Watch
 from diagnostics.spec import describe
 
 PICTURE_PX = 640
+BATCH = 8  # images of one forward pass: all their activations are in memory together
 BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
 
@@ -92,10 +93,10 @@ class Executor:
         ]
         good = [made.pixels for made in prepared if made.pixels is not None]
         found: list[Findings] = []
-        if good:
-            clock.tell("Asking the network", 0.4)
-            pixels = torch.from_numpy(np.stack(good)).to(classifier.device)
-            found = _ask(request, classifier, pixels)
+        for start in range(0, len(good), BATCH):
+            clock.tell("Asking the network", 0.4 + 0.5 * start / len(good))
+            pixels = torch.from_numpy(np.stack(good[start : start + BATCH])).to(classifier.device)
+            found += _ask(request, classifier, pixels)
         answers = iter(found)
         entries = []
         for row, (file, made) in enumerate(zip(request.images, prepared, strict=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -123,9 +124,13 @@ def _attribute(
         raise NotOfferedError(
             f"{method.info.title} needs {', '.join(missing)}, which this model does not offer."
         )
+    settings = method.info.check(options)
+    for option in method.info.options:
+        if option.kind == "layer" and settings[option.name]:
+            _demand_layer(settings[option.name], classifier.spec)
     targets = [one.scores["target"] for one in found]
     target = torch.tensor([target or 0 for target in targets], device=pixels.device)
-    heatmap = method.function(classifier, pixels, target, **method.info.check(options))
+    heatmap = method.function(classifier, pixels, target, **settings)
     family.check(heatmap, pixels)
     for row, (one, note) in enumerate(zip(found, family.notes(heatmap), strict=True)):
         if targets[row] is None:
@@ -202,9 +207,17 @@ def _drawn(spec: ModelSpec, layers: tuple[str, ...] | None) -> frozenset[str]:
     if layers == ("all",):
         return frozenset(known)
     for name in layers:
-        if name not in known:
-            raise OptionError(f"The model has no layer {name!r}; list them with `oversure load`.")
+        _demand_layer(name, spec)
     return frozenset(layers)
+
+
+def _demand_layer(name: Value, spec: ModelSpec) -> None:
+    names = [layer.name for layer in spec.layers]
+    if name in names:
+        return
+    close = difflib.get_close_matches(str(name), names, 1)
+    hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(names[:8])} …"
+    raise OptionError(f"The model has no layer {name!r}; {hint}")
 
 
 @torch.no_grad()

@@ -111,6 +111,9 @@ def _explained(error: Exception, request: Request) -> dict[str, str]:
     """Say what went wrong; what nobody foresaw gets a number, and its trace stays in the log."""
     if isinstance(error, OversureError):
         return {"type": "error", "kind": type(error).__name__, "message": error.message}
+    if isinstance(error, wire.TooLargeError):
+        message = f"{error}, too much for the page; show fewer images or fewer layers."
+        return {"type": "error", "kind": WorkerMemoryError.__name__, "message": message}
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         limit = memory_limit(Path(request.model.file.path)) / GIB
         message = (

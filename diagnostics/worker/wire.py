@@ -34,6 +34,10 @@ class ProtocolError(Exception):
     """The other side sent what this protocol does not allow."""
 
 
+class TooLargeError(Exception):
+    """What was to be sent is larger than the other side would read."""
+
+
 def send(
     connection: socket.socket, header: Mapping[str, Any], arrays: Arrays | None = None
 ) -> None:
@@ -43,8 +47,16 @@ def send(
         connection: To the other side.
         header: JSON with a "type"; no NaN and no infinity.
         arrays: Sent behind the header.
+
+    Raises:
+        TooLargeError: When the other side would refuse it for its size; nothing was sent.
     """
-    blocks = {name: _npy(values) for name, values in (arrays or {}).items()}
+    arrays = arrays or {}
+    whole = sum(values.nbytes for values in arrays.values())
+    largest = max((values.nbytes for values in arrays.values()), default=0)
+    if whole > (MESSAGE_MIB - 1) * MIB or largest > (ARRAY_MIB - 1) * MIB:
+        raise TooLargeError(f"The answer has {whole / MIB:.0f} MiB")
+    blocks = {name: _npy(values) for name, values in arrays.items()}
     sizes = [{"name": name, "bytes": len(block)} for name, block in blocks.items()]
     text = json.dumps({**header, "arrays": sizes}, allow_nan=False).encode()
     connection.sendall(struct.pack(">I", len(text)) + text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -28,6 +27,8 @@ class Actor:
         watch(Progress("Acting", 0.25, 1.5))
         scores = getattr(self, request.method)(**request.options) or {}
         arrays = {"ramp": np.arange(6, dtype=np.float32).reshape(2, 3)}
+        if request.method == "flood":
+            arrays = {str(index): np.zeros(2**23, dtype=np.float32) for index in range(20)}
         key = "another" if request.method == "swap" else request.key
         return Result(key, arrays, scores, 0.5, {"actor": "1"})
 
@@ -69,16 +70,11 @@ class Actor:
         while True:
             pass
 
-    def recurse(self):
-        sys.setrecursionlimit(10**9)
-        recursion(0)
-
     def swap(self):
         return {}
 
-
-def recursion(depth):
-    return recursion(depth + 1)
+    def flood(self):
+        return {}
 
 
 def impatient() -> Actor:

@@ -198,6 +198,12 @@ def test_an_answer_to_another_question_is_refused(runner):
     assert runner.run(ask("count")).scores == {"asked": 1}
 
 
+def test_an_answer_too_large_to_show_is_refused_before_it_is_sent(runner):
+    with pytest.raises(WorkerMemoryError, match="640 MiB, too much for the page"):
+        runner.run(ask("flood"))
+    assert runner.run(ask("count")).scores == {"asked": 2}
+
+
 def test_many_requests_are_answered_one_by_one_and_an_error_stops_none(runner):
     answers = list(runner.map([ask("count"), ask("refuse"), ask("count")]))
     assert [type(answer).__name__ for answer in answers] == ["Result", "ImageError", "Result"]

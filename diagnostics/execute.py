@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from diagnostics.advice import warnings
 from diagnostics.classifier import TorchClassifier
@@ -27,13 +27,13 @@ from diagnostics.method import methods
 from diagnostics.networks import NETWORKS
 from diagnostics.opening import Model, open_model
 from diagnostics.pipeline import Pipeline, StageTrace, histogram
-from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import INSPECT, OPEN, File, ModelSource, Progress, Request, Result
 from diagnostics.runner import Watch
 from diagnostics.spec import describe
 
 PICTURE_PX = 640
 BATCH = 8  # images of one forward pass: all their activations are in memory together
+RANKING = 20  # images that rank the networks where the tensors cannot tell
 BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
 
@@ -66,12 +66,17 @@ class Executor:
 
     def _open(self, request: Request, clock: _Clock) -> dict[str, Any]:
         clock.tell("Reading the images", 0.0)
-        images = [image for image in map(_decode, request.images) if isinstance(image, Decoded)]
+        decoded = map(_decode, request.images[:RANKING])
+        images = [image for image in decoded if isinstance(image, Decoded)]
         spec = self._opened(request.model, images, clock).spec
         return {"model": describe(spec), "methods": [asdict(known.info) for known in methods()]}
 
+    def _holds(self, source: ModelSource) -> bool:
+        """Say whether this very model is open and its network decided."""
+        return self._source == source and self._model is not None and bool(self._model.network)
+
     def _opened(self, source: ModelSource, images: Sequence[Decoded], clock: _Clock) -> Model:
-        if self._model is None or self._source != source or self._model.network is None:
+        if self._model is None or not self._holds(source):
             clock.tell(f"Opening {source.file.name}", 0.1)
             self._model = None
             self._model, self._source = open_model(source, images), source
@@ -82,38 +87,43 @@ class Executor:
     ) -> dict[str, Any]:
         """Answer INSPECT or a method's request; a bad image does not spoil the others."""
         clock.tell("Reading the images", 0.0)
-        images = [_decode(file) for file in request.images]
-        readable = [image for image in images if isinstance(image, Decoded)]
+        ranking = () if self._holds(request.model) else request.images[:RANKING]
+        readable = [image for image in map(_decode, ranking) if isinstance(image, Decoded)]
         classifier = self._opened(request.model, readable, clock).classifier(request.preprocessing)
         torch.manual_seed(request.seed)
-        clock.tell("Making what the network receives", 0.3)
-        strokes = classifier.spec.architecture in BRIGHT_STROKES
-        prepared = [
-            _prepare(image, classifier.preprocessing, dark_background=strokes) for image in images
-        ]
-        good = [made.pixels for made in prepared if made.pixels is not None]
-        found: list[Findings] = []
-        for start in range(0, len(good), BATCH):
-            clock.tell("Asking the network", 0.4 + 0.5 * start / len(good))
-            pixels = torch.from_numpy(np.stack(good[start : start + BATCH])).to(classifier.device)
-            found += _ask(request, classifier, pixels)
-        answers = iter(found)
-        entries = []
-        for row, (file, made) in enumerate(zip(request.images, prepared, strict=True)):
-            answer = next(answers) if made.pixels is not None else Findings()
-            entries.append(_entry(file, made, answer, f"{row}/", arrays))
+        entries: list[dict[str, Any]] = []
+        for start in range(0, len(request.images), BATCH):
+            files = request.images[start : start + BATCH]
+            done, share = start / len(request.images), len(files) / len(request.images)
+            clock.tell("Making what the network receives", 0.2 + 0.7 * done)
+            prepared = [_prepare(_decode(file), classifier) for file in files]
+            clock.tell("Asking the network", 0.2 + 0.7 * (done + share / 2))
+            good = [made.pixels for made in prepared if made.pixels is not None]
+            found = iter(_ask(request, classifier, good) if good else ())
+            for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
+                answer = next(found) if made.pixels is not None else Findings()
+                entries.append(_entry(file, made, answer, f"{row}/", arrays))
         clock.tell("Sending the answer", 0.9)
         return {"model": describe(classifier.spec), "images": entries}
 
 
+@dataclass
 class Prepared:
-    """One image on its way into the network: pixels and stages, or the reason there are none."""
+    """One image on its way into the network: pixels and stages, or the reason there are none.
 
-    def __init__(self, error: str = "") -> None:
-        self.error = error
-        self.pixels: NDArray[np.float32] | None = None
-        self.stages: tuple[StageTrace, ...] = ()
-        self.warnings: tuple[str, ...] = ()
+    Args:
+        error: Why there are no pixels; empty when there are.
+        pixels: Shape (c, h, w), values in [0, 1].
+        stages: The stages' part of the JSON schema.
+        pictures: Each stage's values, at the size of the screen.
+        warnings: What people should know of this image.
+    """
+
+    error: str = ""
+    pixels: NDArray[np.float32] | None = None
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    pictures: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def _decode(file: File) -> Decoded | ImageError:
@@ -123,23 +133,28 @@ def _decode(file: File) -> Decoded | ImageError:
         return error
 
 
-def _prepare(
-    image: Decoded | ImageError, preprocessing: Preprocessing, *, dark_background: bool
-) -> Prepared:
+def _prepare(image: Decoded | ImageError, classifier: TorchClassifier) -> Prepared:
     if isinstance(image, ImageError):
         return Prepared(image.message)
-    pipeline = Pipeline(preprocessing)
+    pipeline = Pipeline(classifier.preprocessing)
+    strokes = classifier.spec.architecture in BRIGHT_STROKES
     made = Prepared()
     try:
         made.pixels = pipeline.run(image)
-        made.stages = pipeline.trace(image)
-        made.warnings = (*image.notes, *warnings(image, pipeline, dark_background=dark_background))
+        for index, stage in enumerate(pipeline.trace(image)):
+            name = f"stage/{index}"
+            made.stages.append(_described(stage, name))
+            made.pictures[name] = _picture_size(stage.values)
+        made.warnings = (*image.notes, *warnings(image, pipeline, dark_background=strokes))
     except InputError as error:
         return Prepared(error.message)
     return made
 
 
-def _ask(request: Request, classifier: TorchClassifier, pixels: Tensor) -> list[Findings]:
+def _ask(
+    request: Request, classifier: TorchClassifier, images: Sequence[NDArray[np.float32]]
+) -> list[Findings]:
+    pixels = torch.from_numpy(np.stack(images)).to(classifier.device)
     with _as_it_was(classifier.network):
         if request.method == INSPECT:
             return inspect(classifier, pixels, Wanted(target=request.target, **request.options))  # type: ignore[arg-type]
@@ -151,19 +166,14 @@ def _entry(
     file: File, made: Prepared, answer: Findings, prefix: str, arrays: dict[str, NDArray[Any]]
 ) -> dict[str, Any]:
     """Return one image's part of the JSON schema, its arrays added under the prefix."""
-    for name, values in answer.arrays.items():
+    for name, values in {**made.pictures, **answer.arrays}.items():
         arrays[prefix + name] = values
-    stages = []
-    for index, stage in enumerate(made.stages):
-        name = f"stage/{index}"
-        arrays[prefix + name] = _picture_size(stage.values)
-        stages.append(_described(stage, name))
     said = {"top": [], "margin": None, "layers": [], "attributions": [], **answer.scores}
     return {
         "file": file.name,
         "sha256": file.sha256,
         "error": made.error or None,
-        "preprocessing": stages,
+        "preprocessing": made.stages,
         **said,
         "warnings": [*made.warnings, *said.get("warnings", [])],
     }

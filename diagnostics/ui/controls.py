@@ -14,7 +14,7 @@ from diagnostics.preprocessing import Preprocessing
 from diagnostics.shapes import layout, representative
 from diagnostics.spec import ModelSpec
 from diagnostics.ui import forms
-from diagnostics.ui.state import session
+from diagnostics.ui.state import address, session
 
 TOP_CLASS = "top class of each image"
 
@@ -78,24 +78,21 @@ def looking(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
     offered = {info.id: info for info in known if set(info.needs) <= spec.offers}
     first, second, third, fourth = st.columns([2, 2, 2, 1.6], vertical_alignment="bottom")
     with first:
-        identity = st.selectbox(
+        identity = _chosen(
             "Method",
-            list(offered),
-            format_func=lambda name: offered[name].title,
-            key="method",
-            bind="query-params",
-            help="  \n".join(f"**{info.title}**: {info.summary}" for info in offered.values()),
+            "method",
+            {name: info.title for name, info in offered.items()},
+            "  \n".join(f"**{info.title}**: {info.summary}" for info in offered.values()),
         )
     with second:
         options = [_option(offered[identity], option, spec) for option in offered[identity].options]
     with third:
-        names = [TOP_CLASS, *(f"{index} {name}" for index, name in enumerate(spec.class_names))]
-        chosen = st.selectbox(
+        names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
+        target = _chosen(
             "Class explained",
-            names,
-            key="class",
-            bind="query-params",
-            help="The map explains this class's logit, never its probability: a probability near "
+            "class",
+            {"": TOP_CLASS, **names},
+            "The map explains this class's logit, never its probability: a probability near "
             "one hardly changes whatever the pixels do.",
         )
     with fourth:
@@ -103,8 +100,8 @@ def looking(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
     settings = {option.name: value for option, value in options if value != option.default}
     written = urlencode({name: str(value) for name, value in settings.items()})
     return Looking(
-        attribution=f"{identity}?{written}" if written else str(identity),
-        target=None if chosen == TOP_CLASS else names.index(chosen) - 1,
+        attribution=f"{identity}?{written}" if written else identity,
+        target=int(target) if target else None,
         opacity=opacity,
         shared=_shared("looked"),
     )
@@ -114,16 +111,25 @@ def _option(info: MethodInfo, option: Option, spec: ModelSpec) -> tuple[Option, 
     if option.kind == "layer":
         image_size = (spec.height, spec.width)
         maps = [item for item in spec.layers if layout(item.shape, image_size).startswith("chan")]
-        names = ["", *(layer.name for layer in maps)]
-        return option, st.selectbox(
-            "Layer",
-            names,
-            format_func=lambda name: name or "last layer with maps",
-            key="layer",
-            bind="query-params",
-            help=option.help,
-        )
+        names = {layer.name: layer.name for layer in maps}
+        shown = {"": "last layer with maps", **names}
+        return option, _chosen("Layer", "layer", shown, option.help)
     return option, forms.option(info, option)
+
+
+def _chosen(label: str, key: str, shown: dict[str, str], explained: str) -> str:
+    """Draw a choice among ids, and keep the id in the address unless it is the first.
+
+    Streamlit's own binding writes what is shown, which for classes is a person's text.
+    """
+    asked = st.query_params.get(key, "")
+    if key not in st.session_state and asked in shown:
+        st.session_state[key] = asked
+    chosen = str(
+        st.selectbox(label, list(shown), format_func=shown.__getitem__, key=key, help=explained)
+    )
+    address(key, "" if chosen == next(iter(shown)) else chosen)
+    return chosen
 
 
 def layers(spec: ModelSpec) -> Layers:

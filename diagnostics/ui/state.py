@@ -124,11 +124,12 @@ def share() -> None:
     names = {file.sha256: name for name, file in samples.image_files().items()}
     model = {file.sha256: name for name, file in samples.model_files().items()}
     chosen = [names[digest] for digest in held.shown if digest in names]
-    _address("model", model.get(held.model.file.sha256, ""))
-    _address("images", ",".join(chosen))
+    address("model", model.get(held.model.file.sha256, ""))
+    address("images", ",".join(chosen))
 
 
-def _address(name: str, value: str) -> None:
+def address(name: str, value: str) -> None:
+    """Write a value to the page's address; an empty one leaves it out."""
     if value and st.query_params.get(name) != value:
         st.query_params[name] = value
     elif not value and name in st.query_params:

@@ -1,0 +1,141 @@
+"""Every page without a browser: with nothing in hand, with a model, with model and images."""
+
+from __future__ import annotations
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from diagnostics import samples
+from diagnostics.errors import WorkerMemoryError
+from diagnostics.worker import WorkerRunner
+from tests.conftest import ROOT
+
+PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/*.py"))
+
+
+@pytest.fixture
+def app():
+    """The app on its first visit; every AppTest has the same session, so it is ended after each."""
+    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    st.cache_resource.clear()
+
+
+def fine(page):
+    """Return the page, which must have drawn itself without an exception."""
+    assert not page.exception
+    return page
+
+
+def pressed(page, label):
+    (button,) = [button for button in page.button if button.label == label]
+    return button.click().run()
+
+
+def test_every_page_lies_in_a_section():
+    assert "pages/1_look/1_inspect.py" in PAGES
+    assert not list((ROOT / "pages").glob("*.py"))
+
+
+def test_the_first_visit_has_model_and_images(app):
+    page = fine(app.run())
+    assert page.title[0].value == "Inspect"
+    assert not page.error
+    assert len(page.multiselect(key="shown").value) == 5
+
+
+def test_without_images_there_is_one_way_forward(app):
+    page = fine(app.run())
+    page.multiselect(key="shown").set_value([])
+    page = fine(page.run())
+    assert "No image is shown" in page.info[0].value
+    page = fine(pressed(page, "Show the samples"))
+    assert len(page.multiselect(key="shown").value) == 5
+    assert not page.info
+
+
+def test_without_a_model_the_page_says_why_and_offers_to_start_again(app, monkeypatch):
+    def fail(*_):
+        raise WorkerMemoryError("The memory is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkerRunner, "run", fail)
+        page = fine(app.run())
+        assert [error.value for error in page.error] == ["The memory is full."]
+        assert not page.title
+    page = fine(pressed(page, "Start again"))
+    assert not page.error
+    assert page.title[0].value == "Inspect"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"method": "attribution/nonsense"},
+        {"layer": "conv99"},
+        {"layers": "conv1,conv99"},
+        {"class": "99"},
+        {"class": "zebra"},
+        {"top": "minus three"},
+        {"top": "-3"},
+        {"top": "999"},
+        {"model": "nonsense"},
+        {"images": "nonsense,letter-x-thin"},
+        {"stages": "perhaps"},
+    ],
+    ids=str,
+)
+def test_an_address_with_nonsense_opens_the_page_all_the_same(app, address):
+    for name, value in address.items():
+        app.query_params[name] = value
+    page = fine(app.run())
+    assert page.title[0].value == "Inspect"
+    assert not page.error
+
+
+def test_a_deep_link_is_followed(app):
+    app.query_params["model"] = "letters_dense"
+    app.query_params["images"] = "noise-uniform,letter-p-thin"
+    app.query_params["method"] = "attribution/gradient"
+    app.query_params["class"] = "23"
+    page = fine(app.run())
+    assert "letters_dense.safetensors" in [text.value for text in page.text]
+    assert page.selectbox(key="method").value == "attribution/gradient"
+    assert page.selectbox(key="class").value == "23"
+    known = samples.image_files()
+    assert page.multiselect(key="shown").value == [
+        known[name].sha256 for name in ("noise-uniform", "letter-p-thin")
+    ]
+
+
+def test_what_one_would_share_is_in_the_address_as_ids(app):
+    page = fine(app.run())
+    page.selectbox(key="method").set_value("attribution/gradient")
+    page.selectbox(key="class").set_value("3")
+    page = fine(page.run())
+    assert page.query_params["method"] == "attribution/gradient"
+    assert page.query_params["class"] == "3"
+    page.selectbox(key="class").set_value("")
+    assert "class" not in fine(page.run()).query_params
+
+
+@pytest.mark.parametrize("method", ["attribution/gradient", "attribution/grad_cam"])
+def test_every_method_draws_itself(app, method):
+    page = fine(app.run())
+    page.selectbox(key="method").set_value(method)
+    assert not fine(page.run()).error
+
+
+def test_every_stage_unfolds(app):
+    page = fine(app.run())
+    page.toggle(key="stages").set_value(True)
+    page = fine(page.run())
+    shown = [markdown.value for markdown in page.markdown]
+    assert "**1. decode**" in shown
+    assert any(value.endswith("mean and std**") for value in shown)
+
+
+def test_noise_is_added_in_front(app):
+    page = fine(pressed(fine(app.run()), "Noise"))
+    assert len(page.multiselect(key="shown").value) == 6
+    assert page.multiselect(key="shown").options[-1] == "uniform 1.png"

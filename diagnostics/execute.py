@@ -5,6 +5,7 @@ Nobody else loads a model or calls a method.
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import ImageError, InputError
 from diagnostics.image import Decoded, decode
 from diagnostics.inspection import Findings, Wanted, attribute, inspect
+from diagnostics.loaders import index
 from diagnostics.method import methods
 from diagnostics.networks import NETWORKS
 from diagnostics.opening import Model, open_model
@@ -40,6 +42,19 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
 
 class Executor:
     """Holds one open model and answers requests about it."""
+
+    @staticmethod
+    def warm_up() -> Iterator[str]:
+        """Do, step by step, what every worker would otherwise do for itself after its start.
+
+        Yields:
+            What was done. The zygote takes a step whenever nobody asks it for a worker.
+        """
+        for library in ("torchvision", "timm"):
+            importlib.import_module(library)
+            yield library
+        index.read()
+        yield "index"
 
     def __init__(self) -> None:
         self._source: ModelSource | None = None

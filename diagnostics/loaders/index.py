@@ -12,6 +12,7 @@ import lzma
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,9 @@ def installed() -> dict[str, str]:
     return {library: version(library) for library in LIBRARIES}
 
 
+@cache
 def read(path: Path = FILE) -> Index:
-    """Read the index from its file."""
+    """Read the index from its file, once in a process."""
     content = json.loads(lzma.decompress(path.read_bytes()))
     shapes = [tuple(shape) for shape in content["shapes"]]
     names = [tuple(listed) for listed in content["names"]]

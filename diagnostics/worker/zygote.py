@@ -21,7 +21,6 @@ from diagnostics.worker.child import serve
 from diagnostics.worker.wire import FORK, NUMBER, WAIT
 
 IDLE_SECONDS = 1.0
-LATER = ("torchvision", "timm")
 TASKS = Path("/proc/self/task")
 
 
@@ -32,10 +31,11 @@ def main(descriptor: int, entry: str) -> None:
     control = socket.socket(fileno=descriptor)
     executor = _entry(entry)
     workers: set[int] = set()
-    later = list(LATER)
+    warming = executor.warm_up()
+    cold = True
     while True:
-        if later and not select.select([control], [], [], IDLE_SECONDS)[0]:
-            importlib.import_module(later.pop(0))
+        if cold and not select.select([control], [], [], IDLE_SECONDS)[0]:
+            cold = next(warming, None) is not None
             continue
         asked, descriptors, _, _ = socket.recv_fds(control, 1 + NUMBER.size, 1)
         if not asked:
@@ -50,11 +50,10 @@ def main(descriptor: int, entry: str) -> None:
         os.kill(worker, signal.SIGKILL)
 
 
-def _entry(entry: str) -> Callable[[], Any]:
+def _entry(entry: str) -> Any:
     """Import what answers requests, and with it torch."""
     module, _, name = entry.partition(":")
-    found: Callable[[], Any] = getattr(importlib.import_module(module), name)
-    return found
+    return getattr(importlib.import_module(module), name)
 
 
 def _fork(control: socket.socket, descriptor: int, executor: Callable[[], Any]) -> int:

@@ -22,6 +22,10 @@ class Actor:
     def __init__(self) -> None:
         self.asked = 0
 
+    @staticmethod
+    def warm_up():
+        yield from ()
+
     def execute(self, request, watch):
         self.asked += 1
         watch(Progress("Acting", 0.25, 1.5))
@@ -77,7 +81,9 @@ class Actor:
         return {}
 
 
-def impatient() -> Actor:
-    """Return an actor whose process ends after half a second without a request."""
-    child.IDLE_SECONDS = 0.5
-    return Actor()
+class Impatient(Actor):
+    """Ends its process after half a second without a request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        child.IDLE_SECONDS = 0.5

@@ -211,7 +211,7 @@ def test_many_requests_are_answered_one_by_one_and_an_error_stops_none(runner):
 
 
 def test_a_worker_that_nobody_asks_ends_and_is_replaced():
-    zygote = Zygote("tests.worker.actors:impatient")
+    zygote = Zygote("tests.worker.actors:Impatient")
     runner = WorkerRunner(zygote=zygote)
     home = runner.run(ask("look")).scores["home"]
     idle = runner.pid

@@ -27,12 +27,14 @@ def stage(entry: Entry, values: NDArray[Any], name: str) -> Picture:
     height, width = entry["shape"][:2]
     label = f"{name}, after {entry['stage']}, {width} × {height} px"
     file = f"{plain(name)}-{plain(entry['stage'])}"
+    shrunk = "" if values.shape[:2] == (height, width) else f"average of {width} × {height} px"
     if not entry["signed"]:
-        return Picture(render.photo(values), f"{label}.", "", file)
+        return Picture(render.photo(values), f"{label}.", shrunk, file)
     scale = Scale.covering(values, signed=True)
     sheet = render.tiles(np.moveaxis(values, 2, 0), scale)
     channels = "one channel" if values.shape[2] == 1 else f"{values.shape[2]} channels"
-    return Picture(sheet, f"{label}, signed values of {channels}.", scale.ends, file)
+    caption = scale.ends if values.shape[2] == 1 else f"{channels}, {scale.ends}"
+    return Picture(sheet, f"{label}, signed values of {channels}.", caption, file)
 
 
 def layer(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = None) -> Picture:

@@ -135,6 +135,9 @@ def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_
     page.locator(".answer", has_text="tiger cat").first.wait_for()
     percent = re.search(r"tiger cat\s+([\d.]+) %", page.locator(".answer").first.inner_text())
     assert float(percent.group(1)) == pytest.approx(38, abs=2)
+    serving.settled(page)
+    assert page.locator("img[alt*='layer blocks']").count() >= 2 * 6
+    assert not libtorch(app[1].pid)
 
 
 def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
@@ -176,6 +179,29 @@ def test_cancel_ends_the_work_within_a_second_and_keeps_the_page(app, page):
     page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
     serving.settled(page)
     assert page.locator(".bar .name").count() == 5 * 6
+
+
+def test_two_people_share_neither_images_nor_workers(app, chrome):
+    first, second = (chrome.new_context() for _ in range(2))
+    one, other = first.new_page(), second.new_page()
+    serving.opened(one, app[0])
+    serving.opened(other, app[0])
+    before = len(workers(app[1].pid))
+    one.locator(".st-key-noise button").first.click()
+    one.locator(".title", has_text="uniform 1.png").first.wait_for()
+    serving.settled(one)
+    other.reload()
+    serving.opened(other, app[0])
+    assert (len(answers(one)), len(answers(other))) == (6, 5)
+    assert before >= 2
+    first.close()
+    second.close()
+
+
+def libtorch(pid):
+    """Say whether a process has torch's library in its memory."""
+    with open(f"/proc/{pid}/maps") as maps:
+        return "libtorch" in maps.read()
 
 
 @contextmanager

@@ -131,8 +131,18 @@ def test_every_stage_unfolds(app):
     page.toggle(key="stages").set_value(True)
     page = fine(page.run())
     shown = [markdown.value for markdown in page.markdown]
-    assert "**1. decode**" in shown
-    assert any(value.endswith("mean and std**") for value in shown)
+    assert "**1. grey: one channel, ITU-R 601 weights**" in shown
+    assert any("mean and std: minus 0.2374, divided by 0.3427" in value for value in shown)
+
+
+def test_a_preset_scales_what_the_network_receives(app):
+    page = fine(app.run())
+    (preset,) = [box for box in page.selectbox if box.label == "Mean and std"]
+    preset.set_value("mnist")
+    page = fine(page.run())
+    numbers = {box.label: box.value for box in page.number_input}
+    assert (numbers["Mean"], numbers["Std"]) == (0.1307, 0.3081)
+    assert "changed from the model's own" in [caption.value for caption in page.caption]
 
 
 def test_noise_is_added_in_front(app):

@@ -16,6 +16,7 @@ from diagnostics.spec import ModelSpec
 from diagnostics.ui import forms
 from diagnostics.ui.state import address, session
 
+MOST_LAYERS = 12
 TOP_CLASS = "top class of each image"
 
 
@@ -63,13 +64,13 @@ def top(spec: ModelSpec) -> int:
 def preprocessing(spec: ModelSpec) -> Preprocessing:
     """Draw the editor of the preprocessing and return the settings in force."""
     held = session()
-    changed = held.preprocessing not in (None, spec.preprocessing)
-    label = "Preprocessing (changed)" if changed else "Preprocessing"
-    with st.popover(label, icon=":material/tune:"):
+    with st.popover("Preprocessing", icon=":material/tune:"):
         st.button("Back to the model's own", on_click=held.use, args=(held.model,))
         held.preprocessing = forms.preprocessing(
             held.preprocessing or spec.preprocessing, f"preprocessing.{held.taken}"
         )
+    if held.preprocessing != spec.preprocessing:
+        st.caption("changed from the model's own", width="content")
     return held.preprocessing
 
 
@@ -135,16 +136,16 @@ def _chosen(label: str, key: str, shown: dict[str, str], explained: str) -> str:
 def layers(spec: ModelSpec) -> Layers:
     """Draw which layers to show."""
     names = [layer.name for layer in spec.layers]
+    usual = list(representative(spec.layers, (spec.height, spec.width)))
+    if "layers" not in st.session_state:
+        asked = st.query_params.get("layers", "").split(",")
+        st.session_state["layers"] = [name for name in asked if name in names][
+            :MOST_LAYERS
+        ] or usual
     first, second = st.columns([5, 2], vertical_alignment="bottom")
     with first:
-        chosen = st.multiselect(
-            "Layers",
-            names,
-            representative(spec.layers, (spec.height, spec.width)),
-            key="layers",
-            bind="query-params",
-            max_selections=12,
-        )
+        chosen = st.multiselect("Layers", names, key="layers", max_selections=MOST_LAYERS)
+    address("layers", "" if chosen == usual else ",".join(chosen))
     with second:
         shared = _shared("layers")
     return Layers(tuple(name for name in names if name in chosen), shared)

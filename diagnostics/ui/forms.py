@@ -32,8 +32,9 @@ def preprocessing(current: Preprocessing, prefix: str) -> Preprocessing:
     with middle:
         looks = _looks(current, prefix)
     with right:
-        numbers = _numbers(current, prefix)
-    return replace(current, **shape, **looks, **numbers)  # type: ignore[arg-type]
+        name, base = _scaling(current, prefix)
+    scaled = _per_channel(base, f"{prefix}.{name}")
+    return replace(base, **shape, **looks, **scaled)  # type: ignore[arg-type]
 
 
 def _shape(current: Preprocessing, prefix: str) -> dict[str, object]:
@@ -97,34 +98,43 @@ def _looks(current: Preprocessing, prefix: str) -> dict[str, object]:
     }
 
 
-def _numbers(current: Preprocessing, prefix: str) -> dict[str, object]:
+def _scaling(current: Preprocessing, prefix: str) -> tuple[str, Preprocessing]:
+    """Return the name of the mean and std chosen, and the settings with its scaling."""
     known = ["as now", *PRESETS]
     name = st.selectbox("Mean and std", known, key=f"{prefix}.preset")
     base = current if name == "as now" else PRESETS[name].applied_to(current)
-    return {
-        "bgr": st.checkbox(
-            "Feed blue, green, red", base.bgr, key=f"{prefix}.bgr", disabled=not base.colour
-        ),
-        "value_range": st.segmented_control(
-            "Largest value fed",
-            (1, 255),
-            default=base.value_range,
-            key=f"{prefix}.value_range",
-            required=True,
-        ),
-        "mean": _per_channel("Mean", base.mean, f"{prefix}.mean.{name}"),
-        "std": _per_channel("Std", base.std, f"{prefix}.std.{name}"),
-    }
-
-
-def _per_channel(label: str, values: tuple[float, ...], key: str) -> tuple[float, ...]:
-    columns = st.columns(len(values))
-    return tuple(
-        column.number_input(
-            f"{label} {index}", value=value, format="%.4f", key=f"{key}.{index}", step=0.01
-        )
-        for index, (column, value) in enumerate(zip(columns, values, strict=True))
+    bgr = st.checkbox(
+        "Feed blue, green, red", base.bgr, key=f"{prefix}.{name}.bgr", disabled=not base.colour
     )
+    top = st.segmented_control(
+        "Largest value fed",
+        (1, 255),
+        default=base.value_range,
+        key=f"{prefix}.{name}.value_range",
+        required=True,
+    )
+    return name, replace(base, bgr=bgr, value_range=top)
+
+
+def _per_channel(base: Preprocessing, prefix: str) -> dict[str, tuple[float, ...]]:
+    """Draw mean and std of each channel, in the order in which the channels are fed."""
+    channels = ("blue", "green", "red") if base.bgr else ("red", "green", "blue")
+    names = channels if base.colour else ("",)
+    columns = iter(st.columns(2 * len(names)))
+
+    def numbers(label: str, values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(
+            next(columns).number_input(
+                f"{label} {name}".strip(),
+                value=value,
+                format="%.4f",
+                step=0.01,
+                key=f"{prefix}.{label}.{place}",
+            )
+            for place, (name, value) in enumerate(zip(names, values, strict=True))
+        )
+
+    return {"mean": numbers("Mean", base.mean), "std": numbers("Std", base.std)}
 
 
 def option(info: MethodInfo, one: Option) -> Value:

@@ -111,9 +111,9 @@ def show_facts(spec: ModelSpec) -> None:
     }
     st.table({"": list(facts), "what the file says": list(facts.values())}, hide_index=True)
     for check in spec.checks:
-        with st.container(horizontal=True, gap="small"):
-            st.markdown(MARKS[check.status], width="content")
-            st.text(f"{check.name}: {check.message}", width="stretch")
+        mark, said = st.columns([1, 24])
+        mark.markdown(MARKS[check.status])
+        said.text(f"{check.name}: {check.message}")
     if len(spec.candidates) > 1:
         with st.expander(f"All {len(spec.candidates)} networks that fit"):
             st.dataframe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,29 +58,33 @@ def _margin(margin: float) -> str:
 
 def originals(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
     """The image as it was decoded, before any preprocessing."""
-    return [_stage(image, 0, index, arrays, warnings=()) for index, image in enumerate(images)]
+    return [_stages(image, (0,), index, arrays) for index, image in enumerate(images)]
 
 
 def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
-    """What the network receives, in the colours of the image, with its histogram and warnings."""
-    return [
-        _stage(image, _last_unsigned(image), index, arrays, warnings=tuple(image["warnings"]))
-        for index, image in enumerate(images)
-    ]
+    """What the network receives, in the colours of the image and as signed values; warnings."""
+    cells = []
+    for index, image in enumerate(images):
+        shown = sorted({_last_unsigned(image), len(image["preprocessing"]) - 1})
+        cell = _stages(image, shown, index, arrays)
+        cells.append(replace(cell, warnings=tuple(image["warnings"])))
+    return cells
 
 
 def stage_names(images: Sequence[Entry]) -> list[str]:
-    """The names of the stages, in their order; the images that were read share them."""
+    """Every stage after decoding with its settings, in order; images that were read share them."""
     made: Sequence[Entry] = next(
         (image["preprocessing"] for image in images if not image["error"]), []
     )
-    return [entry["stage"] for entry in made]
+    return [f"{entry['stage']}: {entry['settings']}" for entry in made[1:]]
 
 
 def stage(images: Sequence[Entry], arrays: Arrays, position: int) -> list[Cell]:
-    """What one preprocessing stage made of every image."""
+    """Every image before and after one preprocessing stage; the first after decoding is 0."""
+    around = (position, position + 1)
     return [
-        _stage(image, position, index, arrays, warnings=()) for index, image in enumerate(images)
+        replace(_stages(image, around, index, arrays), abreast=True)
+        for index, image in enumerate(images)
     ]
 
 
@@ -88,14 +93,12 @@ def _last_unsigned(image: Entry) -> int:
     return unsigned[-1] if unsigned else 0
 
 
-def _stage(
-    image: Entry, position: int, index: int, arrays: Arrays, warnings: tuple[str, ...]
-) -> Cell:
+def _stages(image: Entry, positions: Sequence[int], index: int, arrays: Arrays) -> Cell:
+    """Pictures of some stages, and the numbers of the last of them."""
     if image["error"]:
         return Cell(empty=image["error"])
-    entry = image["preprocessing"][position]
-    values = arrays[f"{index}/{entry['picture']}"]
-    counts = tuple(tuple(channel) for channel in entry["histogram"]["counts"])
+    made = [image["preprocessing"][position] for position in positions]
+    entry = made[-1]
     edges = entry["histogram"]["edges"]
     low, high = words.number(entry["low"]), words.number(entry["high"])
     mean = " ".join(words.number(value) for value in entry["mean"])
@@ -103,12 +106,13 @@ def _stage(
     clipped = (f"{entry['clipped']} values clipped",) if entry["clipped"] else ()
     size = " × ".join(str(side) for side in entry["shape"])
     return Cell(
-        pictures=(pictures.stage(entry, values, image["file"]),),
-        counts=counts,
+        pictures=tuple(
+            pictures.stage(one, arrays[f"{index}/{one['picture']}"], image["file"]) for one in made
+        ),
+        counts=tuple(tuple(channel) for channel in entry["histogram"]["counts"]),
         counts_alt=f"Histogram of {size} values from {words.number(edges[0])} to "
         f"{words.number(edges[-1])}; heights are square roots of counts.",
         notes=(f"{low} … {high}, mean {mean}, std {std}", *clipped),
-        warnings=warnings,
     )
 
 

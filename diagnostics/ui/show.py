@@ -35,7 +35,8 @@ class Cell:
         answer: The class in large.
         sure: How sure, below it.
         bars: A ranking.
-        pictures: Pictures, one under the other.
+        pictures: Pictures, beside each other where there is room.
+        abreast: Make them so small that they stand beside each other.
         counts: Histogram counts per channel, all with the same bins.
         counts_alt: What the histogram shows.
         notes: Sentences under the pictures.
@@ -49,6 +50,7 @@ class Cell:
     sure: str = ""
     bars: tuple[Bar, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    abreast: bool = False
     counts: tuple[tuple[int, ...], ...] = ()
     counts_alt: str = ""
     notes: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ def _sizes(columns: int) -> tuple[int, int]:
     """Return the largest side of a picture and the least width of a column, in px."""
     if columns == 1:
         return 448, 240
-    return (256, 160) if columns <= 4 else (168, 118)
+    return (256, 160) if columns <= 4 else (168, 100)
 
 
 def _content(cell: Cell) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from diagnostics.worker import WorkerRunner
 ANSWERS_KEPT = 24
 MODELS_KEPT = 2
 COLUMNS = 8
+OF_THE_MODEL = ("layers", "layer", "class")  # widgets whose choices belong to one model
 
 
 @dataclass
@@ -75,6 +76,9 @@ class Session:
 
     def use(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
         """Take a model in hand with its own or other settings; its worker starts when asked."""
+        if (model.file, model.architecture) != (self.model.file, self.model.architecture):
+            for key in OF_THE_MODEL:
+                st.session_state.pop(key, None)
         self.model, self.preprocessing = model, preprocessing
         self.taken += 1
 

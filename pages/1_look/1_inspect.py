@@ -53,6 +53,7 @@ with said:
 with image:
     row(rows.originals(images, arrays), "row.image")
 with received:
+    st.caption("As pixels, then as the signed values that enter: blue below zero, red above.")
     row(rows.received(images, arrays), "row.received")
     for position, name in enumerate(rows.stage_names(images) if every_stage else []):
         st.markdown(f"**{position + 1}. {name}**")

@@ -1,5 +1,6 @@
 // One row of the Inspect table: a cell per image. Text enters through textContent only.
 
+const GAP = 8;
 const HISTOGRAM_COLOURS = ["#d55e00", "#009e73", "#0072b2"];
 
 function element(tag, className, text) {
@@ -10,9 +11,10 @@ function element(tag, className, text) {
 }
 
 // Enlarge by a whole number only; where the picture must shrink, say by how much.
-function fit(image, caption, picture, box) {
-  const available = Math.min(image.closest(".cell").clientWidth, box);
-  if (!available) return;
+function fit(image, caption, picture, box, abreast) {
+  const room = (image.closest(".cell").clientWidth - GAP * (abreast - 1)) / abreast;
+  const available = Math.floor(Math.min(room, box));
+  if (available <= 0) return;
   const width = picture.width;
   const factor = Math.max(1, Math.floor(Math.min(available / width, box / picture.height)));
   const shrinks = width > available;
@@ -38,7 +40,7 @@ function enlarge(root, picture) {
   dialog.showModal();
 }
 
-function figure(root, picture, box, resizes) {
+function figure(root, picture, box, abreast, resizes) {
   const node = element("figure");
   const image = element("img");
   const caption = element("figcaption");
@@ -53,7 +55,14 @@ function figure(root, picture, box, resizes) {
   save.download = `${picture.name}.png`;
   save.title = "Save this picture as lossless PNG";
   node.append(image, save, caption);
-  resizes.push(() => fit(image, caption, picture, box));
+  resizes.push(() => fit(image, caption, picture, box, abreast));
+  return node;
+}
+
+function figures(root, content, box, resizes) {
+  const node = element("div", "figures");
+  const abreast = content.abreast ? content.pictures.length : 1;
+  for (const picture of content.pictures) node.append(figure(root, picture, box, abreast, resizes));
   return node;
 }
 
@@ -115,7 +124,7 @@ function cell(root, content, box, resizes) {
   }
   if (content.bars.length) node.append(bars(content.bars));
   if (content.empty) node.append(element("div", "empty", content.empty));
-  for (const picture of content.pictures) node.append(figure(root, picture, box, resizes));
+  if (content.pictures.length) node.append(figures(root, content, box, resizes));
   if (content.counts.length) node.append(histogram(content.counts, content.counts_alt));
   for (const note of content.notes) node.append(element("div", "note", note));
   for (const warning of content.warnings) node.append(element("div", "note warning", warning));

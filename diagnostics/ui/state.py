@@ -15,7 +15,7 @@ import streamlit as st
 from diagnostics import samples
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import File, ModelSource, Result
-from diagnostics.worker import WorkerRunner
+from diagnostics.worker import WorkerRunner, Zygote
 
 ANSWERS_KEPT = 24
 MODELS_KEPT = 2
@@ -114,7 +114,7 @@ def session() -> Session:
     first = [name for name in named if name in images] or list(samples.FIRST_IMAGES)
     files = [images[name] for name in first if name in images][:COLUMNS]
     return Session(
-        folder=Path(tempfile.mkdtemp(prefix="oversure-")),
+        folder=Path(tempfile.mkdtemp(dir=Zygote.start().folder)),
         runners=OrderedDict(),
         model=ModelSource(model),
         images=files,

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 import traceback
 import uuid
@@ -28,17 +27,18 @@ REPORT_SECONDS = 0.1
 NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 
 
-def serve(connection: socket.socket, entry: Callable[[], Any]) -> int:
+def serve(connection: socket.socket, entry: Callable[[], Any], home: Path) -> int:
     """Answer requests until the server closes the connection or is silent for too long.
 
     Args:
         connection: To the server.
         entry: Makes the executor.
+        home: Folder of this process's own, made now and deleted at the end.
 
     Returns:
         The exit code.
     """
-    home = prepare()
+    prepare(home)
     try:
         executor = entry()
         connection.settimeout(IDLE_SECONDS)
@@ -53,14 +53,15 @@ def serve(connection: socket.socket, entry: Callable[[], Any]) -> int:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def prepare() -> str:
-    """Give the process a home of its own, low priority, and limits; return the home."""
+def prepare(home: Path) -> None:
+    """Give the process a home of its own, low priority, and limits."""
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    home = tempfile.mkdtemp(prefix="oversure-worker-")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    home.mkdir(mode=0o700)
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")}
     os.environ.clear()
-    os.environ.update(kept, HOME=home, TMPDIR=home)
+    os.environ.update(kept, HOME=str(home), TMPDIR=str(home))
     os.nice(10)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -72,7 +73,6 @@ def prepare() -> str:
         resource.setrlimit(limit, (value, value))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(max(1, (os.cpu_count() or 1) // 2))
-    return home
 
 
 def memory_limit(model: Path) -> int:

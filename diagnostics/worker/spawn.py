@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from diagnostics.errors import WorkerCrashedError
 from diagnostics.worker.wire import FORK, NUMBER, WAIT
@@ -37,12 +39,15 @@ class Zygote:
 
     Args:
         entry: "module:name" of what answers requests in a worker.
+        folder: For everything that must not outlive the server; None makes one. The zygote ends
+            after the server, however that ends, and deletes it.
     """
 
     _shared: Zygote | None = None
     _starting = threading.Lock()
 
-    def __init__(self, entry: str = ENTRY) -> None:
+    def __init__(self, entry: str = ENTRY, folder: Path | None = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="oversure-"))
         self._turn = threading.Lock()
         self._control, theirs = socket.socketpair()
         self._control.settimeout(START_SECONDS)
@@ -50,7 +55,7 @@ class Zygote:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "diagnostics.worker.zygote"),
-                    *(str(theirs.fileno()), entry),
+                    *(str(theirs.fileno()), entry, str(self.folder)),
                 ],
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, **ONE_THREAD},
@@ -61,11 +66,11 @@ class Zygote:
     def start(cls) -> Zygote:
         """Return the shared zygote, started if there is none that lives; never waits for it."""
         with cls._starting:
-            if cls._shared is not None and cls._shared.process.poll() is not None:
-                cls._shared.close()
-                cls._shared = None
             if cls._shared is None:
                 cls._shared = cls()
+            elif cls._shared.process.poll() is not None:
+                cls._shared.close()
+                cls._shared = cls(folder=cls._shared.folder)
             return cls._shared
 
     def fork(self) -> Worker:

@@ -1,8 +1,9 @@
 """The zygote: torch imported once, forked for every worker; it never sees a person's bytes.
 
-Run as `python -m diagnostics.worker.zygote FD ENTRY`. On its control socket it understands two
-requests: "fork", with a worker's socket attached, answered by the worker's process id; and "wait"
-for an ended worker, answered by its exit status. It ends when its parent goes away.
+Run as `python -m diagnostics.worker.zygote FD ENTRY FOLDER`. On its control socket it understands
+two requests: "fork", with a worker's socket attached, answered by the worker's process id; and
+"wait" for an ended worker, answered by its exit status. It ends when its parent goes away, and
+takes the workers and the folder with it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -24,10 +26,11 @@ IDLE_SECONDS = 1.0
 TASKS = Path("/proc/self/task")
 
 
-def main(descriptor: int, entry: str) -> None:
-    """Serve the control socket until the parent closes it, then end every worker."""
+def main(descriptor: int, entry: str, folder: Path) -> None:
+    """Serve the control socket until the parent closes it, then leave nothing behind."""
     os.umask(0o077)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=descriptor)
     executor = _entry(entry)
     workers: set[int] = set()
@@ -41,13 +44,17 @@ def main(descriptor: int, entry: str) -> None:
         if not asked:
             break
         if asked[:1] == FORK:
-            workers.add(_fork(control, descriptors[0], executor))
+            workers.add(_fork(control, descriptors[0], executor, folder))
         elif asked[:1] == WAIT:
             worker = NUMBER.unpack(asked[1:])[0]
             workers.discard(worker)
-            control.sendall(NUMBER.pack(_status(worker)))
+            status = _status(worker)
+            shutil.rmtree(folder / str(worker), ignore_errors=True)
+            control.sendall(NUMBER.pack(status))
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
+        _status(worker)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _entry(entry: str) -> Any:
@@ -56,14 +63,16 @@ def _entry(entry: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _fork(control: socket.socket, descriptor: int, executor: Callable[[], Any]) -> int:
+def _fork(
+    control: socket.socket, descriptor: int, executor: Callable[[], Any], folder: Path
+) -> int:
     if TASKS.exists() and len(list(TASKS.iterdir())) != 1:
         raise RuntimeError("The zygote has more than one thread and cannot be forked safely.")
     worker = os.fork()
     if worker == 0:
         control.close()
         with socket.socket(fileno=descriptor) as connection:
-            code = serve(connection, executor)
+            code = serve(connection, executor, folder / str(os.getpid()))
         os._exit(code)
     os.close(descriptor)
     control.sendall(NUMBER.pack(worker))
@@ -78,4 +87,4 @@ def _status(worker: int) -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

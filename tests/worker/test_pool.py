@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +237,7 @@ def test_a_killed_zygote_is_named():
     with pytest.raises(WorkerCrashedError, match="could be started"):
         runner.run(ask("count"))
     zygote.close()
+    shutil.rmtree(zygote.folder)
 
 
 def test_nothing_outlives_the_server():
@@ -244,14 +246,24 @@ def test_nothing_outlives_the_server():
         f"zygote = Zygote({ACTOR!r})\n"
         "runner = WorkerRunner(zygote=zygote)\n"
         "runner.run(ask('count'))\n"
-        "print(zygote.process.pid, runner.pid, flush=True)\n"
+        "(zygote.folder / 'upload').write_text('private')\n"
+        "print(zygote.process.pid, runner.pid, zygote.folder, flush=True)\n"
         "runner.run(ask('spin'))\n"
     )
     server = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    pids = [int(number) for number in server.stdout.readline().split()]
-    assert len(pids) == 2
+    *numbers, folder = server.stdout.readline().split()
+    pids = [int(number) for number in numbers]
+    assert (Path(folder) / "upload").exists()
     assert all(alive(pid) for pid in pids)
     server.kill()
     server.wait()
     server.stdout.close()
     eventually(lambda: not any(alive(pid) for pid in pids))
+    eventually(lambda: not Path(folder).exists())
+
+
+def test_a_killed_worker_leaves_no_files_behind(runner):
+    home = Path(runner.run(ask("look")).scores["home"])
+    assert home.is_dir()
+    runner.close()
+    assert not home.exists()

@@ -7,8 +7,9 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagnostics import flags, words
 from diagnostics.errors import InputError, NotOfferedError, WorkerError
@@ -18,6 +19,9 @@ from diagnostics.runner import LocalRunner
 from diagnostics.samples import file_at
 from diagnostics.spec import Candidate, ModelSpec, read
 
+if TYPE_CHECKING:
+    from diagnostics.ui.state import Beginning
+
 DONE, BAD_INPUT, WORKER_FAILED = 0, 2, 3
 
 Command = Callable[[argparse.Namespace], int]
@@ -25,7 +29,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 bad input, 3 the worker failed."""
-    asked = _parser().parse_args(arguments)
+    asked = parser().parse_args(arguments)
     command: Command = asked.command
     try:
         return command(asked)
@@ -37,13 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WORKER_FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of every command and flag."""
+    made = argparse.ArgumentParser(
         "oversure", description="Find out why an image classifier is so sure."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
 
-    app = _command(commands, "app", _app, "open the app in the browser")
+    app = _command(commands, "app", _app, "serve the app, with samples or with a model of yours")
+    _add_output(app)
+    app.add_argument("model", nargs="?", metavar="MODEL")
+    app.add_argument("images", nargs="*", metavar="IMAGE")
     app.add_argument("--port", type=int, default=8501)
     app.add_argument("--address", default="127.0.0.1", help="listen elsewhere than on loopback")
 
@@ -75,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="method's options")
 
     listing = _command(commands, "list", _list, "list the methods and their options")
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    return parser
+    _add_output(listing, model=False)
+    return made
 
 
 def _command(commands: Any, name: str, command: Command, sentence: str) -> argparse.ArgumentParser:
@@ -85,16 +93,35 @@ def _command(commands: Any, name: str, command: Command, sentence: str) -> argpa
     return parser
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, pictures and arrays")
-    flags.add_model_flags(parser)
+    if model:
+        flags.add_model_flags(parser)
 
 
 def _app(asked: argparse.Namespace) -> int:
     from diagnostics.ui.serve import serve
 
-    return serve(asked.address, asked.port)
+    first = beginning(asked)
+    address = f"http://{asked.address}:{asked.port}"
+    _emit(asked, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
+    return serve(asked.address, asked.port, first)
+
+
+def beginning(asked: argparse.Namespace) -> Beginning | None:
+    """Return what people have in hand at first; None where no model was named.
+
+    Raises:
+        InputError: When a file cannot be read.
+    """
+    from diagnostics.ui.state import Beginning
+
+    if not asked.model:
+        return None
+    source, recipe = flags.source(asked)
+    images = tuple(file_at(Path(image)) for image in asked.images)
+    return Beginning(source, images, partial(flags.preprocessing, asked, recipe))
 
 
 def _load(asked: argparse.Namespace) -> int:
@@ -126,7 +153,7 @@ def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> in
     source, recipe = flags.source(asked)
     images = tuple(file_at(Path(image)) for image in asked.images)
     own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
-    settings = flags.preprocessing(asked, own, recipe)
+    settings = flags.preprocessing(asked, recipe, own)
     result = runner.run(Request(method, source, images, settings, asked.target, options))
     _report(asked, method.replace("/", "-"), result, _image_lines)
     entries = result.scores["images"]
@@ -139,13 +166,11 @@ def _list(asked: argparse.Namespace) -> int:
     from diagnostics.method import methods
 
     known = [method.info for method in methods()]
-    if asked.json:
-        print(json.dumps([asdict(info) for info in known], indent=2))
-        return DONE
+    lines = []
     for info in known:
-        print(f"{info.id}  {info.summary}")
-        for option in info.options:
-            print(f"    {option.name}={option.default!r}  {option.help}")
+        lines.append(f"{info.id}  {info.summary}")
+        lines += [f"    {one.name}={one.default!r}  {one.help}" for one in info.options]
+    _emit(asked, "list", {"methods": [asdict(info) for info in known]}, lines)
     return DONE
 
 
@@ -157,13 +182,20 @@ def _report(
 ) -> int:
     """Print the answer, and write it with its files where the person wants them."""
     scores = files.write(result, asked.out) if asked.out else files.without_files(result)
-    content = {"schema": 1, **scores}
-    content.pop("methods", None)
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    if asked.out:
-        (asked.out / f"{name}.json").write_text(text + "\n", "utf-8")
-    print(text if asked.json else "\n".join(lines(scores)))
+    scores.pop("methods", None)
+    _emit(asked, name, scores, lines(scores))
     return DONE
+
+
+def _emit(
+    asked: argparse.Namespace, name: str, content: dict[str, Any], lines: Sequence[str]
+) -> None:
+    """Print JSON or lines, and write the JSON where the person wants it."""
+    text = json.dumps({"schema": 1, **content}, indent=2, ensure_ascii=False, allow_nan=False)
+    if asked.out:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        (asked.out / f"{name}.json").write_text(text + "\n", "utf-8")
+    print(text if asked.json else "\n".join(lines), flush=True)
 
 
 def _model_lines(scores: dict[str, Any]) -> list[str]:

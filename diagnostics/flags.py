@@ -66,7 +66,7 @@ def source(asked: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
 
 
 def preprocessing(
-    asked: argparse.Namespace, own: Preprocessing, recipe: Recipe | None
+    asked: argparse.Namespace, recipe: Recipe | None, own: Preprocessing
 ) -> Preprocessing:
     """Return the settings in force: the model's own, then recipe, preset and single flags."""
     settings = recipe.preprocessing if recipe else own

@@ -216,11 +216,13 @@ def test_load_says_what_a_file_is(oversure):
 def test_list_names_every_method(oversure):
     code, out, _ = oversure("list", "--json")
     assert code == 0
-    assert {"attribution/gradient", "attribution/grad_cam"} <= {m["id"] for m in json.loads(out)}
+    assert {"attribution/gradient", "attribution/grad_cam"} <= {
+        m["id"] for m in json.loads(out)["methods"]
+    }
     assert "attribution/grad_cam" in oversure("list")[1]
 
 
-@pytest.mark.parametrize("command", ["load", "inspect", "run"])
+@pytest.mark.parametrize("command", ["app", "load", "inspect", "run"])
 def test_every_command_about_a_model_takes_the_model_flags(oversure, capsys, command):
     with pytest.raises(SystemExit):
         oversure(command, "--help")

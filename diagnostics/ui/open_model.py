@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import streamlit as st
 
@@ -70,6 +71,13 @@ def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
     if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
         held.use(replace(source, architecture=chosen), preprocessing)
         st.rerun()
+
+
+def settle() -> NoReturn:
+    """Let the person say which network the model in hand is, where its tensors cannot tell."""
+    st.title("Which network is this?")
+    _decide(session().model, session().preprocessing)
+    st.stop()
 
 
 def _choose(spec: ModelSpec, images: int) -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,29 @@ COLUMNS = 8
 OF_THE_MODEL = ("layers", "layer", "class")  # widgets whose choices belong to one model
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """What every person has in hand at first, where the server was started for a model.
+
+    Args:
+        model: The model.
+        images: Images; the samples when there are none.
+        adapt: Turns the model's own preprocessing into the one to begin with; None keeps it.
+    """
+
+    model: ModelSource
+    images: tuple[File, ...] = ()
+    adapt: Callable[[Preprocessing], Preprocessing] | None = None
+
+
+_beginning: list[Beginning] = []
+
+
+def begin_with(beginning: Beginning | None) -> None:
+    """Let sessions begin with a model and images instead of the samples."""
+    _beginning[:] = [beginning] if beginning else []
+
+
 @dataclass
 class Session:
     """Everything that belongs to one person: files, choices, answers, and workers.
@@ -34,6 +57,7 @@ class Session:
         images: All images in hand, in the order they came.
         shown: Hashes of the images shown, at most `COLUMNS`.
         preprocessing: The person's own settings; None takes the model's.
+        adapt: Makes the first settings of the model in hand; None takes the model's.
         taken: How often a model was taken in hand; forms begin anew with each.
         answers: Answers by request key, the latest last.
         failures: Why a request failed or was cancelled, by request key.
@@ -45,6 +69,7 @@ class Session:
     images: list[File]
     shown: list[str]
     preprocessing: Preprocessing | None = None
+    adapt: Callable[[Preprocessing], Preprocessing] | None = None
     taken: int = 0
     answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -79,8 +104,20 @@ class Session:
         if (model.file, model.architecture) != (self.model.file, self.model.architecture):
             for key in OF_THE_MODEL:
                 st.session_state.pop(key, None)
+        if model.file != self.model.file:
+            self.adapt = None
         self.model, self.preprocessing = model, preprocessing
         self.taken += 1
+
+    def begin(self, own: Preprocessing) -> None:
+        """Take the settings that the server was started with, once the model's own are known.
+
+        Raises:
+            InputError: When they do not fit the model.
+        """
+        adapt, self.adapt = self.adapt, None
+        if adapt is not None:
+            self.preprocessing = adapt(own)
 
     def runner(self, model: ModelSource) -> WorkerRunner:
         """Return the runner whose worker holds this model; the oldest other one is ended."""
@@ -109,16 +146,18 @@ class Session:
 def session() -> Session:
     """Return what this browser session has in hand, begun with the samples of the address."""
     models, images = samples.model_files(), samples.image_files()
-    model = models.get(st.query_params.get("model", ""), models[samples.FIRST_MODEL])
-    named = st.query_params.get("images", "").split(",")
-    first = [name for name in named if name in images] or list(samples.FIRST_IMAGES)
-    files = [images[name] for name in first if name in images][:COLUMNS]
+    usual = tuple(images[name] for name in samples.FIRST_IMAGES)
+    begun = _beginning[0] if _beginning else Beginning(ModelSource(models[samples.FIRST_MODEL]))
+    named = models.get(st.query_params.get("model", ""))
+    asked = st.query_params.get("images", "").split(",")
+    files = [images[name] for name in asked if name in images] or begun.images or usual
     return Session(
         folder=Path(tempfile.mkdtemp(dir=Zygote.start().folder)),
         runners=OrderedDict(),
-        model=ModelSource(model),
-        images=files,
-        shown=[file.sha256 for file in files],
+        model=ModelSource(named) if named else begun.model,
+        images=list(files),
+        shown=[file.sha256 for file in files][:COLUMNS],
+        adapt=None if named else begun.adapt,
     )
 
 

@@ -34,14 +34,21 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Serve the app as `oversure app` does; yield its address and process."""
+def server(
+    package: Path = ROOT, folder: Path = ROOT
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve the app as `oversure app` does; yield its address and process.
+
+    Args:
+        package: Where the package lies.
+        folder: Where the command is called.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "diagnostics.cli", "app", "--port", str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    process = subprocess.Popen(command, cwd=folder, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait(f"{address}/_stcore/health", process)

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diagnostics import stages
 from diagnostics.image import Decoded
-from diagnostics.pipeline import Pipeline
 from diagnostics.preprocessing import Preprocessing
 
 STRETCHED, CROPPED, ENLARGED = 0.10, 0.5, 4.0
 GREY_TOLERANCE = 1 / 255
 
 
-def warnings(image: Decoded, pipeline: Pipeline, *, dark_background: bool = False) -> list[str]:
+def warnings(
+    image: Decoded,
+    settings: Preprocessing,
+    pixels: NDArray[np.float32],
+    *,
+    dark_background: bool = False,
+) -> list[str]:
     """Return one sentence for everything about this image that may spoil the answer.
 
     Args:
         image: The decoded image.
-        pipeline: What it goes through.
+        settings: What it goes through.
+        pixels: What comes out, shape (c, h, w), values in [0, 1].
         dark_background: Whether the network was trained on bright strokes on a dark ground.
     """
-    settings = pipeline.preprocessing
     said = [*_geometry(image, settings), *_colour(image, settings), *_scale(settings)]
     if float(image.values.max()) == float(image.values.min()):
         said.append(f"All pixels have the same value, {float(image.values.flat[0]):.2f}.")
     elif dark_background:
-        said += _polarity(pipeline, image)
+        said += _polarity(pixels[0])
     return said
 
 
@@ -59,8 +65,8 @@ def _geometry(image: Decoded, settings: Preprocessing) -> list[str]:
 
 
 def _colour(image: Decoded, settings: Preprocessing) -> list[str]:
-    values = image.values
-    spread = float((values.max(2) - values.min(2)).max())
+    first, *others = np.moveaxis(image.values, 2, 0)
+    spread = max((float(np.abs(other - first).max()) for other in others), default=0.0)
     if settings.colour and not settings.grey and spread < GREY_TOLERANCE:
         return ["A grey image goes into a colour network: its three channels are equal."]
     if not settings.colour and spread > 0.1:
@@ -78,8 +84,7 @@ def _scale(settings: Preprocessing) -> list[str]:
     return []
 
 
-def _polarity(pipeline: Pipeline, image: Decoded) -> list[str]:
-    pixels = pipeline.run(image)[0]
+def _polarity(pixels: NDArray[np.float32]) -> list[str]:
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     if float(np.median(edge)) > 0.5:
         return [

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from diagnostics.advice import warnings
 from diagnostics.classifier import TorchClassifier
-from diagnostics.errors import ImageError, InputError
+from diagnostics.errors import ImageError
 from diagnostics.image import Decoded, decode
 from diagnostics.inspection import Findings, Wanted, attribute, inspect
 from diagnostics.loaders import index
 from diagnostics.method import methods
 from diagnostics.networks import NETWORKS
 from diagnostics.opening import Model, open_model
-from diagnostics.pipeline import Pipeline, StageTrace, histogram
+from diagnostics.prepared import Prepared, prepare
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import INSPECT, OPEN, File, ModelSource, Progress, Request, Result
 from diagnostics.runner import Watch
 from diagnostics.spec import describe
 
-PICTURE_PX = 640
 BATCH = 8  # images of one forward pass: all their activations are in memory together
 RANKING = 20  # images that rank the networks where the tensors cannot tell
 BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
@@ -59,6 +59,7 @@ class Executor:
     def __init__(self) -> None:
         self._source: ModelSource | None = None
         self._model: Model | None = None
+        self._prepared: OrderedDict[tuple[str, Preprocessing, bool], Prepared] = OrderedDict()
 
     def execute(self, request: Request, watch: Watch | None = None) -> Result:
         """Return the answer to a request.
@@ -111,7 +112,7 @@ class Executor:
             files = request.images[start : start + BATCH]
             done, share = start / len(request.images), len(files) / len(request.images)
             clock.tell("Making what the network receives", 0.2 + 0.7 * done)
-            prepared = [_prepare(_decode(file), classifier) for file in files]
+            prepared = [self._prepare(file, classifier) for file in files]
             clock.tell("Asking the network", 0.2 + 0.7 * (done + share / 2))
             good = [made.pixels for made in prepared if made.pixels is not None]
             found = iter(_ask(request, classifier, good) if good else ())
@@ -121,24 +122,18 @@ class Executor:
         clock.tell("Sending the answer", 0.9)
         return {"model": describe(classifier.spec), "images": entries}
 
-
-@dataclass
-class Prepared:
-    """One image on its way into the network: pixels and stages, or the reason there are none.
-
-    Args:
-        error: Why there are no pixels; empty when there are.
-        pixels: Shape (c, h, w), values in [0, 1].
-        stages: The stages' part of the JSON schema.
-        pictures: Each stage's values, at the size of the screen.
-        warnings: What people should know of this image.
-    """
-
-    error: str = ""
-    pixels: NDArray[np.float32] | None = None
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    pictures: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    def _prepare(self, file: File, classifier: TorchClassifier) -> Prepared:
+        """Make an image what the network receives, or take it from those made last."""
+        strokes = classifier.spec.architecture in BRIGHT_STROKES
+        key = (file.sha256, classifier.preprocessing, strokes)
+        if key not in self._prepared:
+            self._prepared[key] = prepare(
+                _decode(file), classifier.preprocessing, dark_background=strokes
+            )
+        self._prepared.move_to_end(key)
+        while len(self._prepared) > BATCH:
+            self._prepared.popitem(last=False)
+        return self._prepared[key]
 
 
 def _decode(file: File) -> Decoded | ImageError:
@@ -146,24 +141,6 @@ def _decode(file: File) -> Decoded | ImageError:
         return decode(Path(file.path).read_bytes(), file.name)
     except ImageError as error:
         return error
-
-
-def _prepare(image: Decoded | ImageError, classifier: TorchClassifier) -> Prepared:
-    if isinstance(image, ImageError):
-        return Prepared(image.message)
-    pipeline = Pipeline(classifier.preprocessing)
-    strokes = classifier.spec.architecture in BRIGHT_STROKES
-    made = Prepared()
-    try:
-        made.pixels = pipeline.run(image)
-        for index, stage in enumerate(pipeline.trace(image)):
-            name = f"stage/{index}"
-            made.stages.append(_described(stage, name))
-            made.pictures[name] = _picture_size(stage.values)
-        made.warnings = (*image.notes, *warnings(image, pipeline, dark_background=strokes))
-    except InputError as error:
-        return Prepared(error.message)
-    return made
 
 
 def _ask(
@@ -192,36 +169,6 @@ def _entry(
         **said,
         "warnings": [*made.warnings, *said.get("warnings", [])],
     }
-
-
-def _described(stage: StageTrace, picture: str) -> dict[str, Any]:
-    counts, edges = histogram(stage.values)
-    return {
-        "stage": stage.name,
-        "settings": stage.settings,
-        "shape": list(stage.shape),
-        "low": stage.low,
-        "high": stage.high,
-        "mean": list(stage.mean),
-        "std": list(stage.std),
-        "clipped": stage.clipped,
-        "signed": stage.signed,
-        "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
-        "picture": picture,
-    }
-
-
-def _picture_size(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shrink a stage's values for the screen by averaging whole blocks of pixels."""
-    height, width, channels = values.shape
-    step = -(-max(height, width) // PICTURE_PX)
-    if step == 1:
-        return values
-    down, across = min(step, height), min(step, width)
-    whole = values[: height // down * down, : width // across * across]
-    blocks = whole.reshape(height // down, down, width // across, across, channels)
-    shrunk: NDArray[np.float32] = blocks.mean((1, 3), dtype=np.float32)
-    return shrunk
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +92,11 @@ class Pipeline:
         values = image.values
         for stage in self.stages:
             values = stage.apply(values)
-        return np.ascontiguousarray(np.moveaxis(values, 2, 0))
+        return channels_first(values)
+
+    def pixels(self, trace: Sequence[StageTrace]) -> NDArray[np.float32]:
+        """Return what `run` returns, out of a trace that was made already."""
+        return channels_first(trace[len(self.stages)].values)
 
     def trace(self, image: Decoded) -> tuple[StageTrace, ...]:
         """Return what every stage made of the image, up to what the network receives.
@@ -115,6 +119,11 @@ def network_input(pixels: NDArray[np.float32], preprocessing: Preprocessing) -> 
     values = np.moveaxis(pixels, 0, 2)
     for stage in _fed(preprocessing):
         values = stage.apply(values)
+    return channels_first(values)
+
+
+def channels_first(values: Values) -> NDArray[np.float32]:
+    """Return values of shape (h, w, c) in the shape (c, h, w)."""
     return np.ascontiguousarray(np.moveaxis(values, 2, 0))
 
 

@@ -20,7 +20,7 @@ LEVELS = (
     {"errors", "options"},
     {
         *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
-        "preprocessing",
+        *("preprocessing", "prepared"),
         *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names"),
     },
     {"classifier", "layers", "method", "networks", "networks/*", "outputs"},

@@ -12,6 +12,7 @@ from PIL import Image
 from diagnostics import samples
 from diagnostics.errors import InputError, NotOfferedError, OptionError
 from diagnostics.execute import Executor
+from diagnostics.image import decode
 from diagnostics.inspection import Wanted, inspect
 from diagnostics.networks import LettersConv
 from diagnostics.preprocessing import Preprocessing
@@ -190,6 +191,24 @@ def test_changed_preprocessing_changes_what_the_network_receives(asked):
     plain = asked().scores["images"][0]["preprocessing"]
     received, usual = ([s for s in made if not s["signed"]][-1] for made in (stages, plain))
     assert received["mean"][0] == pytest.approx(1 - usual["mean"][0], abs=1e-6)
+
+
+def test_an_image_is_decoded_once_for_many_questions(monkeypatch):
+    decoded = []
+
+    def noticed(content, name):
+        decoded.append(name)
+        return decode(content, name)
+
+    monkeypatch.setattr("diagnostics.execute.decode", noticed)
+    executor = Executor()
+    files = tuple(IMAGES[name] for name in ("letter-x-fuzzy", "noise-uniform"))
+    first = executor.execute(Request(INSPECT, ModelSource(LETTERS), files))
+    decoded.clear()
+    again = executor.execute(Request(INSPECT, ModelSource(LETTERS), files, target=3))
+    assert decoded == []
+    stages = [made["preprocessing"] for made in first.scores["images"]]
+    assert [made["preprocessing"] for made in again.scores["images"]] == stages
 
 
 def test_the_spec_is_the_same_after_its_journey(asked):

@@ -205,20 +205,30 @@ def test_settings_outside_their_range_are_refused(settings, said):
     ],
 )
 def test_what_may_spoil_the_answer_is_said(image, settings, said):
-    assert any(said in sentence for sentence in warnings(image, Pipeline(settings)))
+    assert any(said in sentence for sentence in warned(image, settings))
+
+
+def warned(image, settings, **known):
+    return warnings(image, settings, Pipeline(settings).run(image), **known)
+
+
+def test_the_pixels_of_a_trace_are_those_that_are_fed():
+    for settings in (Preprocessing(bgr=True, mean=(0.4, 0.5, 0.6)), grey(value_range=255)):
+        pipeline = Pipeline(settings)
+        image = picture(300, 350)
+        assert np.array_equal(pipeline.pixels(pipeline.trace(image)), pipeline.run(image))
 
 
 def test_a_good_image_raises_no_warning():
     settings = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-    assert warnings(picture(300, 350), Pipeline(settings)) == []
+    assert warned(picture(300, 350), settings) == []
 
 
 def test_dark_strokes_on_a_bright_ground_are_noticed_until_inverted():
     values = np.ones((28, 28, 1), np.float32)
     values[8:20, 12:16] = 0
     for invert, expected in ((False, 1), (True, 0)):
-        pipeline = Pipeline(grey(invert=invert))
-        found = warnings(Decoded(values), pipeline, dark_background=True)
+        found = warned(Decoded(values), grey(invert=invert), dark_background=True)
         assert sum("bright" in sentence for sentence in found) == expected
 
 

@@ -25,7 +25,11 @@ KINDS = {"uniform noise": "uniform", "Gaussian noise": "gaussian", "constant": "
 def add_images(spec: ModelSpec) -> None:
     """Take images in hand from files, from the samples, or made here."""
     source = st.segmented_control(
-        "From", ("Files", "Folder", "Samples", "Noise and blanks"), default="Files", key="add.from"
+        "From",
+        ("Files", "Folder", "Samples", "Noise and blanks"),
+        default="Files",
+        key="add.from",
+        required=True,
     )
     if source in ("Files", "Folder"):
         _files(folder=source == "Folder")
@@ -92,7 +96,9 @@ def _generated(spec: ModelSpec, kind: str, seed: int) -> File | None:
     left, middle, right = st.columns(3)
     height = left.number_input("Height, px", 1, 2048, spec.height, key="add.height")
     width = middle.number_input("Width, px", 1, 2048, spec.width, key="add.width")
-    level = right.slider("Level, 0 black to 1 white", 0.0, 1.0, 0.5, key="add.level")
+    level = 0.5
+    if KINDS[kind] != "uniform":
+        level = right.slider("Level, 0 black to 1 white", 0.0, 1.0, level, key="add.level")
     values = noise.generate(
         KINDS[kind],  # type: ignore[arg-type]
         int(height),

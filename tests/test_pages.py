@@ -166,8 +166,10 @@ def test_a_model_that_is_two_networks_must_be_chosen_before_anything_is_shown(be
     assert page.title[0].value == "Which network is this?"
     assert page.radio[0].value is None
     page.radio[0].set_value("timm/tf_efficientnet_lite0")
+    page.selectbox(key="open.output").set_value("independent logits")
     page = fine(pressed(fine(page.run()), "Use this model"))
     assert page.title[0].value == "Inspect"
+    assert any("independent logits" in caption.value for caption in page.caption)
 
 
 def test_every_stage_unfolds(app):
@@ -187,6 +189,12 @@ def test_a_preset_scales_what_the_network_receives(app):
     numbers = {box.label: box.value for box in page.number_input}
     assert (numbers["Mean"], numbers["Std"]) == (0.1307, 0.3081)
     assert "changed from the model's own" in [caption.value for caption in page.caption]
+
+
+def test_the_numbers_are_shown_for_every_image(app):
+    page = fine(pressed(fine(app.run()), "Numbers"))
+    assert len(page.dataframe) == 5
+    assert list(page.dataframe[0].value.columns)[:3] == ["class", "index", "probability"]
 
 
 def test_noise_is_added_in_front(app):

@@ -48,7 +48,7 @@ def _facts(spec: ModelSpec) -> None:
         f"{spec.width} × {spec.height} {colour} · {len(spec.class_names)} classes · {spec.output}"
     )
     doubts = sum(check.status != "passed" for check in spec.checks)
-    label = f"What the file says · {doubts} to read" if doubts else "What the file says"
+    label = f"The model · {doubts} to read" if doubts else "The model"
     with st.popover(label, width="stretch"):
         show_facts(spec)
         _names_of_folders()

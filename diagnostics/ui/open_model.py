@@ -11,7 +11,7 @@ from diagnostics import class_names, recipe, samples
 from diagnostics.errors import InputError
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import OPEN, ModelSource, Request
-from diagnostics.spec import Candidate, ModelSpec, read
+from diagnostics.spec import Candidate, ModelSpec, Output, read
 from diagnostics.ui.ask import ask
 from diagnostics.ui.state import session
 
@@ -68,9 +68,24 @@ def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
     spec = read(ask(Request(OPEN, source, images=held.shown_images())).scores["model"])
     chosen = spec.architecture or _choose(spec, len(held.shown))
     show_facts(spec)
+    output = _output(spec, source.output)
     if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
-        held.use(replace(source, architecture=chosen), preprocessing)
+        held.use(replace(source, architecture=chosen, output=output), preprocessing)
         st.rerun()
+
+
+def _output(spec: ModelSpec, current: str | None) -> str | None:
+    """Let the person say what the outputs are, where they know better."""
+    kinds = [None, *(kind.value for kind in Output)]
+    return st.selectbox(
+        "The outputs are",
+        kinds,
+        kinds.index(current),
+        lambda kind: kind or f"as recognised: {spec.output}",
+        key="open.output",
+        help="Logits and probabilities are told apart by their values. Independent outputs, each "
+        "a yes or no of its own, look like any others: say so here.",
+    )
 
 
 def settle() -> NoReturn:

@@ -209,12 +209,15 @@ def _statistics(entry: Entry, values: NDArray[Any]) -> tuple[str, ...]:
     return (numbers,)
 
 
-def tables(images: Sequence[Entry]) -> None:
-    """Offer every image's ranking as a table."""
-    with st.popover("Numbers", icon=":material/table:"):
-        for image in images:
-            st.text(image["file"])
+@st.dialog("Numbers", width="large")
+def numbers(images: Sequence[Entry]) -> None:
+    """Show every image's ranking as a table."""
+    for image in images:
+        st.text(image["file"])
+        if image["top"]:
             st.dataframe(_table(image), hide_index=True)
+        else:
+            st.caption(image["error"] or " ".join(image["warnings"]))
 
 
 def _table(image: Entry) -> list[dict[str, Any]]:

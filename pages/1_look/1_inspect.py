@@ -49,7 +49,8 @@ images, arrays = answer.scores["images"], answer.arrays
 
 with said:
     row(rows.said(images, independent=spec.output.independent), "row.said")
-    rows.tables(images)
+    if st.button("Numbers", icon=":material/table:", key="numbers"):
+        rows.numbers(images)
 with image:
     row(rows.originals(images, arrays), "row.image")
 with received:

@@ -26,7 +26,7 @@ help:
 	@echo "make run | test | test-fast | lint | bench | screenshots | wheel | clean"
 
 run: $(RUN)
-	$(BIN)/python -m diagnostics.loaders.index --if-stale
+	$(BIN)/python -c "from diagnostics.loaders.index import main; main()" --if-stale
 	$(BIN)/oversure app
 
 test: $(TEST)

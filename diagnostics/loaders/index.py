@@ -182,7 +182,3 @@ def main() -> None:
             return
     print("Making the index of known networks; this takes some minutes.")
     write(make())
-
-
-if __name__ == "__main__":
-    main()

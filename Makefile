@@ -26,7 +26,7 @@ help:
 	@echo "make run | test | test-fast | lint | bench | screenshots | wheel | clean"
 
 run: $(RUN)
-	$(BIN)/python -c "from diagnostics.loaders.index import main; main()" --if-stale
+	$(BIN)/python -m diagnostics.loaders --if-stale
 	$(BIN)/oversure app
 
 test: $(TEST)

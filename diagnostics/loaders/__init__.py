@@ -153,7 +153,7 @@ def _file_checks(weights: Weights, known: index.Index) -> list[Check]:
         have = ", ".join(f"{name} {number}" for name, number in index.installed().items())
         message = (
             f"Networks are recognised as in {made}; installed are {have}. Run "
-            "python -m diagnostics.loaders.index to make the index anew."
+            "python -m diagnostics.loaders to make the index anew."
         )
         checks.append(Check("index", "warned", message))
     return checks

@@ -1,7 +1,7 @@
 """The index of known networks: names and shapes of their tensors, made without their weights.
 
-python -m diagnostics.loaders.index               make it anew (minutes)
-python -m diagnostics.loaders.index --if-stale    only when the libraries' versions differ
+python -m diagnostics.loaders               make it anew (minutes)
+python -m diagnostics.loaders --if-stale    only when the libraries' versions differ
 """
 
 from __future__ import annotations

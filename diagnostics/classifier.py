@@ -96,7 +96,7 @@ class TorchClassifier:
     def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
         """Return logits and the named layers' activations from one forward pass."""
         pixels = pixels.detach().requires_grad_()
-        known = {layer.name.split("#")[0] for layer in self.spec.layers}
+        known = {layer.name for layer in self.spec.layers}
         with torch.enable_grad(), capture(self.network, known & set(layers)) as activations:
             logits = self.logits(pixels)
         return Trace(pixels, logits, activations)

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from diagnostics.activations import count_silent
 from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import ImageError
 from diagnostics.image import Decoded, decode
@@ -108,6 +109,7 @@ class Executor:
         classifier = self._opened(request.model, readable, clock).classifier(request.preprocessing)
         torch.manual_seed(request.seed)
         entries: list[dict[str, Any]] = []
+        seen: list[Findings] = []
         for start in range(0, len(request.images), BATCH):
             files = request.images[start : start + BATCH]
             done, share = start / len(request.images), len(files) / len(request.images)
@@ -115,10 +117,13 @@ class Executor:
             prepared = [self._prepare(file, classifier) for file in files]
             clock.tell("Asking the network", 0.2 + 0.7 * (done + share / 2))
             good = [made.pixels for made in prepared if made.pixels is not None]
-            found = iter(_ask(request, classifier, good) if good else ())
+            answers = _ask(request, classifier, good) if good else []
+            seen += answers
+            found = iter(answers)
             for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
                 answer = next(found) if made.pixels is not None else Findings()
                 entries.append(_entry(file, made, answer, f"{row}/", arrays))
+        count_silent([one.layers for one in seen])
         clock.tell("Sending the answer", 0.9)
         return {"model": describe(classifier.spec), "images": entries}
 

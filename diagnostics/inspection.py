@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diagnostics import activations
 from diagnostics import method as registry
+from diagnostics.activations import LayerView
 from diagnostics.classifier import Classifier, SharedTrace, TorchClassifier, Trace
 from diagnostics.errors import NotOfferedError, OptionError
 from diagnostics.options import Value
 from diagnostics.predictions import Score, rank
-from diagnostics.shapes import layout, representative
+from diagnostics.shapes import representative
 from diagnostics.spec import ModelSpec
 
 TILES = 24
@@ -33,12 +35,16 @@ class Wanted:
         layers: Layers to draw; None takes a representative few, "all" takes every one.
         attributions: Methods with their settings, "attribution/grad_cam?layer=conv2".
         target: Class to explain; None takes each image's top class.
+        maps: Most maps to draw of a layer, the strongest first.
+        query: Token whose attention is drawn; None takes the class token, or the middle one.
     """
 
     top: int = 5
     layers: tuple[str, ...] | None = None
     attributions: tuple[str, ...] = STANDARD
     target: int | None = None
+    maps: int = TILES
+    query: int | None = None
 
 
 @dataclass
@@ -48,10 +54,12 @@ class Findings:
     Args:
         arrays: Layer maps and heatmaps, by the name that `scores` gives as their picture.
         scores: "top", "margin", "warnings", "layers", "attributions" of the JSON schema.
+        layers: What each layer gave.
     """
 
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    layers: list[LayerView] = field(default_factory=list)
 
 
 def inspect(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list[Findings]:
@@ -69,10 +77,10 @@ def inspect(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list
         OptionError: When a layer, class or method does not exist.
     """
     spec = classifier.spec
-    drawn = _drawn(spec, wanted.layers)
+    _drawn(spec, wanted.layers)  # ask for what exists, before the network is asked
     trace = classifier.trace(pixels, [layer.name for layer in spec.layers])
     found = _said(trace, spec, wanted)
-    _add_layers(found, trace, spec, drawn)
+    _add_layers(found, trace, spec, wanted)
     shared = SharedTrace(classifier, trace)
     for name in wanted.attributions:
         identity, options = registry.parse(name)
@@ -220,68 +228,20 @@ def _demand_layer(name: Value, spec: ModelSpec) -> None:
     raise OptionError(f"The model has no layer {name!r}; {hint}")
 
 
-@torch.no_grad()
-def _add_layers(
-    found: Sequence[Findings], trace: Trace, spec: ModelSpec, drawn: frozenset[str]
-) -> None:
+def _add_layers(found: Sequence[Findings], trace: Trace, spec: ModelSpec, wanted: Wanted) -> None:
     """Add every layer's statistics, and the maps of the layers to draw."""
-    for layer in spec.layers:
-        values = trace.activations.get(layer.name)
-        if values is None:
-            for one in found:
-                one.scores["layers"].append(_not_captured(layer.name, layer.kind))
-            continue
-        table = _statistics(values)
-        for row, one in enumerate(found):
-            keys = ("low", "high", "mean", "std", "zeros")
-            entry: dict[str, Any] = {
-                "name": layer.name,
-                "kind": layer.kind,
-                "shape": list(values.shape[1:]),
-                **{key: _finite(value) for key, value in zip(keys, table[row], strict=True)},
-                "picture": None,
-            }
-            if layer.name in drawn:
-                entry |= _draw(one, layer.name, values[row], spec)
-            one.scores["layers"].append(entry)
-
-
-def _statistics(values: Tensor) -> list[list[float]]:
-    """Return lowest, highest, mean, standard deviation and share of zeros of each image.
-
-    The order of the values does not matter, so channels-last memory is read as it lies; the
-    centred values are summed in a second pass, which is exact and faster than Welford's way.
-    """
-    last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
-    rows = (values.movedim(1, -1) if last else values).flatten(1).float()
-    low, high = rows.amin(1), rows.amax(1)
-    mean = rows.mean(1)
-    std = torch.linalg.vector_norm(rows - mean[:, None], dim=1) / rows.shape[1] ** 0.5
-    zeros = (rows == 0).float().mean(1)
-    return torch.stack([low, high, mean, std, zeros], dim=1).cpu().tolist()
-
-
-def _draw(one: Findings, name: str, values: Tensor, spec: ModelSpec) -> dict[str, Any]:
-    """Keep what a picture of the layer needs: its strongest maps, or the whole vector."""
-    arranged = layout(values.shape, (spec.height, spec.width))
-    picture = f"layer/{name}"
-    channels: list[int] = []
-    if arranged == "channels last":
-        values, arranged = values.permute(2, 0, 1), "channels"
-    if arranged == "channels":
-        strength = values.abs().flatten(1).mean(1)
-        strongest = torch.argsort(strength, descending=True, stable=True)[:TILES]
-        values, channels = values[strongest], strongest.tolist()
-    if arranged in ("not captured", "other"):
-        return {"layout": arranged}
-    one.arrays[picture] = values.detach().float().cpu().numpy()
-    return {"layout": arranged, "channels": channels, "picture": picture}
-
-
-def _not_captured(name: str, kind: str) -> dict[str, Any]:
-    nothing = dict.fromkeys(("low", "high", "mean", "std", "zeros", "picture"))
-    return {"name": name, "kind": kind, "shape": [], **nothing, "layout": "not captured"}
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    seen = activations.view(
+        spec.layers,
+        trace.activations,
+        _drawn(spec, wanted.layers),
+        (spec.height, spec.width),
+        len(found),
+        most=wanted.maps,
+        query=wanted.query,
+    )
+    for one, views in zip(found, seen, strict=True):
+        one.layers = views
+        one.scores["layers"] = [layer.entry for layer in views]
+        one.arrays |= {
+            layer.entry["picture"]: layer.drawn for layer in views if layer.drawn is not None
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from diagnostics.outputs import head, recognise
 from diagnostics.pipeline import Pipeline, network_input
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import ModelSource
-from diagnostics.spec import Candidate, Check, ModelSpec, Need, Output
+from diagnostics.shapes import Size, layout
+from diagnostics.spec import Candidate, Check, LayerInfo, ModelSpec, Need, Output
 
 PROBES = 4
 
@@ -92,18 +93,24 @@ def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mo
     kind, checks = recognise(scores)
     if output is not None:
         kind, checks = Output(output), (Check("output", "passed", f"{output}, as you said."),)
-    norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-    return ModelSpec(
-        **{
-            **vars(spec),
-            "output": kind,
-            "layers": list_layers(network, classifier.network_input(pixels[:1])),
-            "offers": frozenset(
-                {Need.GRADIENTS, Need.LAYERS, *((Need.BATCHNORM,) if norms else ())}
-            ),
-            "checks": (*spec.checks, *checks),
-        }
+    layers = list_layers(network, classifier.network_input(pixels[:2]))
+    return replace(
+        spec,
+        output=kind,
+        layers=layers,
+        offers=_offers(network, layers, (spec.height, spec.width)),
+        checks=(*spec.checks, *checks),
     )
+
+
+def _offers(network: nn.Module, layers: Sequence[LayerInfo], image_size: Size) -> frozenset[Need]:
+    """Say what methods may use of a torch network."""
+    offers = {Need.GRADIENTS, Need.LAYERS}
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        offers.add(Need.BATCHNORM)
+    if any(layout(layer, image_size) == "attention" for layer in layers):
+        offers.add(Need.ATTENTION)
+    return frozenset(offers)
 
 
 def _spec(

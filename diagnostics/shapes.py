@@ -6,18 +6,25 @@ from collections.abc import Sequence
 
 from diagnostics.spec import LayerInfo, ModelSpec
 
+Size = tuple[int, int]
+MOST_EXTRA_TOKENS = 8
 
-def layout(shape: Sequence[int], image_size: tuple[int, int]) -> str:
-    """Say how a layer's output is arranged: "channels", "dense", "tokens" or "other".
+
+def layout(layer: LayerInfo, image_size: Size) -> str:
+    """Say how a layer's output is arranged for one image.
 
     Args:
-        shape: Shape for one image, without the batch axis.
+        layer: Its kind, and its shape without the batch axis.
         image_size: Height and width of the network's input, in px.
 
     Returns:
         "channels" for (c, h, w) maps, "channels last" for (h, w, c) maps, "dense" for (k,)
-        vectors, "tokens" for (t, c), "not captured" for (), "other" for the rest.
+        vectors, "tokens" for (t, c), "attention" for (heads, queries, keys), "windows" for the
+        same in each of several windows, "not captured" for (), "other" for the rest.
     """
+    shape = layer.shape
+    if layer.kind == "attention" and len(shape) in (3, 4):
+        return "attention" if len(shape) == 3 or shape[0] == 1 else "windows"
     if len(shape) == 3:
         height, width = image_size
         first = abs(shape[1] * width - shape[2] * height)
@@ -26,29 +33,70 @@ def layout(shape: Sequence[int], image_size: tuple[int, int]) -> str:
     return {0: "not captured", 1: "dense", 2: "tokens"}.get(len(shape), "other")
 
 
-def representative(layers: Sequence[LayerInfo], image_size: tuple[int, int]) -> tuple[str, ...]:
-    """Pick the layers worth seeing first: the last map at each size, and the last dense ones.
+def token_grid(tokens: int, image_size: Size) -> tuple[int, int, int] | None:
+    """Return how many tokens stand before the grid, and its height and width.
+
+    Patches are square, so the grid has the image's proportions; what is left over are class and
+    other extra tokens, which come first. None when no such grid fits.
+    """
+    height, width = image_size
+    for extra in range(min(MOST_EXTRA_TOKENS + 1, tokens)):
+        rows = round(((tokens - extra) * height / width) ** 0.5)
+        if rows and (tokens - extra) % rows == 0:
+            columns = (tokens - extra) // rows
+            if rows * width == columns * height and rows * columns > 1:
+                return extra, rows, columns
+    return None
+
+
+def representative(layers: Sequence[LayerInfo], image_size: Size) -> tuple[str, ...]:
+    """Pick the layers worth seeing first: the last map at each size, attention, the last dense.
 
     Returns:
-        At most four map layers and three dense layers, in the order in which they run.
+        At most four layers of maps, the first and last attention, the last layer of tokens and
+        three dense layers, in the order in which they run.
     """
-    maps: dict[tuple[int, ...], str] = {}
+    maps: dict[Size, str] = {}
     dense: dict[tuple[int, ...], str] = {}
+    attention, tokens = [], []
     for layer in layers:
-        kind = layout(layer.shape, image_size)
-        if kind == "channels" and layer.shape[1:] != (1, 1):
-            maps[layer.shape[1:]] = layer.name
-        elif kind == "dense" and layer.kind != "Flatten":
+        kind = layout(layer, image_size)
+        size = _map_size(layer, kind)
+        if size:
+            maps[size] = layer.name
+        elif kind == "dense" and layer.kind not in ("Flatten", "Identity", "Dropout"):
             dense[layer.shape] = layer.name
-    chosen = {*list(maps.values())[-4:], *list(dense.values())[-3:]}
+        elif kind in ("attention", "windows"):
+            attention.append(layer.name)
+        elif kind == "tokens" and token_grid(layer.shape[0], image_size):
+            tokens.append(layer.name)
+    chosen = {*list(maps.values())[-4:], *list(dense.values())[-3:], *tokens[-1:]}
+    chosen |= {*attention[:1], *attention[-1:]}
     return tuple(layer.name for layer in layers if layer.name in chosen)
 
 
 def last_maps(spec: ModelSpec) -> str:
-    """Return the last layer whose maps have more than one cell; empty when there is none."""
-    for layer in reversed(spec.layers):
-        arranged = layout(layer.shape, (spec.height, spec.width))
-        cells = layer.shape[1:] if arranged == "channels" else layer.shape[:2]
-        if arranged.startswith("channels") and cells != (1, 1):
-            return layer.name
-    return ""
+    """Return the layer at which Grad-CAM is usually taken; empty when there is none.
+
+    The last layer that gives maps; in a vision transformer, whose patches come after them, the
+    normalised tokens before the last attention.
+    """
+    image_size = (spec.height, spec.width)
+    found = norm = ""
+    for layer in spec.layers:
+        kind = layout(layer, image_size)
+        if _map_size(layer, kind):
+            found = layer.name
+        elif kind == "tokens" and "Norm" in layer.kind and token_grid(layer.shape[0], image_size):
+            norm = layer.name
+        elif kind == "attention":
+            found = norm or found
+    return found
+
+
+def _map_size(layer: LayerInfo, kind: str) -> Size | None:
+    """Return height and width of maps with more than one cell; None for everything else."""
+    if kind not in ("channels", "channels last"):
+        return None
+    height, width = layer.shape[1:] if kind == "channels" else layer.shape[:2]
+    return (height, width) if (height, width) != (1, 1) else None

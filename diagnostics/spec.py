@@ -129,6 +129,10 @@ class ModelSpec:
     checks: tuple[Check, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
+    def layer(self, name: str) -> LayerInfo | None:
+        """Return the layer of that name; None when there is none."""
+        return next((layer for layer in self.layers if layer.name == name), None)
+
 
 def describe(spec: ModelSpec) -> dict[str, Any]:
     """Return the "model" part of the JSON schema."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import SwinTransformer, VisionTransformer
 
 from diagnostics.classifier import TorchClassifier
 from diagnostics.opening import place, probed
@@ -39,6 +40,79 @@ class Gap(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         return self.fc(self.conv(values).mean((2, 3)))
+
+
+class Attends(nn.Module):
+    """Patches of 4 px and a class token, one attention layer in three ways of writing it, a head.
+
+    Args:
+        way: "module" is `nn.MultiheadAttention`, "fused" the fused function, "softmax" by hand.
+    """
+
+    HEADS, WIDTH = 2, 8
+
+    def __init__(self, way: str, channels: int = 1, classes: int = 4) -> None:
+        super().__init__()
+        self.way = way
+        self.patches = nn.Conv2d(channels, self.WIDTH, 4, 4)
+        self.token = nn.Parameter(torch.randn(1, 1, self.WIDTH))
+        self.norm1 = nn.LayerNorm(self.WIDTH)
+        self.attn = _Attention(way, self.HEADS, self.WIDTH)
+        self.head = nn.Linear(self.WIDTH, classes)
+
+    def forward(self, values: Tensor) -> Tensor:
+        tokens = self.patches(values).flatten(2).mT
+        tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], 1)
+        tokens = tokens + self.attn(self.norm1(tokens))
+        return self.head(tokens[:, 0])
+
+
+class _Attention(nn.Module):
+    def __init__(self, way: str, heads: int, width: int) -> None:
+        super().__init__()
+        self.way, self.heads = way, heads
+        self.whole = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.softmax = nn.Softmax(-1)
+
+    def split(self, tokens: Tensor) -> list[Tensor]:
+        """Return queries, keys and values, shape (n, heads, tokens, width of a head)."""
+        mixed = nn.functional.linear(tokens, self.whole.in_proj_weight, self.whole.in_proj_bias)
+        return [
+            part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in mixed.chunk(3, dim=2)
+        ]
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if self.way == "module":
+            return self.whole(tokens, tokens, tokens, need_weights=False)[0]
+        queries, keys, values = self.split(tokens)
+        if self.way == "fused":
+            mixed = nn.functional.scaled_dot_product_attention(queries, keys, values)
+        else:
+            scores = queries @ keys.mT / queries.shape[-1] ** 0.5
+            mixed = self.softmax(scores) @ values
+        return self.whole.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+def mlp(pixels: int = 64, classes: int = 4, channels: int = 1) -> nn.Sequential:
+    """A dense network of three layers."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(channels * pixels, 10), nn.ReLU(), nn.Linear(10, classes)
+    )
+
+
+def swin(channels: int = 3, classes: int = 4) -> nn.Module:
+    """A very small Swin transformer of torchvision for 16 × 16 px: windows of 2 × 2 tokens."""
+    network = SwinTransformer([2, 2], 8, [2, 2], [2, 4], [2, 2], num_classes=classes)
+    network.features[0][0] = nn.Conv2d(channels, 8, 2, 2)
+    return network
+
+
+def vit(channels: int = 3, classes: int = 4) -> nn.Module:
+    """A very small vision transformer of torchvision for 16 × 16 px: 4 × 4 patches."""
+    network = VisionTransformer(16, 4, 2, 2, 8, 16, num_classes=classes)
+    network.conv_proj = nn.Conv2d(channels, 8, 4, 4)
+    nn.init.normal_(network.heads.head.weight)
+    return network
 
 
 def linear(pixels: int = 16, classes: int = 4, channels: int = 1) -> nn.Sequential:

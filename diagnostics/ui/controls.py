@@ -111,8 +111,8 @@ def looking(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
 def _option(info: MethodInfo, option: Option, spec: ModelSpec) -> tuple[Option, Value]:
     if option.kind == "layer":
         image_size = (spec.height, spec.width)
-        maps = [item for item in spec.layers if layout(item.shape, image_size).startswith("chan")]
-        names = {layer.name: layer.name for layer in maps}
+        maps = {"channels", "channels last", "tokens"}
+        names = {item.name: item.name for item in spec.layers if layout(item, image_size) in maps}
         shown = {"": "last layer with maps", **names}
         return option, _chosen("Layer", "layer", shown, option.help)
     return option, forms.option(info, option)

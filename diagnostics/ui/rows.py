@@ -189,7 +189,7 @@ def _layer_entry(image: Entry, name: str) -> Entry | None:
 
 def _undrawn(entry: Entry | None) -> str:
     if entry is None or not entry["shape"]:
-        return "Not captured: this layer did not run for this image."
+        return "Not captured: this layer did not run, or gave nothing that belongs to one image."
     shape = " × ".join(str(side) for side in entry["shape"])
     return f"No picture for the shape {shape}."
 

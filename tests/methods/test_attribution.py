@@ -82,7 +82,7 @@ def test_a_layer_that_did_not_run_is_named():
 
 
 def test_the_last_layer_with_maps_is_found():
-    assert last_maps(classifier(FunctionalResidual(classes=4), 8, 3).spec) == "body"
+    assert last_maps(classifier(FunctionalResidual(classes=4), 8, 3).spec) == "relu"
 
 
 def test_a_blank_map_says_why():

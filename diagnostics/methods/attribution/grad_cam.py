@@ -9,10 +9,11 @@ from torch import Tensor
 
 from diagnostics.classifier import Classifier
 from diagnostics.errors import NotOfferedError
+from diagnostics.layers import as_maps
 from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
 from diagnostics.options import Layer
-from diagnostics.shapes import last_maps, layout
+from diagnostics.shapes import last_maps
 from diagnostics.spec import Need
 
 BLANK = (
@@ -39,11 +40,12 @@ def grad_cam(
         classifier: The classifier explained.
         pixels: Images, values in [0, 1].
         target: Index of the class explained, one per image.
-        layer: Layer whose maps are weighed; empty takes the last one that gives maps.
+        layer: Layer whose maps are weighed; empty takes the last one that gives maps, or the
+            normalised tokens before the last attention.
 
     Returns:
         Magnitude: the positive part of the maps' sum, each map weighed by its mean gradient;
-        height and width of the layer's maps.
+        height and width of the layer's maps, or of the grid of its tokens.
 
     Raises:
         NotOfferedError: When the layer gives no maps.
@@ -57,16 +59,14 @@ def grad_cam(
             "Grad-CAM needs a layer that gives maps; this network has dense layers only. "
             "Gradient saliency works here."
         )
+    info, image_size = classifier.spec.layer(layer), (classifier.spec.height, classifier.spec.width)
     trace = classifier.trace(pixels, (layer,))
-    if layer not in trace.activations:
+    if info is None or layer not in trace.activations:
         raise NotOfferedError(f"Layer {layer} did not run, so Grad-CAM has nothing to weigh there.")
-    maps = trace.activations[layer].detach()
-    image_size = (classifier.spec.height, classifier.spec.width)
-    axes = {"channels": (2, 3), "channels last": (1, 2)}.get(layout(maps.shape[1:], image_size))
-    if axes is None:
-        raise NotOfferedError(
-            f"Grad-CAM needs a layer that gives maps; {layer} gives {list(maps.shape[1:])}."
-        )
-    weights = trace.layer_gradient(target, layer).mean(axes, keepdim=True)
-    channel = 1 if axes == (2, 3) else 3
-    return Heatmap((weights * maps).sum(channel).relu(), signed=False, layer=layer, blank=BLANK)
+    maps = as_maps(trace.activations[layer].detach(), info, image_size)
+    gradient = as_maps(trace.layer_gradient(target, layer), info, image_size)
+    if maps is None or gradient is None:
+        shape = list(info.shape)
+        raise NotOfferedError(f"Grad-CAM needs a layer that gives maps; {layer} gives {shape}.")
+    weights = gradient.mean((2, 3), keepdim=True)
+    return Heatmap((weights * maps).sum(1).relu(), signed=False, layer=layer, blank=BLANK)

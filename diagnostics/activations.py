@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diagnostics.attention import seen_from
 from diagnostics.layers import as_maps
-from diagnostics.shapes import Size, layout, token_grid
+from diagnostics.shapes import Size, layout
 from diagnostics.spec import LayerInfo
 
 SILENT = 1e-6  # a unit whose values differ by less than this has nothing to say
@@ -157,8 +158,9 @@ def _draw(
         note = f"{extra} extra token{'s' * (extra > 1)} left out" if extra else ""
         values, arranged = maps[0], "channels"
     if arranged in ("attention", "windows"):
-        found = _attention(values, arranged, image_size, query)
-        values, note, arranged = found or (values, "", "other")
+        found = seen_from(values, image_size, query)
+        arranged = "attention" if found else "other"
+        values, note = found or (values, "")
     if arranged == "other":
         one.entry["layout"] = arranged
         return
@@ -170,49 +172,6 @@ def _draw(
     one.drawn = values.detach().float().cpu().numpy()
     picture = f"layer/{layer.name}"
     one.entry |= {"layout": arranged, "channels": channels, "note": note, "picture": picture}
-
-
-def _attention(
-    weights: Tensor, arranged: str, image_size: Size, query: int | None
-) -> tuple[Tensor, str, str] | None:
-    """Return what each head of one query token attends to, on the grid of the keys, and whose.
-
-    Args:
-        weights: Shape (heads, queries, keys), or (windows, heads, queries, keys).
-        arranged: "attention" or "windows".
-        image_size: Height and width of the network's input, in px.
-        query: Index of the token, counted through all windows; None takes the class token, or
-            the middle of the image.
-
-    Returns:
-        Maps (heads, h, w), whose they are, and how to draw them; None when keys have no grid.
-    """
-    where = ""
-    if arranged == "windows":
-        windows, queries = weights.shape[0], weights.shape[2]
-        window = _middle(windows) if query is None else min(query // queries, windows - 1)
-        query = None if query is None else query % queries
-        weights, image_size = weights[window], (1, 1)
-        where = f" of window {window}, {windows} windows in all"
-    elif weights.ndim == 4:
-        weights = weights[0]
-    grid = token_grid(weights.shape[2], image_size)
-    if grid is None:
-        return None
-    extra, height, width = grid
-    usual = 0 if extra or weights.shape[1] == 1 else height // 2 * width + width // 2
-    token = min(usual if query is None else query, weights.shape[1] - 1)
-    row, column = divmod(token - extra, width)
-    name = f"the token at row {row}, column {column}"
-    if token < extra or weights.shape[1] == 1:
-        name = "the class token" if token == 0 else f"extra token {token}"
-    maps = weights[:, token, extra:].reshape(-1, height, width)
-    return maps, f"query: {name}{where}", "attention"
-
-
-def _middle(windows: int) -> int:
-    side = round(windows**0.5)
-    return side // 2 * side + side // 2 if side * side == windows else windows // 2
 
 
 def _not_captured(layer: LayerInfo) -> dict[str, Any]:

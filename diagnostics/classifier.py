@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -110,6 +110,67 @@ class TorchClassifier:
         mean = values.new_tensor(settings.mean)[:, None, None]
         std = values.new_tensor(settings.std)[:, None, None]
         return (values * settings.value_range - mean) / std
+
+
+class Margin:
+    """A `Classifier` whose logits are margins: each class's logit minus that of another class.
+
+    Args:
+        classifier: The classifier asked.
+        against: Index of the other class; None takes, for each image, the strongest class but
+            the one in question.
+    """
+
+    def __init__(self, classifier: Classifier, against: int | None = None) -> None:
+        self.spec = classifier.spec
+        self._classifier = classifier
+        self._against = against
+
+    def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the margins of pixels in [0, 1]."""
+        return self._margins(self._classifier.logits(pixels))
+
+    def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
+        """Return margins and the named layers' activations from one forward pass."""
+        return self.over(self._classifier.trace(pixels, layers))
+
+    def over(self, trace: Trace) -> Trace:
+        """Return a pass that was made already, its logits turned into margins."""
+        with torch.enable_grad():
+            return Trace(trace.pixels, self._margins(trace.logits), trace.activations)
+
+    def _margins(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        if self._against is not None:
+            return logits - logits[:, self._against, None]
+        best, place = logits.topk(2, dim=1)
+        is_best = torch.arange(logits.shape[1], device=logits.device) == place[:, :1]
+        return logits - torch.where(is_best, best[:, 1:], best[:, :1])
+
+
+class Counted:
+    """A `Classifier` that says how many images it was asked about.
+
+    Args:
+        classifier: The classifier asked.
+        count: Called with the number of images after each pass.
+    """
+
+    def __init__(self, classifier: Classifier, count: Callable[[int], None]) -> None:
+        self.spec = classifier.spec
+        self._classifier = classifier
+        self._count = count
+
+    def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits of pixels in [0, 1]."""
+        logits = self._classifier.logits(pixels)
+        self._count(len(pixels))
+        return logits
+
+    def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
+        """Return logits and the named layers' activations from one forward pass."""
+        trace = self._classifier.trace(pixels, layers)
+        self._count(len(pixels))
+        return trace
 
 
 class SharedTrace:

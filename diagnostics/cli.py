@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from diagnostics import flags, words
 from diagnostics.errors import InputError, NotOfferedError, WorkerError
 from diagnostics.report import files
-from diagnostics.request import INSPECT, OPEN, Request, Result
+from diagnostics.request import INSPECT, OPEN, STRONGEST, Request, Result
 from diagnostics.runner import LocalRunner
 from diagnostics.samples import file_at
 from diagnostics.spec import Candidate, ModelSpec, read
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     inspect.add_argument("model", metavar="MODEL")
     inspect.add_argument("images", nargs="+", metavar="IMAGE")
     inspect.add_argument("--top", type=int, default=5, metavar="K", help="classes to rank")
-    inspect.add_argument("--target", type=int, metavar="INDEX", help="class to explain")
+    _add_target(inspect)
     inspect.add_argument("--layers", nargs="+", metavar="NAME", help='layers to draw, or "all"')
     inspect.add_argument(
         "--attribution",
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("method", metavar="FAMILY/METHOD")
     run.add_argument("model", metavar="MODEL")
     run.add_argument("images", nargs="+", metavar="IMAGE")
-    run.add_argument("--target", type=int, metavar="INDEX", help="class to explain")
+    _add_target(run)
     run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="method's options")
 
     listing = _command(commands, "list", _list, "list the methods and their options")
@@ -98,6 +98,16 @@ def _add_output(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, pictures and arrays")
     if model:
         flags.add_model_flags(parser)
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", type=int, metavar="INDEX", help="class to explain")
+    parser.add_argument(
+        "--against",
+        type=int,
+        metavar="INDEX",
+        help=f"explain the margin over this class; {STRONGEST} takes the strongest other one",
+    )
 
 
 def _app(asked: argparse.Namespace) -> int:
@@ -154,7 +164,9 @@ def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> in
     images = tuple(file_at(Path(image)) for image in asked.images)
     own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
     settings = flags.preprocessing(asked, recipe, own)
-    result = runner.run(Request(method, source, images, settings, asked.target, options))
+    result = runner.run(
+        Request(method, source, images, settings, asked.target, asked.against, options)
+    )
     _report(asked, method.replace("/", "-"), result, _image_lines)
     entries = result.scores["images"]
     if all(entry["error"] for entry in entries):

@@ -6,11 +6,12 @@ Nobody else loads a model or calls a method.
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from torch import nn
 from diagnostics.activations import count_silent
 from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import ImageError
+from diagnostics.explanation import Tell
+from diagnostics.findings import Findings, Wanted
 from diagnostics.image import Decoded, decode
-from diagnostics.inspection import Findings, Wanted, attribute, inspect
+from diagnostics.inspection import attribute, inspect
 from diagnostics.loaders import index
 from diagnostics.method import methods
 from diagnostics.networks import NETWORKS
@@ -33,9 +36,11 @@ from diagnostics.prepared import Prepared, prepare
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import INSPECT, OPEN, File, ModelSource, Progress, Request, Result
 from diagnostics.runner import Watch
-from diagnostics.spec import describe
+from diagnostics.spec import ModelSpec, describe
 
-BATCH = 8  # images of one forward pass: all their activations are in memory together
+BATCH = 8  # most images of one forward pass: all their activations are in memory together
+MEMORY = 2 * 2**30
+COPIES, BYTES = 3, 4
 RANKING = 20  # images that rank the networks where the tensors cannot tell
 BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
@@ -51,9 +56,11 @@ class Executor:
         Yields:
             What was done. The zygote takes a step whenever nobody asks it for a worker.
         """
-        for library in ("torchvision", "timm"):
+        for library in ("torchvision", "timm", "captum.attr"):
             importlib.import_module(library)
             yield library
+        methods()
+        yield "methods"
         index.read()
         yield "index"
 
@@ -110,14 +117,15 @@ class Executor:
         torch.manual_seed(request.seed)
         entries: list[dict[str, Any]] = []
         seen: list[Findings] = []
-        for start in range(0, len(request.images), BATCH):
-            files = request.images[start : start + BATCH]
-            done, share = start / len(request.images), len(files) / len(request.images)
-            clock.tell("Making what the network receives", 0.2 + 0.7 * done)
+        batch = _at_once(classifier.spec)
+        for start in range(0, len(request.images), batch):
+            files = request.images[start : start + batch]
+            part = clock.part(start / len(request.images), len(files) / len(request.images))
+            part("Making what the network receives", 0.0)
             prepared = [self._prepare(file, classifier) for file in files]
-            clock.tell("Asking the network", 0.2 + 0.7 * (done + share / 2))
+            part("Asking the network", 0.1)
             good = [made.pixels for made in prepared if made.pixels is not None]
-            answers = _ask(request, classifier, good) if good else []
+            answers = _ask(request, classifier, good, part) if good else []
             seen += answers
             found = iter(answers)
             for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
@@ -141,6 +149,12 @@ class Executor:
         return self._prepared[key]
 
 
+def _at_once(spec: ModelSpec) -> int:
+    """Return how many images' activations, with copies and gradients, may be in memory at once."""
+    values = sum(math.prod(layer.shape) for layer in spec.layers)
+    return max(1, min(BATCH, MEMORY // (COPIES * BYTES * values + 1)))
+
+
 def _decode(file: File) -> Decoded | ImageError:
     try:
         return decode(Path(file.path).read_bytes(), file.name)
@@ -149,14 +163,17 @@ def _decode(file: File) -> Decoded | ImageError:
 
 
 def _ask(
-    request: Request, classifier: TorchClassifier, images: Sequence[NDArray[np.float32]]
+    request: Request,
+    classifier: TorchClassifier,
+    images: Sequence[NDArray[np.float32]],
+    tell: Tell,
 ) -> list[Findings]:
     pixels = torch.from_numpy(np.stack(images)).to(classifier.device)
+    wanted = Wanted(target=request.target, against=request.against)
     with _as_it_was(classifier.network):
         if request.method == INSPECT:
-            return inspect(classifier, pixels, Wanted(target=request.target, **request.options))  # type: ignore[arg-type]
-        wanted = Wanted(target=request.target)
-        return attribute(classifier, pixels, wanted, request.method, request.options)  # type: ignore[arg-type]
+            return inspect(classifier, pixels, replace(wanted, **request.options))  # type: ignore[arg-type]
+        return attribute(classifier, pixels, wanted, request.method, request.options, tell)  # type: ignore[arg-type]
 
 
 def _entry(
@@ -213,6 +230,10 @@ class _Clock:
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self._started
+
+    def part(self, start: float, share: float) -> Tell:
+        """Return what tells how far one part of the images is."""
+        return lambda doing, done: self.tell(doing, 0.2 + 0.7 * (start + share * done))
 
     def tell(self, doing: str, done: float) -> None:
         if self._watch is not None:

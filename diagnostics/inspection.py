@@ -2,64 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics import activations
 from diagnostics import method as registry
-from diagnostics.activations import LayerView
-from diagnostics.classifier import Classifier, SharedTrace, TorchClassifier, Trace
+from diagnostics.classifier import Margin, SharedTrace, TorchClassifier, Trace
 from diagnostics.errors import NotOfferedError, OptionError
+from diagnostics.explanation import Tell, add_map, add_maps, demand_layer, explained_by
+from diagnostics.findings import Findings, Wanted
 from diagnostics.options import Value
 from diagnostics.predictions import Score, rank
 from diagnostics.shapes import representative
 from diagnostics.spec import ModelSpec
-
-TILES = 24
-STANDARD = ("attribution/gradient", "attribution/grad_cam")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to show of each image.
-
-    Args:
-        top: How many classes to rank.
-        layers: Layers to draw; None takes a representative few, "all" takes every one.
-        attributions: Methods with their settings, "attribution/grad_cam?layer=conv2".
-        target: Class to explain; None takes each image's top class.
-        maps: Most maps to draw of a layer, the strongest first.
-        query: Token whose attention is drawn; None takes the class token, or the middle one.
-    """
-
-    top: int = 5
-    layers: tuple[str, ...] | None = None
-    attributions: tuple[str, ...] = STANDARD
-    target: int | None = None
-    maps: int = TILES
-    query: int | None = None
-
-
-@dataclass
-class Findings:
-    """What was found for one image: named arrays, and everything else as JSON.
-
-    Args:
-        arrays: Layer maps and heatmaps, by the name that `scores` gives as their picture.
-        scores: "top", "margin", "warnings", "layers", "attributions" of the JSON schema.
-        layers: What each layer gave.
-    """
-
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
-    layers: list[LayerView] = field(default_factory=list)
 
 
 def inspect(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list[Findings]:
@@ -81,14 +41,16 @@ def inspect(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list
     trace = classifier.trace(pixels, [layer.name for layer in spec.layers])
     found = _said(trace, spec, wanted)
     _add_layers(found, trace, spec, wanted)
-    shared = SharedTrace(classifier, trace)
+    explained = explained_by(classifier, wanted.against)
+    recorded = explained.over(trace) if isinstance(explained, Margin) else trace
+    shared = SharedTrace(explained, recorded)
     for name in wanted.attributions:
         identity, options = registry.parse(name)
         try:
-            _attribute(found, shared, trace.pixels, identity, options)
+            add_maps(found, shared, trace.pixels, wanted, identity, options)
         except NotOfferedError as error:
             for one in found:
-                _add_map(one, identity, str(options.get("layer", "")), None, error.message)
+                add_map(one, wanted, identity, str(options.get("layer", "")), None, error.message)
     return found
 
 
@@ -98,6 +60,7 @@ def attribute(
     wanted: Wanted,
     identity: str,
     options: Mapping[str, Value],
+    tell: Tell | None = None,
 ) -> list[Findings]:
     """Return what the network said of each image, and one method's map of where it looked.
 
@@ -107,6 +70,7 @@ def attribute(
         wanted: How many classes to rank and which one to explain.
         identity: The method's id.
         options: The method's settings.
+        tell: Called with what is being done, and which share of it is done, 0 to 1.
 
     Raises:
         OptionError: When the method, the class or an option does not exist.
@@ -114,64 +78,9 @@ def attribute(
     """
     trace = classifier.trace(pixels, ())
     found = _said(trace, classifier.spec, wanted)
-    _attribute(found, classifier, trace.pixels, identity, options)
+    explained = explained_by(classifier, wanted.against)
+    add_maps(found, explained, trace.pixels, wanted, identity, options, tell)
     return found
-
-
-def _attribute(
-    found: Sequence[Findings],
-    classifier: Classifier,
-    pixels: Tensor,
-    identity: str,
-    options: Mapping[str, Value],
-) -> None:
-    """Add each image's map; images that the network gave no ranking for get a note."""
-    method, family = registry.find(identity), registry.family(identity)
-    missing = sorted(set(method.info.needs) - classifier.spec.offers)
-    if missing:
-        raise NotOfferedError(
-            f"{method.info.title} needs {', '.join(missing)}, which this model does not offer."
-        )
-    settings = method.info.check(options)
-    for option in method.info.options:
-        if option.kind == "layer" and settings[option.name]:
-            _demand_layer(settings[option.name], classifier.spec)
-    targets = [one.scores["target"] for one in found]
-    target = torch.tensor([target or 0 for target in targets], device=pixels.device)
-    heatmap = method.function(classifier, pixels, target, **settings)
-    family.check(heatmap, pixels)
-    for row, (one, note) in enumerate(zip(found, family.notes(heatmap), strict=True)):
-        if targets[row] is None:
-            _add_map(one, identity, heatmap.layer, None, "The logits are not finite numbers.")
-        else:
-            values = heatmap.values[row].detach().float().cpu().numpy()
-            _add_map(one, identity, heatmap.layer, values, note, signed=heatmap.signed)
-
-
-def _add_map(
-    one: Findings,
-    identity: str,
-    layer: str,
-    values: NDArray[Any] | None,
-    note: str,
-    *,
-    signed: bool = False,
-) -> None:
-    maps = one.scores["attributions"]
-    name = None if values is None else f"attribution/{len(maps)}"
-    if name is not None and values is not None:
-        one.arrays[name] = values
-    maps.append(
-        {
-            "method": identity,
-            "layer": layer,
-            "target": one.scores["target"],
-            "signed": signed,
-            "note": note,
-            "picture": name,
-            "array": name,
-        }
-    )
 
 
 def _said(trace: Trace, spec: ModelSpec, wanted: Wanted) -> list[Findings]:
@@ -215,17 +124,8 @@ def _drawn(spec: ModelSpec, layers: tuple[str, ...] | None) -> frozenset[str]:
     if layers == ("all",):
         return frozenset(known)
     for name in layers:
-        _demand_layer(name, spec)
+        demand_layer(name, spec)
     return frozenset(layers)
-
-
-def _demand_layer(name: Value, spec: ModelSpec) -> None:
-    names = [layer.name for layer in spec.layers]
-    if name in names:
-        return
-    close = difflib.get_close_matches(str(name), names, 1)
-    hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(names[:8])} …"
-    raise OptionError(f"The model has no layer {name!r}; {hint}")
 
 
 def _add_layers(found: Sequence[Findings], trace: Trace, spec: ModelSpec, wanted: Wanted) -> None:

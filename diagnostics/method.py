@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from diagnostics.errors import OptionError
 from diagnostics.options import Layer, MethodInfo, Option, Range, Value
-from diagnostics.spec import Need
+from diagnostics.spec import ModelSpec, Need
 
 PACKAGE = "diagnostics.methods"
 
@@ -24,17 +24,28 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method: what is said of it, and the function that computes it."""
+    """A registered method.
+
+    Args:
+        info: What is said of it.
+        function: Computes it.
+        passes: How often it asks the network about each image, from spec and options.
+    """
 
     info: MethodInfo
     function: Callable[..., Any]
+    passes: Callable[..., int]
 
 
 _REGISTRY: dict[str, Method] = {}
 
 
 def method(
-    title: str, *, source: str, needs: Collection[Need] = ()
+    title: str,
+    *,
+    source: str,
+    needs: Collection[Need] = (),
+    passes: Callable[..., int] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a method under "family/function name"; its family is its module's folder.
 
@@ -42,6 +53,8 @@ def method(
         title: The name people read.
         source: Paper the method comes from.
         needs: What the model must offer.
+        passes: How often the network is asked about each image, from the model's spec and the
+            options; None when the one pass is enough that Inspect makes anyway.
 
     Raises:
         ValueError: When the name is taken, or differs from its module's name.
@@ -57,9 +70,15 @@ def method(
             raise ValueError(f"Method {name!r} must stand in a file of its own name.")
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         info = MethodInfo(
-            identity, title, summary, source, tuple(sorted(needs)), _options(function)
+            id=identity,
+            title=title,
+            summary=summary,
+            source=source,
+            needs=tuple(sorted(needs)),
+            options=_options(function),
+            dear=passes is not None,
         )
-        _REGISTRY[identity] = Method(info, function)
+        _REGISTRY[identity] = Method(info, function, passes or _one_pass)
         return function
 
     return register
@@ -101,6 +120,10 @@ def parse(written: str) -> tuple[str, dict[str, Value]]:
 def family(identity: str) -> ModuleType:
     """Return the package of a method's family, which states and checks the family's promise."""
     return importlib.import_module(f"{PACKAGE}.{identity.partition('/')[0]}")
+
+
+def _one_pass(_spec: ModelSpec, **_options: Value) -> int:
+    return 1
 
 
 @cache

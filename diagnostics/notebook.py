@@ -58,6 +58,7 @@ def inspect(
     layers: Sequence[str] | None = None,
     attributions: Sequence[str] | None = None,
     target: int | None = None,
+    against: int | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Result:
     """Return what the network received, said, looked at and did for each image.
@@ -69,6 +70,7 @@ def inspect(
         layers: Layers whose maps to return; None takes a representative few.
         attributions: Methods, "family/name?option=value"; None takes gradient and Grad-CAM.
         target: Class to explain; None takes each image's top class.
+        against: Class whose logit is subtracted from it; -1 takes the strongest other one.
         preprocessing: How images become pixels; None takes the model's own.
 
     Returns:
@@ -83,7 +85,7 @@ def inspect(
         options["layers"] = tuple(layers)
     if attributions is not None:
         options["attributions"] = tuple(attributions)
-    return _ask(INSPECT, model, images, target, preprocessing, options)
+    return _ask(INSPECT, model, images, preprocessing, target, against, options)
 
 
 def run(
@@ -92,6 +94,7 @@ def run(
     images: Sequence[str | Path],
     *,
     target: int | None = None,
+    against: int | None = None,
     preprocessing: Preprocessing | None = None,
     **options: Value,
 ) -> Result:
@@ -102,6 +105,7 @@ def run(
         model: From `load`.
         images: Image files.
         target: Class to explain; None takes each image's top class.
+        against: Class whose logit is subtracted from it; -1 takes the strongest other one.
         preprocessing: How images become pixels; None takes the model's own.
         options: The method's settings.
 
@@ -109,16 +113,19 @@ def run(
         InputError: When a setting does not fit.
         NotOfferedError: When this model cannot answer the method.
     """
-    return _ask(method, model, images, target, preprocessing, dict(options))
+    return _ask(method, model, images, preprocessing, target, against, dict(options))
 
 
 def _ask(
     method: str,
     model: LoadedModel,
     images: Sequence[str | Path],
-    target: int | None,
     preprocessing: Preprocessing | None,
+    target: int | None,
+    against: int | None,
     options: dict[str, Value | tuple[str, ...]],
 ) -> Result:
     files = tuple(file_at(Path(image)) for image in images)
-    return model.runner.run(Request(method, model.source, files, preprocessing, target, options))
+    return model.runner.run(
+        Request(method, model.source, files, preprocessing, target, against, options)
+    )

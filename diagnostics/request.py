@@ -17,6 +17,7 @@ Options: TypeAlias = Mapping[str, Value | tuple[str, ...]]
 
 OPEN = "open"
 INSPECT = "inspect"
+STRONGEST = -1  # against: for each image, the strongest class but the one explained
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Request:
         images: Image files, in the order of the answers.
         preprocessing: How images become pixels; None takes the model's own.
         target: Index of the class to explain; None explains each image's top class.
+        against: Index of a class whose logit is subtracted from the explained one's, or
+            `STRONGEST`; None explains the logit alone.
         options: The method's settings.
         seed: Seed of everything random.
     """
@@ -64,6 +67,7 @@ class Request:
     images: tuple[File, ...] = ()
     preprocessing: Preprocessing | None = None
     target: int | None = None
+    against: int | None = None
     options: Options = field(default_factory=dict)
     seed: int = 0
 

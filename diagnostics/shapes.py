@@ -40,12 +40,11 @@ def token_grid(tokens: int, image_size: Size) -> tuple[int, int, int] | None:
     other extra tokens, which come first. None when no such grid fits.
     """
     height, width = image_size
-    for extra in range(min(MOST_EXTRA_TOKENS + 1, tokens)):
+    for extra in range(min(MOST_EXTRA_TOKENS, tokens - 2) + 1):
         rows = round(((tokens - extra) * height / width) ** 0.5)
-        if rows and (tokens - extra) % rows == 0:
-            columns = (tokens - extra) // rows
-            if rows * width == columns * height and rows * columns > 1:
-                return extra, rows, columns
+        patch = height // rows if rows else 0
+        if patch and (rows, (tokens - extra) / rows) == (height // patch, width // patch):
+            return extra, rows, width // patch
     return None
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 from diagnostics import samples
 from diagnostics.errors import InputError, NotOfferedError, OptionError
 from diagnostics.execute import Executor
+from diagnostics.findings import Wanted
 from diagnostics.image import decode
-from diagnostics.inspection import Wanted, inspect
+from diagnostics.inspection import inspect
 from diagnostics.networks import LettersConv
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import INSPECT, OPEN, File, ModelSource, Request

@@ -9,7 +9,7 @@ from diagnostics.options import Layer, Option, Range
 from diagnostics.spec import Need
 
 
-def occlusion(
+def covering(
     classifier,
     *,
     patch_px: Annotated[int, Range(1, 64, "px")] = 16,
@@ -47,8 +47,8 @@ def _moved(function, module):
 
 
 def test_a_signature_becomes_options(registered):
-    registered(occlusion, "diagnostics.methods.attribution.occlusion")
-    info = registry.find("attribution/occlusion").info
+    registered(covering, "diagnostics.methods.attribution.covering")
+    info = registry.find("attribution/covering").info
     assert info.options == (
         Option("patch_px", "int", 16, Range(1, 64, "px"), help="Side of the patch, in pixels."),
         Option("fill", "choice", "mean", choices=("mean", "zero"), help="What replaces it."),
@@ -60,22 +60,22 @@ def test_a_signature_becomes_options(registered):
 
 
 def test_settings_are_read_from_one_line(registered):
-    registered(occlusion, "diagnostics.methods.attribution.occlusion")
-    written = "attribution/occlusion?patch_px=8&layer=conv.1&signed=true"
+    registered(covering, "diagnostics.methods.attribution.covering")
+    written = "attribution/covering?patch_px=8&layer=conv.1&signed=true"
     identity, options = registry.parse(written)
-    assert identity == "attribution/occlusion"
+    assert identity == "attribution/covering"
     assert options == {"patch_px": 8, "layer": "conv.1", "signed": True}
 
 
 def test_a_name_used_twice_raises(registered):
-    registered(occlusion, "diagnostics.methods.attribution.occlusion")
+    registered(covering, "diagnostics.methods.attribution.covering")
     with pytest.raises(ValueError, match="Two methods"):
-        registered(occlusion, "elsewhere.attribution.occlusion")
+        registered(covering, "elsewhere.attribution.covering")
 
 
 def test_a_function_must_bear_its_files_name(registered):
     with pytest.raises(ValueError, match="own name"):
-        registered(occlusion, "diagnostics.methods.attribution.other")
+        registered(covering, "diagnostics.methods.attribution.other")
 
 
 def test_an_unknown_method_lists_the_known_ones():

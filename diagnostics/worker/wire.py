@@ -107,6 +107,7 @@ def read_request(header: Mapping[str, Any]) -> Request:
         images=tuple(File(**image) for image in header["images"]),
         preprocessing=settings and preprocessing_from(settings),
         target=header["target"],
+        against=header["against"],
         options=options,
         seed=header["seed"],
     )

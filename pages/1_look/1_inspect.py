@@ -42,7 +42,7 @@ request = Request(
     session().shown_images(),
     preprocessing,
     looking.target,
-    options,
+    options=options,
 )
 answer = ask(request, progress)
 images, arrays = answer.scores["images"], answer.arrays

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torchvision.models import resnet18
 
-from diagnostics.inspection import Wanted, inspect
+from diagnostics.findings import Wanted
+from diagnostics.inspection import inspect
 from diagnostics.preprocessing import Preprocessing
 from tests.networks_for_tests import classifier
 

@@ -1,15 +1,35 @@
+import contextlib
+
 import captum.attr
 import pytest
 import torch
 from torch import nn
 
+from diagnostics.classifier import Counted, Margin
 from diagnostics.errors import NotOfferedError
 from diagnostics.method import find, methods
 from diagnostics.methods.attribution import check, notes
+from diagnostics.methods.attribution.attention_rollout import attention_rollout
 from diagnostics.methods.attribution.grad_cam import grad_cam
 from diagnostics.methods.attribution.gradient import gradient
+from diagnostics.methods.attribution.gradient_rollout import gradient_rollout
+from diagnostics.methods.attribution.input_x_gradient import input_x_gradient
+from diagnostics.methods.attribution.integrated_gradients import integrated_gradients
+from diagnostics.methods.attribution.occlusion import occlusion
+from diagnostics.methods.attribution.score_cam import score_cam
+from diagnostics.methods.attribution.smooth_grad import smooth_grad
 from diagnostics.shapes import last_maps
-from tests.networks_for_tests import FunctionalResidual, Gap, classifier, linear
+from tests.networks_for_tests import (
+    Attends,
+    FunctionalResidual,
+    Gap,
+    classifier,
+    linear,
+    mlp,
+    swin,
+    vit,
+)
+from tests.reference.slow_occlusion import slow_occlusion
 
 TARGET = torch.tensor([1, 3])
 
@@ -100,21 +120,222 @@ def test_a_map_with_nan_says_how_many_cells():
     assert "finite" in notes(heatmap)[0]
 
 
+def test_input_times_gradient_is_captums():
+    network = seeded(FunctionalResidual(classes=4))
+    model, images = classifier(network, 8, 3), pixels(3)
+    expected = captum.attr.InputXGradient(model.logits).attribute(images.requires_grad_(), TARGET)
+    found = input_x_gradient(model, images, TARGET).values
+    assert torch.allclose(found, expected.sum(1), atol=1e-6)
+
+
+@pytest.mark.parametrize("baseline", ["black", "grey", "white"])
+def test_integrated_gradients_of_a_linear_network_are_weights_times_the_way(baseline):
+    network = seeded(linear(64))
+    model = classifier(network, 8, dtype=torch.float64)
+    images = pixels(dtype=torch.float64)
+    found = integrated_gradients(model, images, TARGET, baseline=baseline)
+    start = {"black": 0.0, "grey": 0.5, "white": 1.0}[baseline]
+    expected = network[1].weight[TARGET].reshape(2, 8, 8) * (images[:, 0] - start)
+    assert torch.allclose(found.values, expected, atol=1e-8)
+
+
+def test_integrated_gradients_add_up_to_the_difference_of_the_logits():
+    network = seeded(FunctionalResidual(classes=4))
+    model = classifier(network, 8, 3, dtype=torch.float64)
+    images = pixels(3, dtype=torch.float64)
+    found = integrated_gradients(model, images, TARGET, steps=300)
+    logits = model.logits(images) - model.logits(torch.zeros_like(images))
+    difference = logits.gather(1, TARGET[:, None])[:, 0]
+    assert torch.allclose(found.values.sum((1, 2)), difference, rtol=2e-3)
+    assert all("convergence delta" in remark for remark in found.remarks)
+
+
+def test_smooth_grad_of_a_linear_network_is_its_gradient():
+    network = seeded(linear(64))
+    model, images = classifier(network, 8), pixels()
+    found = smooth_grad(model, images, TARGET, samples=7, signed=True)
+    expected = gradient(model, images, TARGET, signed=True)
+    assert torch.allclose(found.values, expected.values, atol=1e-6)
+
+
+def test_smooth_grad_is_the_mean_gradient_of_the_noisy_images():
+    network = seeded(FunctionalResidual(classes=4))
+    model, images = classifier(network, 8, 3), pixels(3)
+    torch.manual_seed(5)
+    found = smooth_grad(model, images, TARGET, samples=23, noise=0.2).values
+    for row, image in enumerate(images):
+        # Noise comes in the same order however many are drawn at once, see the chunks of ten.
+        generator = torch.Generator().manual_seed(5)
+        chunks = [torch.randn((n, 3, 8, 8), generator=generator) for n in (10, 10, 3)]
+        noisy = (image + 0.2 * torch.cat(chunks)).requires_grad_()
+        peer = captum.attr.Saliency(model.logits)
+        each = peer.attribute(noisy, TARGET[row].expand(23), abs=False)
+        assert torch.allclose(found[row], each.mean(0).abs().amax(0), atol=1e-6)
+
+
+def test_smooth_grad_is_the_same_for_the_same_seed_and_another_for_another():
+    model, images = classifier(seeded(FunctionalResidual(classes=4)), 8, 3), pixels(3)
+    found = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        found.append(smooth_grad(model, images, TARGET).values)
+    assert torch.equal(found[0], found[1])
+    assert not torch.allclose(found[0], found[2])
+
+
+def test_occlusion_of_a_linear_network_is_what_the_covered_pixels_gave():
+    """Windows side by side: the fall of the logit is the window's part of the sum."""
+    network = seeded(linear(64))
+    model, images = classifier(network, 8), pixels()
+    found = occlusion(model, images, TARGET, window=2, stride=2, fill="black").values
+    parts = network[1].weight[TARGET].reshape(2, 8, 8) * images[:, 0]
+    sums = parts.reshape(2, 4, 2, 4, 2).sum((2, 4))
+    expected = sums.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_occlusion_with_overlap_is_the_mean_over_the_windows_of_a_pixel():
+    model, images = classifier(seeded(FunctionalResidual(classes=4)), 8, 3), pixels(3)
+    found = occlusion(model, images, TARGET, window=2, stride=1, fill="grey").values
+    expected = slow_occlusion(model, images, TARGET, window=2, stride=1, value=0.5)
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_score_cam_weighs_maps_by_what_they_leave_of_the_logit():
+    network = seeded(Gap())
+    model, images = classifier(network, 8), pixels()
+    found = score_cam(model, images, TARGET, layer="conv").values
+    maps = network.conv(model.network_input(images))
+    for row in range(2):
+        weights = []
+        for one in maps[row]:
+            mask = (one - one.min()) / (one.max() - one.min())
+            weights.append(model.logits(images[row : row + 1] * mask)[0, TARGET[row]])
+        shares = torch.stack(weights).softmax(0)
+        expected = (shares[:, None, None] * maps[row]).sum(0).relu()
+        assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+def test_rollout_of_one_layer_is_half_of_its_mean_attention():
+    network = seeded(Attends("fused"))
+    model, images = classifier(network, 12), pixels(side=12)
+    found = attention_rollout(model, images, TARGET).values
+    weights = model.trace(images, ["attn.attention"]).activations["attn.attention"]
+    expected = 0.5 * weights.mean(1)[:, 0, 1:].reshape(2, 3, 3)
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("method", "kept"), [(attention_rollout, 0.5), (gradient_rollout, 1.0)])
+def test_rollout_follows_the_layers_one_by_one(method, kept):
+    """A slow second implementation: one matrix product after the other, per image."""
+    network = seeded(vit())
+    model, images = classifier(network, 16, 3), pixels(3, 16)
+    names = [layer.name for layer in model.spec.layers if layer.kind == "attention"]
+    trace = model.trace(images, names)
+    found = method(model, images, TARGET).values
+    for row in range(2):
+        reached = torch.eye(17)
+        for name in names:
+            weights = trace.activations[name][row]
+            if kept == 1.0:
+                slope = trace.layer_gradient(TARGET, name)[row]
+                mix = torch.clamp(slope * weights, min=0).mean(0)
+            else:
+                mix = weights.mean(0) / 2
+            reached = kept * reached + mix @ reached
+        expected = reached[0, 1:].reshape(4, 4)
+        assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+def test_grad_cam_on_tokens_weighs_them_on_their_grid():
+    network = seeded(Attends("module"))
+    model, images = classifier(network, 12), pixels(side=12)
+    found = grad_cam(model, images, TARGET).values
+    assert last_maps(model.spec) == "norm1"
+    trace = model.trace(images, ["norm1"])
+    tokens = trace.activations["norm1"][:, 1:].reshape(2, 3, 3, 8)
+    slopes = trace.layer_gradient(TARGET, "norm1")[:, 1:].mean(1)
+    expected = torch.einsum("nhwc,nc->nhw", tokens, slopes).relu()
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("against", [2, None])
+def test_a_margin_is_the_difference_of_two_logits(against):
+    network = seeded(linear(64))
+    model, images = classifier(network, 8), pixels()
+    margin = Margin(model, against)
+    logits = model.logits(images)
+    for row in range(2):
+        for index in range(4):
+            others = [k for k in range(4) if k != index]
+            other = against if against is not None else max(others, key=lambda k: logits[row, k])
+            expected = logits[row, index] - logits[row, other]
+            assert margin.logits(images)[row, index] == pytest.approx(expected.item(), abs=1e-5)
+    strongest = [
+        max((k for k in range(4) if k != t), key=lambda k: logits[r, k])
+        for r, t in enumerate(TARGET)
+    ]
+    other = [against] * 2 if against is not None else strongest
+    weights = network[1].weight
+    expected = (weights[TARGET] - weights[other]).reshape(2, 8, 8)
+    assert torch.allclose(gradient(margin, images, TARGET, signed=True).values, expected)
+
+
+NETWORKS = {
+    "residual": (lambda channels: FunctionalResidual(channels, 4), 8),
+    "mlp": (lambda channels: mlp(64, 4, channels), 8),
+    "vit": (vit, 16),
+    "swin": (swin, 16),
+    "attention": (lambda channels: Attends("fused", channels), 12),
+}
+NEED_MAPS = {"attribution/grad_cam", "attribution/score_cam"}
+NEED_TOKENS = {"attribution/attention_rollout", "attribution/gradient_rollout"}
+
+
+def answers(method, network):
+    """Say whether a method should answer for a network; in words why not is tested below."""
+    if method in NEED_TOKENS:
+        return network in ("vit", "attention")
+    return method not in NEED_MAPS or network != "mlp"
+
+
 def every_attribution():
     return [method for method in methods("attribution")]
 
 
 @pytest.mark.parametrize("method", every_attribution(), ids=lambda method: method.info.id)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_method_keeps_the_familys_promise(method, channels):
-    model = classifier(seeded(FunctionalResidual(channels, 4)), 8, channels)
-    images = pixels(channels)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_method_keeps_the_familys_promise(method, channels, name):
+    make, side = NETWORKS[name]
+    model = classifier(seeded(make(channels)), side, channels)
+    images, before = pixels(channels, side), torch.get_rng_state()
+    if not answers(method.info.id, name):
+        missing = set(method.info.needs) - model.spec.offers
+        with pytest.raises(NotOfferedError) if not missing else contextlib.nullcontext():
+            assert missing or method.function(model, images, TARGET)
+        return
     heatmap = method.function(model, images, TARGET)
     check(heatmap, images)
+    assert torch.isfinite(heatmap.values).all()
+    assert heatmap.values.any() or all(notes(heatmap))
     alone = method.function(model, images[:1], TARGET[:1])
-    assert torch.allclose(heatmap.values[:1], alone.values, atol=1e-5)
+    assert torch.allclose(heatmap.values[:1], alone.values, atol=1e-4)
+    assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.grad is None for parameter in model.network.parameters())
     assert not any(len(module._forward_hooks) for module in model.network.modules())
+
+
+@pytest.mark.parametrize("method", every_attribution(), ids=lambda method: method.info.id)
+def test_a_method_asks_as_often_as_it_says(method):
+    model = classifier(seeded(Attends("fused", 3)), 12, 3)
+    asked = []
+    counted = Counted(model, asked.append)
+    settings = method.info.check({})
+    method.function(counted, pixels(3, 12), TARGET, **settings)
+    passes = method.passes(model.spec, **settings)
+    assert sum(asked) == pytest.approx(2 * passes, abs=2)
+    assert method.info.dear == (passes > 1)
 
 
 @pytest.mark.parametrize("method", every_attribution(), ids=lambda method: method.info.id)

@@ -22,6 +22,7 @@ REQUEST = Request(
     (File("/i", "3", "i.png"),),
     Preprocessing(mean=(0.1, 0.2, 0.3)),
     7,
+    -1,
     {"layer": "conv", "layers": ("a", "b"), "top": 3},
     5,
 )

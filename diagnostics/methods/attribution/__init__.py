@@ -8,11 +8,22 @@ classified with certainty.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from diagnostics.classifier import Classifier
+from diagnostics.errors import NotOfferedError
+from diagnostics.layers import as_maps
+from diagnostics.shapes import last_maps, layout, token_grid
+from diagnostics.spec import LayerInfo, ModelSpec
+
+Fill: TypeAlias = Literal["mean", "black", "grey", "white", "blur"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +36,81 @@ class Heatmap:
         signed: Whether values below zero mean "lowers the target logit".
         layer: The layer the map was taken at; empty for the pixels.
         blank: Why a map that is zero everywhere is so.
+        remarks: What should be read with each image's map; none when empty.
     """
 
     values: Float[Tensor, "n h w"]
     signed: bool
     layer: str = ""
     blank: str = "The gradient is zero at every pixel."
+    remarks: tuple[str, ...] = ()
+
+
+def layer_with_maps(spec: ModelSpec, name: str) -> LayerInfo:
+    """Return the layer of that name, or the usual one when it is empty.
+
+    Raises:
+        NotOfferedError: When the layer gives no maps, or none does.
+    """
+    usual = last_maps(spec)
+    info = spec.layer(name or usual)
+    if not usual:
+        raise NotOfferedError(
+            "This needs a layer that gives maps; this network has dense layers only. Gradient "
+            "saliency works here."
+        )
+    if info is None or not info.shape:
+        raise NotOfferedError(f"Layer {name} did not run, so there are no maps to weigh.")
+    arranged = layout(info, (spec.height, spec.width))
+    grid = arranged == "tokens" and token_grid(info.shape[0], (spec.height, spec.width))
+    if not grid and not arranged.startswith("channels"):
+        raise NotOfferedError(
+            f"This needs a layer that gives maps; {info.name} gives {list(info.shape)}."
+        )
+    return info
+
+
+def maps_of(
+    values: Mapping[str, Tensor], layer: LayerInfo, spec: ModelSpec
+) -> Float[Tensor, "n c h w"]:
+    """Return a layer's maps, outside the autograd graph, see `layer_with_maps`."""
+    maps = as_maps(values[layer.name].detach(), layer, (spec.height, spec.width))
+    if maps is None:
+        raise ValueError(f"{layer.name} gives no maps.")
+    return maps
+
+
+def at_once(pixels: Tensor) -> int:
+    """Return how many images a method that asks about many should ask about at once."""
+    return 64 if pixels.is_cuda else 10
+
+
+def pixel_gradient(
+    classifier: Classifier, pixels: Float[Tensor, "n c h w"], target: Int[Tensor, " n"]
+) -> Float[Tensor, "n c h w"]:
+    """Return the gradient of each image's target logit with respect to its pixels."""
+    with torch.enable_grad():
+        pixels = pixels.detach().requires_grad_()
+        score = classifier.logits(pixels).gather(1, target[:, None]).sum()
+        return torch.autograd.grad(score, pixels)[0]
+
+
+def filled(image: Float[Tensor, "n c h w"], fill: Fill) -> Float[Tensor, "n c h w"]:
+    """Return an image that stands for "nothing", of the same size.
+
+    Args:
+        image: Pixels in [0, 1].
+        fill: "mean" is the image's own mean colour; "blur" the image, blurred by a twentieth of
+            its side.
+    """
+    if fill == "mean":
+        return image.mean((2, 3), keepdim=True).expand_as(image)
+    if fill == "blur":
+        side = min(image.shape[2:])
+        reach = min(max(3 * side // 20, 1), side - 1)
+        blurred: Tensor = gaussian_blur(image, [2 * reach + 1] * 2, [max(side / 20, 0.5)] * 2)
+        return blurred
+    return torch.full_like(image, {"black": 0.0, "grey": 0.5, "white": 1.0}[fill])
 
 
 def check(heatmap: Heatmap, pixels: Tensor) -> None:

@@ -8,12 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diagnostics.classifier import Classifier
-from diagnostics.errors import NotOfferedError
-from diagnostics.layers import as_maps
 from diagnostics.method import method
-from diagnostics.methods.attribution import Heatmap
+from diagnostics.methods.attribution import Heatmap, layer_with_maps, maps_of
 from diagnostics.options import Layer
-from diagnostics.shapes import last_maps
 from diagnostics.spec import Need
 
 BLANK = (
@@ -53,20 +50,9 @@ def grad_cam(
     Source:
         Selvaraju et al. 2017, equations 1 and 2.
     """
-    layer = layer or last_maps(classifier.spec)
-    if not layer:
-        raise NotOfferedError(
-            "Grad-CAM needs a layer that gives maps; this network has dense layers only. "
-            "Gradient saliency works here."
-        )
-    info, image_size = classifier.spec.layer(layer), (classifier.spec.height, classifier.spec.width)
-    trace = classifier.trace(pixels, (layer,))
-    if info is None or layer not in trace.activations:
-        raise NotOfferedError(f"Layer {layer} did not run, so Grad-CAM has nothing to weigh there.")
-    maps = as_maps(trace.activations[layer].detach(), info, image_size)
-    gradient = as_maps(trace.layer_gradient(target, layer), info, image_size)
-    if maps is None or gradient is None:
-        shape = list(info.shape)
-        raise NotOfferedError(f"Grad-CAM needs a layer that gives maps; {layer} gives {shape}.")
+    info = layer_with_maps(classifier.spec, layer)
+    trace = classifier.trace(pixels, (info.name,))
+    maps = maps_of(trace.activations, info, classifier.spec)
+    gradient = maps_of({info.name: trace.layer_gradient(target, info.name)}, info, classifier.spec)
     weights = gradient.mean((2, 3), keepdim=True)
-    return Heatmap((weights * maps).sum(1).relu(), signed=False, layer=layer, blank=BLANK)
+    return Heatmap((weights * maps).sum(1).relu(), signed=False, layer=info.name, blank=BLANK)

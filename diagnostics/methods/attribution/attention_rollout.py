@@ -1,0 +1,43 @@
+"""Attention rollout."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from diagnostics.attention import followed, global_layers
+from diagnostics.classifier import Classifier
+from diagnostics.method import method
+from diagnostics.methods.attribution import Heatmap
+from diagnostics.spec import Need
+
+
+@method(
+    "Attention rollout", source="Abnar & Zuidema 2020, arXiv:2005.00928", needs={Need.ATTENTION}
+)
+def attention_rollout(
+    classifier: Classifier,
+    pixels: Float[Tensor, "n c h w"],
+    target: Int[Tensor, " n"],
+) -> Heatmap:
+    """How much of each patch attention mixes into the answer, the same for every class.
+
+    Args:
+        classifier: The classifier explained.
+        pixels: Images, values in [0, 1].
+        target: Not used: attention alone says nothing about one class.
+
+    Returns:
+        Magnitude: share of each patch, on the grid of the patches.
+
+    Raises:
+        NotOfferedError: When tokens change from layer to layer.
+
+    Source:
+        Abnar & Zuidema 2020, section 3: every layer keeps half of a token and mixes the other
+        half by the mean of its heads.
+    """
+    names = [layer.name for layer in global_layers(classifier.spec)]
+    trace = classifier.trace(pixels, names)
+    mixes = [0.5 * trace.activations[name].detach().mean(1) for name in names]
+    return Heatmap(followed(mixes, 0.5, classifier.spec), signed=False)

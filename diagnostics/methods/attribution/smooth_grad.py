@@ -1,0 +1,61 @@
+"""SmoothGrad."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from diagnostics.classifier import Classifier
+from diagnostics.method import method
+from diagnostics.methods.attribution import Heatmap, at_once, pixel_gradient
+from diagnostics.options import Range
+from diagnostics.spec import Need
+
+
+@method(
+    "SmoothGrad",
+    source="Smilkov et al. 2017, arXiv:1706.03825",
+    needs={Need.GRADIENTS},
+    passes=lambda _spec, samples, **__: samples,
+)
+def smooth_grad(
+    classifier: Classifier,
+    pixels: Float[Tensor, "n c h w"],
+    target: Int[Tensor, " n"],
+    *,
+    samples: Annotated[int, Range(1, 500)] = 25,
+    noise: Annotated[float, Range(0.0, 1.0)] = 0.15,
+    signed: bool = False,
+) -> Heatmap:
+    """Where a small change of a pixel changes the logit most, averaged over noisy copies.
+
+    Args:
+        classifier: The classifier explained.
+        pixels: Images, values in [0, 1].
+        target: Index of the class explained, one per image.
+        samples: How many noisy copies of each image are averaged.
+        noise: Standard deviation of the noise, as a share of the range from black to white.
+        signed: Show the sum over channels, with its sign, instead of the largest magnitude.
+
+    Returns:
+        Like gradient saliency, of the mean gradient. Every image gets the same noise.
+
+    Source:
+        Smilkov et al. 2017, section 3.
+    """
+    maps = []
+    for row, image in enumerate(pixels):
+        generator = torch.Generator().manual_seed(torch.initial_seed())
+        total, left = torch.zeros_like(image), samples
+        while left:
+            count = min(left, at_once(pixels))
+            drawn = torch.randn((count, *image.shape), generator=generator, dtype=image.dtype)
+            noisy = image + noise * drawn.to(image.device)
+            total += pixel_gradient(classifier, noisy, target[row].expand(count)).sum(0)
+            left -= count
+        mean = total / samples
+        maps.append(mean.sum(0) if signed else mean.abs().amax(0))
+    return Heatmap(torch.stack(maps), signed)

@@ -7,6 +7,7 @@ import streamlit as st
 HERE = Path(__file__).parent
 PAGES = HERE / "pages"
 ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
+LOOK = {"inspect": "visibility", "layers": "layers", "attributions": "center_focus_strong"}
 
 st.set_page_config("Oversure", str(ICON), layout="wide")
 
@@ -14,12 +15,13 @@ st.navigation(
     {
         "Look": [
             st.Page(
-                PAGES / "1_look" / "1_inspect.py",
-                title="Inspect",
-                icon=":material/visibility:",
-                url_path="inspect",
-                default=True,
+                PAGES / "1_look" / f"{place}_{name}.py",
+                title=name.capitalize(),
+                icon=f":material/{icon}:",
+                url_path=name,
+                default=place == 1,
             )
+            for place, (name, icon) in enumerate(LOOK.items(), 1)
         ]
     }
 ).run()

@@ -47,6 +47,7 @@ def view(
     *,
     most: int,
     query: int | None = None,
+    alike: bool = False,
 ) -> list[list[LayerView]]:
     """Return, for each image, what every layer gave.
 
@@ -58,6 +59,7 @@ def view(
         images: How many images there are.
         most: Most maps to draw of a layer, the strongest first.
         query: Token whose attention to draw; None takes the class token, or the middle one.
+        alike: Draw of every image the maps that are strongest in the first one.
     """
     found: list[list[LayerView]] = [[] for _ in range(images)]
     for layer in layers:
@@ -70,7 +72,8 @@ def view(
         for row, one in enumerate(found):
             one.append(units.view(row, layer, tuple(values.shape[1:])))
             if layer.name in drawn:
-                _draw(one[-1], layer, values[row], image_size, most, query)
+                leading = values[0 if alike else row]
+                _draw(one[-1], layer, values[row], leading, image_size, most, query)
     return found
 
 
@@ -146,6 +149,7 @@ def _draw(
     one: LayerView,
     layer: LayerInfo,
     values: Tensor,
+    leading: Tensor,
     image_size: Size,
     most: int,
     query: int | None,
@@ -166,7 +170,8 @@ def _draw(
         return
     channels: list[int] = list(range(len(values))) if arranged == "attention" else []
     if arranged == "channels":
-        strength = values.abs().flatten(1).mean(1)
+        maps = as_maps(leading[None], layer, image_size)
+        strength = (values if maps is None else maps[0]).abs().flatten(1).mean(1)
         strongest = torch.argsort(strength, descending=True, stable=True)[:most]
         values, channels = values[strongest], strongest.tolist()
     one.drawn = values.detach().float().cpu().numpy()

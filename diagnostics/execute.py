@@ -34,7 +34,8 @@ from diagnostics.networks import NETWORKS
 from diagnostics.opening import Model, open_model
 from diagnostics.prepared import Prepared, prepare
 from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import INSPECT, OPEN, File, ModelSource, Progress, Request, Result
+from diagnostics.receptive import receptive_field
+from diagnostics.request import FIELD, INSPECT, OPEN, File, ModelSource, Progress, Request, Result
 from diagnostics.runner import Watch
 from diagnostics.spec import ModelSpec, describe
 
@@ -83,6 +84,8 @@ class Executor:
         arrays: dict[str, NDArray[Any]] = {}
         if request.method == OPEN:
             scores = self._open(request, clock)
+        elif request.method == FIELD:
+            scores = self._field(request, clock)
         else:
             scores = self._look(request, clock, arrays)
         versions = {library: version(library) for library in LIBRARIES}
@@ -94,6 +97,13 @@ class Executor:
         images = [image for image in decoded if isinstance(image, Decoded)]
         spec = self._opened(request.model, images, clock).spec
         return {"model": describe(spec), "methods": [asdict(known.info) for known in methods()]}
+
+    def _field(self, request: Request, clock: _Clock) -> dict[str, Any]:
+        classifier = self._opened(request.model, (), clock).classifier(request.preprocessing)
+        clock.tell("Finding what the cell can see", 0.2)
+        with _as_it_was(classifier.network):
+            field = receptive_field(classifier, **request.options)  # type: ignore[arg-type]
+        return {"field": field and asdict(field)}
 
     def _holds(self, source: ModelSource) -> bool:
         """Say whether this very model is open and its network decided."""

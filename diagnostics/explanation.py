@@ -65,8 +65,10 @@ def add_maps(
             demand_layer(settings[option.name], classifier.spec)
     targets = [one.scores["target"] for one in found]
     target = torch.tensor([target or 0 for target in targets], device=pixels.device)
-    if tell is not None and method.info.dear:
-        classifier = _counted(classifier, method, settings, len(pixels), tell)
+    if method.info.dear:
+        pixels = pixels.detach()
+        if tell is not None:
+            classifier = _counted(classifier, method, settings, len(pixels), tell)
     heatmap = method.function(classifier, pixels, target, **settings)
     family.check(heatmap, pixels)
     for row, (one, note) in enumerate(zip(found, family.notes(heatmap), strict=True)):

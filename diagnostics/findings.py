@@ -25,6 +25,7 @@ class Wanted:
         against: Class whose logit is subtracted, or `STRONGEST`; None explains the logit alone.
         maps: Most maps to draw of a layer, the strongest first.
         query: Token whose attention is drawn; None takes the class token, or the middle one.
+        alike: Draw of every image the maps that are strongest in the first one.
     """
 
     top: int = 5
@@ -34,6 +35,7 @@ class Wanted:
     against: int | None = None
     maps: int = TILES
     query: int | None = None
+    alike: bool = False
 
 
 @dataclass

@@ -138,6 +138,7 @@ def _add_layers(found: Sequence[Findings], trace: Trace, spec: ModelSpec, wanted
         len(found),
         most=wanted.maps,
         query=wanted.query,
+        alike=wanted.alike,
     )
     for one, views in zip(found, seen, strict=True):
         one.layers = views

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import render
-from diagnostics.render import Picture, Rgb, Scale
+from diagnostics.render import Cells, Picture, Rgb, Scale
 from diagnostics.words import number, shortened
 
 Entry = Mapping[str, Any]
@@ -37,7 +38,15 @@ def stage(entry: Entry, values: NDArray[Any], name: str) -> Picture:
     return Picture(sheet, f"{label}, signed values of {channels}.", caption, file)
 
 
-def layer(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = None) -> Picture:
+def layer(
+    entry: Entry,
+    values: NDArray[Any],
+    name: str,
+    scale: Scale | None = None,
+    *,
+    each: bool = False,
+    classes: Sequence[str] = (),
+) -> Picture:
     """Draw what one layer gave: its strongest maps, a padded square, or a token table.
 
     Args:
@@ -45,23 +54,52 @@ def layer(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = N
         values: Maps (c, h, w), a vector (k,), or tokens (t, c).
         name: Name of the image.
         scale: Colours, when images are compared; None takes this image's own.
+        each: Give each map a scale of its own instead.
+        classes: Names of the units, where these are the classes.
     """
     scale = scale or Scale.covering(values)
     shape = " × ".join(str(side) for side in entry["shape"])
-    label = f"{name}, layer {entry['name']} ({shape}), largest {number(entry['high'])}"
+    largest = number(float(values[np.isfinite(values)].max(initial=-np.inf)))
+    label = f"{name}, layer {entry['name']} ({shape}), largest {largest}"
     file = f"{plain(name)}-{plain(entry['name'])}"
     if entry["layout"] == "dense":
         empty = len(render.padded_square(values).ravel()) - len(values)
         hatch = f", {empty} hatched cells hold no value" if empty else ""
         alt = f"{label}: {len(values)} values row by row{hatch}."
-        return Picture(render.dense(values, scale, CELL_PX), alt, scale.ends, file)
+        cells = _unit_cells(values, classes)
+        return Picture(render.dense(values, scale, CELL_PX), alt, scale.ends, file, cells)
     if entry["layout"] == "tokens":
         alt = f"{label}: a row for each token."
         return Picture(scale.colour(values), alt, scale.ends, file)
-    total = entry["shape"][0] if len(entry["channels"]) <= entry["shape"][0] else len(values)
     order = ", ".join(str(channel) for channel in entry["channels"])
-    alt = f"{label}: the strongest {len(values)} of {total} maps, strongest first: {order}."
-    return Picture(render.tiles(values, scale), alt, scale.ends, file)
+    kind = "head" if entry["layout"] == "attention" else "map"
+    total = entry["silent"]["units"] if entry["silent"] else len(values)
+    alt = f"{label}: {kind}s {order}."
+    if kind == "map":
+        alt = f"{label}: {len(values)} of {total} maps, strongest first: {order}."
+    ends = f"each {kind} has its own scale" if each else scale.ends
+    caption = " · ".join(part for part in (ends, entry["note"]) if part)
+    labels = tuple(f"{kind} {channel}" for channel in entry["channels"])
+    cells = _map_cells(values, labels, entry["channels"])
+    return Picture(render.tiles(values, None if each else scale), alt, caption, file, cells)
+
+
+def _unit_cells(values: NDArray[Any], classes: Sequence[str]) -> Cells:
+    """Say of each unit which one it is, and its value."""
+    names = classes if len(classes) == len(values) else [""] * len(values)
+    labels = tuple(
+        f"{index}{' ' + shown if shown else ''}: {number(float(value))}"
+        for index, (shown, value) in enumerate(zip(names, values, strict=True))
+    )
+    side = math.ceil(math.sqrt(len(values)))
+    return Cells(side, CELL_PX, CELL_PX, 0, labels, tuple(range(len(values))), pixels=False)
+
+
+def _map_cells(values: NDArray[Any], labels: tuple[str, ...], numbers: Sequence[int]) -> Cells:
+    _, height, width = values.shape
+    return Cells(
+        render.tile_columns(values.shape), height, width, 1, labels, tuple(numbers), pixels=True
+    )
 
 
 def heatmap(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = None) -> Picture:

@@ -22,6 +22,29 @@ NEUTRAL = 247
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Which parts of a picture mean what: equal cells, row by row, with gaps between them.
+
+    Args:
+        columns: How many cells stand in a row.
+        height: Height of a cell in px, without the gap.
+        width: Width of a cell in px, without the gap.
+        gap: Px between two cells.
+        labels: What each cell is, in their order; cells without a label hold nothing.
+        numbers: Number of each cell, a channel's or unit's index, in the same order.
+        pixels: Whether each px of a cell is a value of its own.
+    """
+
+    columns: int
+    height: int
+    width: int
+    gap: int
+    labels: tuple[str, ...]
+    numbers: tuple[int, ...]
+    pixels: bool
+
+
+@dataclass(frozen=True)
 class Picture:
     """A picture and what must be said with it.
 
@@ -30,12 +53,14 @@ class Picture:
         alt: What the picture shows, for those who cannot see it.
         caption: What stands under it.
         name: File name for the download, without extension.
+        cells: What lies under the pointer; None where that needs no words.
     """
 
     pixels: Rgb
     alt: str
     caption: str
     name: str
+    cells: Cells | None = None
 
     @property
     def png(self) -> bytes:
@@ -108,7 +133,7 @@ class Scale:
     @property
     def ends(self) -> str:
         """The values at the two ends of the scale."""
-        low = number(-self.limit) if self.signed else "0"
+        low = number(-self.limit) if self.signed and self.limit else "0"
         return f"{low} … {number(self.limit)}"
 
 
@@ -133,25 +158,32 @@ def overlay(image: Rgb, heatmap: Rgb, opacity: float) -> Rgb:
     return blended
 
 
-def tiles(maps: NDArray[Any], scale: Scale, *, gap: int = 1) -> Rgb:
+def tiles(maps: NDArray[Any], scale: Scale | None, *, gap: int = 1) -> Rgb:
     """Lay maps out row by row in a near-square grid with a grey gap between them.
 
     Args:
         maps: Shape (c, h, w).
-        scale: Colours of all the maps.
+        scale: Colours of all the maps; None gives each map a scale of its own.
         gap: Width of the gap in px.
     """
     count, height, width = maps.shape
-    columns = min(max(math.ceil(math.sqrt(count * height / width)), 1), count)
+    columns = tile_columns(maps.shape)
     rows = math.ceil(count / columns)
     sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
     sheet[:] = _hatch(*sheet.shape[:2])
     filled = np.arange(rows * columns).reshape(rows, columns) < count
     sheet[_cells(filled, height + gap, width + gap)[: sheet.shape[0], : sheet.shape[1]]] = GAP
-    for index, coloured in enumerate(scale.colour(maps)):
+    for index, values in enumerate(maps):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
+        coloured = (scale or Scale.covering(values)).colour(values)
         sheet[top : top + height, left : left + width] = coloured
     return sheet
+
+
+def tile_columns(shape: tuple[int, ...]) -> int:
+    """Return how many maps of a shape (c, h, w) stand in a row, so that all make a square."""
+    count, height, width = shape
+    return min(max(math.ceil(math.sqrt(count * height / width)), 1), count)
 
 
 def padded_square(vector: NDArray[Any]) -> NDArray[np.float64]:

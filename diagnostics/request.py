@@ -17,6 +17,7 @@ Options: TypeAlias = Mapping[str, Value | tuple[str, ...]]
 
 OPEN = "open"
 INSPECT = "inspect"
+FIELD = "field"
 STRONGEST = -1  # against: for each image, the strongest class but the one explained
 
 
@@ -51,7 +52,7 @@ class Request:
     """One question to one model about some images.
 
     Args:
-        method: `OPEN`, `INSPECT`, or a method's id "family/name".
+        method: `OPEN`, `INSPECT`, `FIELD`, or a method's id "family/name".
         model: The model asked.
         images: Image files, in the order of the answers.
         preprocessing: How images become pixels; None takes the model's own.

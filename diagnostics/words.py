@@ -40,6 +40,11 @@ def signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
 
+def counted(count: int, thing: str) -> str:
+    """Return "1 image" or "5 images"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def shortened(name: str, length: int = 24) -> str:
     """Shorten a long name in the middle."""
     if len(name) <= length:

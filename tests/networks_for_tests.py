@@ -102,8 +102,8 @@ def mlp(pixels: int = 64, classes: int = 4, channels: int = 1) -> nn.Sequential:
 
 def swin(channels: int = 3, classes: int = 4) -> nn.Module:
     """A very small Swin transformer of torchvision for 16 × 16 px: windows of 2 × 2 tokens."""
-    network = SwinTransformer([2, 2], 8, [2, 2], [2, 4], [2, 2], num_classes=classes)
-    network.features[0][0] = nn.Conv2d(channels, 8, 2, 2)
+    network = SwinTransformer([2, 2], 12, [2, 2], [2, 4], [2, 2], num_classes=classes)
+    network.features[0][0] = nn.Conv2d(channels, 12, 2, 2)
     return network
 
 

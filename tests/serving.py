@@ -94,7 +94,7 @@ def opened(page: Page, url: str) -> Page:
 
 def settled(page: Page) -> None:
     """Wait until the script has run and every row is drawn."""
-    page.locator(".answer, .empty, [data-testid=stAlert]").first.wait_for()
+    page.locator(".row, [data-testid=stAlert]").first.wait_for()
     page.wait_for_function(
         "() => !document.querySelector('[data-testid=stApp]')"
         ".dataset.testScriptState.startsWith('running')"

@@ -33,7 +33,10 @@ LEVELS = (
         "networks/*",
         "outputs",
     },
-    {"loaders", "loaders/*", "methods", "methods/*", "predictions", "calibration", "ensemble"},
+    {
+        *("loaders", "loaders/*", "methods", "methods/*"),
+        *("predictions", "calibration", "ensemble", "receptive"),
+    },
     {
         *("opening", "activations", "findings", "explanation", "inspection"),
         *("execute", "runner", "store"),

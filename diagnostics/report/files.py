@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -30,6 +31,19 @@ def write(result: Result, folder: Path) -> dict[str, Any]:
     for index, image in enumerate(scores.get("images", [])):
         _Files(folder, index, image["file"]).write(image, result.arrays)
     return scores
+
+
+def arrays(result: Result) -> bytes:
+    """Return every map of an answer as one .npz file, named after the images."""
+    stream = io.BytesIO()
+    named = {}
+    for index, image in enumerate(result.scores["images"]):
+        for entry in image["attributions"]:
+            if entry["array"]:
+                name = f"{index:03d}-{pictures.plain(image['file'])}"
+                named[name] = result.arrays[f"{index}/{entry['array']}"]
+    np.savez_compressed(stream, **named)  # type: ignore[arg-type]
+    return stream.getvalue()
 
 
 def without_files(result: Result) -> dict[str, Any]:

@@ -107,6 +107,30 @@ def _images(spec: ModelSpec) -> None:
         label_visibility="collapsed",
         placeholder="Choose up to 8 images",
     )
+    _pin()
+
+
+def _pin() -> None:
+    """Let the person pin one of the images shown, to compare the others with it."""
+    held = session()
+    if len(held.shown) < 2:
+        return
+    known = held.known_images()
+    if held.pinned not in held.shown:
+        held.pinned = ""
+    st.session_state["pinned"] = held.pinned
+    st.selectbox(
+        "Compare with",
+        ["", *held.shown],
+        key="pinned",
+        on_change=_keep_pinned,
+        format_func=lambda digest: words.shortened(known[digest].name, 26) if digest else "none",
+        help="Pins one image at the left; every row then says how the others differ from it.",
+    )
+
+
+def _keep_pinned() -> None:
+    session().pinned = str(st.session_state["pinned"])
 
 
 def _show() -> None:

@@ -20,7 +20,14 @@ from diagnostics.worker import WorkerRunner, Zygote
 ANSWERS_KEPT = 24
 MODELS_KEPT = 2
 COLUMNS = 8
-OF_THE_MODEL = ("layers", "layer", "class")  # widgets whose choices belong to one model
+OF_THE_MODEL = (
+    "layers",
+    "layer",
+    "class",
+    "against",
+    "method",
+    "query",
+)  # widgets whose choices belong to one model
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class Session:
         shown: Hashes of the images shown, at most `COLUMNS`.
         preprocessing: The person's own settings; None takes the model's.
         adapt: Makes the first settings of the model in hand; None takes the model's.
+        pinned: Hash of the image with which the others are compared; empty for none.
+        choices: What was chosen last in the controls that several pages share.
         taken: How often a model was taken in hand; forms begin anew with each.
         answers: Answers by request key, the latest last.
         failures: Why a request failed or was cancelled, by request key.
@@ -70,6 +79,8 @@ class Session:
     shown: list[str]
     preprocessing: Preprocessing | None = None
     adapt: Callable[[Preprocessing], Preprocessing] | None = None
+    pinned: str = ""
+    choices: dict[str, str] = field(default_factory=dict)
     taken: int = 0
     answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -95,15 +106,22 @@ class Session:
         return {file.sha256: file for file in self.images}
 
     def shown_images(self) -> tuple[File, ...]:
-        """Return the images of the columns, in their order."""
+        """Return the images of the columns: the pinned one, then the others in their order."""
         known = self.known_images()
-        return tuple(known[digest] for digest in self.shown if digest in known)
+        digests = sorted(self.shown, key=lambda digest: digest != self.pinned)
+        return tuple(known[digest] for digest in digests if digest in known)
+
+    @property
+    def compares(self) -> bool:
+        """Whether one image is pinned and others stand beside it."""
+        return self.pinned in self.shown and len(self.shown) > 1
 
     def use(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
         """Take a model in hand with its own or other settings; its worker starts when asked."""
         if (model.file, model.architecture) != (self.model.file, self.model.architecture):
             for key in OF_THE_MODEL:
                 st.session_state.pop(key, None)
+                self.choices.pop(key, None)
         if model.file != self.model.file:
             self.adapt = None
         self.model, self.preprocessing = model, preprocessing

@@ -2,21 +2,21 @@
 
 import streamlit as st
 
+from diagnostics.report import rows
 from diagnostics.request import INSPECT, Options, Request
-from diagnostics.ui import controls, frame, rows
+from diagnostics.ui import controls, frame, layer_controls
 from diagnostics.ui.ask import ask
-from diagnostics.ui.show import row
+from diagnostics.ui.looking import looking
+from diagnostics.ui.show import numbers, row
 from diagnostics.ui.state import session
 
 spec, methods = frame.in_hand()
+held = session()
 
 st.title("Inspect")
 st.caption("Why is the network so sure? Read down a column: the answer first, then the reasons.")
-
-if not session().shown:
-    st.info("No image is shown. Choose one at the left, add one, or begin with the samples.")
-    st.button("Show the samples", on_click=controls.show_samples, type="primary")
-    st.stop()
+if not held.shown:
+    controls.offer_samples()
 
 progress = st.empty()
 said = st.expander("What it says", expanded=True)
@@ -31,37 +31,42 @@ with received, st.container(horizontal=True, vertical_alignment="center"):
     preprocessing = controls.preprocessing(spec)
     every_stage = st.toggle("Every stage", key="stages", bind="query-params")
 with looked:
-    looking = controls.looking(spec, methods)
+    look = looking(spec, methods)
+    waiting = st.empty()
 with layers:
-    drawn = controls.layers(spec)
+    drawn = layer_controls.layers(spec)
 
-options: Options = {"top": top, "layers": drawn.names, "attributions": (looking.attribution,)}
-request = Request(
-    INSPECT,
-    session().model,
-    session().shown_images(),
-    preprocessing,
-    looking.target,
-    options=options,
-)
-answer = ask(request, progress)
+(method,), pinned = look.methods, held.compares
+everything: Options = {
+    "top": top,
+    "layers": drawn.names,
+    "attributions": () if method.info.dear else (method.written,),
+    "query": drawn.query,
+    "alike": pinned,
+}
+asked = (held.model, held.shown_images(), preprocessing, look.target, look.against)
+answer = ask(Request(INSPECT, *asked, everything), progress)
 images, arrays = answer.scores["images"], answer.arrays
 
 with said:
-    row(rows.said(images, independent=spec.output.independent), "row.said")
+    cells = rows.said(images, arrays, independent=spec.output.independent, pinned=pinned)
+    row(cells, "row.said", pinned=pinned)
     if st.button("Numbers", icon=":material/table:", key="numbers"):
-        rows.numbers(images)
+        numbers(images)
 with image:
-    row(rows.originals(images, arrays), "row.image")
+    row(rows.originals(images, arrays), "row.image", pinned=pinned)
 with received:
     st.caption("As pixels, then as the signed values that enter: blue below zero, red above.")
-    row(rows.received(images, arrays), "row.received")
-    for position, name in enumerate(rows.stage_names(images) if every_stage else []):
-        st.markdown(f"**{position + 1}. {name}**")
-        row(rows.stage(images, arrays, position), f"row.stage.{position}")
-with looked:
-    row(rows.looked(images, arrays, looking, spec.class_names), "row.looked")
+    row(rows.received(images, arrays), "row.received", pinned=pinned)
+    for place, name in enumerate(rows.stage_names(images) if every_stage else []):
+        st.markdown(f"**{place + 1}. {name}**")
+        row(rows.stage(images, arrays, place), f"row.stage.{place}", pinned=pinned)
 with layers:
     for name in drawn.names:
         st.markdown(f"**{name}**")
-        row(rows.layer(images, arrays, name, shared=drawn.shared), f"row.layer.{name}")
+        cells = rows.layer(images, arrays, name, scale=drawn.scale, spec=spec, pinned=pinned)
+        row(cells, f"row.layer.{name}", pinned=pinned)
+with looked:
+    dear = Request(method.info.id, *asked, method.options)
+    answer = ask(dear, waiting) if method.info.dear else answer
+    row(rows.looked(answer, spec, look.opacity, look.shared), "row.looked", pinned=pinned)

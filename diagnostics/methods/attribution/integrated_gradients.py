@@ -61,9 +61,7 @@ def integrated_gradients(
             internal_batch_size=at_once(pixels),
             return_convergence_delta=True,
         )
-        total = float(found.double().sum())
         maps.append(found.sum(1)[0].detach())
-        remarks.append(
-            f"The map sums to {total:+.3g} logits; convergence delta {float(delta):+.1g}."
-        )
+        total = float(maps[-1].double().sum())
+        remarks.append(f"The map sums to {total:+.3g} logits, {float(delta):+.1g} too much.")
     return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=tuple(remarks))

@@ -40,7 +40,37 @@ function enlarge(root, picture) {
   dialog.showModal();
 }
 
-function figure(root, picture, box, abreast, resizes) {
+// Which cell of a picture lies under the pointer, and where in it; null between cells.
+function cellAt(image, picture, event) {
+  const cells = picture.cells;
+  if (!cells) return null;
+  const scale = picture.width / image.clientWidth;
+  const x = Math.floor(event.offsetX * scale);
+  const y = Math.floor(event.offsetY * scale);
+  const [across, down] = [cells.width + cells.gap, cells.height + cells.gap];
+  const index = Math.floor(y / down) * cells.columns + Math.floor(x / across);
+  const [row, column] = [y % down, x % across];
+  const inside = Math.floor(x / across) < cells.columns && row < cells.height && column < cells.width;
+  if (!inside || index >= cells.labels.length) return null;
+  const place = cells.pixels ? { row, column } : { row: 0, column: 0 };
+  return { label: cells.labels[index], number: cells.numbers[index], ...place };
+}
+
+function listen(image, picture, ask) {
+  image.onmousemove = (event) => {
+    const cell = cellAt(image, picture, event);
+    const where = cell && picture.cells.pixels ? `, row ${cell.row}, column ${cell.column}` : "";
+    image.title = cell ? cell.label + where : picture.cells ? "no value" : picture.alt;
+  };
+  if (!ask) return;
+  image.classList.add("asks");
+  image.onclick = (event) => {
+    const cell = cellAt(image, picture, event);
+    if (cell) ask(cell);
+  };
+}
+
+function figure(root, picture, box, abreast, resizes, ask) {
   const node = element("figure");
   const image = element("img");
   const caption = element("figcaption");
@@ -50,6 +80,7 @@ function figure(root, picture, box, abreast, resizes) {
   image.tabIndex = 0;
   image.onclick = () => enlarge(root, picture);
   image.onkeydown = (event) => event.key === "Enter" && enlarge(root, picture);
+  listen(image, picture, ask);
   const save = element("a", "save", "PNG");
   save.href = picture.source;
   save.download = `${picture.name}.png`;
@@ -59,10 +90,13 @@ function figure(root, picture, box, abreast, resizes) {
   return node;
 }
 
-function figures(root, content, box, resizes) {
+function figures(root, content, box, resizes, ask) {
   const node = element("div", "figures");
   const abreast = content.abreast ? content.pictures.length : 1;
-  for (const picture of content.pictures) node.append(figure(root, picture, box, abreast, resizes));
+  content.pictures.forEach((picture, place) => {
+    const asks = ask && picture.cells ? (cell) => ask(place, cell) : null;
+    node.append(figure(root, picture, box, abreast, resizes, asks));
+  });
   return node;
 }
 
@@ -110,7 +144,7 @@ function histogram(counts, alt) {
   return node;
 }
 
-function cell(root, content, box, resizes) {
+function cell(root, content, box, resizes, ask) {
   const node = element("div", "cell");
   if (content.title) {
     const title = element("div", "title", content.title);
@@ -124,20 +158,26 @@ function cell(root, content, box, resizes) {
   }
   if (content.bars.length) node.append(bars(content.bars));
   if (content.empty) node.append(element("div", "empty", content.empty));
-  if (content.pictures.length) node.append(figures(root, content, box, resizes));
+  if (content.pictures.length) node.append(figures(root, content, box, resizes, ask));
   if (content.counts.length) node.append(histogram(content.counts, content.counts_alt));
   for (const note of content.notes) node.append(element("div", "note", note));
   for (const warning of content.warnings) node.append(element("div", "note warning", warning));
   return node;
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const old = parentElement.querySelector(".row");
   const left = old ? old.scrollLeft : window.oversureScroll || 0;
   const row = element("div", "row");
   const resizes = [];
   row.style.gridTemplateColumns = `repeat(${data.cells.length}, minmax(${data.least}px, 1fr))`;
-  for (const content of data.cells) row.append(cell(parentElement, content, data.box, resizes));
+  row.classList.toggle("pinned", data.pinned);
+  data.cells.forEach((content, image) => {
+    const ask = data.asks
+      ? (picture, at) => setTriggerValue("clicked", { image, picture, ...at })
+      : null;
+    row.append(cell(parentElement, content, data.box, resizes, ask));
+  });
   if (old) old.replaceWith(row);
   else parentElement.append(row);
 

@@ -1,0 +1,50 @@
+"""What stands in the table of pictures: rows are questions, columns are images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diagnostics.render import Picture
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a ranking: a name, its share of the whole width, and the number beside it."""
+
+    name: str
+    share: float
+    text: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one image gets in a row.
+
+    Args:
+        title: Shown in bold, shortened by the browser.
+        hover: The whole title.
+        answer: The class in large.
+        sure: How sure, below it.
+        bars: A ranking.
+        pictures: Pictures, beside each other where there is room.
+        abreast: Make them so small that they stand beside each other.
+        counts: Histogram counts per channel, all with the same bins.
+        counts_alt: What the histogram shows.
+        notes: Sentences under the pictures.
+        warnings: Sentences that should be seen.
+        empty: Why there is no picture.
+    """
+
+    title: str = ""
+    hover: str = ""
+    answer: str = ""
+    sure: str = ""
+    bars: tuple[Bar, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    abreast: bool = False
+    counts: tuple[tuple[int, ...], ...] = ()
+    counts_alt: str = ""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    empty: str = ""

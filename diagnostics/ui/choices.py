@@ -1,0 +1,37 @@
+"""Choices among ids that stay in hand from page to page, and in the address."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from diagnostics.ui.state import address, session
+
+
+def choose(
+    label: str, key: str, shown: dict[str, str], help_text: str, *, first: str | None = None
+) -> str:
+    """Draw a choice among ids, and keep the id in the address unless it is the first.
+
+    Streamlit's own binding writes what is shown, which for classes is a person's text.
+    """
+    usual = first if first in shown else next(iter(shown))
+    kept = session().choices
+    if st.session_state.get(key) not in shown:
+        before = (st.query_params.get(key), kept.get(key))
+        st.session_state[key] = next((value for value in before if value in shown), usual)
+    chosen = str(
+        st.selectbox(label, list(shown), format_func=shown.__getitem__, key=key, help=help_text)
+    )
+    kept[key] = chosen
+    address(key, "" if chosen == usual else chosen)
+    return chosen
+
+
+def shared_scale(row: str) -> bool:
+    """Draw whether all images of a row share a scale."""
+    return st.toggle(
+        "One scale for all images",
+        key=f"{row}.shared",
+        help="On: equal colours are equal values, so images can be compared. "
+        "Off: each image uses the whole scale.",
+    )

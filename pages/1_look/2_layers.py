@@ -1,0 +1,57 @@
+"""Layers: one layer in depth, two images side by side, and what one cell can see."""
+
+import streamlit as st
+
+from diagnostics.report import layer_in_depth as depth
+from diagnostics.request import FIELD, INSPECT, Options, Request
+from diagnostics.ui import controls, frame, layer_controls
+from diagnostics.ui.ask import ask
+from diagnostics.ui.show import row
+from diagnostics.ui.state import session
+
+spec, _ = frame.in_hand()
+held = session()
+
+st.title("Layers")
+st.caption("What did one layer make of two images, and where do they part?")
+if not held.shown:
+    controls.offer_samples()
+
+files = held.shown_images()
+first, second, third = st.columns(3)
+with first:
+    name = layer_controls.one_layer(spec)
+with second:
+    one = layer_controls.one_image("A", "one", files, 0)
+with third:
+    other = layer_controls.one_image("B", "other", files, 1)
+first, second, third = st.columns(3)
+with first:
+    order = layer_controls.map_order()
+with second:
+    scale = layer_controls.layer_scale()
+with third:
+    query = layer_controls.query_token() if depth.attends(spec, name) else None
+
+progress = st.empty()
+preprocessing = held.preprocessing or spec.preprocessing
+all_layers: Options = {"layers": (), "attributions": ()}
+overview = ask(Request(INSPECT, held.model, files, preprocessing, options=all_layers), progress)
+options: Options = {"layers": (name,), "attributions": (), "maps": depth.MOST_MAPS, "query": query}
+pair = ask(Request(INSPECT, held.model, (one, other), preprocessing, options=options), progress)
+
+cells = depth.pair(pair, spec, name, scale, order)
+clicked = row(cells, f"depth.{name}", asks=depth.has_cells(spec, name))
+if depth.has_cells(spec, name):
+    st.caption("Click a cell to see which part of the image it can see.")
+if clicked:
+    place: Options = {"layer": name, "row": clicked.row, "column": clicked.column}
+    field = ask(Request(FIELD, held.model, preprocessing=preprocessing, options=place), progress)
+    st.markdown(f"**{depth.cell_title(clicked.number, clicked.row, clicked.column)}**")
+    row(depth.patches(pair, name, clicked.number, place, field), "patches")
+
+st.subheader("Statistics")
+st.dataframe(depth.statistics(pair, overview, name), hide_index=True)
+st.caption(depth.SILENT_EXPLAINED)
+with st.expander(f"All {len(spec.layers)} layers, over {len(files)} images"):
+    st.dataframe(depth.table(overview), hide_index=True)

@@ -1,0 +1,50 @@
+"""Attributions: a gallery of methods that say where the network looked, for every image."""
+
+import streamlit as st
+
+from diagnostics.report import files, rows
+from diagnostics.request import Request
+from diagnostics.ui import controls, frame, looking
+from diagnostics.ui.ask import ask
+from diagnostics.ui.show import row
+from diagnostics.ui.state import session
+
+spec, methods = frame.in_hand()
+held = session()
+
+st.title("Attributions")
+st.caption("Where did the network look? Each method answers a question of its own; compare them.")
+if not held.shown:
+    controls.offer_samples()
+
+look = looking.gallery(spec, methods)
+if not look.methods:
+    st.info("No method is chosen. Choose some above, or begin with the three quickest.")
+    st.button("Show the quickest", on_click=looking.quick_methods, type="primary")
+
+preprocessing = held.preprocessing or spec.preprocessing
+head = st.container()
+asked = (held.model, held.shown_images(), preprocessing, look.target, look.against)
+for place, method in enumerate(look.methods):
+    with st.container(border=True):
+        title, options, download = st.columns([6, 1.6, 1.2], vertical_alignment="center")
+        title.markdown(f"**{method.info.title}**", help=f"Source: {method.info.source}")
+        title.caption(method.info.summary)
+        with options:
+            method = looking.settings(method, spec)
+        answer = ask(Request(method.info.id, *asked, method.options), st.empty())
+        if place == 0:
+            with head:
+                row(rows.titles(answer), "titles", pinned=held.compares)
+        cells = rows.looked(answer, spec, look.opacity, look.shared)
+        row(cells, f"row.{method.info.id}", pinned=held.compares)
+        download.download_button(
+            "Arrays",
+            files.arrays(answer),
+            f"{method.info.id.replace('/', '-')}.npz",
+            "application/octet-stream",
+            key=f"arrays.{method.info.id}",
+            help="The maps as numbers, float32, an array for each image; numpy.load reads them.",
+        )
+
+looking.missing_methods(spec, methods)

@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-Kind: TypeAlias = Literal["uniform", "gaussian", "constant"]
+Kind: TypeAlias = Literal["uniform", "gaussian", "salt-and-pepper", "constant", "checkerboard"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 GREY_STD = 0.25
+SQUARES = 8  # of a checkerboard, along the shorter side
 
 
 def generate(
@@ -20,12 +21,14 @@ def generate(
 
     Args:
         kind: "uniform" draws every value from 0..255 alike; "gaussian" around `level` with a
-            standard deviation of a quarter of the range, clipped; "constant" is `level`.
+            standard deviation of a quarter of the range, clipped; "salt-and-pepper" turns the
+            share `level` of the pixels of a mid-grey image black or white; "constant" is `level`;
+            "checkerboard" has eight squares along the shorter side, black and of `level`.
         height: In px.
         width: In px.
         channels: 1 or 3.
         seed: Seed of the draw.
-        level: Middle of the Gaussian or value of the blank, 0 black to 1 white.
+        level: What the kind makes of it, 0 to 1.
 
     Returns:
         Shape (height, width, channels).
@@ -37,6 +40,14 @@ def generate(
     values = np.full(shape, level)
     if kind == "gaussian":
         values = values + random.normal(0, GREY_STD, shape)
+    elif kind == "salt-and-pepper":
+        draws = random.random((height, width, 1))
+        values = np.where(draws < level / 2, 0.0, np.where(draws < level, 1.0, 0.5))
+        values = np.broadcast_to(values, shape)
+    elif kind == "checkerboard":
+        square = max(min(height, width) // SQUARES, 1)
+        rows, columns = np.indices((height, width)) // square
+        values = values * ((rows + columns) % 2)[..., None]
     levels: NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
     return levels
 

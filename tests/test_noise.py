@@ -43,3 +43,18 @@ def test_shuffling_keeps_the_pixels_and_moves_them_whole():
     assert (shuffled != image).any()
     before = sorted(map(tuple, image.reshape(-1, 3).tolist()))
     assert sorted(map(tuple, shuffled.reshape(-1, 3).tolist())) == before
+
+
+def test_salt_and_pepper_turns_the_stated_share_black_or_white():
+    values = noise.generate("salt-and-pepper", 200, 200, 3, level=0.3)
+    assert set(np.unique(values)) == {0, 128, 255}
+    assert (values == values[..., :1]).all()
+    assert (values[..., 0] == 0).mean() == pytest.approx(0.15, abs=0.01)
+    assert (values[..., 0] == 255).mean() == pytest.approx(0.15, abs=0.01)
+
+
+def test_a_checkerboard_has_eight_squares_along_the_shorter_side():
+    values = noise.generate("checkerboard", 16, 32, 1, level=1.0)[..., 0]
+    assert values[0, :4].tolist() == [0, 0, 255, 255]
+    assert (values[2:4, :2] == 255).all()
+    assert values.mean() == 127.5

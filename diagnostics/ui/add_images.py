@@ -18,7 +18,14 @@ from diagnostics.ui.state import session
 IMAGE_MIB = 25
 ENDINGS = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
 SHUFFLED = "shuffled pixels"
-KINDS = {"uniform noise": "uniform", "Gaussian noise": "gaussian", "constant": "constant"}
+KINDS: dict[str, noise.Kind] = {
+    "uniform noise": "uniform",
+    "Gaussian noise": "gaussian",
+    "salt and pepper": "salt-and-pepper",
+    "constant": "constant",
+    "checkerboard": "checkerboard",
+}
+LEVELS = {"salt-and-pepper": "Share of pixels turned black or white"}
 
 
 @st.dialog("Add images", width="large")
@@ -26,13 +33,15 @@ def add_images(spec: ModelSpec) -> None:
     """Take images in hand from files, from the samples, or made here."""
     source = st.segmented_control(
         "From",
-        ("Files", "Folder", "Samples", "Noise and blanks"),
+        ("Files", "Folder", "Camera", "Samples", "Noise and blanks"),
         default="Files",
         key="add.from",
         required=True,
     )
     if source in ("Files", "Folder"):
         _files(folder=source == "Folder")
+    elif source == "Camera":
+        _camera()
     elif source == "Samples":
         _samples()
     else:
@@ -61,6 +70,16 @@ def _files(*, folder: bool) -> None:
         held = session()
         held.add_images([held.keep(upload.getvalue(), upload.name) for upload in uploads])
         del st.session_state[key]
+        st.rerun()
+
+
+def _camera() -> None:
+    photo = st.camera_input("Take a photo", key="add.camera")
+    if photo:
+        held = session()
+        count = 1 + sum(file.name.startswith("camera") for file in held.images)
+        held.add_images([held.keep(photo.getvalue(), f"camera {count}.jpg")])
+        del st.session_state["add.camera"]
         st.rerun()
 
 
@@ -96,17 +115,11 @@ def _generated(spec: ModelSpec, kind: str, seed: int) -> File | None:
     left, middle, right = st.columns(3)
     height = left.number_input("Height, px", 1, 2048, spec.height, key="add.height")
     width = middle.number_input("Width, px", 1, 2048, spec.width, key="add.width")
-    level = 0.5
-    if KINDS[kind] != "uniform":
-        level = right.slider("Level, 0 black to 1 white", 0.0, 1.0, level, key="add.level")
-    values = noise.generate(
-        KINDS[kind],  # type: ignore[arg-type]
-        int(height),
-        int(width),
-        spec.channels,
-        seed=seed,
-        level=level,
-    )
+    made, level = KINDS[kind], 0.5
+    if made != "uniform":
+        label = LEVELS.get(made, "Level, 0 black to 1 white")
+        level = right.slider(label, 0.0, 1.0, level, key="add.level")
+    values = noise.generate(made, int(height), int(width), spec.channels, seed=seed, level=level)
     return _keep(values, f"{kind} {seed}")
 
 

@@ -11,6 +11,7 @@ from diagnostics.errors import ClassesError, InputError
 from diagnostics.options import MethodInfo, read_info
 from diagnostics.request import OPEN, Request
 from diagnostics.spec import ModelSpec, read
+from diagnostics.ui import by_hand
 from diagnostics.ui.add_images import add_images, add_noise
 from diagnostics.ui.ask import ask
 from diagnostics.ui.open_model import open_model, settle, show_facts, written_recipe
@@ -83,8 +84,11 @@ def _rename(names: tuple[str, ...]) -> None:
 
 def _images(spec: ModelSpec) -> None:
     held = session()
-    head, noise, add = st.columns([1.6, 1.5, 1.3], vertical_alignment="center")
+    head, add = st.columns([3, 1.6], vertical_alignment="center")
     head.markdown("**Images**")
+    if add.button("Add", key="add", width="stretch", help="Add images"):
+        add_images(spec)
+    noise, drawing = st.columns(2, vertical_alignment="center")
     noise.button(
         "Noise",
         on_click=add_noise,
@@ -93,8 +97,8 @@ def _images(spec: ModelSpec) -> None:
         width="stretch",
         help="Add an image of uniform noise in the model's size",
     )
-    if add.button("Add", key="add", width="stretch", help="Add images"):
-        add_images(spec)
+    if drawing.toggle("Draw", key="drawing", help="Draw a letter or a digit by hand"):
+        by_hand.draw(spec)
     known = held.known_images()
     st.session_state["shown"] = [digest for digest in held.shown if digest in known]
     st.multiselect(
@@ -107,6 +111,7 @@ def _images(spec: ModelSpec) -> None:
         label_visibility="collapsed",
         placeholder="Choose up to 8 images",
     )
+    by_hand.paste()
     _pin()
 
 

@@ -101,6 +101,18 @@ class Session:
         kept = [digest for digest in self.shown if digest not in first]
         self.shown = [*first, *kept][:COLUMNS]
 
+    def replace_image(self, name: str, file: File) -> None:
+        """Put an image in the place of the one of that name, or before the others."""
+        old = {one.sha256 for one in self.images if one.name == name} - {file.sha256}
+        place = next((at for at, digest in enumerate(self.shown) if digest in old), None)
+        self.images = [one for one in self.images if one.sha256 not in old]
+        self.shown = [digest for digest in self.shown if digest not in old]
+        shown = file.sha256 in self.shown
+        self.add_images([] if shown else [file])
+        if place is not None and not shown:
+            self.shown.remove(file.sha256)
+            self.shown.insert(place, file.sha256)
+
     def known_images(self) -> dict[str, File]:
         """Return the images in hand by their hash."""
         return {file.sha256: file for file in self.images}

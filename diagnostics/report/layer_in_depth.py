@@ -130,21 +130,31 @@ def patches(
             cells.append(Cell(empty=image["error"] or undrawn(entry)))
             continue
         seen = answer.arrays[f"{index}/{unsigned[-1]['picture']}"]
-        patch = seen[box["top"] : box["bottom"], box["left"] : box["right"]]
         channel = list(entry["channels"]).index(number)
         value = answer.arrays[f"{index}/{entry['picture']}"][channel, place["row"], place["column"]]
-        size = f"{box['right'] - box['left']} × {box['bottom'] - box['top']} px"
-        where = f"rows {box['top']}–{box['bottom'] - 1}, columns {box['left']}–{box['right'] - 1}"
-        file = f"{pictures.plain(image['file'])}-field"
-        alt = f"{image['file']}: the {size} that the cell can see, {where}."
         cells.append(
             Cell(
                 title=image["file"],
-                pictures=(Picture(render.photo(patch), alt, where, file),),
-                notes=(f"value {words.number(float(value))}",),
+                pictures=_field(seen, box, image["file"]),
+                abreast=True,
+                notes=(f"value of the cell {words.number(float(value))}",),
             )
         )
     return cells
+
+
+def _field(seen: NDArray[Any], box: Mapping[str, int], name: str) -> tuple[Picture, Picture]:
+    """Draw what the network receives with the rest dimmed, and the part that a cell can see."""
+    rows, columns = slice(box["top"], box["bottom"]), slice(box["left"], box["right"])
+    patch = render.photo(seen[rows, columns])
+    whole = render.photo(0.3 * seen + 0.35)
+    whole[rows, columns] = patch
+    where = f"rows {box['top']}–{box['bottom'] - 1}, columns {box['left']}–{box['right'] - 1}"
+    file = f"{pictures.plain(name)}-field"
+    return (
+        Picture(whole, f"{name}, dimmed but for {where}.", "the rest is dimmed", f"{file}-whole"),
+        Picture(patch, f"{name}: the part that the cell can see, {where}.", where, file),
+    )
 
 
 def statistics(answer: Result, overview: Result, name: str) -> list[dict[str, str]]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from diagnostics import words
+from diagnostics.report import html
 from diagnostics.report.table import Cell
+from diagnostics.spec import ModelSpec
+from diagnostics.ui.state import session
 
+FOLDER = Path(__file__).parent / "row"
 FIELDS = ("image", "picture", "number", "row", "column")
 
 
@@ -27,10 +33,69 @@ class Clicked:
     column: int
 
 
-FOLDER = Path(__file__).parent / "row"
+class Board:
+    """The table of pictures of one page; remembers what it drew, for the report.
+
+    Args:
+        title: The page's title.
+        question: The sentence that says what the page answers.
+        spec: The model in hand.
+    """
+
+    def __init__(self, title: str, question: str, spec: ModelSpec) -> None:
+        self._title = title
+        self._spec = spec
+        self._sections: dict[str, list[Sequence[Cell]]] = {}
+        head, self._corner = st.columns([6, 1], vertical_alignment="bottom")
+        head.title(title)
+        st.caption(question)
+
+    def section(self, heading: str) -> DeltaGenerator:
+        """Open a section that folds; sections stand in the order in which they are opened."""
+        self._sections.setdefault(heading, [])
+        return st.expander(heading, expanded=True)
+
+    def row(
+        self, heading: str, cells: Sequence[Cell], key: str, *, asks: bool = False
+    ) -> Clicked | None:
+        """Draw a row and keep it for the report, under its section's heading.
+
+        Args:
+            heading: Of the section.
+            cells: One per image, in the order of the columns.
+            key: Unique on the page.
+            asks: Report a click on a cell of a picture instead of enlarging the picture.
+
+        Returns:
+            The cell that was clicked just now.
+        """
+        self._sections.setdefault(heading, []).append(cells)
+        return _row(cells, key, pinned=session().compares, asks=asks)
+
+    def offer_report(self) -> None:
+        """Offer what was drawn as one HTML file that needs no network."""
+        held, spec = session(), self._spec
+        settings = held.preprocessing or spec.preprocessing
+        facts = {
+            "Model": f"{spec.name}, {spec.architecture}, {spec.parameters:,} parameters",
+            "sha256": spec.sha256,
+            "Outputs": f"{len(spec.class_names)} classes, {spec.output}",
+            "Preprocessing": settings.summary,
+            "Images": ", ".join(file.name for file in held.shown_images()),
+        }
+        self._corner.download_button(
+            "Report",
+            partial(html.page, f"Oversure: {self._title}", facts, self._sections),
+            f"{self._title.lower()}-{Path(spec.name).stem}.html",
+            "text/html",
+            on_click="ignore",
+            icon=":material/download:",
+            help="Everything on this page as one HTML file that opens without a network.",
+            key="report",
+        )
 
 
-def row(
+def _row(
     cells: Sequence[Cell], key: str, *, pinned: bool = False, asks: bool = False
 ) -> Clicked | None:
     """Draw one row of the table, a cell per image, at the size that their number allows.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ import streamlit as st
 from diagnostics import samples
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import File, ModelSource, Result
+from diagnostics.ui import kept
 from diagnostics.worker import WorkerRunner, Zygote
 
 ANSWERS_KEPT = 24
@@ -58,7 +57,7 @@ class Session:
     """Everything that belongs to one person: files, choices, answers, and workers.
 
     Args:
-        folder: Where this session's uploads lie; nobody else may read it.
+        folder: Where uploads lie; only this server may read it.
         runners: This session's own workers, one for each model, the latest last.
         model: The model in hand.
         images: All images in hand, in the order they came.
@@ -86,12 +85,14 @@ class Session:
     failures: dict[str, str] = field(default_factory=dict)
 
     def keep(self, content: bytes, name: str) -> File:
-        """Write an upload to this session's folder under its hash and return it."""
+        """Write an upload to the folder under its hash and return it."""
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / digest
+        file = File(str(path), digest, name)
+        kept.hold(file, id(self))
         if not path.exists():
             path.write_bytes(content)
-        return File(str(path), digest, name)
+        return file
 
     def add_images(self, files: Sequence[File]) -> None:
         """Take images in hand and show them first, as many as there are columns."""
@@ -166,10 +167,10 @@ class Session:
             self.answers.popitem(last=False)
 
     def close(self) -> None:
-        """End the workers and delete the uploads."""
+        """End the workers and let go of the uploads."""
         for runner in self.runners.values():
             runner.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        kept.release(id(self))
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda held: held.close())
@@ -178,27 +179,37 @@ def session() -> Session:
     models, images = samples.model_files(), samples.image_files()
     usual = tuple(images[name] for name in samples.FIRST_IMAGES)
     begun = _beginning[0] if _beginning else Beginning(ModelSource(models[samples.FIRST_MODEL]))
-    named = models.get(st.query_params.get("model", ""))
-    asked = st.query_params.get("images", "").split(",")
-    files = [images[name] for name in asked if name in images] or begun.images or usual
-    return Session(
-        folder=Path(tempfile.mkdtemp(dir=Zygote.start().folder)),
+    asked = st.query_params.get("model", "")
+    named = ModelSource(models[asked]) if asked in models else kept.find(asked)
+    names = st.query_params.get("images", "").split(",")
+    found = [images.get(name) or kept.find(name) for name in names]
+    files = [one for one in found if isinstance(one, File)] or [*(begun.images or usual)]
+    model = named if isinstance(named, ModelSource) else None
+    held = Session(
+        folder=kept.uploads(Zygote.start().folder),
         runners=OrderedDict(),
-        model=ModelSource(named) if named else begun.model,
-        images=list(files),
+        model=model or begun.model,
+        images=files,
         shown=[file.sha256 for file in files][:COLUMNS],
-        adapt=None if named else begun.adapt,
+        adapt=None if model else begun.adapt,
     )
+    for file in files:
+        kept.hold(file, id(held))
+    return held
 
 
 def share() -> None:
-    """Write the sample model and images in hand to the address, so that it can be shared."""
+    """Write the model and the images in hand to the address, so that a reload finds them.
+
+    Samples have names; what people brought has ids that only this server can read.
+    """
     held = session()
     names = {file.sha256: name for name, file in samples.image_files().items()}
-    model = {file.sha256: name for name, file in samples.model_files().items()}
-    chosen = [names[digest] for digest in held.shown if digest in names]
-    address("model", model.get(held.model.file.sha256, ""))
-    address("images", ",".join(chosen))
+    models = {ModelSource(file): name for name, file in samples.model_files().items()}
+    known = held.known_images()
+    shown = [names.get(one) or kept.hold(known[one], id(held)) for one in held.shown]
+    address("model", models.get(held.model) or kept.hold(held.model, id(held)))
+    address("images", ",".join(shown))
 
 
 def address(name: str, value: str) -> None:

@@ -7,24 +7,21 @@ from diagnostics.request import INSPECT, Options, Request
 from diagnostics.ui import controls, frame, layer_controls
 from diagnostics.ui.ask import ask
 from diagnostics.ui.looking import looking
-from diagnostics.ui.show import numbers, row
+from diagnostics.ui.show import Board, numbers
 from diagnostics.ui.state import session
+
+SAID, IMAGE, RECEIVED = "What it says", "The image", "What the network receives"
+LOOKED, LAYERS = "Where it looked", "What each layer did"
+QUESTION = "Why is the network so sure? Read down a column: the answer first, then the reasons."
 
 spec, methods = frame.in_hand()
 held = session()
-
-st.title("Inspect")
-st.caption("Why is the network so sure? Read down a column: the answer first, then the reasons.")
+board = Board("Inspect", QUESTION, spec)
 if not held.shown:
     controls.offer_samples()
 
 progress = st.empty()
-said = st.expander("What it says", expanded=True)
-image = st.expander("The image", expanded=True)
-received = st.expander("What the network receives", expanded=True)
-looked = st.expander("Where it looked", expanded=True)
-layers = st.expander("What each layer did", expanded=True)
-
+said, image, received, looked, layers = map(board.section, (SAID, IMAGE, RECEIVED, LOOKED, LAYERS))
 with said:
     top = controls.top(spec)
 with received, st.container(horizontal=True, vertical_alignment="center"):
@@ -50,23 +47,24 @@ images, arrays = answer.scores["images"], answer.arrays
 
 with said:
     cells = rows.said(images, arrays, independent=spec.output.independent, pinned=pinned)
-    row(cells, "row.said", pinned=pinned)
+    board.row(SAID, cells, "row.said")
     if st.button("Numbers", icon=":material/table:", key="numbers"):
         numbers(images)
 with image:
-    row(rows.originals(images, arrays), "row.image", pinned=pinned)
+    board.row(IMAGE, rows.originals(images, arrays), "row.image")
 with received:
     st.caption("As pixels, then as the signed values that enter: blue below zero, red above.")
-    row(rows.received(images, arrays), "row.received", pinned=pinned)
+    board.row(RECEIVED, rows.received(images, arrays), "row.received")
     for place, name in enumerate(rows.stage_names(images) if every_stage else []):
         st.markdown(f"**{place + 1}. {name}**")
-        row(rows.stage(images, arrays, place), f"row.stage.{place}", pinned=pinned)
+        board.row(RECEIVED, rows.stage(images, arrays, place), f"row.stage.{place}")
 with layers:
     for name in drawn.names:
         st.markdown(f"**{name}**")
         cells = rows.layer(images, arrays, name, scale=drawn.scale, spec=spec, pinned=pinned)
-        row(cells, f"row.layer.{name}", pinned=pinned)
+        board.row(f"Layer {name}", cells, f"row.layer.{name}")
 with looked:
     dear = Request(method.info.id, *asked, method.options)
     answer = ask(dear, waiting) if method.info.dear else answer
-    row(rows.looked(answer, spec, look.opacity, look.shared), "row.looked", pinned=pinned)
+    board.row(LOOKED, rows.looked(answer, spec, look.opacity, look.shared), "row.looked")
+board.offer_report()

@@ -6,14 +6,13 @@ from diagnostics.report import layer_in_depth as depth
 from diagnostics.request import FIELD, INSPECT, Options, Request
 from diagnostics.ui import controls, frame, layer_controls
 from diagnostics.ui.ask import ask
-from diagnostics.ui.show import row
+from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
 
 spec, _ = frame.in_hand()
 held = session()
 
-st.title("Layers")
-st.caption("What did one layer make of two images, and where do they part?")
+board = Board("Layers", "What did one layer make of two images, and where do they part?", spec)
 if not held.shown:
     controls.offer_samples()
 
@@ -41,17 +40,19 @@ options: Options = {"layers": (name,), "attributions": (), "maps": depth.MOST_MA
 pair = ask(Request(INSPECT, held.model, (one, other), preprocessing, options=options), progress)
 
 cells = depth.pair(pair, spec, name, scale, order)
-clicked = row(cells, f"depth.{name}", asks=depth.has_cells(spec, name))
+clicked = board.row(name, cells, f"depth.{name}", asks=depth.has_cells(spec, name))
 if depth.has_cells(spec, name):
     st.caption("Click a cell to see which part of the image it can see.")
 if clicked:
     place: Options = {"layer": name, "row": clicked.row, "column": clicked.column}
     field = ask(Request(FIELD, held.model, preprocessing=preprocessing, options=place), progress)
-    st.markdown(f"**{depth.cell_title(clicked.number, clicked.row, clicked.column)}**")
-    row(depth.patches(pair, name, clicked.number, place, field), "patches")
+    title = depth.cell_title(clicked.number, clicked.row, clicked.column)
+    st.markdown(f"**{title}**")
+    board.row(title, depth.patches(pair, name, clicked.number, place, field), "patches")
 
 st.subheader("Statistics")
 st.dataframe(depth.statistics(pair, overview, name), hide_index=True)
 st.caption(depth.SILENT_EXPLAINED)
 with st.expander(f"All {len(spec.layers)} layers, over {len(files)} images"):
     st.dataframe(depth.table(overview), hide_index=True)
+board.offer_report()

@@ -6,14 +6,15 @@ from diagnostics.report import files, rows
 from diagnostics.request import Request
 from diagnostics.ui import controls, frame, looking
 from diagnostics.ui.ask import ask
-from diagnostics.ui.show import row
+from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
+
+QUESTION = "Where did the network look? Each method answers a question of its own; compare them."
 
 spec, methods = frame.in_hand()
 held = session()
 
-st.title("Attributions")
-st.caption("Where did the network look? Each method answers a question of its own; compare them.")
+board = Board("Attributions", QUESTION, spec)
 if not held.shown:
     controls.offer_samples()
 
@@ -35,9 +36,9 @@ for place, method in enumerate(look.methods):
         answer = ask(Request(method.info.id, *asked, method.options), st.empty())
         if place == 0:
             with head:
-                row(rows.titles(answer), "titles", pinned=held.compares)
+                board.row("What it says", rows.titles(answer), "titles")
         cells = rows.looked(answer, spec, look.opacity, look.shared)
-        row(cells, f"row.{method.info.id}", pinned=held.compares)
+        board.row(method.info.title, cells, f"row.{method.info.id}")
         download.download_button(
             "Arrays",
             files.arrays(answer),
@@ -48,3 +49,4 @@ for place, method in enumerate(look.methods):
         )
 
 looking.missing_methods(spec, methods)
+board.offer_report()

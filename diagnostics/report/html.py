@@ -1,0 +1,86 @@
+"""One self-contained HTML file of what is on the screen: no network, no scripts."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+from diagnostics.render import Picture
+from diagnostics.report.table import Bar, Cell
+
+STYLE = Path(__file__).with_name("page.css")
+BOX = 256
+
+
+def page(
+    title: str, facts: Mapping[str, str], sections: Mapping[str, Sequence[Sequence[Cell]]]
+) -> str:
+    """Return a whole page.
+
+    Args:
+        title: Stands at the top.
+        facts: What was looked at and how, name by name; the time is added.
+        sections: Rows of cells by the section's heading, in the order of the screen.
+    """
+    made = {**facts, "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    items = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in made.items()
+    )
+    body = "".join(_section(heading, rows) for heading, rows in sections.items())
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "img-src data:; style-src 'unsafe-inline'\">"
+        f"<title>{escape(title)}</title><style>{STYLE.read_text('utf-8')}</style>"
+        f"<h1>{escape(title)}</h1><dl>{items}</dl>{body}</html>"
+    )
+
+
+def _section(heading: str, rows: Sequence[Sequence[Cell]]) -> str:
+    drawn = "".join(
+        f'<div class="row">{"".join(_cell(cell) for cell in row)}</div>' for row in rows if row
+    )
+    return f"<section><h2>{escape(heading)}</h2>{drawn}</section>"
+
+
+def _cell(cell: Cell) -> str:
+    parts = [
+        _text("strong", cell.hover or cell.title),
+        _text("div", cell.answer, "answer"),
+        _text("div", cell.sure, "answer"),
+        "".join(_bar(bar) for bar in cell.bars),
+        _text("div", cell.empty, "empty"),
+        f'<div class="pictures">{"".join(_picture(one) for one in cell.pictures)}</div>',
+        *(_text("p", note) for note in cell.notes),
+        *(_text("p", warning, "warning") for warning in cell.warnings),
+    ]
+    return f'<div class="cell">{"".join(parts)}</div>'
+
+
+def _text(tag: str, text: str, kind: str = "") -> str:
+    name = f' class="{kind}"' if kind else ""
+    return f"<{tag}{name}>{escape(text)}</{tag}>" if text else ""
+
+
+def _bar(bar: Bar) -> str:
+    share = max(0.0, min(bar.share, 1.0))
+    return (
+        f'<div class="bar" title="{escape(bar.title)}"><span>{escape(bar.name)}</span>'
+        f'<span>{escape(bar.text)}</span><i style="width:{100 * share:.2f}%"></i></div>'
+    )
+
+
+def _picture(picture: Picture) -> str:
+    """Enlarge by a whole number only, without smoothing; shrink to the box."""
+    height, width = picture.pixels.shape[:2]
+    shown = width * max(1, BOX // max(height, width))
+    source = base64.b64encode(picture.png).decode()
+    caption = " · ".join(part for part in (picture.caption, f"{width} × {height} px") if part)
+    return (
+        f'<figure><img src="data:image/png;base64,{source}" alt="{escape(picture.alt)}" '
+        f'style="width:{min(shown, BOX)}px"><figcaption>{escape(caption)}</figcaption></figure>'
+    )

@@ -1,0 +1,83 @@
+"""What people brought, kept for a while after their page is gone, so that a reload finds it.
+
+An id says nothing of what it stands for and cannot be made from it outside this server: whoever
+has a page's address can open the page, nobody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from diagnostics.request import File, ModelSource
+
+GRACE_SECONDS = 120
+ID_LENGTH = 20
+
+Thing: TypeAlias = File | ModelSource
+
+
+@dataclass
+class _Entry:
+    thing: Thing
+    holders: set[int] = field(default_factory=set)
+
+
+_folders: set[Path] = set()  # whose files are ours to delete
+_secret = secrets.token_bytes(32)
+_lock = threading.Lock()
+_entries: dict[str, _Entry] = {}
+
+
+def uploads(parent: Path) -> Path:
+    """Return the folder where uploads lie until nobody holds them; only we may read it."""
+    folder = parent / "uploads"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _folders.add(folder)
+    return folder
+
+
+def hold(thing: Thing, holder: int) -> str:
+    """Keep a file or a model as long as its holder lives, and return its id."""
+    text = json.dumps(asdict(thing), sort_keys=True)
+    identity = hmac.new(_secret, text.encode(), hashlib.sha256).hexdigest()[:ID_LENGTH]
+    with _lock:
+        _entries.setdefault(identity, _Entry(thing)).holders.add(holder)
+    return identity
+
+
+def find(identity: str) -> Thing | None:
+    """Return what an id stands for; None when nobody holds it any more."""
+    with _lock:
+        entry = _entries.get(identity)
+    return entry.thing if entry else None
+
+
+def release(holder: int) -> None:
+    """Let go of everything that a holder held; it is deleted after a while unless held again."""
+    with _lock:
+        for entry in _entries.values():
+            entry.holders.discard(holder)
+    timer = threading.Timer(GRACE_SECONDS, sweep)
+    timer.daemon = True
+    timer.start()
+
+
+def sweep() -> None:
+    """Forget what nobody holds, and delete its files."""
+    with _lock:
+        gone = [identity for identity, entry in _entries.items() if not entry.holders]
+        paths = {_path(_entries.pop(identity).thing) for identity in gone}
+        for path in paths - {_path(entry.thing) for entry in _entries.values()}:
+            if path.parent in _folders:
+                path.unlink(missing_ok=True)
+
+
+def _path(thing: Thing) -> Path:
+    return Path((thing.file if isinstance(thing, ModelSource) else thing).path)

@@ -19,6 +19,7 @@ NOT_A_NUMBER = (255, 0, 160)
 PADDING = ((128, 128, 128), (168, 168, 168))
 GAP = (128, 128, 128)
 NEUTRAL = 247
+MOST, MANY = 0.995, 500
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,12 @@ class Scale:
     Args:
         limit: Value at the bright or red end; the blue end is its negative.
         signed: Whether values lie on both sides of zero.
+        beyond: How many values lie beyond the limit; they are drawn in the colours of the ends.
     """
 
     limit: float
     signed: bool
+    beyond: int = 0
 
     @classmethod
     def covering(cls, *arrays: NDArray[Any], signed: bool | None = None) -> Scale:
@@ -120,6 +123,24 @@ class Scale:
             signed = any(bool((values < 0).any()) for values in finite)
         return cls(limit, signed)
 
+    @classmethod
+    def of_most(cls, *arrays: NDArray[Any], signed: bool | None = None) -> Scale:
+        """Return the scale that covers all but the largest few of many values.
+
+        A handful of pixels would otherwise leave the rest of a heatmap in the dark. Maps of few
+        cells are covered whole.
+
+        Args:
+            arrays: Arrays to be compared by colour.
+            signed: None takes the signed scale if any value lies below zero.
+        """
+        whole = cls.covering(*arrays, signed=signed)
+        sizes = np.concatenate([np.abs(array[np.isfinite(array)]) for array in arrays])
+        limit = float(np.quantile(sizes, MOST)) if sizes.size >= MANY else 0.0
+        if limit == 0 or limit == whole.limit:
+            return whole
+        return cls(limit, whole.signed, int((sizes > limit).sum()))
+
     def colour(self, values: NDArray[Any]) -> Rgb:
         """Return an 8-bit colour for every value, NaN and infinity in the reserved colour."""
         share = np.nan_to_num(values, posinf=0, neginf=0) / (self.limit or 1.0)
@@ -134,7 +155,8 @@ class Scale:
     def ends(self) -> str:
         """The values at the two ends of the scale."""
         low = number(-self.limit) if self.signed and self.limit else "0"
-        return f"{low} … {number(self.limit)}"
+        beyond = f", {self.beyond} values beyond" if self.beyond else ""
+        return f"{low} … {number(self.limit)}{beyond}"
 
 
 def enlarge(pixels: Rgb, factor: int) -> Rgb:

@@ -198,6 +198,128 @@ def test_two_people_share_neither_images_nor_workers(app, chrome):
     second.close()
 
 
+def test_a_drawn_letter_is_classified_while_it_is_drawn(app, page):
+    serving.opened(page, f"{app[0]}/?images=noise-uniform")
+    page.get_by_text("Draw", exact=True).click()
+    canvas = page.locator("canvas[aria-label*=Drawing]")
+    canvas.wait_for()
+    serving.settled(page)
+    box = canvas.bounding_box()
+
+    def stroke(*points):
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place, steps=8)
+        page.mouse.up()
+
+    stroke((0.25, 0.2), (0.75, 0.8))
+    page.locator(".title", has_text="drawing.png").first.wait_for(timeout=5000)
+    stroke((0.75, 0.2), (0.25, 0.8))
+    page.locator(".answer", has_text=re.compile("^x")).first.wait_for(timeout=5000)
+    serving.settled(page)
+    assert len(answers(page)) == 2  # the second stroke took the place of the first
+    drawn = served(page, "drawing.png, after decode")
+    assert drawn.shape == (280, 280, 3)
+    assert drawn[140, 140].tolist() == [255] * 3
+    assert drawn[5, 5].tolist() == [0] * 3
+
+
+PASTE = """async () => {
+  const canvas = new OffscreenCanvas(4, 3);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#0a64c8";
+  context.fillRect(0, 0, 4, 3);
+  const blob = await canvas.convertToBlob({ type: "image/png" });
+  const data = new DataTransfer();
+  data.items.add(new File([blob], "any.png", { type: "image/png" }));
+  const event = { clipboardData: data, bubbles: true, cancelable: true };
+  document.body.dispatchEvent(new ClipboardEvent("paste", event));
+}"""
+
+
+def test_a_pasted_image_is_added_as_it_is(app, page):
+    serving.opened(page, app[0])
+    page.evaluate(PASTE)
+    page.locator(".title", has_text="pasted 1.png").first.wait_for(timeout=5000)
+    serving.settled(page)
+    pasted = served(page, "pasted 1.png, after decode")
+    assert pasted.shape == (3, 4, 3)
+    assert (pasted == [10, 100, 200]).all()
+
+
+def test_a_folder_of_eight_images_fills_eight_columns(app, page, tmp_path):
+    for index in range(8):
+        values = np.random.default_rng(index).integers(0, 256, (28, 28), dtype=np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{index}.png")
+    serving.opened(page, app[0])
+    page.locator(".st-key-add button").first.click()
+    page.get_by_role("radio", name="Folder").click()
+    page.locator("input[type=file][webkitdirectory]").set_input_files(str(tmp_path))
+    page.locator(".title", has_text="7.png").first.wait_for()
+    serving.settled(page)
+    assert len(answers(page)) == 8
+
+
+def test_a_cell_of_a_layer_shows_what_it_can_see(app, page):
+    page.set_default_timeout(serving.PATIENCE_MS)
+    page.goto(f"{app[0]}/layers?deep=relu2")
+    serving.settled(page)
+    picture = page.locator("img.asks").first
+    picture.hover(position={"x": 9, "y": 9})
+    assert re.fullmatch(r"map \d+, row \d+, column \d+", picture.get_attribute("title"))
+    picture.click(position={"x": 9, "y": 9})
+    page.get_by_text("what this cell can see").first.wait_for()
+    serving.settled(page)
+    assert served(page, "the part that the cell can see").size
+
+
+def test_two_images_are_compared_with_the_pinned_one_in_sight(app, page):
+    serving.opened(page, f"{app[0]}/?images=letter-x-fuzzy,letter-p-thin")
+    page.locator(".st-key-pinned").get_by_role("combobox").click()
+    page.get_by_role("option", name="letter-p-thin.png").click()
+    page.get_by_text("minus the pinned image's").first.wait_for()
+    serving.settled(page)
+    assert page.locator(".title").first.inner_text() == "letter-p-thin.png"
+    first = page.locator(".pinned > .cell").first
+    assert first.evaluate("e => getComputedStyle(e).position") == "sticky"
+
+
+def test_a_reload_finds_what_was_uploaded(app, page, tmp_path):
+    path = tmp_path / "mine.png"
+    Image.fromarray(np.full((28, 28), 77, np.uint8)).save(path)
+    serving.opened(page, f"{app[0]}/?images=noise-uniform")
+    page.locator(".st-key-add button").first.click()
+    page.locator("input[type=file]").first.set_input_files(str(path))
+    page.locator(".title", has_text="mine.png").first.wait_for()
+    serving.settled(page)
+    before = answers(page)
+    page.reload()
+    page.locator(".title", has_text="mine.png").first.wait_for()
+    serving.settled(page)
+    assert answers(page) == before
+    assert (served(page, "mine.png, after decode") == 77).all()
+
+
+def test_the_report_opens_without_a_network(app, chrome, page, tmp_path):
+    serving.opened(page, app[0])
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    alone = chrome.new_context(offline=True).new_page()
+    asked = []
+    alone.on("request", lambda request: asked.append(request.url))
+    alone.goto(path.as_uri())
+    assert alone.locator(".cell .answer").first.inner_text() == "x"
+    broken = "all => all.filter(e => !e.naturalWidth).length"
+    assert alone.locator("img").count() == page.locator("figure img").count()
+    assert alone.locator("img").evaluate_all(broken) == 0
+    assert not [url for url in asked if not url.startswith(("file:", "data:"))]
+    alone.context.close()
+
+
 def libtorch(pid):
     """Say whether a process has torch's library in its memory."""
     with open(f"/proc/{pid}/maps") as maps:

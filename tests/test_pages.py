@@ -120,11 +120,101 @@ def test_what_one_would_share_is_in_the_address_as_ids(app):
     assert "class" not in fine(page.run()).query_params
 
 
-@pytest.mark.parametrize("method", ["attribution/gradient", "attribution/grad_cam"])
-def test_every_method_draws_itself(app, method):
+def test_every_method_that_the_model_answers_draws_itself(app):
     page = fine(app.run())
-    page.selectbox(key="method").set_value(method)
-    assert not fine(page.run()).error
+    known = page.selectbox(key="method").options
+    assert len(known) == 7
+    for title in known:
+        page.selectbox(key="method").select(title)
+        page = fine(page.run())
+        assert not page.error, title
+
+
+OTHER_PAGES = [name for name in PAGES if not name.endswith("1_inspect.py")]
+
+
+@pytest.fixture
+def on(app):
+    """Return a function that opens another page, as the navigation does."""
+
+    def open_page(name):
+        app.switch_page(str(ROOT / name))
+        return fine(app.run())
+
+    return open_page
+
+
+@pytest.mark.parametrize("name", OTHER_PAGES)
+def test_every_page_shows_the_samples(on, name):
+    page = on(name)
+    assert page.title[0].value == name.split("_")[-1].removesuffix(".py").capitalize()
+    assert not page.error
+    assert page.caption[0].value or page.caption[1].value
+
+
+@pytest.mark.parametrize("name", OTHER_PAGES)
+def test_every_page_has_one_way_forward_without_images(on, app, name):
+    page = on(name)
+    page.multiselect(key="shown").set_value([])
+    page = fine(page.run())
+    assert "No image is shown" in page.info[0].value
+    page = fine(pressed(page, "Show the samples"))
+    assert not page.info
+
+
+@pytest.mark.parametrize("name", OTHER_PAGES)
+def test_every_page_says_why_the_model_failed(on, app, monkeypatch, name):
+    def fail(*_):
+        raise WorkerMemoryError("The memory is full.")
+
+    monkeypatch.setattr(WorkerRunner, "run", fail)
+    page = on(name)
+    assert [error.value for error in page.error] == ["The memory is full."]
+
+
+def test_a_choice_is_the_same_on_every_page(on, app):
+    page = fine(app.run())
+    page.selectbox(key="class").set_value("3")
+    fine(page.run())
+    page = on("pages/1_look/3_attributions.py")
+    assert page.selectbox(key="class").value == "3"
+
+
+def test_the_gallery_without_a_method_offers_the_quickest(on):
+    page = on("pages/1_look/3_attributions.py")
+    page.multiselect(key="gallery").set_value([])
+    page = fine(page.run())
+    assert "No method is chosen" in page.info[0].value
+    page = fine(pressed(page, "Show the quickest"))
+    assert len(page.multiselect(key="gallery").value) == 3
+
+
+def test_every_layer_can_be_looked_at_in_depth(on):
+    page = on("pages/1_look/2_layers.py")
+    for place in range(len(page.selectbox(key="deep").options)):
+        page.selectbox(key="deep").select_index(place)
+        page = fine(page.run())
+        assert not page.error
+        assert len(page.dataframe) == 2
+
+
+def test_one_image_alone_is_compared_with_itself(on, app):
+    page = on("pages/1_look/2_layers.py")
+    page.multiselect(key="shown").set_value(page.multiselect(key="shown").value[:1])
+    page = fine(page.run())
+    assert page.selectbox(key="one").value == page.selectbox(key="other").value
+    assert not page.error
+
+
+def test_a_pinned_image_comes_first_and_stays_when_others_go(app):
+    page = fine(app.run())
+    shown = page.multiselect(key="shown").value
+    page.selectbox(key="pinned").set_value(shown[2])
+    page = fine(page.run())
+    assert page.selectbox(key="pinned").value == shown[2]
+    page.multiselect(key="shown").set_value(shown[:2])
+    page = fine(page.run())
+    assert page.selectbox(key="pinned").value == ""
 
 
 @pytest.fixture

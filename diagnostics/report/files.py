@@ -87,7 +87,7 @@ class _Files:
     ) -> None:
         values = arrays[f"{self._index}/{entry['array']}"]
         stem = f"attribution-{position}-{entry['method'].split('/')[1]}"
-        scale = render.Scale.covering(values, signed=entry["signed"])
+        scale = render.Scale.of_most(values, signed=entry["signed"])
         entry["picture"] = self._picture(stem, pictures.heatmap(entry, values, self._name, scale))
         entry["array"] = self._path(f"{stem}.npy")
         np.save(self._root / entry["array"], values, allow_pickle=False)

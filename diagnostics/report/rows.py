@@ -165,7 +165,7 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
         for index, image in enumerate(images)
         if image["attributions"] and image["attributions"][0]["array"]
     }
-    common = Scale.covering(*maps.values()) if shared and maps else None
+    common = Scale.of_most(*maps.values()) if shared and maps else None
     cells = []
     for index, image in enumerate(images):
         if image["error"]:
@@ -175,7 +175,7 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
         if index not in maps:
             cells.append(Cell(empty=entry["note"]))
             continue
-        scale = common or Scale.covering(maps[index], signed=entry["signed"])
+        scale = common or Scale.of_most(maps[index], signed=entry["signed"])
         base = arrays[f"{index}/{image['preprocessing'][_last_unsigned(image)]['picture']}"]
         picture = pictures.over(
             entry, maps[index], render.photo(base), image["file"], opacity, scale

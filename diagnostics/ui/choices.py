@@ -16,15 +16,41 @@ def choose(
     """
     usual = first if first in shown else next(iter(shown))
     kept = session().choices
-    if st.session_state.get(key) not in shown:
-        before = (st.query_params.get(key), kept.get(key))
-        st.session_state[key] = next((value for value in before if value in shown), usual)
+    before = (st.session_state.get(key), st.query_params.get(key), kept.get(key))
+    # Set also when it stands there already: another page's widget has the same key.
+    st.session_state[key] = next((value for value in before if value in shown), usual)
     chosen = str(
         st.selectbox(label, list(shown), format_func=shown.__getitem__, key=key, help=help_text)
     )
     kept[key] = chosen
     address(key, "" if chosen == usual else chosen)
     return chosen
+
+
+def choose_many(
+    label: str, key: str, shown: dict[str, str], usual: list[str], *, most: int | None = None
+) -> tuple[str, ...]:
+    """Draw a choice of several ids, and keep them in the address unless they are the usual ones.
+
+    Args:
+        label: Of the widget.
+        key: Of the widget, and its name in the address.
+        shown: What people read, by id.
+        usual: Ids chosen at first.
+        most: How many may be chosen.
+    """
+    kept = session().choices
+    chosen = st.session_state.get(key)
+    if chosen is None or not set(chosen) <= shown.keys():
+        asked = st.query_params.get(key, kept.get(key, "")).split(",")
+        chosen = [name for name in asked if name in shown][:most] or usual
+    st.session_state[key] = chosen
+    names = st.multiselect(
+        label, list(shown), key=key, max_selections=most, format_func=shown.__getitem__
+    )
+    kept[key] = ",".join(names)
+    address(key, "" if names == usual else ",".join(names))
+    return tuple(names)
 
 
 def shared_scale(row: str) -> bool:

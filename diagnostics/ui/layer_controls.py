@@ -14,8 +14,7 @@ from diagnostics.report.rows import LayerScale
 from diagnostics.request import File
 from diagnostics.shapes import representative
 from diagnostics.spec import ModelSpec
-from diagnostics.ui.choices import choose
-from diagnostics.ui.state import address
+from diagnostics.ui.choices import choose, choose_many
 
 MOST_LAYERS = 12
 
@@ -37,17 +36,11 @@ class Layers:
 
 def layers(spec: ModelSpec) -> Layers:
     """Draw which layers to show."""
-    names = [layer.name for layer in spec.layers]
+    names = {layer.name: layer.name for layer in spec.layers}
     usual = list(representative(spec.layers, (spec.height, spec.width)))
-    if "layers" not in st.session_state:
-        asked = st.query_params.get("layers", "").split(",")
-        st.session_state["layers"] = [name for name in asked if name in names][
-            :MOST_LAYERS
-        ] or usual
     first, second, third = st.columns([5, 1.6, 1.6], vertical_alignment="bottom")
     with first:
-        chosen = st.multiselect("Layers", names, key="layers", max_selections=MOST_LAYERS)
-    address("layers", "" if chosen == usual else ",".join(chosen))
+        chosen = choose_many("Layers", "layers", names, usual, most=MOST_LAYERS)
     with second:
         scale = layer_scale()
     drawn = tuple(name for name in names if name in chosen)

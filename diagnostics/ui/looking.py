@@ -14,8 +14,8 @@ from diagnostics.request import STRONGEST
 from diagnostics.shapes import last_maps, layout
 from diagnostics.spec import ModelSpec
 from diagnostics.ui import forms
-from diagnostics.ui.choices import choose, shared_scale
-from diagnostics.ui.state import address, session
+from diagnostics.ui.choices import choose, choose_many, shared_scale
+from diagnostics.ui.state import session
 
 TOP_CLASS = "top class of each image"
 GRAD_CAM = "attribution/grad_cam"
@@ -82,14 +82,8 @@ def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
     """Draw several methods, what all of them explain, and opacity."""
     offered = {info.id: info for info in known if set(info.needs) <= spec.offers}
     usual = [name for name in QUICK if name in offered and (name != GRAD_CAM or last_maps(spec))]
-    if "gallery" not in st.session_state:
-        asked = st.query_params.get("methods", session().choices.get("gallery", "")).split(",")
-        st.session_state["gallery"] = [name for name in asked if name in offered] or usual
-    names = st.multiselect(
-        "Methods", list(offered), key="gallery", format_func=lambda name: offered[name].title
-    )
-    session().choices["gallery"] = ",".join(names)
-    address("methods", "" if names == usual else ",".join(names))
+    titles = {name: info.title for name, info in offered.items()}
+    names = choose_many("Methods", "gallery", titles, usual)
     columns = st.columns([2, 2, 1.6, 2], vertical_alignment="bottom")
     with columns[0]:
         target = explained(spec)

@@ -85,7 +85,14 @@ function figure(root, picture, box, abreast, resizes, ask) {
   save.href = picture.source;
   save.download = `${picture.name}.png`;
   save.title = "Save this picture as lossless PNG";
-  node.append(image, save, caption);
+  const tools = element("span", "tools");
+  tools.append(save);
+  if (ask) {
+    const larger = element("button", "save", "Enlarge");
+    larger.onclick = () => enlarge(root, picture);
+    tools.prepend(larger);
+  }
+  node.append(image, tools, caption);
   resizes.push(() => fit(image, caption, picture, box, abreast));
   return node;
 }

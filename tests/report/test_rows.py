@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+
+from diagnostics import samples
+from diagnostics.report import files, layer_in_depth, rows
+from diagnostics.request import FIELD, INSPECT, STRONGEST, ModelSource, Request
+from diagnostics.runner import LocalRunner
+from diagnostics.spec import read
+
+IMAGES = ("letter-x-fuzzy", "letter-p-thin", "noise-uniform")
+MODEL = ModelSource(samples.model_files()["letters_conv"])
+
+
+@pytest.fixture(scope="module")
+def runner():
+    return LocalRunner()
+
+
+@pytest.fixture(scope="module")
+def ask(runner):
+    def ask(method, names=IMAGES, options=None, **rest):
+        chosen = tuple(samples.image_files()[name] for name in names)
+        return runner.run(Request(method, MODEL, chosen, options=options or {}, **rest))
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def inspected(ask):
+    options = {"layers": ("relu1", "fc2"), "attributions": (), "alike": True}
+    return ask(INSPECT, options=options)
+
+
+@pytest.fixture(scope="module")
+def spec(inspected):
+    return read(inspected.scores["model"])
+
+
+def layer(answer, spec, name, **options):
+    settings = {"scale": "each image", "spec": spec, **options}
+    return rows.layer(answer.scores["images"], answer.arrays, name, **settings)
+
+
+def test_the_pinned_image_tells_what_the_others_get_for_its_class(inspected):
+    cells = rows.said(inspected.scores["images"], inspected.arrays, independent=False, pinned=True)
+    logits = inspected.arrays["1/logits"]
+    share = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    assert cells[0].notes[-1].startswith("margin")
+    note = cells[1].notes[-1]
+    assert note.startswith("x: 1 − ")
+    change = logits[23] - inspected.scores["images"][0]["top"][0]["logit"]
+    assert note.endswith(f"logit {change:+.2f}".replace("-", "−"))
+    assert share[23] < 1e-3
+
+
+def test_differences_are_taken_between_the_same_maps(inspected, spec):
+    cells = layer(inspected, spec, "relu1", pinned=True)
+    assert [len(cell.pictures) for cell in cells] == [1, 2, 2]
+    entries = [image["layers"] for image in inspected.scores["images"]]
+    channels = {
+        tuple(one["channels"]) for all_ in entries for one in all_ if one["name"] == "relu1"
+    }
+    assert len(channels) == 1
+    assert "minus the pinned image's" in cells[1].pictures[1].caption
+
+
+def test_the_cells_of_the_last_layer_bear_the_names_of_the_classes(inspected, spec):
+    cells = layer(inspected, spec, "fc2")[0].pictures[0].cells
+    assert cells.columns == 6
+    assert cells.labels[15].startswith("15 p: ")
+    assert len(cells.labels) == 26
+
+
+def test_each_map_can_have_a_scale_of_its_own(inspected, spec):
+    own = layer(inspected, spec, "relu1", scale="each map")[0].pictures[0]
+    assert "each map has its own scale" in own.caption
+    values = inspected.arrays["0/layer/relu1"]
+    brightest = own.pixels.astype(int).sum(2).max()
+    for place in range(3):
+        height, width = values.shape[1:]
+        tile = own.pixels[:height, place * (width + 1) : place * (width + 1) + width]
+        assert tile.astype(int).sum(2).max() == brightest
+
+
+def test_a_shared_scale_has_the_same_ends_for_all_images(inspected, spec):
+    ends = {
+        cell.pictures[0].caption for cell in layer(inspected, spec, "relu1", scale="all images")
+    }
+    assert len(ends) == 1
+
+
+def test_what_is_explained_is_said(ask, spec):
+    alone = rows.looked(ask("attribution/gradient"), spec, 0.6, shared=False)
+    assert alone[0].notes[0] == "for the logit of x"
+    other = ask("attribution/gradient", target=3, against=5)
+    assert (
+        rows.looked(other, spec, 0.6, shared=True)[0].notes[0]
+        == "for the logit of d minus that of f"
+    )
+    strongest = ask("attribution/gradient", against=STRONGEST)
+    assert "the strongest other class" in rows.looked(strongest, spec, 0.6, shared=True)[0].notes[0]
+
+
+def test_the_arrays_of_a_method_are_read_back_as_they_were(ask, tmp_path):
+    answer = ask("attribution/integrated_gradients", options={"steps": 5})
+    path = tmp_path / "maps.npz"
+    path.write_bytes(files.arrays(answer))
+    with np.load(path) as stored:
+        assert sorted(stored) == [f"{index:03d}-{name}" for index, name in enumerate(IMAGES)]
+        assert (stored["001-letter-p-thin"] == answer.arrays["1/attribution/0"]).all()
+
+
+@pytest.fixture(scope="module")
+def pair(ask):
+    options = {"layers": ("relu2",), "attributions": (), "maps": 256}
+    return ask(INSPECT, names=IMAGES[:2], options=options)
+
+
+@pytest.mark.parametrize("order", ["strongest", "number", "most different"])
+def test_two_images_show_the_same_maps_in_the_same_places(pair, spec, order):
+    cells = layer_in_depth.pair(pair, spec, "relu2", "each image", order)
+    numbers = [cell.pictures[0].cells.numbers for cell in cells]
+    assert numbers[0] == numbers[1] == numbers[2]
+    entries = [image["layers"] for image in pair.scores["images"]]
+    found = [next(one for one in all_ if one["name"] == "relu2") for all_ in entries]
+    maps = [
+        {
+            channel: pair.arrays[f"{row}/layer/relu2"][at]
+            for at, channel in enumerate(one["channels"])
+        }
+        for row, one in enumerate(found)
+    ]
+    size = {
+        "strongest": lambda n: -np.abs(maps[0][n]).mean(),
+        "number": lambda n: n,
+        "most different": lambda n: -np.abs(maps[0][n] - maps[1][n]).mean(),
+    }[order]
+    assert list(numbers[0]) == sorted(maps[0], key=size)
+
+
+def test_a_patch_is_the_part_of_the_image_that_the_cell_can_see(ask, pair):
+    place = {"layer": "relu2", "row": 3, "column": 4}
+    field = ask(FIELD, names=(), options=place)
+    box = field.scores["field"]
+    cells = layer_in_depth.patches(pair, "relu2", 5, place, field)
+    whole, patch = cells[0].pictures
+    height, width = box["bottom"] - box["top"], box["right"] - box["left"]
+    assert patch.pixels.shape == (height, width, 3)
+    seen = whole.pixels[box["top"] : box["bottom"], box["left"] : box["right"]]
+    assert (seen == patch.pixels).all()
+
+
+def test_all_layers_are_in_the_table_with_their_silent_units(ask, spec):
+    overview = ask(INSPECT, options={"layers": (), "attributions": ()})
+    table = layer_in_depth.table(overview)
+    assert [row["layer"] for row in table] == [layer.name for layer in spec.layers]
+    assert all(row["silent units"].endswith("on 3 images") for row in table if row["lowest"])

@@ -1,0 +1,60 @@
+import pytest
+
+from diagnostics.request import File, ModelSource
+from diagnostics.ui import kept
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch):
+    monkeypatch.setattr(kept, "_entries", {})
+    monkeypatch.setattr(kept, "GRACE_SECONDS", 3600)
+
+
+@pytest.fixture
+def upload(tmp_path):
+    folder = kept.uploads(tmp_path)
+    path = folder / "a"
+    path.write_bytes(b"content")
+    return File(str(path), "a" * 64, "cat.png")
+
+
+def test_a_file_is_found_by_its_id_while_somebody_holds_it(upload):
+    identity = kept.hold(upload, 1)
+    assert kept.find(identity) == upload
+    assert kept.find("nonsense") is None
+
+
+def test_an_id_is_neither_the_hash_nor_made_from_it(upload):
+    identity = kept.hold(upload, 1)
+    assert len(identity) == kept.ID_LENGTH
+    assert identity not in upload.sha256
+    assert kept.hold(File(upload.path, upload.sha256, "dog.png"), 1) != identity
+
+
+def test_what_nobody_holds_is_gone_after_the_sweep_and_not_before(upload, tmp_path):
+    identity = kept.hold(upload, 1)
+    kept.release(1)
+    assert kept.find(identity) == upload
+    kept.sweep()
+    assert kept.find(identity) is None
+    assert not list((tmp_path / "uploads").iterdir())
+
+
+def test_a_file_that_a_second_person_or_a_model_still_uses_stays(upload, tmp_path):
+    kept.hold(upload, 1)
+    other = kept.hold(ModelSource(upload, "timm/x"), 2)
+    kept.release(1)
+    kept.sweep()
+    assert kept.find(other) == ModelSource(upload, "timm/x")
+    assert len(list((tmp_path / "uploads").iterdir())) == 1
+
+
+def test_files_that_are_not_ours_are_never_deleted(tmp_path):
+    folder = tmp_path / "theirs" / "uploads"
+    folder.mkdir(parents=True)
+    path = folder / "weights.pth"
+    path.write_bytes(b"theirs")
+    kept.hold(File(str(path), "b" * 64, "weights.pth"), 1)
+    kept.release(1)
+    kept.sweep()
+    assert path.exists()

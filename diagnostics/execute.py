@@ -197,7 +197,7 @@ def _entry(
         "file": file.name,
         "sha256": file.sha256,
         "error": made.error or None,
-        "preprocessing": made.stages,
+        "preprocessing": [dict(stage) for stage in made.stages],
         **said,
         "warnings": [*made.warnings, *said.get("warnings", [])],
     }

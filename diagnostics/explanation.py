@@ -78,7 +78,8 @@ def add_maps(
         else:
             values = heatmap.values[row].detach().float().cpu().numpy()
             add_map(one, wanted, identity, heatmap.layer, values, note, signed=heatmap.signed)
-            one.scores["attributions"][-1]["remark"] = "".join(heatmap.remarks[row : row + 1])
+            remark = "".join(heatmap.remarks[row : row + 1])
+            one.scores["attributions"][-1] |= {"remark": remark, "any_class": heatmap.any_class}
 
 
 def _counted(
@@ -123,6 +124,7 @@ def add_map(
             "signed": signed,
             "note": note,
             "remark": "",
+            "any_class": False,
             "picture": name,
             "array": name,
         }

@@ -127,8 +127,8 @@ def _heat_name(entry: Entry, name: str) -> str:
     return plain(f"{name}-{entry['method'].split('/')[1]}-{entry['layer'] or 'pixels'}")
 
 
-def plain(name: str) -> str:
-    """Return a name that is safe as a file name."""
+def plain(name: str, length: int = 48) -> str:
+    """Return a name that is safe as a file name, at most so long."""
     stem = name.rpartition(".")[0] or name
     kept = "".join(mark if mark.isalnum() or mark in "-_." else "-" for mark in stem)
-    return shortened(kept.strip("-."), 48).replace("…", "-") or "picture"
+    return shortened(kept.strip("-."), length).replace("…", "-") or "picture"

@@ -18,9 +18,10 @@ def layout(layer: LayerInfo, image_size: Size) -> str:
         image_size: Height and width of the network's input, in px.
 
     Returns:
-        "channels" for (c, h, w) maps, "channels last" for (h, w, c) maps, "dense" for (k,)
-        vectors, "tokens" for (t, c), "attention" for (heads, queries, keys), "windows" for the
-        same in each of several windows, "not captured" for (), "other" for the rest.
+        "channels" for (c, h, w) maps with the image's proportions, "channels last" for (h, w, c)
+        maps, "dense" for (k,) vectors, "tokens" for (t, c), "attention" for (heads, queries,
+        keys), "windows" for the same in each of several windows, "not captured" for (), "other"
+        for the rest.
     """
     shape = layer.shape
     if layer.kind == "attention" and len(shape) in (3, 4):
@@ -29,6 +30,8 @@ def layout(layer: LayerInfo, image_size: Size) -> str:
         height, width = image_size
         first = abs(shape[1] * width - shape[2] * height)
         last = abs(shape[0] * width - shape[1] * height)
+        if min(first, last) > max(height, width):  # not even within a cell of its proportions
+            return "other"
         return "channels last" if last < first else "channels"
     return {0: "not captured", 1: "dense", 2: "tokens"}.get(len(shape), "other")
 

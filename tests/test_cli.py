@@ -275,3 +275,19 @@ def test_real_digits_are_read_and_inverted_digits_are_not(oversure, real_file, t
 
     assert right() >= 19
     assert right("--invert") <= 15
+
+
+def test_one_image_named_twice_is_answered_and_written_twice(oversure, tmp_path):
+    code, _, err = oversure("inspect", MODEL, X, X, "--out", tmp_path)
+    assert (code, err) == (0, "")
+    first, second = (sorted(path.name for path in tmp_path.glob(f"00{n}-*/*")) for n in (0, 1))
+    assert first == second
+    assert first
+
+
+def test_layers_whose_names_differ_in_the_middle_only_have_files_of_their_own(tmp_path):
+    from diagnostics.pictures import plain
+    from diagnostics.report.files import LONGEST
+
+    names = [f"encoder.layers.encoder_layer_{n}.self_attention.attention.png" for n in range(12)]
+    assert len({plain(name, LONGEST) for name in names}) == 12

@@ -134,6 +134,8 @@ def test_gradients_reach_functional_operations():
         ((64, 56, 56), "channels"),
         ((56, 56, 96), "channels last"),
         ((512, 1, 1), "channels"),
+        ((64, 55, 56), "channels"),
+        ((3, 197, 64), "other"),
         ((10,), "dense"),
         ((197, 768), "tokens"),
         ((), "not captured"),

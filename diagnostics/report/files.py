@@ -58,6 +58,9 @@ def without_files(result: Result) -> dict[str, Any]:
     return scores
 
 
+LONGEST = 160  # so long a file's name may be; two layers may differ in the middle only
+
+
 class _Files:
     """The files of one image, in a folder of its own."""
 
@@ -93,7 +96,7 @@ class _Files:
         np.save(self._root / entry["array"], values, allow_pickle=False)
 
     def _picture(self, stem: str, picture: Picture) -> str:
-        path = self._path(f"{pictures.plain(stem + '.png')}.png")
+        path = self._path(f"{pictures.plain(stem + '.png', LONGEST)}.png")
         (self._root / path).write_bytes(picture.png)
         return path
 

@@ -192,6 +192,8 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
 
 def _explained(entry: Entry, class_names: Sequence[str]) -> str:
     """Say what number the map explains."""
+    if entry["any_class"]:
+        return "the same for every class"
     target, against = class_names[entry["target"]], entry["against"]
     if against is None:
         return f"for the logit of {target}"

@@ -37,6 +37,7 @@ class Heatmap:
         layer: The layer the map was taken at; empty for the pixels.
         blank: Why a map that is zero everywhere is so.
         remarks: What should be read with each image's map; none when empty.
+        any_class: Whether the map is the same whatever class is explained.
     """
 
     values: Float[Tensor, "n h w"]
@@ -44,6 +45,7 @@ class Heatmap:
     layer: str = ""
     blank: str = "The gradient is zero at every pixel."
     remarks: tuple[str, ...] = ()
+    any_class: bool = False
 
 
 def layer_with_maps(spec: ModelSpec, name: str) -> LayerInfo:

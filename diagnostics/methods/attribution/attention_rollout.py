@@ -40,4 +40,4 @@ def attention_rollout(
     names = [layer.name for layer in global_layers(classifier.spec)]
     trace = classifier.trace(pixels, names)
     mixes = [0.5 * trace.activations[name].detach().mean(1) for name in names]
-    return Heatmap(followed(mixes, 0.5, classifier.spec), signed=False)
+    return Heatmap(followed(mixes, 0.5, classifier.spec), signed=False, any_class=True)

@@ -84,10 +84,10 @@ def browser() -> Iterator[Browser]:
 
 
 def opened(page: Page, url: str) -> Page:
-    """Open an address and wait until Inspect shows its answers."""
+    """Open an address and wait until the page shows its answers."""
     page.set_default_timeout(PATIENCE_MS)
     page.goto(url)
-    page.get_by_text("What each layer did").wait_for()
+    page.get_by_role("button", name="Report").wait_for()  # stands there when all is drawn
     settled(page)
     return page
 

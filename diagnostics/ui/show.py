@@ -46,8 +46,9 @@ class Board:
         self._title = title
         self._spec = spec
         self._sections: dict[str, list[Sequence[Cell]]] = {}
-        head, self._corner = st.columns([6, 1], vertical_alignment="bottom")
-        head.title(title)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.title(title, width="stretch")
+            self._corner = st.container(width="content")
         st.caption(question)
 
     def section(self, heading: str) -> DeltaGenerator:
@@ -135,9 +136,9 @@ def _component() -> Any:
 def _sizes(columns: int) -> tuple[int, int]:
     """Return the largest side of a picture and the least width of a column, in px."""
     if columns == 1:
-        return 448, 240
+        return 336, 240
     if columns <= 3:
-        return 352, 200
+        return 352, 148
     return (256, 160) if columns == 4 else (168, 100)
 
 

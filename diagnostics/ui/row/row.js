@@ -166,9 +166,11 @@ function cell(root, content, box, resizes, ask) {
   if (content.bars.length) node.append(bars(content.bars));
   if (content.empty) node.append(element("div", "empty", content.empty));
   if (content.pictures.length) node.append(figures(root, content, box, resizes, ask));
-  if (content.counts.length) node.append(histogram(content.counts, content.counts_alt));
-  for (const note of content.notes) node.append(element("div", "note", note));
-  for (const warning of content.warnings) node.append(element("div", "note warning", warning));
+  const aside = element("div", "aside");
+  if (content.counts.length) aside.append(histogram(content.counts, content.counts_alt));
+  for (const note of content.notes) aside.append(element("div", "note", note));
+  for (const warning of content.warnings) aside.append(element("div", "note warning", warning));
+  if (aside.childElementCount) node.append(aside);
   return node;
 }
 
@@ -179,6 +181,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const resizes = [];
   row.style.gridTemplateColumns = `repeat(${data.cells.length}, minmax(${data.least}px, 1fr))`;
   row.classList.toggle("pinned", data.pinned);
+  row.classList.toggle("single", data.cells.length === 1);
   data.cells.forEach((content, image) => {
     const ask = data.asks
       ? (picture, at) => setTriggerValue("clicked", { image, picture, ...at })

@@ -47,7 +47,7 @@ def view(
     *,
     most: int,
     query: int | None = None,
-    alike: bool = False,
+    same_maps: dict[str, list[int]] | None = None,
 ) -> list[list[LayerView]]:
     """Return, for each image, what every layer gave.
 
@@ -59,7 +59,9 @@ def view(
         images: How many images there are.
         most: Most maps to draw of a layer, the strongest first.
         query: Token whose attention to draw; None takes the class token, or the middle one.
-        alike: Draw of every image the maps that are strongest in the first one.
+        same_maps: Which maps of a layer to draw of every image; layers that are not in it draw
+            the maps that are strongest in the first image, and are added. None draws the
+            strongest maps of each image.
     """
     found: list[list[LayerView]] = [[] for _ in range(images)]
     for layer in layers:
@@ -72,8 +74,10 @@ def view(
         for row, one in enumerate(found):
             one.append(units.view(row, layer, tuple(values.shape[1:])))
             if layer.name in drawn:
-                leading = values[0 if alike else row]
-                _draw(one[-1], layer, values[row], leading, image_size, most, query)
+                chosen = same_maps.get(layer.name) if same_maps is not None else None
+                _draw(one[-1], layer, values[row], image_size, most, query, chosen)
+                if same_maps is not None and chosen is None:
+                    same_maps[layer.name] = one[-1].entry.get("channels", [])
     return found
 
 
@@ -149,10 +153,10 @@ def _draw(
     one: LayerView,
     layer: LayerInfo,
     values: Tensor,
-    leading: Tensor,
     image_size: Size,
     most: int,
     query: int | None,
+    chosen: list[int] | None,
 ) -> None:
     """Keep what a picture of the layer needs: maps, the whole vector, or a table of tokens."""
     arranged, note = layout(layer, image_size), ""
@@ -170,10 +174,10 @@ def _draw(
         return
     channels: list[int] = list(range(len(values))) if arranged == "attention" else []
     if arranged == "channels":
-        maps = as_maps(leading[None], layer, image_size)
-        strength = (values if maps is None else maps[0]).abs().flatten(1).mean(1)
+        strength = values.abs().flatten(1).mean(1)
         strongest = torch.argsort(strength, descending=True, stable=True)[:most]
-        values, channels = values[strongest], strongest.tolist()
+        channels = strongest.tolist() if chosen is None else chosen
+        values = values[channels]
     one.drawn = values.detach().float().cpu().numpy()
     picture = f"layer/{layer.name}"
     one.entry |= {"layout": arranged, "channels": channels, "note": note, "picture": picture}

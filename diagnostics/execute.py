@@ -128,6 +128,9 @@ class Executor:
         entries: list[dict[str, Any]] = []
         seen: list[Findings] = []
         batch = _at_once(classifier.spec)
+        wanted = Wanted(target=request.target, against=request.against)
+        if request.method == INSPECT:
+            wanted = replace(wanted, **request.options)  # type: ignore[arg-type]
         for start in range(0, len(request.images), batch):
             files = request.images[start : start + batch]
             part = clock.part(start / len(request.images), len(files) / len(request.images))
@@ -135,7 +138,7 @@ class Executor:
             prepared = [self._prepare(file, classifier) for file in files]
             part("Asking the network", 0.1)
             good = [made.pixels for made in prepared if made.pixels is not None]
-            answers = _ask(request, classifier, good, part) if good else []
+            answers = _ask(request, classifier, good, wanted, part) if good else []
             seen += answers
             found = iter(answers)
             for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
@@ -176,13 +179,13 @@ def _ask(
     request: Request,
     classifier: TorchClassifier,
     images: Sequence[NDArray[np.float32]],
+    wanted: Wanted,
     tell: Tell,
 ) -> list[Findings]:
     pixels = torch.from_numpy(np.stack(images)).to(classifier.device)
-    wanted = Wanted(target=request.target, against=request.against)
     with _as_it_was(classifier.network):
         if request.method == INSPECT:
-            return inspect(classifier, pixels, replace(wanted, **request.options))  # type: ignore[arg-type]
+            return inspect(classifier, pixels, wanted)
         return attribute(classifier, pixels, wanted, request.method, request.options, tell)  # type: ignore[arg-type]
 
 

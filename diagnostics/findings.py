@@ -26,6 +26,7 @@ class Wanted:
         maps: Most maps to draw of a layer, the strongest first.
         query: Token whose attention is drawn; None takes the class token, or the middle one.
         alike: Draw of every image the maps that are strongest in the first one.
+        same_maps: Those maps by layer, kept from one batch of images to the next.
     """
 
     top: int = 5
@@ -36,6 +37,7 @@ class Wanted:
     maps: int = TILES
     query: int | None = None
     alike: bool = False
+    same_maps: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass

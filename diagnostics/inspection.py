@@ -138,7 +138,7 @@ def _add_layers(found: Sequence[Findings], trace: Trace, spec: ModelSpec, wanted
         len(found),
         most=wanted.maps,
         query=wanted.query,
-        alike=wanted.alike,
+        same_maps=wanted.same_maps if wanted.alike else None,
     )
     for one, views in zip(found, seen, strict=True):
         one.layers = views

@@ -331,3 +331,18 @@ def test_huge_grey_transparent_and_tiny_images_are_answered(asked, saved):
     entries = asked(images=given).scores["images"]
     assert all(entry["top"] for entry in entries)
     assert any("aspect" in warning for warning in entries[0]["warnings"])
+
+
+def test_all_batches_draw_the_maps_of_the_first_image(monkeypatch):
+    monkeypatch.setattr("diagnostics.execute.BATCH", 2)
+    known = samples.image_files()
+    files = tuple(known[name] for name in ("letter-x-fuzzy", "letter-p-thin", "noise-uniform"))
+    options = {"layers": ("relu2",), "attributions": (), "alike": True, "maps": 5}
+    request = Request(INSPECT, ModelSource(LETTERS), files, options=options)
+    answer = Executor().execute(request)
+    drawn = [
+        next(layer for layer in image["layers"] if layer["name"] == "relu2")["channels"]
+        for image in answer.scores["images"]
+    ]
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert len(drawn[0]) == 5

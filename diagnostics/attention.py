@@ -55,14 +55,13 @@ def _middle(windows: int) -> int:
     return side // 2 * side + side // 2 if side * side == windows else windows // 2
 
 
-def global_layers(spec: ModelSpec) -> tuple[LayerInfo, ...]:
+def global_layers(layers: Sequence[LayerInfo], image_size: Size) -> tuple[LayerInfo, ...]:
     """Return the layers in which the same tokens attend to each other, in their order.
 
     Raises:
         NotOfferedError: When there are none, or when tokens change from layer to layer.
     """
-    image_size = (spec.height, spec.width)
-    found = [layer for layer in spec.layers if layout(layer, image_size) == "attention"]
+    found = [layer for layer in layers if layout(layer, image_size) == "attention"]
     shapes = {layer.shape[-2:] for layer in found}
     if len(shapes) != 1 or any(queries != keys for queries, keys in shapes):
         raise NotOfferedError(
@@ -72,8 +71,18 @@ def global_layers(spec: ModelSpec) -> tuple[LayerInfo, ...]:
     return tuple(found)
 
 
+def reads_class_token(slope: Float[Tensor, "n heads t t"]) -> bool:
+    """Say whether the answer is read from the first token, or from the mean of the patches.
+
+    Args:
+        slope: Gradient of the logits with respect to the weights of the last attention layer; its
+            rows are the tokens that attend, and only those that are read matter to the logits.
+    """
+    return bool(slope[:, :, 0].any())
+
+
 def followed(
-    mixes: Sequence[Float[Tensor, "n t t"]], kept: float, spec: ModelSpec
+    mixes: Sequence[Float[Tensor, "n t t"]], kept: float, spec: ModelSpec, *, from_class: bool
 ) -> Float[Tensor, "n h w"]:
     """Return how much of each patch reaches the answer when layer after layer mixes the tokens.
 
@@ -81,10 +90,11 @@ def followed(
         mixes: How each layer mixes tokens besides what it keeps of them, first layer first.
         kept: Share of every token that a layer keeps as it is.
         spec: Gives the input size.
+        from_class: Whether the answer is read from the class token; from the mean of the patches
+            otherwise.
 
     Returns:
-        The row of the class token without its extra tokens, or the mean row where there is no
-        class token, on the grid of the patches.
+        The row of the token or tokens that are read, on the grid of the patches.
 
     Raises:
         NotOfferedError: When the tokens have no grid.
@@ -98,5 +108,5 @@ def followed(
     reached = same.expand_as(mixes[0])
     for mix in mixes:
         reached = kept * reached + mix @ reached
-    row = reached[:, 0] if extra else reached.mean(1)
+    row = reached[:, 0] if extra and from_class else reached[:, extra:].mean(1)
     return row[:, extra:].reshape(-1, height, width)

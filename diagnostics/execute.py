@@ -173,6 +173,8 @@ def _decode(file: File) -> Decoded | ImageError:
         return decode(Path(file.path).read_bytes(), file.name)
     except ImageError as error:
         return error
+    except OSError:
+        return ImageError(f"{file.name} is no longer there; add it again.")
 
 
 def _ask(
@@ -208,26 +210,31 @@ def _entry(
 
 @contextmanager
 def _as_it_was(network: nn.Module) -> Iterator[None]:
-    """Hold whoever works with the network to leaving it as it was, also after an error.
+    """Hold whoever works with the network to leaving it as it was.
 
     Raises:
-        RuntimeError: When hooks, modes or gradients were left behind.
+        RuntimeError: When hooks, modes, values or gradients were left behind.
     """
     before = _state(network)
-    try:
-        yield
-    finally:
-        if _state(network) != before:
-            raise RuntimeError("A method changed the network's hooks, modes or gradients.")
+    yield
+    if _state(network) != before:
+        raise RuntimeError("A method changed the network's hooks, modes, values or gradients.")
 
 
-def _state(network: nn.Module) -> list[tuple[bool, int, int, bool]]:
+def _state(network: nn.Module) -> list[tuple[Any, ...]]:
     return [
         (
             module.training,
+            len(module._forward_pre_hooks),
             len(module._forward_hooks),
             len(module._backward_hooks),
-            any(parameter.grad is not None for parameter in module.parameters(recurse=False)),
+            *(
+                (value._version, value.requires_grad, value.grad is not None)
+                for value in (
+                    *module.parameters(recurse=False),
+                    *module.buffers(recurse=False),
+                )
+            ),
         )
         for module in network.modules()
     ]

@@ -18,6 +18,8 @@ from diagnostics.options import Value
 from diagnostics.request import STRONGEST
 from diagnostics.spec import ModelSpec
 
+NO_MARGIN = "The class explained is the class that is subtracted, so nothing is left to explain."
+
 Tell: TypeAlias = Callable[[str, float], None]
 
 
@@ -72,8 +74,8 @@ def add_maps(
     heatmap = method.function(classifier, pixels, target, **settings)
     family.check(heatmap, pixels)
     for row, (one, note) in enumerate(zip(found, family.notes(heatmap), strict=True)):
-        if targets[row] is None:
-            note = "The logits are not finite numbers."
+        if targets[row] is None or targets[row] == wanted.against:
+            note = "The logits are not finite numbers." if targets[row] is None else NO_MARGIN
             add_map(one, wanted, identity, heatmap.layer, None, note)
         else:
             values = heatmap.values[row].detach().float().cpu().numpy()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.operations import ATTENTION, Operations
-from diagnostics.shapes import Size, layout, token_grid
+from diagnostics.shapes import SCORES, Size, layout, token_grid
 from diagnostics.spec import LayerInfo
 
 
@@ -69,8 +69,17 @@ def list_layers(network: nn.Module, network_input: Tensor) -> tuple[LayerInfo, .
     modules = {name: module for name, module in network.named_modules() if name}
     with torch.no_grad(), capture(network) as activations:
         network(network_input)
+    weights = {
+        (name.rpartition(".")[0], tensor.shape)
+        for name, tensor in activations.items()
+        if _kind(name, modules) == ATTENTION
+    }
     ran = [
-        LayerInfo(name, _kind(name, modules), tuple(tensor.shape[1:]))
+        LayerInfo(
+            name,
+            SCORES if _is_scores(name, tensor, weights) else _kind(name, modules),
+            tuple(tensor.shape[1:]),
+        )
         for name, tensor in activations.items()
     ]
     silent = [
@@ -190,6 +199,12 @@ def _by_image(weights: Tensor, images: int) -> Tensor | None:
     if len(weights) == images and weights.ndim > 3:
         return weights
     return weights.reshape(images, -1, *weights.shape[1:])
+
+
+def _is_scores(name: str, tensor: Tensor, weights: set[tuple[str, torch.Size]]) -> bool:
+    """Say whether a layer gives what attention weights are made of, or a copy of them."""
+    parent, _, own = _base(name).rpartition(".")
+    return (parent, tensor.shape) in weights and own != ATTENTION
 
 
 def _kind(name: str, modules: dict[str, nn.Module]) -> str:

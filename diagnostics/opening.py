@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from diagnostics.attention import global_layers
 from diagnostics.classifier import TorchClassifier
-from diagnostics.errors import ModelError
+from diagnostics.errors import ModelError, NotOfferedError
 from diagnostics.image import Decoded
 from diagnostics.layers import list_layers
 from diagnostics.loaders import Opened, open_weights
@@ -18,10 +20,10 @@ from diagnostics.outputs import head, recognise
 from diagnostics.pipeline import Pipeline, network_input
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import ModelSource
-from diagnostics.shapes import Size, layout
+from diagnostics.shapes import Size
 from diagnostics.spec import Candidate, Check, LayerInfo, ModelSpec, Need, Output
 
-PROBES = 4
+PROBES = 8
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mo
     classifier = TorchClassifier(network, spec, spec.preprocessing)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.rand(PROBES, spec.channels, spec.height, spec.width, generator=generator)
-    pixels[0] = 0
+    pixels[0], pixels[1], pixels[PROBES // 2 :] = 0, 1, pixels[PROBES // 2 :].round()
     with torch.no_grad():
         scores = head(network(classifier.network_input(pixels)))
     kind, checks = recognise(scores)
@@ -108,7 +110,8 @@ def _offers(network: nn.Module, layers: Sequence[LayerInfo], image_size: Size) -
     offers = {Need.GRADIENTS, Need.LAYERS}
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
         offers.add(Need.BATCHNORM)
-    if any(layout(layer, image_size) == "attention" for layer in layers):
+    with suppress(NotOfferedError):
+        global_layers(layers, image_size)
         offers.add(Need.ATTENTION)
     return frozenset(offers)
 

@@ -141,6 +141,11 @@ class Scale:
             return whole
         return cls(limit, whole.signed, int((sizes > limit).sum()))
 
+    def at(self, values: NDArray[Any]) -> Scale:
+        """Return this scale as it lies over one of several arrays."""
+        beyond = np.abs(values[np.isfinite(values)]) > self.limit
+        return Scale(self.limit, self.signed, int(beyond.sum()) if self.beyond else 0)
+
     def colour(self, values: NDArray[Any]) -> Rgb:
         """Return an 8-bit colour for every value, NaN and infinity in the reserved colour."""
         share = np.nan_to_num(values, posinf=0, neginf=0) / (self.limit or 1.0)

@@ -8,6 +8,7 @@ from diagnostics.spec import LayerInfo, ModelSpec
 
 Size = tuple[int, int]
 MOST_EXTRA_TOKENS = 8
+SCORES = "attention scores"  # kind of a layer whose values are arranged like attention weights
 
 
 def layout(layer: LayerInfo, image_size: Size) -> str:
@@ -26,6 +27,8 @@ def layout(layer: LayerInfo, image_size: Size) -> str:
     shape = layer.shape
     if layer.kind == "attention" and len(shape) in (3, 4):
         return "attention" if len(shape) == 3 or shape[0] == 1 else "windows"
+    if layer.kind == SCORES:
+        return "other"
     if len(shape) == 3:
         height, width = image_size
         first = abs(shape[1] * width - shape[2] * height)

@@ -28,7 +28,7 @@ def probability(value: float, distance: float) -> str:
 
 def number(value: float | None) -> str:
     """Return a number with three significant digits; None was no finite number."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "not finite"
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
         return _scientific(value)

@@ -47,13 +47,16 @@ class Attends(nn.Module):
 
     Args:
         way: "module" is `nn.MultiheadAttention`, "fused" the fused function, "softmax" by hand.
+        channels: Of the image.
+        classes: How many.
+        reads: What the head reads: the "class" token, or the "mean" of the patches.
     """
 
     HEADS, WIDTH = 2, 8
 
-    def __init__(self, way: str, channels: int = 1, classes: int = 4) -> None:
+    def __init__(self, way: str, channels: int = 1, classes: int = 4, reads: str = "class") -> None:
         super().__init__()
-        self.way = way
+        self.way, self.reads = way, reads
         self.patches = nn.Conv2d(channels, self.WIDTH, 4, 4)
         self.token = nn.Parameter(torch.randn(1, 1, self.WIDTH))
         self.norm1 = nn.LayerNorm(self.WIDTH)
@@ -64,7 +67,7 @@ class Attends(nn.Module):
         tokens = self.patches(values).flatten(2).mT
         tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], 1)
         tokens = tokens + self.attn(self.norm1(tokens))
-        return self.head(tokens[:, 0])
+        return self.head(tokens[:, 0] if self.reads == "class" else tokens[:, 1:].mean(1))
 
 
 class _Attention(nn.Module):

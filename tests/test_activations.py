@@ -141,12 +141,14 @@ def test_in_windows_the_window_is_named():
 def test_a_rollout_that_mixes_nothing_keeps_the_class_token_to_itself():
     spec = classifier(vit(), 16, 3).spec
     nothing = [torch.zeros(1, 17, 17)] * 3
-    assert not followed(nothing, 1.0, spec).any()
+    assert not followed(nothing, 1.0, spec, from_class=True).any()
     even = [torch.full((1, 17, 17), 0.5 / 17)] * 4
     expected = (1 - 0.5**4) / 17
-    assert followed(even, 0.5, spec).flatten().tolist() == pytest.approx([expected] * 16)
+    assert followed(even, 0.5, spec, from_class=True).flatten().tolist() == pytest.approx(
+        [expected] * 16
+    )
 
 
 def test_a_network_that_merges_tokens_has_no_rollout():
     with pytest.raises(NotOfferedError, match="same tokens"):
-        global_layers(classifier(swin(), 16, 3).spec)
+        global_layers(classifier(swin(), 16, 3).spec.layers, (16, 16))

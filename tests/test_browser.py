@@ -50,6 +50,13 @@ def served(page, alt):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
 
 
+def test_the_very_first_visit_may_be_to_any_page(chrome):
+    with serving.server() as (address, _):
+        page = serving.opened(chrome.new_context().new_page(), f"{address}/layers")
+        assert page.locator("h1").first.inner_text() == "Layers"
+        assert not page.get_by_text("Page not found").count()
+
+
 def test_the_samples_are_there_on_the_first_visit(app, page):
     serving.opened(page, app[0])
     assert len(answers(page)) == 5
@@ -300,6 +307,17 @@ def test_a_reload_finds_what_was_uploaded(app, page, tmp_path):
     serving.settled(page)
     assert answers(page) == before
     assert (served(page, "mine.png, after decode") == 77).all()
+
+
+def test_choices_of_one_model_do_not_reach_the_next(app, page):
+    serving.opened(page, f"{app[0]}/?class=3&against=5&method=attribution%2Fgradient")
+    page.get_by_text("for the logit of d minus that of f").first.wait_for()
+    page.locator(".st-key-open button").first.click()
+    page.locator("[role=dialog]").get_by_text("letters_dense").click()
+    page.get_by_text("letters_dense.safetensors").first.wait_for()
+    page.get_by_text("for the logit of x", exact=True).first.wait_for()
+    assert "class=" not in page.url
+    assert "against=" not in page.url
 
 
 def test_the_report_opens_without_a_network(app, chrome, page, tmp_path):

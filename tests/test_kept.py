@@ -7,6 +7,7 @@ from diagnostics.ui import kept
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
     monkeypatch.setattr(kept, "_entries", {})
+    monkeypatch.setattr(kept, "_released", set())
     monkeypatch.setattr(kept, "GRACE_SECONDS", 3600)
 
 
@@ -20,8 +21,8 @@ def upload(tmp_path):
 
 def test_a_file_is_found_by_its_id_while_somebody_holds_it(upload):
     identity = kept.hold(upload, 1)
-    assert kept.find(identity) == upload
-    assert kept.find("nonsense") is None
+    assert kept.find(identity, 2) == upload
+    assert kept.find("nonsense", 2) is None
 
 
 def test_an_id_is_neither_the_hash_nor_made_from_it(upload):
@@ -34,9 +35,9 @@ def test_an_id_is_neither_the_hash_nor_made_from_it(upload):
 def test_what_nobody_holds_is_gone_after_the_sweep_and_not_before(upload, tmp_path):
     identity = kept.hold(upload, 1)
     kept.release(1)
-    assert kept.find(identity) == upload
+    assert list((tmp_path / "uploads").iterdir())
     kept.sweep()
-    assert kept.find(identity) is None
+    assert kept.find(identity, 2) is None
     assert not list((tmp_path / "uploads").iterdir())
 
 
@@ -45,8 +46,30 @@ def test_a_file_that_a_second_person_or_a_model_still_uses_stays(upload, tmp_pat
     other = kept.hold(ModelSource(upload, "timm/x"), 2)
     kept.release(1)
     kept.sweep()
-    assert kept.find(other) == ModelSource(upload, "timm/x")
+    assert kept.find(other, 2) == ModelSource(upload, "timm/x")
     assert len(list((tmp_path / "uploads").iterdir())) == 1
+
+
+def test_whoever_finds_a_thing_holds_it(upload):
+    identity = kept.hold(upload, 1)
+    kept.find(identity, 2)
+    kept.release(1)
+    kept.sweep()
+    assert kept.find(identity, 2) == upload
+
+
+def test_a_file_that_is_dropped_is_gone_at_once_with_what_was_made_from_it(upload, tmp_path):
+    kept.hold(upload, 1)
+    kept.hold(ModelSource(upload), 1)
+    kept.drop(upload, 1)
+    assert not list((tmp_path / "uploads").iterdir())
+
+
+def test_who_is_gone_holds_nothing_again(upload):
+    kept.release(1)
+    identity = kept.hold(upload, 1)
+    kept.sweep()
+    assert kept.find(identity, 2) is None
 
 
 def test_files_that_are_not_ours_are_never_deleted(tmp_path):

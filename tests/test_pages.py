@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import streamlit as st
+from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
 from diagnostics import cli, samples
 from diagnostics.errors import WorkerMemoryError
+from diagnostics.method import methods
 from diagnostics.ui.state import begin_with
 from diagnostics.worker import WorkerRunner
 from tests.conftest import ROOT
@@ -291,3 +293,31 @@ def test_noise_is_added_in_front(app):
     page = fine(pressed(fine(app.run()), "Noise"))
     assert len(page.multiselect(key="shown").value) == 6
     assert page.multiselect(key="shown").options[-1] == "uniform 1.png"
+
+
+def test_every_method_can_stand_in_the_gallery_at_once(on, app):
+    known = [method.info for method in methods("attribution")]
+    names = [info.id for info in known if "attention" not in info.needs]
+    app.query_params["gallery"] = ",".join(names)
+    page = on("pages/1_look/3_attributions.py")
+    assert not page.error
+    assert page.multiselect(key="gallery").value == names
+
+
+def test_a_method_that_cannot_answer_leaves_the_others_standing(on, app):
+    app.query_params["model"] = "letters_dense"
+    app.query_params["gallery"] = "attribution/grad_cam,attribution/gradient,attribution/gradient"
+    page = on("pages/1_look/3_attributions.py")
+    assert len(page.error) == 1
+    assert "dense layers only" in page.error[0].value
+    assert len(page.multiselect(key="gallery").value) == 2
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_model_that_gives_no_numbers_is_shown_and_said(begun, on, tmp_path, name):
+    tensors = load_file(samples.model_files()["letters_dense"].path)
+    first = next(iter(tensors))
+    tensors[first].flatten()[0] = float("nan")
+    save_file(tensors, tmp_path / "broken.safetensors")
+    begun(tmp_path / "broken.safetensors", samples.image_files()["noise-uniform"].path)
+    assert not on(name).exception

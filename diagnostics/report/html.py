@@ -29,7 +29,7 @@ def page(
     items = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in made.items()
     )
-    body = "".join(_section(heading, rows) for heading, rows in sections.items())
+    body = "".join(_section(heading, rows) for heading, rows in sections.items() if rows)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'

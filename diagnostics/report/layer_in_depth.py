@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from diagnostics import pictures, render, words
 from diagnostics.render import Picture, Scale
-from diagnostics.report.rows import Entry, LayerScale, class_layer, difference, undrawn
+from diagnostics.report.layer_rows import LayerScale, class_layer, difference, undrawn
+from diagnostics.report.rows import Entry
 from diagnostics.report.table import Cell
 from diagnostics.request import Result
 from diagnostics.shapes import layout, token_grid
 from diagnostics.spec import ModelSpec
 
-MOST_MAPS = 256
-PATCH_PX = 160
+MOST_VALUES = 8 * 2**20  # of one layer and image that cross the wire
 Order = Literal["strongest", "number", "most different"]
 
 SILENT_EXPLAINED = (
@@ -42,6 +42,16 @@ def has_cells(spec: ModelSpec, name: str) -> bool:
     arranged = layout(info, size)
     grid = arranged == "tokens" and token_grid(info.shape[0], size) is not None
     return grid or arranged in ("channels", "channels last")
+
+
+def most_maps(spec: ModelSpec, name: str) -> int:
+    """Return how many maps of a layer are compared: all of them, unless they are very large."""
+    info = spec.layer(name)
+    if info is None or not info.shape:
+        return 1
+    last = layout(info, (spec.height, spec.width)) != "channels"
+    units = info.shape[-1 if last else 0]
+    return max(1, min(units, MOST_VALUES // (math.prod(info.shape) // units)))
 
 
 def pair(answer: Result, spec: ModelSpec, name: str, scale: LayerScale, order: Order) -> list[Cell]:
@@ -77,11 +87,11 @@ def pair(answer: Result, spec: ModelSpec, name: str, scale: LayerScale, order: O
         )
         for title, image, one, drawn in zip("AB", images, shown, values, strict=True)
     ]
-    apart = difference(shown[1], values[1], shown[0], values[0], images[0]["file"])
-    minus = tuple(replace(one, caption=one.caption.partition(", ")[2]) for one in apart)
+    names = " minus ".join(image["file"] for image in images)
+    minus = difference(shown[1], values[1], shown[0], values[0], names)
     size = words.number(float(np.abs(values[0] - values[1]).mean()))
     note = f"mean magnitude of the difference {size}"
-    return [*cells, Cell(title="A − B", pictures=minus, notes=(note,))]
+    return [*cells, Cell(title="A − B", pictures=tuple(minus), notes=(note,))]
 
 
 def _alike(
@@ -135,7 +145,7 @@ def patches(
         cells.append(
             Cell(
                 title=image["file"],
-                pictures=_field(seen, box, image["file"]),
+                pictures=_field(seen, _shrunk(box, unsigned[-1], seen), image["file"]),
                 abreast=True,
                 notes=(f"value of the cell {words.number(float(value))}",),
             )
@@ -143,14 +153,25 @@ def patches(
     return cells
 
 
-def _field(seen: NDArray[Any], box: Mapping[str, int], name: str) -> tuple[Picture, Picture]:
+def _shrunk(box: Mapping[str, int], stage: Entry, seen: NDArray[Any]) -> dict[str, int]:
+    """Return where a field lies in a picture that may have been shrunk for the screen."""
+    down, across = (max(1, stage["shape"][axis] // seen.shape[axis]) for axis in (0, 1))
+    bottom = min(-(-box["bottom"] // down), seen.shape[0])
+    right = min(-(-box["right"] // across), seen.shape[1])
+    top, left = min(box["top"] // down, bottom - 1), min(box["left"] // across, right - 1)
+    return {"top": top, "bottom": bottom, "left": left, "right": right}
+
+
+def _field(seen: NDArray[Any], box: Mapping[str, int], name: str) -> tuple[Picture, ...]:
     """Draw what the network receives with the rest dimmed, and the part that a cell can see."""
     rows, columns = slice(box["top"], box["bottom"]), slice(box["left"], box["right"])
     patch = render.photo(seen[rows, columns])
-    whole = render.photo(0.3 * seen + 0.35)
+    whole, file = render.photo(0.3 * seen + 0.35), f"{pictures.plain(name)}-field"
     whole[rows, columns] = patch
+    if patch.shape == whole.shape:
+        alt = f"{name}: the cell can see the whole image."
+        return (Picture(patch, alt, "the cell can see the whole image", f"{file}-whole"),)
     where = f"rows {box['top']}–{box['bottom'] - 1}, columns {box['left']}–{box['right'] - 1}"
-    file = f"{pictures.plain(name)}-field"
     return (
         Picture(whole, f"{name}, dimmed but for {where}.", "the rest is dimmed", f"{file}-whole"),
         Picture(patch, f"{name}: the part that the cell can see, {where}.", where, file),
@@ -169,6 +190,13 @@ def statistics(answer: Result, overview: Result, name: str) -> list[dict[str, st
     for row in rows:
         row["silent units"] = _silent(silent)
     return rows
+
+
+def table_title(overview: Result) -> str:
+    """Say what the table of all layers is of."""
+    images = overview.scores["images"]
+    layers = len(overview.scores["model"]["layers"])
+    return f"All {layers} layers, over {words.counted(len(images), 'image')}"
 
 
 def table(overview: Result) -> list[dict[str, str]]:

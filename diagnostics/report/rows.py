@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import pictures, render, words
 from diagnostics.predictions import probabilities
-from diagnostics.render import Picture, Scale
+from diagnostics.render import Scale
 from diagnostics.report.table import Bar, Cell
 from diagnostics.request import STRONGEST, Result
 from diagnostics.spec import ModelSpec
 
 Entry = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
-LayerScale = Literal["each image", "all images", "each map"]
 
 
 def said(
@@ -48,8 +46,9 @@ def _compared(asked: Entry, logits: NDArray[Any], independent: bool) -> str:
     place = asked["index"]
     before = words.probability(asked["probability"], asked["distance"])
     after = words.probability(float(share[place]), float(distance[place]))
-    change = words.signed(float(logits[place]) - asked["logit"])
-    return f"{asked['class']}: {before} pinned, {after} here, logit {change}"
+    change = float(logits[place]) - asked["logit"]
+    size = f"{abs(change):.2f} {'higher' if change > 0 else 'lower'}"
+    return f"{asked['class']}: {before} pinned, {after} here, its logit {size}"
 
 
 def _said(image: Entry, independent: bool) -> Cell:
@@ -165,7 +164,8 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
         for index, image in enumerate(images)
         if image["attributions"] and image["attributions"][0]["array"]
     }
-    common = Scale.of_most(*maps.values()) if shared and maps else None
+    signed = any(images[index]["attributions"][0]["signed"] for index in maps)
+    common = Scale.of_most(*maps.values(), signed=signed) if shared and maps else None
     cells = []
     for index, image in enumerate(images):
         if image["error"]:
@@ -175,7 +175,8 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
         if index not in maps:
             cells.append(Cell(empty=entry["note"]))
             continue
-        scale = common or Scale.of_most(maps[index], signed=entry["signed"])
+        own = common or Scale.of_most(maps[index], signed=entry["signed"])
+        scale = own.at(maps[index])
         base = arrays[f"{index}/{image['preprocessing'][_last_unsigned(image)]['picture']}"]
         picture = pictures.over(
             entry, maps[index], render.photo(base), image["file"], opacity, scale
@@ -192,109 +193,11 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
 
 def _explained(entry: Entry, class_names: Sequence[str]) -> str:
     """Say what number the map explains."""
+    where = f", at {entry['layer']}" if entry["layer"] else ""
     if entry["any_class"]:
-        return "the same for every class"
+        return f"the same for every class{where}"
     target, against = class_names[entry["target"]], entry["against"]
     if against is None:
-        return f"for the logit of {target}"
+        return f"for the logit of {target}{where}"
     other = "the strongest other class" if against == STRONGEST else class_names[against]
-    return f"for the logit of {target} minus that of {other}"
-
-
-def layer(
-    images: Sequence[Entry],
-    arrays: Arrays,
-    name: str,
-    *,
-    scale: LayerScale,
-    spec: ModelSpec,
-    pinned: bool = False,
-) -> list[Cell]:
-    """What one layer gave for every image, with its statistics.
-
-    Args:
-        images: The images' entries.
-        arrays: Every array of the answer.
-        name: The layer.
-        scale: Which values share a scale: one image's, all images', or one map's.
-        spec: Names the units of the layer that gives the classes' scores.
-        pinned: Show besides how every image differs from the first one.
-    """
-    found = [_layer_entry(image, name) for image in images]
-    kept = {
-        index: arrays[f"{index}/{entry['picture']}"]
-        for index, entry in enumerate(found)
-        if entry and entry["picture"]
-    }
-    common = Scale.covering(*kept.values()) if scale == "all images" else None
-    cells = []
-    for index, (image, entry) in enumerate(zip(images, found, strict=True)):
-        if image["error"]:
-            cells.append(Cell(empty=image["error"]))
-        elif entry is None or index not in kept:
-            cells.append(Cell(empty=undrawn(entry)))
-        else:
-            drawn = [
-                pictures.layer(
-                    entry,
-                    kept[index],
-                    image["file"],
-                    common,
-                    each=scale == "each map",
-                    classes=spec.class_names if name == class_layer(spec) else (),
-                )
-            ]
-            if pinned and index and 0 in kept:
-                drawn += difference(found[0], kept[0], entry, kept[index], image["file"])
-            cells.append(Cell(pictures=tuple(drawn), notes=_statistics(entry, kept[index])))
-    return cells
-
-
-def difference(
-    first: Entry | None, before: NDArray[Any], entry: Entry, after: NDArray[Any], name: str
-) -> list[Picture]:
-    """Draw how one image's values differ from another's; nothing where they are other maps."""
-    if first is None or first["channels"] != entry["channels"] or before.shape != after.shape:
-        return []
-    values = after - before
-    scale = Scale.covering(values, signed=True)
-    picture = pictures.layer(entry, values, f"{name} minus pinned", scale)
-    return [replace(picture, caption=f"minus the pinned image's, {picture.caption}")]
-
-
-def class_layer(spec: ModelSpec) -> str:
-    """Return the layer whose units are the classes."""
-    outputs = [item.name for item in spec.layers if item.shape == (len(spec.class_names),)]
-    return outputs[-1] if outputs else ""
-
-
-def _layer_entry(image: Entry, name: str) -> Entry | None:
-    return next((entry for entry in image["layers"] if entry["name"] == name), None)
-
-
-def undrawn(entry: Entry | None) -> str:
-    """Say why there is no picture of a layer."""
-    if entry is None or not entry["shape"]:
-        return "Not captured: this layer did not run, or gave nothing that belongs to one image."
-    shape = " × ".join(str(side) for side in entry["shape"])
-    return f"No picture for the shape {shape}."
-
-
-def _statistics(entry: Entry, values: NDArray[Any]) -> tuple[str, ...]:
-    zeros = "" if entry["zeros"] is None else f", {entry['zeros']:.0%} zeros"
-    numbers = (
-        f"{words.number(entry['low'])} … {words.number(entry['high'])}, "
-        f"mean {words.number(entry['mean'])}, std {words.number(entry['std'])}{zeros}"
-    )
-    if not np.isfinite(values).all():
-        return numbers, "Some values are not finite; they are drawn in pink."
-    notes = [numbers]
-    if entry["channels"] and entry["layout"] == "channels":
-        strongest = ", ".join(str(channel) for channel in entry["channels"][:6])
-        more = " …" if len(entry["channels"]) > 6 else ""
-        notes.append(f"maps, strongest first: {strongest}{more}")
-    silent = entry["silent"]
-    if silent and silent["silent"]:
-        on = words.counted(silent["images"], "image")
-        notes.append(f"{silent['silent']} of {silent['units']} units silent on {on}")
-    return tuple(notes)
+    return f"for the logit of {target} minus that of {other}{where}"

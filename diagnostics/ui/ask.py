@@ -12,13 +12,22 @@ from diagnostics.request import Progress, Request, Result
 from diagnostics.ui.state import session
 
 PATIENCE_SECONDS = 0.6
+CANCELLED = "Cancelled; nothing was changed."
 
 
 def ask(request: Request, place: DeltaGenerator | None = None) -> Result:
+    """Return the answer, or end the page where it says why there is none, see `try_to_ask`."""
+    result = try_to_ask(request, place)
+    if result is None:
+        st.stop()
+    return result
+
+
+def try_to_ask(request: Request, place: DeltaGenerator | None = None) -> Result | None:
     """Return the answer; show progress and Cancel while it takes longer than a moment.
 
-    A failed or cancelled request is not asked again by itself: the page says what happened,
-    offers to start again, and stops there.
+    A failed or cancelled request is not asked again by itself: the page says what happened and
+    offers to start again.
 
     Args:
         request: What is asked.
@@ -35,19 +44,23 @@ def ask(request: Request, place: DeltaGenerator | None = None) -> Result:
             held.failures[request.key] = error.message
         except OversureError as error:
             place.error(error.message, icon=":material/error:")
-            st.stop()
+            return None
         else:
             held.remember(result)
             place.empty()
             return result
     with place.container():
         _offer_again(request.key)
-    st.stop()
+    return None
 
 
 def _offer_again(key: str) -> None:
     held = session()
-    st.error(held.failures[key], icon=":material/error:")
+    said = held.failures[key]
+    if said == CANCELLED:
+        st.info(said, icon=":material/cancel:")
+    else:
+        st.error(said, icon=":material/error:")
     st.button("Start again", on_click=_forget, args=(key,), type="primary")
 
 
@@ -78,4 +91,4 @@ class _Watch:
     def _cancel(self) -> None:
         held = session()
         held.runner(self._request.model).cancel()
-        held.failures[self._request.key] = "Cancelled; nothing was changed."
+        held.failures[self._request.key] = CANCELLED

@@ -14,6 +14,7 @@ from diagnostics.ui.state import session
 
 FOLDER = Path(__file__).parent / "hand"
 DRAWING = "drawing.png"
+MOST_CHARACTERS = 25 * 2**20  # of base64, some 18 MiB of image
 ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/bmp": "bmp"}
 
 
@@ -52,7 +53,7 @@ def _drawn() -> None:
     held = session()
     found = _content(st.session_state["draw"].get("drawn"))
     if found:
-        held.replace_image(DRAWING, held.keep(found[0], DRAWING))
+        held.draw(held.keep(found[0], DRAWING))
 
 
 def _content(address: object) -> tuple[bytes, str] | None:
@@ -63,6 +64,7 @@ def _content(address: object) -> tuple[bytes, str] | None:
     head, _, body = str(address or "").partition(";base64,")
     ending = ENDINGS.get(head.removeprefix("data:"))
     try:
-        return (base64.b64decode(body, validate=True), ending) if ending and body else None
+        fits = ending and 0 < len(body) <= MOST_CHARACTERS
+        return (base64.b64decode(body, validate=True), str(ending)) if fits else None
     except binascii.Error:
         return None

@@ -6,9 +6,17 @@ import streamlit as st
 
 from diagnostics.ui.state import address, session
 
+WIDTH = 215
+
 
 def choose(
-    label: str, key: str, shown: dict[str, str], help_text: str, *, first: str | None = None
+    label: str,
+    key: str,
+    shown: dict[str, str],
+    help_text: str,
+    *,
+    first: str | None = None,
+    compact: bool = True,
 ) -> str:
     """Draw a choice among ids, and keep the id in the address unless it is the first.
 
@@ -20,7 +28,14 @@ def choose(
     # Set also when it stands there already: another page's widget has the same key.
     st.session_state[key] = next((value for value in before if value in shown), usual)
     chosen = str(
-        st.selectbox(label, list(shown), format_func=shown.__getitem__, key=key, help=help_text)
+        st.selectbox(
+            label,
+            list(shown),
+            format_func=shown.__getitem__,
+            key=key,
+            help=help_text,
+            width=WIDTH if compact else "stretch",
+        )
     )
     kept[key] = chosen
     address(key, "" if chosen == usual else chosen)
@@ -43,7 +58,7 @@ def choose_many(
     chosen = st.session_state.get(key)
     if chosen is None or not set(chosen) <= shown.keys():
         asked = st.query_params.get(key, kept.get(key, "")).split(",")
-        chosen = [name for name in asked if name in shown][:most] or usual
+        chosen = [name for name in dict.fromkeys(asked) if name in shown][:most] or usual
     st.session_state[key] = chosen
     names = st.multiselect(
         label, list(shown), key=key, max_selections=most, format_func=shown.__getitem__
@@ -53,8 +68,16 @@ def choose_many(
     return tuple(names)
 
 
+def remembered(key: str, usual: float | bool) -> None:
+    """Let a widget stand as it stood last, also on another page."""
+    kept = session().settings
+    kept[key] = st.session_state.get(key, kept.get(key, usual))
+    st.session_state[key] = kept[key]
+
+
 def shared_scale(row: str) -> bool:
     """Draw whether all images of a row share a scale."""
+    remembered(f"{row}.shared", usual=False)
     return st.toggle(
         "One scale for all images",
         key=f"{row}.shared",

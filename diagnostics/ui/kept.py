@@ -33,6 +33,7 @@ _folders: set[Path] = set()  # whose files are ours to delete
 _secret = secrets.token_bytes(32)
 _lock = threading.Lock()
 _entries: dict[str, _Entry] = {}
+_released: set[int] = set()  # holders that are gone, and may not hold anything again
 
 
 def uploads(parent: Path) -> Path:
@@ -48,20 +49,36 @@ def hold(thing: Thing, holder: int) -> str:
     text = json.dumps(asdict(thing), sort_keys=True)
     identity = hmac.new(_secret, text.encode(), hashlib.sha256).hexdigest()[:ID_LENGTH]
     with _lock:
-        _entries.setdefault(identity, _Entry(thing)).holders.add(holder)
+        entry = _entries.setdefault(identity, _Entry(thing))
+        if holder not in _released:
+            entry.holders.add(holder)
     return identity
 
 
-def find(identity: str) -> Thing | None:
-    """Return what an id stands for; None when nobody holds it any more."""
+def find(identity: str, holder: int) -> Thing | None:
+    """Return what an id stands for, held from now on; None when nobody holds it any more."""
     with _lock:
         entry = _entries.get(identity)
+        if entry is not None and holder not in _released:
+            entry.holders.add(holder)
     return entry.thing if entry else None
+
+
+def drop(file: File, holder: int) -> None:
+    """Let go of a file and of what was made from it; delete it if nobody else needs it."""
+    path = Path(file.path)
+    with _lock:
+        same = [entry for entry in _entries.values() if _path(entry.thing) == path]
+        for entry in same:
+            entry.holders.discard(holder)
+        for entry in same:
+            _forget_if_free(entry.thing)
 
 
 def release(holder: int) -> None:
     """Let go of everything that a holder held; it is deleted after a while unless held again."""
     with _lock:
+        _released.add(holder)
         for entry in _entries.values():
             entry.holders.discard(holder)
     timer = threading.Timer(GRACE_SECONDS, sweep)
@@ -72,11 +89,19 @@ def release(holder: int) -> None:
 def sweep() -> None:
     """Forget what nobody holds, and delete its files."""
     with _lock:
-        gone = [identity for identity, entry in _entries.items() if not entry.holders]
-        paths = {_path(_entries.pop(identity).thing) for identity in gone}
-        for path in paths - {_path(entry.thing) for entry in _entries.values()}:
-            if path.parent in _folders:
-                path.unlink(missing_ok=True)
+        for thing in [entry.thing for entry in _entries.values() if not entry.holders]:
+            _forget_if_free(thing)
+
+
+def _forget_if_free(thing: Thing) -> None:
+    """Forget one thing unless somebody holds it; delete its file unless another thing needs it."""
+    for identity in [name for name, entry in _entries.items() if entry.thing == thing]:
+        if not _entries[identity].holders:
+            del _entries[identity]
+    path = _path(thing)
+    needed = any(_path(entry.thing) == path for entry in _entries.values())
+    if path.parent in _folders and not needed:
+        path.unlink(missing_ok=True)
 
 
 def _path(thing: Thing) -> Path:

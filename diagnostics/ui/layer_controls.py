@@ -10,7 +10,7 @@ import streamlit as st
 
 from diagnostics import words
 from diagnostics.report.layer_in_depth import Order
-from diagnostics.report.rows import LayerScale
+from diagnostics.report.layer_rows import LayerScale
 from diagnostics.request import File
 from diagnostics.shapes import representative
 from diagnostics.spec import ModelSpec
@@ -63,6 +63,7 @@ def one_layer(spec: ModelSpec) -> str:
         {name: f"{name} · {shape}" for name, shape in shapes.items()},
         "Every module, and every functional operation that the network does in between.",
         first=next(iter(usual), ""),
+        compact=False,
     )
 
 
@@ -86,6 +87,7 @@ def map_order() -> Order:
             "order",
             {name: words_of.get(name, f"{name} first") for name in shown},
             "Strength is the mean magnitude of a map.",
+            compact=False,
         )
     ]
 
@@ -99,6 +101,7 @@ def layer_scale() -> LayerScale:
         {name: str(name) for name in shown},
         "Equal colours are equal values within each image, across all images, or only "
         "within one map.",
+        compact=False,
     )
     return shown[chosen]
 

@@ -14,7 +14,7 @@ from diagnostics.request import STRONGEST
 from diagnostics.shapes import last_maps, layout
 from diagnostics.spec import ModelSpec
 from diagnostics.ui import forms
-from diagnostics.ui.choices import choose, choose_many, shared_scale
+from diagnostics.ui.choices import choose, choose_many, remembered, shared_scale
 from diagnostics.ui.state import session
 
 TOP_CLASS = "top class of each image"
@@ -28,6 +28,12 @@ class Chosen:
 
     info: MethodInfo
     options: dict[str, Value]
+
+    @property
+    def described(self) -> str:
+        """The method with its settings, for people."""
+        settings = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.info.title} ({settings})" if settings else self.info.title
 
     @property
     def written(self) -> str:
@@ -58,8 +64,7 @@ class Looking:
 def looking(spec: ModelSpec, known: Iterable[MethodInfo]) -> Looking:
     """Draw one method, its options, what is explained, and opacity."""
     offered = {info.id: info for info in known if set(info.needs) <= spec.offers}
-    columns = st.columns([2, 2, 2, 2, 1.6], vertical_alignment="bottom")
-    with columns[0]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         identity = choose(
             "Method",
             "method",
@@ -67,15 +72,12 @@ def looking(spec: ModelSpec, known: Iterable[MethodInfo]) -> Looking:
             "  \n".join(f"**{info.title}**: {info.summary}" for info in offered.values()),
             first=_usual(spec),
         )
-    with columns[1]:
         chosen = Chosen(offered[identity], _options(offered[identity], spec))
-    with columns[2]:
         target = explained(spec)
-    with columns[3]:
         against = compared(spec)
-    with columns[4]:
         opacity = opaque()
-    return Looking((chosen,), target, against, opacity, shared_scale("looked"))
+        shared = shared_scale("looked")
+    return Looking((chosen,), target, against, opacity, shared)
 
 
 def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
@@ -84,14 +86,10 @@ def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
     usual = [name for name in QUICK if name in offered and (name != GRAD_CAM or last_maps(spec))]
     titles = {name: info.title for name, info in offered.items()}
     names = choose_many("Methods", "gallery", titles, usual)
-    columns = st.columns([2, 2, 1.6, 2], vertical_alignment="bottom")
-    with columns[0]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         target = explained(spec)
-    with columns[1]:
         against = compared(spec)
-    with columns[2]:
         opacity = opaque()
-    with columns[3]:
         shared = shared_scale("looked")
     methods = tuple(Chosen(offered[name], {}) for name in names)
     return Looking(methods, target, against, opacity, shared)
@@ -151,14 +149,16 @@ def compared(spec: ModelSpec) -> int | None:
 
 def opaque() -> float:
     """Draw the opacity of maps over images, 0 to 1."""
-    return st.slider("Opacity", 0, 100, 60, 5, format="%d %%", key="opacity") / 100
+    remembered("opacity", usual=60)
+    return st.slider("Opacity", 0, 100, step=5, format="%d %%", key="opacity", width=170) / 100
 
 
 def _options(info: MethodInfo, spec: ModelSpec) -> dict[str, Value]:
     """Draw a method's options; a dear method is asked again only when they are applied."""
     if not info.options:
         return {}
-    place = st.popover("Settings", width="stretch") if len(info.options) > 1 else st.container()
+    many = len(info.options) > 1
+    place = st.popover("Settings") if many else st.container(width="content")
     with place:
         form = st.form(f"form.{info.id}", border=False) if info.dear else st.container()
         with form:
@@ -175,4 +175,5 @@ def _option(info: MethodInfo, option: Option, spec: ModelSpec) -> tuple[Option, 
     drawable = {"channels", "channels last", "tokens"}
     names = {item.name: item.name for item in spec.layers if layout(item, image_size) in drawable}
     usual = f"usual: {words.shortened(last_maps(spec), 20)}"
-    return option, choose("Layer", "layer", {"": usual, **names}, option.help)
+    key = f"layer.{info.id.rpartition('/')[2]}"
+    return option, choose("Layer", key, {"": usual, **names}, option.help)

@@ -23,7 +23,12 @@ def serve(address: str, port: int, beginning: Beginning | None = None) -> int:
     Zygote.start()
     begin_with(beginning)
     os.chdir(ROOT)
+    from streamlit.runtime.pages_manager import PagesManager
     from streamlit.web import bootstrap
+
+    # Otherwise Streamlit does not know our pages before the first visit, because of the folder's
+    # name, and tells the first visitor that a page that was linked to does not exist.
+    PagesManager.uses_pages_directory = False
 
     settings = {"server_address": address, "server_port": port}
     bootstrap.load_config_options(settings)

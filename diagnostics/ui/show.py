@@ -36,6 +36,8 @@ class Clicked:
 class Board:
     """The table of pictures of one page; remembers what it drew, for the report.
 
+    `facts` is what the report should say besides of how its pictures were made.
+
     Args:
         title: The page's title.
         question: The sentence that says what the page answers.
@@ -46,6 +48,7 @@ class Board:
         self._title = title
         self._spec = spec
         self._sections: dict[str, list[Sequence[Cell]]] = {}
+        self.facts: dict[str, str] = {}
         with st.container(horizontal=True, vertical_alignment="center"):
             st.title(title, width="stretch")
             self._corner = st.container(width="content")
@@ -83,6 +86,7 @@ class Board:
             "Outputs": f"{len(spec.class_names)} classes, {spec.output}",
             "Preprocessing": settings.summary,
             "Images": ", ".join(file.name for file in held.shown_images()),
+            **self.facts,
         }
         self._corner.download_button(
             "Report",

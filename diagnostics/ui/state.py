@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +20,8 @@ from diagnostics.worker import WorkerRunner, Zygote
 ANSWERS_KEPT = 24
 MODELS_KEPT = 2
 COLUMNS = 8
-OF_THE_MODEL = (
-    "layers",
-    "layer",
-    "class",
-    "against",
-    "method",
-    "query",
-)  # widgets whose choices belong to one model
+# Widgets whose choices belong to one model.
+OF_THE_MODEL = ("layers", "gallery", "deep", "class", "against", "method", "query")
 
 
 @dataclass(frozen=True)
@@ -58,28 +53,34 @@ class Session:
 
     Args:
         folder: Where uploads lie; only this server may read it.
+        holder: Names this session where uploads are kept.
         runners: This session's own workers, one for each model, the latest last.
         model: The model in hand.
         images: All images in hand, in the order they came.
         shown: Hashes of the images shown, at most `COLUMNS`.
         preprocessing: The person's own settings; None takes the model's.
         adapt: Makes the first settings of the model in hand; None takes the model's.
+        drawing: What was drawn last.
         pinned: Hash of the image with which the others are compared; empty for none.
         choices: What was chosen last in the controls that several pages share.
+        settings: Where sliders and switches that several pages share stood last.
         taken: How often a model was taken in hand; forms begin anew with each.
         answers: Answers by request key, the latest last.
         failures: Why a request failed or was cancelled, by request key.
     """
 
     folder: Path
+    holder: int
     runners: OrderedDict[str, WorkerRunner]
     model: ModelSource
     images: list[File]
     shown: list[str]
     preprocessing: Preprocessing | None = None
     adapt: Callable[[Preprocessing], Preprocessing] | None = None
+    drawing: File | None = None
     pinned: str = ""
     choices: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, float | bool] = field(default_factory=dict)
     taken: int = 0
     answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -89,9 +90,11 @@ class Session:
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / digest
         file = File(str(path), digest, name)
-        kept.hold(file, id(self))
+        kept.hold(file, self.holder)
         if not path.exists():
-            path.write_bytes(content)
+            unfinished = path.with_suffix(f".{self.holder}")
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
         return file
 
     def add_images(self, files: Sequence[File]) -> None:
@@ -99,20 +102,27 @@ class Session:
         fresh = [file for file in files if file.sha256 not in self.known_images()]
         self.images = [*self.images, *fresh]
         first = list(dict.fromkeys(file.sha256 for file in files))
-        kept = [digest for digest in self.shown if digest not in first]
-        self.shown = [*first, *kept][:COLUMNS]
+        kept_shown = [digest for digest in self.shown if digest not in first]
+        self.shown = [*first, *kept_shown][:COLUMNS]
+        hidden = len(first) + len(kept_shown) - COLUMNS
+        if hidden > 0:
+            st.toast(
+                f"{COLUMNS} images are shown; {hidden} more are in hand, to be chosen at left."
+            )
 
-    def replace_image(self, name: str, file: File) -> None:
-        """Put an image in the place of the one of that name, or before the others."""
-        old = {one.sha256 for one in self.images if one.name == name} - {file.sha256}
-        place = next((at for at, digest in enumerate(self.shown) if digest in old), None)
-        self.images = [one for one in self.images if one.sha256 not in old]
-        self.shown = [digest for digest in self.shown if digest not in old]
-        shown = file.sha256 in self.shown
-        self.add_images([] if shown else [file])
-        if place is not None and not shown:
-            self.shown.remove(file.sha256)
-            self.shown.insert(place, file.sha256)
+    def draw(self, file: File) -> None:
+        """Put a drawing in the place of the one before, or before the other images."""
+        old, self.drawing = self.drawing, file
+        if old is None or old.sha256 not in self.known_images() or old == file:
+            self.add_images([file])
+            return
+        fresh = {old.sha256: file.sha256}
+        self.images = [file if one == old else one for one in self.images]
+        self.shown = [fresh.get(digest, digest) for digest in self.shown]
+        self.pinned = fresh.get(self.pinned, self.pinned)
+        if file.sha256 not in self.shown:
+            self.add_images([file])
+        kept.drop(old, self.holder)
 
     def known_images(self) -> dict[str, File]:
         """Return the images in hand by their hash."""
@@ -132,11 +142,14 @@ class Session:
     def use(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
         """Take a model in hand with its own or other settings; its worker starts when asked."""
         if (model.file, model.architecture) != (self.model.file, self.model.architecture):
-            for key in OF_THE_MODEL:
+            layers = [key for key in self.choices if key.startswith("layer.")]
+            for key in (*OF_THE_MODEL, *layers):
                 st.session_state.pop(key, None)
                 self.choices.pop(key, None)
+                address(key, "")
         if model.file != self.model.file:
             self.adapt = None
+            kept.drop(self.model.file, self.holder)
         self.model, self.preprocessing = model, preprocessing
         self.taken += 1
 
@@ -170,7 +183,7 @@ class Session:
         """End the workers and let go of the uploads."""
         for runner in self.runners.values():
             runner.close()
-        kept.release(id(self))
+        kept.release(self.holder)
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda held: held.close())
@@ -180,12 +193,14 @@ def session() -> Session:
     usual = tuple(images[name] for name in samples.FIRST_IMAGES)
     begun = _beginning[0] if _beginning else Beginning(ModelSource(models[samples.FIRST_MODEL]))
     asked = st.query_params.get("model", "")
-    named = ModelSource(models[asked]) if asked in models else kept.find(asked)
+    holder = secrets.randbits(64)
+    named = ModelSource(models[asked]) if asked in models else kept.find(asked, holder)
     names = st.query_params.get("images", "").split(",")
-    found = [images.get(name) or kept.find(name) for name in names]
+    found = [images.get(name) or kept.find(name, holder) for name in dict.fromkeys(names)]
     files = [one for one in found if isinstance(one, File)] or [*(begun.images or usual)]
     model = named if isinstance(named, ModelSource) else None
-    held = Session(
+    return Session(
+        holder=holder,
         folder=kept.uploads(Zygote.start().folder),
         runners=OrderedDict(),
         model=model or begun.model,
@@ -193,9 +208,6 @@ def session() -> Session:
         shown=[file.sha256 for file in files][:COLUMNS],
         adapt=None if model else begun.adapt,
     )
-    for file in files:
-        kept.hold(file, id(held))
-    return held
 
 
 def share() -> None:
@@ -207,8 +219,8 @@ def share() -> None:
     names = {file.sha256: name for name, file in samples.image_files().items()}
     models = {ModelSource(file): name for name, file in samples.model_files().items()}
     known = held.known_images()
-    shown = [names.get(one) or kept.hold(known[one], id(held)) for one in held.shown]
-    address("model", models.get(held.model) or kept.hold(held.model, id(held)))
+    shown = [names.get(one) or kept.hold(known[one], held.holder) for one in held.shown]
+    address("model", models.get(held.model) or kept.hold(held.model, held.holder))
     address("images", ",".join(shown))
 
 

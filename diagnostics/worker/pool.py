@@ -29,9 +29,10 @@ DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may take: wall-clock time, and seconds for one message to arrive."""
+    """What one request may take, in seconds: in all, without progress, and for one message."""
 
-    wall_seconds: float = 120.0
+    wall_seconds: float = 1800.0
+    silent_seconds: float = 120.0
     message_seconds: float = 30.0
 
 
@@ -121,7 +122,7 @@ class WorkerRunner:
         return self._worker
 
     def _answer(self, worker: Worker, request: Request, watch: Watch | None) -> Result:
-        started = time.monotonic()
+        started = heard = time.monotonic()
         progress = Progress("Waiting for the model's process", 0.0)
         while True:
             if select.select([worker.connection], [], [], POLL_SECONDS)[0]:
@@ -130,16 +131,26 @@ class WorkerRunner:
                     return wire.read_result(header, arrays, request.key)
                 if header["type"] == "error":
                     raise by_name(str(header.get("kind")))(str(header.get("message"))[:1000])
-                progress = wire.read_progress(header)
-            if time.monotonic() - started > self._limits.wall_seconds:
-                self._kill()
-                raise WorkerTimeoutError(
-                    f"The model's process was ended after its limit of "
-                    f"{self._limits.wall_seconds:g} s; it may be in an endless loop. Show fewer "
-                    "images, or start again."
-                )
+                progress, heard = wire.read_progress(header), time.monotonic()
+            self._demand_in_time(started, heard)
             if watch is not None:
                 watch(progress)
+
+    def _demand_in_time(self, started: float, heard: float) -> None:
+        """End a worker that takes too long in all, or has been silent for too long."""
+        now, limits = time.monotonic(), self._limits
+        if now - started > limits.wall_seconds:
+            self._kill()
+            raise WorkerTimeoutError(
+                f"The model's process was ended after its limit of {limits.wall_seconds:g} s. Show "
+                "fewer images or choose a quicker method, or start again."
+            )
+        if now - heard > limits.silent_seconds:
+            self._kill()
+            raise WorkerTimeoutError(
+                f"The model's process made no progress for {limits.silent_seconds:g} s and was "
+                "ended; it may be in an endless loop. Show fewer images, or start again."
+            )
 
     def _drop_abandoned(self) -> None:
         """Let an abandoned request finish for a moment; end its worker otherwise."""

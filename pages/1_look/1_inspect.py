@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from diagnostics.report import rows
+from diagnostics.report import layer_rows, rows
 from diagnostics.request import INSPECT, Options, Request
 from diagnostics.ui import controls, frame, layer_controls
 from diagnostics.ui.ask import ask
@@ -61,10 +61,11 @@ with received:
 with layers:
     for name in drawn.names:
         st.markdown(f"**{name}**")
-        cells = rows.layer(images, arrays, name, scale=drawn.scale, spec=spec, pinned=pinned)
+        cells = layer_rows.layer(images, arrays, name, scale=drawn.scale, spec=spec, pinned=pinned)
         board.row(f"Layer {name}", cells, f"row.layer.{name}")
 with looked:
     dear = Request(method.info.id, *asked, method.options)
     answer = ask(dear, waiting) if method.info.dear else answer
+    board.facts["Method"] = method.described
     board.row(LOOKED, rows.looked(answer, spec, look.opacity, look.shared), "row.looked")
 board.offer_report()

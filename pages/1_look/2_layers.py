@@ -36,7 +36,13 @@ progress = st.empty()
 preprocessing = held.preprocessing or spec.preprocessing
 all_layers: Options = {"layers": (), "attributions": ()}
 overview = ask(Request(INSPECT, held.model, files, preprocessing, options=all_layers), progress)
-options: Options = {"layers": (name,), "attributions": (), "maps": depth.MOST_MAPS, "query": query}
+options: Options = {
+    "layers": (name,),
+    "attributions": (),
+    "maps": depth.most_maps(spec, name),
+    "alike": True,
+    "query": query,
+}
 pair = ask(Request(INSPECT, held.model, (one, other), preprocessing, options=options), progress)
 
 cells = depth.pair(pair, spec, name, scale, order)
@@ -53,6 +59,6 @@ if clicked:
 st.subheader("Statistics")
 st.dataframe(depth.statistics(pair, overview, name), hide_index=True)
 st.caption(depth.SILENT_EXPLAINED)
-with st.expander(f"All {len(spec.layers)} layers, over {len(files)} images"):
+with st.expander(depth.table_title(overview)):
     st.dataframe(depth.table(overview), hide_index=True)
 board.offer_report()

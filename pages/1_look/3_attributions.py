@@ -5,7 +5,7 @@ import streamlit as st
 from diagnostics.report import files, rows
 from diagnostics.request import Request
 from diagnostics.ui import controls, frame, looking
-from diagnostics.ui.ask import ask
+from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
 
@@ -24,21 +24,25 @@ if not look.methods:
     st.button("Show the quickest", on_click=looking.quick_methods, type="primary")
 
 preprocessing = held.preprocessing or spec.preprocessing
-head = st.container()
+head, titled = st.container(), False
 asked = (held.model, held.shown_images(), preprocessing, look.target, look.against)
-for place, method in enumerate(look.methods):
+for method in look.methods:
     with st.container(border=True):
-        title, options, download = st.columns([6, 1.6, 1.2], vertical_alignment="center")
-        title.markdown(f"**{method.info.title}**", help=f"Source: {method.info.source}")
-        title.caption(method.info.summary)
-        with options:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(width="stretch"):
+                st.markdown(f"**{method.info.title}**", help=f"Source: {method.info.source}")
+                st.caption(method.info.summary)
             method = looking.settings(method, spec)
-        answer = ask(Request(method.info.id, *asked, method.options), st.empty())
-        if place == 0:
+            download = st.container(width="content")
+        answer = try_to_ask(Request(method.info.id, *asked, method.options), st.empty())
+        if answer is None:
+            continue
+        if not titled:
             with head:
                 board.row("What it says", rows.titles(answer), "titles")
+        titled = True
         cells = rows.looked(answer, spec, look.opacity, look.shared)
-        board.row(method.info.title, cells, f"row.{method.info.id}")
+        board.row(method.described, cells, f"row.{method.info.id}")
         download.download_button(
             "Arrays",
             files.arrays(answer),

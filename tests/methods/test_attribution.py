@@ -147,7 +147,8 @@ def test_integrated_gradients_add_up_to_the_difference_of_the_logits():
     logits = model.logits(images) - model.logits(torch.zeros_like(images))
     difference = logits.gather(1, TARGET[:, None])[:, 0]
     assert torch.allclose(found.values.sum((1, 2)), difference, rtol=2e-3)
-    assert all("too much" in remark for remark in found.remarks)
+    stated = [float(remark.split()[6].replace("−", "-")) for remark in found.remarks]
+    assert stated == pytest.approx(difference.tolist(), rel=0.01)
 
 
 def test_smooth_grad_of_a_linear_network_is_its_gradient():
@@ -201,6 +202,16 @@ def test_occlusion_with_overlap_is_the_mean_over_the_windows_of_a_pixel():
     assert torch.allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("window", "stride"), [(2, 2), (2, 1), (3, 2)])
+@pytest.mark.parametrize("side", [8, 13])
+def test_occlusion_covers_borders_that_windows_do_not_tile(window, stride, side):
+    model, images = classifier(seeded(linear(side**2)), side), pixels(side=side)
+    found = occlusion(model, images, TARGET, window=window, stride=stride, fill="black").values
+    window, stride = min(window, side // 4), min(stride, window, side // 4)
+    expected = slow_occlusion(model, images, TARGET, window=window, stride=stride, value=0.0)
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
 def test_score_cam_weighs_maps_by_what_they_leave_of_the_logit():
     network = seeded(Gap())
     model, images = classifier(network, 8), pixels()
@@ -247,8 +258,19 @@ def test_rollout_follows_the_layers_one_by_one(method, kept):
         assert torch.allclose(found[row], expected, atol=1e-5)
 
 
-def test_grad_cam_on_tokens_weighs_them_on_their_grid():
-    network = seeded(Attends("module"))
+def test_a_rollout_follows_the_tokens_that_the_answer_is_read_from():
+    """With a class token that the head does not read, the patches' mean is followed."""
+    network = seeded(Attends("fused", reads="mean"))
+    model, images = classifier(network, 12), pixels(side=12)
+    weights = model.trace(images, ["attn.attention"]).activations["attn.attention"].mean(1)
+    expected = 0.5 * weights[:, 1:, 1:].mean(1) + 0.5 / 9
+    found = attention_rollout(model, images, TARGET).values
+    assert torch.allclose(found, expected.reshape(2, 3, 3), atol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["module", "fused", "softmax"])
+def test_grad_cam_on_tokens_weighs_them_on_their_grid(way):
+    network = seeded(Attends(way))
     model, images = classifier(network, 12), pixels(side=12)
     found = grad_cam(model, images, TARGET).values
     assert last_maps(model.spec) == "norm1"

@@ -10,8 +10,9 @@ def slow_occlusion(classifier, pixels, target, *, window, stride, value):
     for image, index in zip(pixels, target, strict=True):
         whole = classifier.logits(image[None])[0, index]
         falls, counts = torch.zeros(height, width), torch.zeros(height, width)
-        for top in range(0, height - window + 1, stride):
-            for left in range(0, width - window + 1, stride):
+        tops, lefts = (range(0, max(side - window, 0) + stride, stride) for side in (height, width))
+        for top in tops:
+            for left in lefts:
                 covered = image.clone()
                 covered[:, top : top + window, left : left + window] = value
                 place = (slice(top, top + window), slice(left, left + window))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from diagnostics import samples
-from diagnostics.report import files, layer_in_depth, rows
+from diagnostics.report import files, layer_in_depth, layer_rows, rows
 from diagnostics.request import FIELD, INSPECT, STRONGEST, ModelSource, Request
 from diagnostics.runner import LocalRunner
 from diagnostics.spec import read
@@ -38,7 +38,7 @@ def spec(inspected):
 
 def layer(answer, spec, name, **options):
     settings = {"scale": "each image", "spec": spec, **options}
-    return rows.layer(answer.scores["images"], answer.arrays, name, **settings)
+    return layer_rows.layer(answer.scores["images"], answer.arrays, name, **settings)
 
 
 def test_the_pinned_image_tells_what_the_others_get_for_its_class(inspected):
@@ -49,7 +49,7 @@ def test_the_pinned_image_tells_what_the_others_get_for_its_class(inspected):
     note = cells[1].notes[-1]
     assert note.startswith("x: 1 − ")
     change = logits[23] - inspected.scores["images"][0]["top"][0]["logit"]
-    assert note.endswith(f"logit {change:+.2f}".replace("-", "−"))
+    assert note.endswith(f"its logit {-change:.2f} lower")
     assert share[23] < 1e-3
 
 
@@ -148,6 +148,13 @@ def test_a_patch_is_the_part_of_the_image_that_the_cell_can_see(ask, pair):
     assert patch.pixels.shape == (height, width, 3)
     seen = whole.pixels[box["top"] : box["bottom"], box["left"] : box["right"]]
     assert (seen == patch.pixels).all()
+
+
+def test_a_field_is_found_in_a_picture_that_was_shrunk_for_the_screen():
+    seen = np.zeros((336, 336, 3))
+    box = {"top": 400, "bottom": 432, "left": 100, "right": 132}
+    found = layer_in_depth._shrunk(box, {"shape": [672, 672, 3]}, seen)
+    assert found == {"top": 200, "bottom": 216, "left": 50, "right": 66}
 
 
 def test_all_layers_are_in_the_table_with_their_silent_units(ask, spec):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.attention import followed, global_layers
+from diagnostics.attention import followed, global_layers, reads_class_token
 from diagnostics.classifier import Classifier
 from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
@@ -13,7 +13,9 @@ from diagnostics.spec import Need
 
 
 @method(
-    "Attention rollout", source="Abnar & Zuidema 2020, arXiv:2005.00928", needs={Need.ATTENTION}
+    "Attention rollout",
+    source="Abnar & Zuidema 2020, arXiv:2005.00928",
+    needs={Need.ATTENTION, Need.GRADIENTS},
 )
 def attention_rollout(
     classifier: Classifier,
@@ -25,7 +27,7 @@ def attention_rollout(
     Args:
         classifier: The classifier explained.
         pixels: Images, values in [0, 1].
-        target: Not used: attention alone says nothing about one class.
+        target: Says nothing about the map: attention alone knows no class.
 
     Returns:
         Magnitude: share of each patch, on the grid of the patches.
@@ -37,7 +39,10 @@ def attention_rollout(
         Abnar & Zuidema 2020, section 3: every layer keeps half of a token and mixes the other
         half by the mean of its heads.
     """
-    names = [layer.name for layer in global_layers(classifier.spec)]
+    spec = classifier.spec
+    names = [layer.name for layer in global_layers(spec.layers, (spec.height, spec.width))]
     trace = classifier.trace(pixels, names)
     mixes = [0.5 * trace.activations[name].detach().mean(1) for name in names]
-    return Heatmap(followed(mixes, 0.5, classifier.spec), signed=False, any_class=True)
+    from_class = reads_class_token(trace.layer_gradient(target, names[-1]))
+    rolled = followed(mixes, 0.5, spec, from_class=from_class)
+    return Heatmap(rolled, signed=False, any_class=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.attention import followed, global_layers
+from diagnostics.attention import followed, global_layers, reads_class_token
 from diagnostics.classifier import Classifier
 from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
@@ -40,10 +40,13 @@ def gradient_rollout(
     Source:
         Chefer et al. 2021, equations 5 and 6, for self-attention.
     """
-    names = [layer.name for layer in global_layers(classifier.spec)]
+    spec = classifier.spec
+    names = [layer.name for layer in global_layers(spec.layers, (spec.height, spec.width))]
     trace = classifier.trace(pixels, names)
     mixes = [
         (trace.layer_gradient(target, name) * trace.activations[name].detach()).relu().mean(1)
         for name in names
     ]
-    return Heatmap(followed(mixes, 1.0, classifier.spec), signed=False, blank=BLANK)
+    from_class = reads_class_token(trace.layer_gradient(target, names[-1]))
+    rolled = followed(mixes, 1.0, spec, from_class=from_class)
+    return Heatmap(rolled, signed=False, blank=BLANK)

@@ -43,7 +43,7 @@ def integrated_gradients(
 
     Returns:
         Signed: sums over all pixels to the logit of the image minus that of the baseline, but for
-        the convergence delta, which is stated. Same height and width as the pixels.
+        the convergence delta; both are stated. Same height and width as the pixels.
 
     Source:
         Sundararajan et al. 2017, equations 1 and 3; computed by captum.
@@ -63,5 +63,6 @@ def integrated_gradients(
         )
         maps.append(found.sum(1)[0].detach())
         total = float(maps[-1].double().sum())
-        remarks.append(f"The map sums to {total:+.3g} logits, {float(delta):+.1g} too much.")
+        rise = total - float(delta)
+        remarks.append(f"The map sums to {total:.3g} of {rise:.3g} logits.".replace("-", "−"))
     return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=tuple(remarks))

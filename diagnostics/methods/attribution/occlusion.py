@@ -71,4 +71,5 @@ def occlusion(
             perturbations_per_eval=at_once(pixels),
         )
         maps.append(found[0, 0])  # a window covers all channels alike
-    return Heatmap(torch.stack(maps), signed=True, blank=BLANK)
+    used = f"Windows of {window} px every {stride} px."
+    return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=(used,) * len(maps))

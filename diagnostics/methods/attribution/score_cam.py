@@ -13,6 +13,7 @@ from diagnostics.classifier import Classifier
 from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap, at_once, layer_with_maps, maps_of
 from diagnostics.options import Layer
+from diagnostics.shapes import layout
 from diagnostics.spec import ModelSpec, Need
 
 BLANK = "The weighted sum of the layer's maps is zero or below everywhere."
@@ -20,8 +21,9 @@ BLANK = "The weighted sum of the layer's maps is zero or below everywhere."
 
 def _maps(spec: ModelSpec, layer: str) -> int:
     """Return how many images the network is asked about for each image."""
-    shape = layer_with_maps(spec, layer).shape
-    return 1 + (shape[-1] if len(shape) == 2 else max(shape[0], shape[-1]))
+    info = layer_with_maps(spec, layer)
+    last = layout(info, (spec.height, spec.width)) != "channels"
+    return 1 + info.shape[-1 if last else 0]
 
 
 @method(

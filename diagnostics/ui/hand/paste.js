@@ -17,6 +17,8 @@ export default function ({ parentElement, setTriggerValue }) {
     reader.onload = () => setTriggerValue("pasted", reader.result);
     reader.readAsDataURL(file);
   };
+  parentElement.oversureLeave?.(); // Streamlit calls only the last function returned
   document.addEventListener("paste", paste);
-  return () => document.removeEventListener("paste", paste);
+  parentElement.oversureLeave = () => document.removeEventListener("paste", paste);
+  return () => parentElement.oversureLeave();
 }

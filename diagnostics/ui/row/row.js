@@ -175,6 +175,7 @@ function cell(root, content, box, resizes, ask) {
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
+  parentElement.oversureLeave?.(); // Streamlit calls only the last function returned
   const old = parentElement.querySelector(".row");
   const left = old ? old.scrollLeft : window.oversureScroll || 0;
   const row = element("div", "row");
@@ -208,8 +209,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     window.dispatchEvent(new CustomEvent("oversure-scroll", { detail }));
   };
   window.addEventListener("oversure-scroll", follow);
-  return () => {
+  parentElement.oversureLeave = () => {
     observer.disconnect();
     window.removeEventListener("oversure-scroll", follow);
   };
+  return () => parentElement.oversureLeave();
 }

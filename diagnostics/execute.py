@@ -57,11 +57,11 @@ class Executor:
         Yields:
             What was done. The zygote takes a step whenever nobody asks it for a worker.
         """
-        for library in ("torchvision", "timm", "captum.attr"):
-            importlib.import_module(library)
-            yield library
         methods()
         yield "methods"
+        for library in ("torchvision", "timm"):
+            importlib.import_module(library)
+            yield library
         index.read()
         yield "index"
 

@@ -15,7 +15,6 @@ from typing import Literal, TypeAlias
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from diagnostics.classifier import Classifier
 from diagnostics.errors import NotOfferedError
@@ -108,6 +107,8 @@ def filled(image: Float[Tensor, "n c h w"], fill: Fill) -> Float[Tensor, "n c h 
     if fill == "mean":
         return image.mean((2, 3), keepdim=True).expand_as(image)
     if fill == "blur":
+        from torchvision.transforms.v2.functional import gaussian_blur
+
         side = min(image.shape[2:])
         reach = min(max(3 * side // 20, 1), side - 1)
         blurred: Tensor = gaussian_blur(image, [2 * reach + 1] * 2, [max(side / 20, 0.5)] * 2)

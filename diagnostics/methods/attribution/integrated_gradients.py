@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import captum.attr
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -48,6 +47,8 @@ def integrated_gradients(
     Source:
         Sundararajan et al. 2017, equations 1 and 3; computed by captum.
     """
+    import captum.attr  # brings matplotlib, which every worker would wait for at its start
+
     fill: Fill = baseline
     explainer = captum.attr.IntegratedGradients(classifier.logits)
     maps, remarks = [], []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import captum.attr
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -58,6 +57,8 @@ def occlusion(
     Source:
         Zeiler & Fergus 2014, section 4.2; computed by captum.
     """
+    import captum.attr  # brings matplotlib, which every worker would wait for at its start
+
     window, stride = _fitting(min(pixels.shape[2:]), window, stride)
     explainer = captum.attr.Occlusion(classifier.logits)
     maps = []

@@ -82,6 +82,10 @@ def test_without_a_model_the_page_says_why_and_offers_to_start_again(app, monkey
         {"top": "minus three"},
         {"top": "-3"},
         {"top": "999"},
+        {"opacity": "-7"},
+        {"opacity": "999"},
+        {"opacity": "½"},
+        {"looked.shared": "yes"},
         {"model": "nonsense"},
         {"images": "nonsense,letter-x-thin"},
         {"stages": "perhaps"},
@@ -177,9 +181,14 @@ def test_every_page_says_why_the_model_failed(on, app, monkeypatch, name):
 def test_a_choice_is_the_same_on_every_page(on, app):
     page = fine(app.run())
     page.selectbox(key="class").set_value("3")
+    page.slider(key="opacity").set_value(85)
+    page.toggle(key="looked.shared").set_value(True)
     fine(page.run())
     page = on("pages/1_look/3_attributions.py")
     assert page.selectbox(key="class").value == "3"
+    assert page.slider(key="opacity").value == 85
+    assert page.toggle(key="looked.shared").value is True
+    assert page.query_params["opacity"] == "85"
 
 
 def test_the_gallery_without_a_method_offers_the_quickest(on):

@@ -232,6 +232,13 @@ def test_dark_strokes_on_a_bright_ground_are_noticed_until_inverted():
         assert sum("bright" in sentence for sentence in found) == expected
 
 
+def test_noise_has_no_background():
+    for seed in range(5):
+        values = np.random.default_rng(seed).random((28, 28, 1), np.float32)
+        found = warned(Decoded(values), grey(), dark_background=True)
+        assert not any("bright" in sentence for sentence in found)
+
+
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_every_preset_fits_colour_and_grey(name):
     for settings in (Preprocessing(), grey()):

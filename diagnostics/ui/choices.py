@@ -68,16 +68,24 @@ def choose_many(
     return tuple(names)
 
 
-def remembered(key: str, usual: float | bool) -> None:
-    """Let a widget stand as it stood last, also on another page."""
-    kept = session().settings
-    kept[key] = st.session_state.get(key, kept.get(key, usual))
-    st.session_state[key] = kept[key]
+def remembered(key: str, usual: int, most: int) -> None:
+    """Let a slider or switch stand as it stood last, also on another page and after a reload.
+
+    Args:
+        key: Of the widget, and its name in the address.
+        usual: Where it stands at first; a switch is 0 or 1.
+        most: The largest value it may have; the smallest is 0.
+    """
+    kept, asked = session().settings, st.query_params.get(key, "")
+    first = min(int(asked), most) if asked.isascii() and asked.isdigit() else usual
+    kept[key] = int(st.session_state.get(key, kept.get(key, first)))
+    st.session_state[key] = bool(kept[key]) if most == 1 else kept[key]
+    address(key, "" if kept[key] == usual else str(kept[key]))
 
 
 def shared_scale(row: str) -> bool:
     """Draw whether all images of a row share a scale."""
-    remembered(f"{row}.shared", usual=False)
+    remembered(f"{row}.shared", usual=0, most=1)
     return st.toggle(
         "One scale for all images",
         key=f"{row}.shared",

@@ -130,7 +130,8 @@ def _pin() -> None:
         key="pinned",
         on_change=_keep_pinned,
         format_func=lambda digest: words.shortened(known[digest].name, 26) if digest else "none",
-        help="Pins one image at the left; every row then says how the others differ from it.",
+        help="Pins one image at the left; the answers and the layers then say how the others "
+        "differ from it.",
     )
 
 

@@ -149,7 +149,7 @@ def compared(spec: ModelSpec) -> int | None:
 
 def opaque() -> float:
     """Draw the opacity of maps over images, 0 to 1."""
-    remembered("opacity", usual=60)
+    remembered("opacity", usual=60, most=100)
     return st.slider("Opacity", 0, 100, step=5, format="%d %%", key="opacity", width=170) / 100
 
 

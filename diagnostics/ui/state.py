@@ -80,7 +80,7 @@ class Session:
     drawing: File | None = None
     pinned: str = ""
     choices: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, float | bool] = field(default_factory=dict)
+    settings: dict[str, int] = field(default_factory=dict)
     taken: int = 0
     answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)

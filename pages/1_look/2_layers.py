@@ -26,7 +26,7 @@ with third:
     other = layer_controls.one_image("B", "other", files, 1)
 first, second, third = st.columns(3)
 with first:
-    order = layer_controls.map_order()
+    order = layer_controls.map_order() if depth.has_cells(spec, name) else "number"
 with second:
     scale = layer_controls.layer_scale()
 with third:

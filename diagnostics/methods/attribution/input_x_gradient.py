@@ -10,7 +10,10 @@ from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
 from diagnostics.spec import Need
 
-BLANK = "Every pixel is black or has no gradient, so that their product is zero."
+BLANK = (
+    "Every pixel is black, before mean and std are applied, or has no gradient, so that their "
+    "product is zero."
+)
 
 
 @method(

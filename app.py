@@ -9,7 +9,9 @@ PAGES = HERE / "pages"
 ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
 LOOK = {"inspect": "visibility", "layers": "layers", "attributions": "center_focus_strong"}
 
-st.set_page_config("Oversure", str(ICON), layout="wide")
+SIDEBAR_PX = 256
+
+st.set_page_config("Oversure", str(ICON), layout="wide", initial_sidebar_state=SIDEBAR_PX)
 
 st.navigation(
     {

@@ -29,7 +29,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 bad input, 3 the worker failed."""
-    asked = parser().parse_args(arguments)
+    asked = _read(arguments)
     command: Command = asked.command
     try:
         return command(asked)
@@ -39,6 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WorkerError as error:
         print(f"oversure: {error.message}", file=sys.stderr)
         return WORKER_FAILED
+
+
+def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; images may also stand after the flags, where argparse loses them."""
+    made = parser()
+    asked, rest = made.parse_known_args(arguments)
+    if rest and (not hasattr(asked, "images") or any(one.startswith("-") for one in rest)):
+        made.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        asked.images = [*asked.images, *rest]
+    return asked
 
 
 def parser() -> argparse.ArgumentParser:

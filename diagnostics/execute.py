@@ -9,7 +9,7 @@ import importlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -35,6 +35,7 @@ from diagnostics.opening import Model, open_model
 from diagnostics.prepared import Prepared, prepare
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.receptive import receptive_field
+from diagnostics.remembered import Remembered, copied
 from diagnostics.request import FIELD, INSPECT, OPEN, File, ModelSource, Progress, Request, Result
 from diagnostics.runner import Watch
 from diagnostics.spec import ModelSpec, describe
@@ -69,6 +70,7 @@ class Executor:
         self._source: ModelSource | None = None
         self._model: Model | None = None
         self._prepared: OrderedDict[tuple[str, Preprocessing, bool], Prepared] = OrderedDict()
+        self._remembered = Remembered()
 
     def execute(self, request: Request, watch: Watch | None = None) -> Result:
         """Return the answer to a request.
@@ -137,16 +139,41 @@ class Executor:
             part("Making what the network receives", 0.0)
             prepared = [self._prepare(file, classifier) for file in files]
             part("Asking the network", 0.1)
-            good = [made.pixels for made in prepared if made.pixels is not None]
-            answers = _ask(request, classifier, good, wanted, part) if good else []
-            seen += answers
-            found = iter(answers)
+            good = {
+                file.sha256: made.pixels
+                for file, made in zip(files, prepared, strict=True)
+                if made.pixels is not None
+            }
+            answers = self._answers(request, classifier, good, wanted, part)
             for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
-                answer = next(found) if made.pixels is not None else Findings()
+                answer = Findings()
+                if file.sha256 in answers:
+                    answer = copied(answers[file.sha256])
+                    seen.append(answer)
                 entries.append(_entry(file, made, answer, f"{row}/", arrays))
         count_silent([one.layers for one in seen])
         clock.tell("Sending the answer", 0.9)
         return {"model": describe(classifier.spec), "images": entries}
+
+    def _answers(
+        self,
+        request: Request,
+        classifier: TorchClassifier,
+        images: Mapping[str, NDArray[np.float32]],
+        wanted: Wanted,
+        tell: Tell,
+    ) -> dict[str, Findings]:
+        """Return what was found for each image by its hash; only new images are asked about."""
+        together = request.images if wanted.alike else ()  # then the first decides for the others
+        question = replace(request, images=together).key
+        known = {name: self._remembered.find((question, name)) for name in images}
+        fresh = [name for name, one in known.items() if one is None]
+        if fresh:
+            asked = _ask(request, classifier, [images[name] for name in fresh], wanted, tell)
+            for name, one in zip(fresh, asked, strict=True):
+                self._remembered.keep((question, name), one)
+                known[name] = one
+        return {name: one for name, one in known.items() if one is not None}
 
     def _prepare(self, file: File, classifier: TorchClassifier) -> Prepared:
         """Make an image what the network receives, or take it from those made last."""

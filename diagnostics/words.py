@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 
 def probability(value: float, distance: float) -> str:
@@ -40,9 +41,9 @@ def signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
 
-def counted(count: int, thing: str) -> str:
-    """Return "1 image" or "5 images"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+def counted(count: int, thing: str, things: str = "") -> str:
+    """Return "1 image" or "5 images"; `things` is the plural where it needs more than an s."""
+    return f"{count} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def shortened(name: str, length: int = 24) -> str:
@@ -51,6 +52,11 @@ def shortened(name: str, length: int = 24) -> str:
         return name
     tail = (length - 1) // 2
     return f"{name[: length - 1 - tail]}…{name[-tail:]}"
+
+
+def markdown(text: str) -> str:
+    """Return Markdown that reads as this text, whatever marks are in it."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
 def _scientific(value: float) -> str:

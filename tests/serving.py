@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,18 +35,19 @@ def chromium() -> str | None:
 
 @contextmanager
 def server(
-    package: Path = ROOT, folder: Path = ROOT
+    package: Path = ROOT, folder: Path = ROOT, arguments: Sequence[str] = ()
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Serve the app as `oversure app` does; yield its address and process.
 
     Args:
         package: Where the package lies.
         folder: Where the command is called.
+        arguments: Model, images and flags of the command.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "diagnostics.cli", "app", "--port", str(port)]
+    command = [sys.executable, "-m", "diagnostics.cli", "app", "--port", str(port), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(package)}
     process = subprocess.Popen(command, cwd=folder, env=environment)
     address = f"http://127.0.0.1:{port}"

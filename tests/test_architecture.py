@@ -38,7 +38,7 @@ LEVELS = (
         *("predictions", "calibration", "ensemble", "receptive"),
     },
     {
-        *("opening", "activations", "findings", "explanation", "inspection"),
+        *("opening", "activations", "findings", "remembered", "explanation", "inspection"),
         *("execute", "runner", "store"),
     },
     {"worker", "worker/*", "audit", "audit/*", "report", "report/*"},

@@ -181,6 +181,17 @@ def test_an_unknown_flag_is_exit_code_2(oversure):
     assert caught.value.code == 2
 
 
+def test_images_may_stand_before_and_after_the_flags(oversure):
+    for arguments in ((X, NOISE, "--json"), ("--json", X, NOISE), (X, "--json", NOISE)):
+        code, out, _ = oversure("inspect", MODEL, *arguments)
+        assert code == 0
+        assert len(json.loads(out)["images"]) == 2
+    assert oversure("load", MODEL, "--json", X)[0] == 0
+    with pytest.raises(SystemExit) as caught:
+        oversure("list", X)
+    assert caught.value.code == 2
+
+
 def test_a_failed_worker_is_exit_code_3(oversure, monkeypatch):
     def fail(*_):
         raise WorkerMemoryError("The memory is full.")

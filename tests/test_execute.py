@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from diagnostics import samples
 from diagnostics.errors import InputError, NotOfferedError, OptionError
 from diagnostics.execute import Executor
 from diagnostics.findings import Wanted
-from diagnostics.image import decode
+from diagnostics.image import decode, encode_png
 from diagnostics.inspection import inspect
 from diagnostics.networks import LettersConv
 from diagnostics.preprocessing import Preprocessing
@@ -116,20 +118,56 @@ def test_several_images_get_the_answers_they_get_alone(asked):
         )
 
 
-def test_many_images_are_asked_a_few_at_a_time(asked, monkeypatch):
+@pytest.fixture
+def noticed(monkeypatch):
+    """How many images the network is asked about, call by call."""
     sizes = []
 
-    def noticed(classifier, pixels, wanted):
+    def counting(classifier, pixels, wanted):
         sizes.append(len(pixels))
         return inspect(classifier, pixels, wanted)
 
-    monkeypatch.setattr("diagnostics.execute.inspect", noticed)
-    names = ("letter-x-fuzzy", "noise-uniform", "blank-black") * 7
-    entries = asked(images=names).scores["images"]
-    assert sizes == [8, 8, 5]
-    assert [e["top"][0]["class"] for e in entries[:3]] == [
-        e["top"][0]["class"] for e in entries[18:]
-    ]
+    monkeypatch.setattr("diagnostics.execute.inspect", counting)
+    return sizes
+
+
+def test_many_images_are_asked_a_few_at_a_time(asked, noticed, saved):
+    values = np.random.default_rng(7).integers(0, 256, (21, 28, 28), dtype=np.uint8)
+    files = [saved(encode_png(one), f"{index}.png") for index, one in enumerate(values)]
+    entries = asked(images=files).scores["images"]
+    assert noticed == [8, 8, 5]
+    assert [entry["file"] for entry in entries] == [file.name for file in files]
+
+
+def test_one_more_image_costs_no_more_than_itself(noticed):
+    names = ("letter-x-fuzzy", "noise-uniform", "blank-black")
+    files = tuple(IMAGES[name] for name in names)
+    executor = Executor()
+    first = executor.execute(Request(INSPECT, ModelSource(LETTERS), files[:2]))
+    kept = json.dumps(first.scores)
+    more = executor.execute(Request(INSPECT, ModelSource(LETTERS), files))
+    assert noticed == [2, 1]
+    assert json.dumps(first.scores) == kept
+    alone = Executor().execute(Request(INSPECT, ModelSource(LETTERS), files))
+    for index, name in enumerate(names):
+        entry, truth = (one.scores["images"][index] for one in (more, alone))
+        assert entry["file"] == f"{name}.png"
+        assert entry["top"][0]["class"] == truth["top"][0]["class"]
+        assert [layer["silent"] for layer in entry["layers"]] == [
+            layer["silent"] for layer in truth["layers"]
+        ]
+        np.testing.assert_allclose(
+            more.arrays[f"{index}/logits"], alone.arrays[f"{index}/logits"], atol=1e-4
+        )
+
+
+def test_another_question_about_a_known_image_is_asked_anew(noticed):
+    executor, known = Executor(), (IMAGES["letter-x-fuzzy"],)
+    spec = read(executor.execute(Request(OPEN, ModelSource(LETTERS))).scores["model"])
+    inverted = replace(spec.preprocessing, invert=True)
+    for rest in ({}, {"target": 3}, {"preprocessing": inverted}, {}):
+        executor.execute(Request(INSPECT, ModelSource(LETTERS), known, **rest))
+    assert noticed == [1, 1, 1]
 
 
 def test_a_bad_image_does_not_spoil_the_others(asked, saved):

@@ -55,7 +55,7 @@ def _cell(cell: Cell) -> str:
         "".join(_bar(bar) for bar in cell.bars),
         _text("div", cell.empty, "empty"),
         f'<div class="pictures">{"".join(_picture(one) for one in cell.pictures)}</div>',
-        *(_text("p", note) for note in cell.notes),
+        *(_text("p", note) for note in (*cell.notes, *cell.details)),
         *(_text("p", warning, "warning") for warning in cell.warnings),
     ]
     return f'<div class="cell">{"".join(parts)}</div>'

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from diagnostics import pictures, render, words
 from diagnostics.render import Picture, Scale
-from diagnostics.report.layer_rows import LayerScale, class_layer, difference, undrawn
+from diagnostics.report import minus
+from diagnostics.report.layer_rows import LayerScale, class_layer, strongest_units, undrawn
 from diagnostics.report.rows import Entry
 from diagnostics.report.table import Cell
 from diagnostics.request import Result
@@ -84,14 +85,16 @@ def pair(answer: Result, spec: ModelSpec, name: str, scale: LayerScale, order: O
             pictures=(
                 pictures.layer(one, drawn, image["file"], common, each=each, classes=classes),
             ),
+            notes=(f"strongest units: {strongest_units(drawn, classes)}",)
+            if one["layout"] == "dense"
+            else (),
         )
         for title, image, one, drawn in zip("AB", images, shown, values, strict=True)
     ]
     names = " minus ".join(image["file"] for image in images)
-    minus = difference(shown[1], values[1], shown[0], values[0], names)
-    size = words.number(float(np.abs(values[0] - values[1]).mean()))
-    note = f"mean magnitude of the difference {size}"
-    return [*cells, Cell(title="A − B", pictures=tuple(minus), notes=(note,))]
+    drawn = minus.difference(shown[1], values[1], shown[0], values[0], names)
+    size = minus.size(values[0] - values[1])
+    return [*cells, Cell(title="A − B", pictures=tuple(drawn), notes=(size,))]
 
 
 def _alike(

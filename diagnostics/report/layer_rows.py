@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import pictures, words
-from diagnostics.render import Picture, Scale
+from diagnostics.render import Scale
 from diagnostics.report.rows import Arrays, Entry
 from diagnostics.report.table import Cell
 from diagnostics.spec import ModelSpec
+
+NOT_FINITE = "Some values are not finite; they are drawn in pink."
+UNITS_LISTED = 5
 
 LayerScale = Literal["each image", "all images", "each map"]
 
@@ -35,7 +37,7 @@ def layer(
         name: The layer.
         scale: Which values share a scale: one image's, all images', or one map's.
         spec: Names the units of the layer that gives the classes' scores.
-        pinned: Show besides how every image differs from the first one.
+        pinned: Whether the maps are those that are strongest in the first image.
     """
     found = [_layer_entry(image, name) for image in images]
     kept = {
@@ -44,6 +46,7 @@ def layer(
         if entry and entry["picture"]
     }
     common = Scale.covering(*kept.values()) if scale == "all images" else None
+    classes = spec.class_names if name == class_layer(spec) else ()
     cells = []
     for index, (image, entry) in enumerate(zip(images, found, strict=True)):
         if image["error"]:
@@ -51,44 +54,26 @@ def layer(
         elif entry is None or index not in kept:
             cells.append(Cell(empty=undrawn(entry)))
         else:
-            drawn = [
-                pictures.layer(
-                    entry,
-                    kept[index],
-                    image["file"],
-                    common,
-                    each=scale == "each map",
-                    classes=spec.class_names if name == class_layer(spec) else (),
-                )
-            ]
-            if pinned and index and 0 in kept:
-                name_of_both = f"{image['file']} minus {images[0]['file']}"
-                drawn += [
-                    replace(one, caption=f"minus the pinned image's, {one.caption}")
-                    for one in difference(found[0], kept[0], entry, kept[index], name_of_both)
-                ]
-            notes = _statistics(entry, kept[index], pinned=pinned)
-            cells.append(Cell(pictures=tuple(drawn), notes=notes))
+            values, each = kept[index], scale == "each map"
+            drawn = pictures.layer(entry, values, image["file"], common, each=each, classes=classes)
+            notes = () if np.isfinite(values).all() else (NOT_FINITE,)
+            details = _statistics(entry, values, classes, pinned=pinned)
+            cells.append(Cell(pictures=(drawn,), notes=notes, details=details))
     return cells
 
 
-def difference(
-    first: Entry | None, before: NDArray[Any], entry: Entry, after: NDArray[Any], name: str
-) -> list[Picture]:
-    """Draw how one image's values differ from another's; nothing where they are other maps.
-
-    Args:
-        first: The other image's entry.
-        before: The other image's values.
-        entry: The one image's entry.
-        after: The one image's values.
-        name: Of the difference.
-    """
-    if first is None or first["channels"] != entry["channels"] or before.shape != after.shape:
-        return []
-    values = after - before
-    scale = Scale.covering(values, signed=True)
-    return [pictures.layer(entry, values, name, scale)]
+def heading(images: Sequence[Entry], name: str) -> str:
+    """Say what a layer is, the shape it gives, and how many of its units these images move."""
+    found = [entry for image in images if (entry := _layer_entry(image, name))]
+    if not found or not found[0]["shape"]:
+        return name
+    shape = " × ".join(str(side) for side in found[0]["shape"])
+    parts = [f"{name}  ·  {found[0]['kind']}, {shape}"]
+    silent = found[0]["silent"]
+    if silent and silent["silent"]:
+        on = words.counted(silent["images"], "image")
+        parts.append(f"{silent['silent']} of {silent['units']} units silent on {on}")
+    return "  ·  ".join(parts)
 
 
 def class_layer(spec: ModelSpec) -> str:
@@ -109,22 +94,35 @@ def undrawn(entry: Entry | None) -> str:
     return f"No picture for the shape {shape}."
 
 
-def _statistics(entry: Entry, values: NDArray[Any], *, pinned: bool) -> tuple[str, ...]:
+def _statistics(
+    entry: Entry, values: NDArray[Any], classes: Sequence[str], *, pinned: bool
+) -> tuple[str, ...]:
     zeros = "" if entry["zeros"] is None else f", {entry['zeros']:.0%} zeros"
     numbers = (
         f"{words.number(entry['low'])} … {words.number(entry['high'])}, "
         f"mean {words.number(entry['mean'])}, std {words.number(entry['std'])}{zeros}"
     )
-    if not np.isfinite(values).all():
-        return numbers, "Some values are not finite; they are drawn in pink."
     notes = [numbers]
     if entry["channels"] and entry["layout"] == "channels":
         strongest = ", ".join(str(channel) for channel in entry["channels"][:6])
         more = " …" if len(entry["channels"]) > 6 else ""
         order = "as in the pinned image" if pinned else "strongest first"
         notes.append(f"maps, {order}: {strongest}{more}")
-    silent = entry["silent"]
-    if silent and silent["silent"]:
-        on = words.counted(silent["images"], "image")
-        notes.append(f"{silent['silent']} of {silent['units']} units silent on {on}")
+    if entry["layout"] == "dense":
+        notes.append(f"strongest units: {strongest_units(values, classes)}")
     return tuple(notes)
+
+
+def strongest_units(values: NDArray[Any], classes: Sequence[str] = ()) -> str:
+    """List the units of largest magnitude, with their values, and their names if they have any.
+
+    Args:
+        values: Shape (k,).
+        classes: Names of the units, where these are the classes.
+    """
+    finite = np.where(np.isfinite(values), np.abs(values), -1.0)
+    first = np.argsort(-finite, kind="stable")[:UNITS_LISTED]
+    names = classes if len(classes) == len(values) else [""] * len(values)
+    return ", ".join(
+        f"{unit} {names[unit]}".strip() + f" {words.signed(values[unit])}" for unit in first
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from diagnostics.spec import ModelSpec
 
 Entry = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
+EVEN = 0.5  # a map whose smallest cell has this share of its largest is nearly even
 
 
 def said(
@@ -145,7 +147,8 @@ def _stages(image: Entry, positions: Sequence[int], index: int, arrays: Arrays) 
         counts=tuple(tuple(channel) for channel in entry["histogram"]["counts"]),
         counts_alt=f"Histogram of {size} values from {words.number(edges[0])} to "
         f"{words.number(edges[-1])}; heights are square roots of counts.",
-        notes=(f"{low} … {high}, mean {mean}, std {std}", *clipped),
+        notes=(f"{low} … {high}", *clipped),
+        details=(f"mean {mean}, std {std}",),
     )
 
 
@@ -181,10 +184,12 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
         picture = pictures.over(
             entry, maps[index], render.photo(base), image["file"], opacity, scale
         )
+        remarks = (entry["remark"], evenness(entry, maps[index]))
         cells.append(
             Cell(
                 pictures=(picture,),
-                notes=(_explained(entry, spec.class_names), *filter(None, [entry["remark"]])),
+                notes=(_explained(entry, spec.class_names), *filter(None, remarks)),
+                details=(f"at layer {entry['layer']}",) if entry["layer"] else (),
                 warnings=(entry["note"],) if entry["note"] else (),
             )
         )
@@ -193,11 +198,18 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
 
 def _explained(entry: Entry, class_names: Sequence[str]) -> str:
     """Say what number the map explains."""
-    where = f", at {entry['layer']}" if entry["layer"] else ""
     if entry["any_class"]:
-        return f"the same for every class{where}"
+        return "the same for every class"
     target, against = class_names[entry["target"]], entry["against"]
     if against is None:
-        return f"for the logit of {target}{where}"
+        return f"for the logit of {target}"
     other = "the strongest other class" if against == STRONGEST else class_names[against]
-    return f"for the logit of {target} minus that of {other}{where}"
+    return f"for the logit of {target} minus that of {other}"
+
+
+def evenness(entry: Entry, values: NDArray[Any]) -> str:
+    """Say of a magnitude that is bright everywhere that it hardly tells places apart."""
+    if entry["signed"] or not values.max() > 0 or values.min() < EVEN * values.max():
+        return ""
+    share = math.floor(100 * values.min() / values.max())
+    return f"nearly even: no cell is below {share} % of the brightest"

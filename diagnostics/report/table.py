@@ -32,6 +32,7 @@ class Cell:
         counts: Histogram counts per channel, all with the same bins.
         counts_alt: What the histogram shows.
         notes: Sentences under the pictures.
+        details: Sentences under them where there is room, and on hover.
         warnings: Sentences that should be seen.
         empty: Why there is no picture.
     """
@@ -46,5 +47,6 @@ class Cell:
     counts: tuple[tuple[int, ...], ...] = ()
     counts_alt: str = ""
     notes: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     empty: str = ""

@@ -16,7 +16,7 @@ def choose(
     help_text: str,
     *,
     first: str | None = None,
-    compact: bool = True,
+    width: int = WIDTH,
 ) -> str:
     """Draw a choice among ids, and keep the id in the address unless it is the first.
 
@@ -34,7 +34,7 @@ def choose(
             format_func=shown.__getitem__,
             key=key,
             help=help_text,
-            width=WIDTH if compact else "stretch",
+            width=width,
         )
     )
     kept[key] = chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import streamlit as st
 
@@ -17,26 +18,33 @@ from diagnostics.ui.ask import ask
 from diagnostics.ui.open_model import open_model, settle, show_facts, written_recipe
 from diagnostics.ui.state import COLUMNS, session, share
 
+STYLE = Path(__file__).with_name("frame.css")
+
 
 def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
     """Draw the sidebar; return what is known of the model in hand and the methods there are."""
     held = session()
+    st.html(STYLE)
     with st.sidebar:
-        head, button = st.columns([3, 1.6], vertical_alignment="center")
-        head.markdown("**Model**")
-        if button.button("Open", key="open", width="stretch", help="Open another model"):
-            open_model()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**Model**", width="stretch")
+            if st.button("Open", key="open", help="Open another model"):
+                open_model()
         st.text(words.shortened(held.model.file.name, 30))
+        facts = st.empty()  # what was said of the model before is gone while this one is opened
+        facts.caption(":orange[●] opening")
         opened = ask(Request(OPEN, held.model)).scores
         spec = read(opened["model"])
     if not spec.architecture:
+        facts.caption(":orange[●] to be decided")
         settle()
     try:
         held.begin(spec.preprocessing)
     except InputError as error:
         st.error(error.message, icon=":material/error:")
-    with st.sidebar:
+    with facts.container():
         _facts(spec)
+    with st.sidebar:
         st.divider()
         _images(spec)
     share()
@@ -46,7 +54,8 @@ def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
 def _facts(spec: ModelSpec) -> None:
     colour = "colour" if spec.channels == 3 else "grey"
     st.caption(
-        f"{spec.width} × {spec.height} {colour} · {len(spec.class_names)} classes · {spec.output}"
+        f":green[●] ready · {spec.width} × {spec.height} {colour} · "
+        f"{words.counted(len(spec.class_names), 'class', 'classes')} · {spec.output}"
     )
     doubts = sum(check.status != "passed" for check in spec.checks)
     label = f"The model · {doubts} to read" if doubts else "The model"
@@ -84,20 +93,21 @@ def _rename(names: tuple[str, ...]) -> None:
 
 def _images(spec: ModelSpec) -> None:
     held = session()
-    head, add = st.columns([3, 1.6], vertical_alignment="center")
-    head.markdown("**Images**")
-    if add.button("Add", key="add", width="stretch", help="Add images"):
-        add_images(spec)
-    noise, drawing = st.columns(2, vertical_alignment="center")
-    noise.button(
-        "Noise",
-        on_click=add_noise,
-        args=(spec,),
-        key="noise",
-        width="stretch",
-        help="Add an image of uniform noise in the model's size",
-    )
-    if drawing.toggle("Draw", key="drawing", help="Draw a letter or a digit by hand"):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Images**", width="stretch")
+        if st.button("Add", key="add", help="Add images"):
+            add_images(spec)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Noise",
+            on_click=add_noise,
+            args=(spec,),
+            key="noise",
+            width="stretch",
+            help="Add an image of uniform noise in the model's size",
+        )
+        draws = st.toggle("Draw", key="drawing")
+    if draws:
         by_hand.draw(spec)
     known = held.known_images()
     st.session_state["shown"] = [digest for digest in held.shown if digest in known]

@@ -14,9 +14,11 @@ from diagnostics.report.layer_rows import LayerScale
 from diagnostics.request import File
 from diagnostics.shapes import representative
 from diagnostics.spec import ModelSpec
-from diagnostics.ui.choices import choose, choose_many
+from diagnostics.ui.choices import WIDTH, choose, choose_many
 
 MOST_LAYERS = 12
+MOST_LAYERS_PX = 680
+LAYER_PX = 330
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,12 @@ def layers(spec: ModelSpec) -> Layers:
     """Draw which layers to show."""
     names = {layer.name: layer.name for layer in spec.layers}
     usual = list(representative(spec.layers, (spec.height, spec.width)))
-    first, second, third = st.columns([5, 1.6, 1.6], vertical_alignment="bottom")
-    with first:
-        chosen = choose_many("Layers", "layers", names, usual, most=MOST_LAYERS)
-    with second:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.container(width=MOST_LAYERS_PX):
+            chosen = choose_many("Layers", "layers", names, usual, most=MOST_LAYERS)
+        drawn = tuple(name for name in names if name in chosen)
+        attends = any(layer.kind == "attention" and layer.name in drawn for layer in spec.layers)
         scale = layer_scale()
-    drawn = tuple(name for name in names if name in chosen)
-    attends = any(layer.kind == "attention" and layer.name in drawn for layer in spec.layers)
-    with third:
         query = query_token() if attends else None
     return Layers(drawn, scale, query)
 
@@ -63,7 +63,7 @@ def one_layer(spec: ModelSpec) -> str:
         {name: f"{name} · {shape}" for name, shape in shapes.items()},
         "Every module, and every functional operation that the network does in between.",
         first=next(iter(usual), ""),
-        compact=False,
+        width=LAYER_PX,
     )
 
 
@@ -74,7 +74,9 @@ def one_image(label: str, key: str, files: Sequence[File], usual: int) -> File:
     names = {digest: words.shortened(file.name, 30) for digest, file in known.items()}
     if st.session_state.get(key) not in known:
         st.session_state[key] = first.sha256
-    return known[st.selectbox(label, list(names), format_func=names.__getitem__, key=key)]
+    return known[
+        st.selectbox(label, list(names), format_func=names.__getitem__, key=key, width=WIDTH)
+    ]
 
 
 def map_order() -> Order:
@@ -87,7 +89,6 @@ def map_order() -> Order:
             "order",
             {name: words_of.get(name, f"{name} first") for name in shown},
             "Strength is the mean magnitude of a map.",
-            compact=False,
         )
     ]
 
@@ -101,7 +102,6 @@ def layer_scale() -> LayerScale:
         {name: str(name) for name in shown},
         "Equal colours are equal values within each image, across all images, or only "
         "within one map.",
-        compact=False,
     )
     return shown[chosen]
 
@@ -115,6 +115,7 @@ def query_token() -> int | None:
         None,
         key="query",
         placeholder="class token",
+        width=WIDTH,
         help="Whose attention is drawn: the class token, or the middle one where there is none, "
         "unless you name another by its number.",
     )

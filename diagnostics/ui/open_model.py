@@ -97,10 +97,14 @@ def settle() -> NoReturn:
 
 def _choose(spec: ModelSpec, images: int) -> str | None:
     """Let the person choose where the tensors cannot tell; nothing is chosen beforehand."""
+    advice = "Choose the one that you trained; its name stands in your training code."
+    if any(item.deviation is not None for item in spec.candidates):
+        advice = (
+            "Compare their BatchNorm deviation on images like those it was trained on, and choose."
+        )
     st.warning(
         "The tensors cannot tell which of these networks was trained; they answer differently or "
-        "want other images. Compare their BatchNorm deviation on images like those it was trained "
-        "on, and choose.",
+        f"want other images. {advice}",
         icon=MARKS["warned"],
     )
     return st.radio(

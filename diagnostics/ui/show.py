@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +14,15 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from diagnostics import words
+from diagnostics.render import Picture
 from diagnostics.report import html
 from diagnostics.report.table import Cell
 from diagnostics.spec import ModelSpec
 from diagnostics.ui.state import session
 
 FOLDER = Path(__file__).parent / "row"
+PINNED = "pinned: the others are compared with this image"
+PICTURES_KEPT = 300  # encoded; a page of eight images has some eighty
 FIELDS = ("image", "picture", "number", "row", "column")
 
 
@@ -75,6 +79,11 @@ class Board:
         """
         self._sections.setdefault(heading, []).append(cells)
         return _row(cells, key, pinned=session().compares, asks=asks)
+
+    def difference(self, heading: str, cells: Sequence[Cell], key: str) -> None:
+        """Draw a row of differences to the pinned image, and say that it is one."""
+        st.caption("The same, minus the pinned image's: blue is less, red is more.")
+        self.row(heading, [Cell(notes=(PINNED,)), *cells[1:]], key)
 
     def offer_report(self) -> None:
         """Offer what was drawn as one HTML file that needs no network."""
@@ -146,13 +155,23 @@ def _sizes(columns: int) -> tuple[int, int]:
     return (256, 160) if columns == 4 else (168, 100)
 
 
+def _digest(picture: Picture) -> str:
+    return f"{picture.pixels.shape} {hashlib.sha256(picture.pixels.tobytes()).hexdigest()}"
+
+
+@st.cache_data(max_entries=PICTURES_KEPT, show_spinner=False)
+def _source(digest: str, _picture: Picture) -> str:
+    """Encode a picture with this digest once: most stay the same from run to run."""
+    return "data:image/png;base64," + base64.b64encode(_picture.png).decode()
+
+
 def _content(cell: Cell) -> dict[str, Any]:
     return {
         **vars(cell),
         "bars": [vars(bar) for bar in cell.bars],
         "pictures": [
             {
-                "source": "data:image/png;base64," + base64.b64encode(picture.png).decode(),
+                "source": _source(_digest(picture), picture),
                 "width": picture.pixels.shape[1],
                 "height": picture.pixels.shape[0],
                 "alt": picture.alt,
@@ -163,6 +182,11 @@ def _content(cell: Cell) -> dict[str, Any]:
             for picture in cell.pictures
         ],
     }
+
+
+def heading(text: str) -> None:
+    """Draw the heading of a row; whatever marks are in it, it is text."""
+    st.markdown(f"**{words.markdown(text)}**")
 
 
 @st.dialog("Numbers", width="large")

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from diagnostics.report import layer_rows, rows
+from diagnostics.report import layer_rows, minus, rows
 from diagnostics.request import INSPECT, Options, Request
 from diagnostics.ui import controls, frame, layer_controls
 from diagnostics.ui.ask import ask
 from diagnostics.ui.looking import looking
-from diagnostics.ui.show import Board, numbers
+from diagnostics.ui.show import Board, heading, numbers
 from diagnostics.ui.state import session
 
 SAID, IMAGE, RECEIVED = "What it says", "The image", "What the network receives"
@@ -22,8 +22,9 @@ if not held.shown:
 
 progress = st.empty()
 said, image, received, looked, layers = map(board.section, (SAID, IMAGE, RECEIVED, LOOKED, LAYERS))
-with said:
+with said, st.container(horizontal=True, vertical_alignment="bottom"):
     top = controls.top(spec)
+    asks_numbers = st.button("Numbers", icon=":material/table:", key="numbers")
 with received, st.container(horizontal=True, vertical_alignment="center"):
     preprocessing = controls.preprocessing(spec)
     every_stage = st.toggle("Every stage", key="stages", bind="query-params")
@@ -48,24 +49,30 @@ images, arrays = answer.scores["images"], answer.arrays
 with said:
     cells = rows.said(images, arrays, independent=spec.output.independent, pinned=pinned)
     board.row(SAID, cells, "row.said")
-    if st.button("Numbers", icon=":material/table:", key="numbers"):
+    if asks_numbers:
         numbers(images)
 with image:
     board.row(IMAGE, rows.originals(images, arrays), "row.image")
 with received:
     st.caption("As pixels, then as the signed values that enter: blue below zero, red above.")
     board.row(RECEIVED, rows.received(images, arrays), "row.received")
+    if pinned:
+        board.difference(RECEIVED, minus.received(images, arrays), "row.received.minus")
     for place, name in enumerate(rows.stage_names(images) if every_stage else []):
-        st.markdown(f"**{place + 1}. {name}**")
+        heading(f"{place + 1}. {name}")
         board.row(RECEIVED, rows.stage(images, arrays, place), f"row.stage.{place}")
 with layers:
     for name in drawn.names:
-        st.markdown(f"**{name}**")
+        heading(layer_rows.heading(images, name))
         cells = layer_rows.layer(images, arrays, name, scale=drawn.scale, spec=spec, pinned=pinned)
         board.row(f"Layer {name}", cells, f"row.layer.{name}")
+        if pinned:
+            board.difference(f"Layer {name}", minus.layer(images, arrays, name), f"minus.{name}")
 with looked:
     dear = Request(method.info.id, *asked, method.options)
     answer = ask(dear, waiting) if method.info.dear else answer
     board.facts["Method"] = method.described
     board.row(LOOKED, rows.looked(answer, spec, look.opacity, look.shared), "row.looked")
+    if pinned:
+        board.difference(LOOKED, minus.looked(answer), "row.looked.minus")
 board.offer_report()

@@ -17,19 +17,12 @@ if not held.shown:
     controls.offer_samples()
 
 files = held.shown_images()
-first, second, third = st.columns(3)
-with first:
+with st.container(horizontal=True, vertical_alignment="bottom"):
     name = layer_controls.one_layer(spec)
-with second:
     one = layer_controls.one_image("A", "one", files, 0)
-with third:
     other = layer_controls.one_image("B", "other", files, 1)
-first, second, third = st.columns(3)
-with first:
     order = layer_controls.map_order() if depth.has_cells(spec, name) else "number"
-with second:
     scale = layer_controls.layer_scale()
-with third:
     query = layer_controls.query_token() if depth.attends(spec, name) else None
 
 progress = st.empty()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from diagnostics.report import files, rows
+from diagnostics.report import files, minus, rows
 from diagnostics.request import Request
 from diagnostics.ui import controls, frame, looking
 from diagnostics.ui.ask import try_to_ask
@@ -43,6 +43,8 @@ for method in look.methods:
         titled = True
         cells = rows.looked(answer, spec, look.opacity, look.shared)
         board.row(method.described, cells, f"row.{method.info.id}")
+        if held.compares:
+            board.difference(method.described, minus.looked(answer), f"minus.{method.info.id}")
         download.download_button(
             "Arrays",
             files.arrays(answer),

@@ -8,7 +8,7 @@ from torch import nn
 from diagnostics.classifier import Counted, Margin
 from diagnostics.errors import NotOfferedError
 from diagnostics.method import find, methods
-from diagnostics.methods.attribution import check, notes
+from diagnostics.methods.attribution import check, notes, without_rounding
 from diagnostics.methods.attribution.attention_rollout import attention_rollout
 from diagnostics.methods.attribution.grad_cam import grad_cam
 from diagnostics.methods.attribution.gradient import gradient
@@ -70,6 +70,18 @@ def test_grad_cam_is_captums_at_every_layer(layer):
     peer = captum.attr.LayerGradCam(model.logits, getattr(network, layer))
     expected = peer.attribute(images.requires_grad_(), TARGET, relu_attributions=True)
     assert torch.allclose(found.values, expected[:, 0], atol=1e-6)
+
+
+def test_occlusion_of_an_image_that_equals_its_fill_is_blank_and_says_so():
+    """In float32 the network answers the same image a little differently in another batch."""
+    model = classifier(seeded(FunctionalResidual(classes=4)), 8, 3)
+    grey = torch.full((2, 3, 8, 8), 0.5)
+    heatmap = occlusion(model, grey, TARGET, window=2, stride=1, fill="grey")
+    assert not heatmap.values.any()
+    assert all("rounding" in note for note in notes(heatmap))
+    noise = 3e-6 * torch.rand(4, 4)
+    assert not without_rounding(noise, torch.tensor([20.0, -3.0])).any()
+    assert torch.equal(without_rounding(10 * noise, torch.tensor([0.1])), 10 * noise)
 
 
 def test_grad_cam_of_an_averaging_network_is_cam_over_its_cells():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from diagnostics import samples
-from diagnostics.report import files, layer_in_depth, layer_rows, rows
+from diagnostics import samples, words
+from diagnostics.report import files, layer_in_depth, layer_rows, minus, rows
 from diagnostics.request import FIELD, INSPECT, STRONGEST, ModelSource, Request
 from diagnostics.runner import LocalRunner
 from diagnostics.spec import read
@@ -54,14 +54,64 @@ def test_the_pinned_image_tells_what_the_others_get_for_its_class(inspected):
 
 
 def test_differences_are_taken_between_the_same_maps(inspected, spec):
-    cells = layer(inspected, spec, "relu1", pinned=True)
-    assert [len(cell.pictures) for cell in cells] == [1, 2, 2]
+    cells = minus.layer(inspected.scores["images"], inspected.arrays, "relu1")
+    assert [len(cell.pictures) for cell in cells] == [0, 1, 1]
     entries = [image["layers"] for image in inspected.scores["images"]]
     channels = {
         tuple(one["channels"]) for all_ in entries for one in all_ if one["name"] == "relu1"
     }
     assert len(channels) == 1
-    assert "minus the pinned image's" in cells[1].pictures[1].caption
+    values = inspected.arrays["1/layer/relu1"] - inspected.arrays["0/layer/relu1"]
+    assert words.number(float(np.abs(values).max())) in cells[1].pictures[0].caption
+
+
+def test_what_enters_is_subtracted_value_by_value(inspected):
+    images = inspected.scores["images"]
+    cells = minus.received(images, inspected.arrays)
+    last = [image["preprocessing"][-1]["picture"] for image in images]
+    before, after = (inspected.arrays[f"{index}/{last[index]}"] for index in (0, 1))
+    shown = cells[1].pictures[0].pixels
+    assert shown.shape == (*before.shape[:2], 3)
+    change = (after - before)[..., 0]
+    assert (shown[change == 0] == 247).all()  # the neutral middle
+    assert (shown[change > 0.1][:, 0] > shown[change > 0.1][:, 2]).all()  # red is more
+    assert (shown[change < -0.1][:, 2] > shown[change < -0.1][:, 0]).all()  # blue is less
+
+
+def test_maps_that_explain_different_classes_are_not_subtracted(ask):
+    apart = minus.looked(ask("attribution/gradient"))
+    assert not apart[1].pictures
+    assert "another class" in apart[1].empty
+    same = ask("attribution/gradient", target=3)
+    cells = minus.looked(same)
+    values = same.arrays["1/attribution/0"] - same.arrays["0/attribution/0"]
+    assert words.number(float(np.abs(values).mean())) in cells[1].details[0]
+
+
+def test_a_map_that_is_bright_everywhere_says_that_it_is_nearly_even():
+    entry = {"signed": False}
+    assert rows.evenness(entry, np.array([[0.9, 1.0]])) == (
+        "nearly even: no cell is below 90 % of the brightest"
+    )
+    assert rows.evenness(entry, np.array([[0.4, 1.0]])) == ""
+    assert rows.evenness(entry, np.zeros((2, 2))) == ""
+    assert rows.evenness({"signed": True}, np.ones((2, 2))) == ""
+
+
+def test_the_strongest_units_of_a_dense_layer_are_listed_with_their_names(inspected, spec):
+    details = layer(inspected, spec, "fc2")[0].details
+    values = inspected.arrays["0/layer/fc2"]
+    first = int(np.abs(values).argmax())
+    named = f"{first} {spec.class_names[first]} {words.signed(values[first])}"
+    assert details[-1].startswith(f"strongest units: {named}, ")
+
+
+def test_a_layers_heading_says_how_many_units_are_silent_on_how_many_images(inspected):
+    images = inspected.scores["images"]
+    silent = next(one["silent"] for one in images[0]["layers"] if one["name"] == "relu4")
+    said = layer_rows.heading(images, "relu4")
+    assert said.startswith("relu4")
+    assert f"{silent['silent']} of {silent['units']} units silent on 3 images" in said
 
 
 def test_the_cells_of_the_last_layer_bear_the_names_of_the_classes(inspected, spec):

@@ -22,6 +22,8 @@ from diagnostics.layers import as_maps
 from diagnostics.shapes import last_maps, layout, token_grid
 from diagnostics.spec import LayerInfo, ModelSpec
 
+ROUNDING = 100  # times the precision of numbers: what a deep network's rounding amounts to
+
 Fill: TypeAlias = Literal["mean", "black", "grey", "white", "blur"]
 
 
@@ -114,6 +116,17 @@ def filled(image: Float[Tensor, "n c h w"], fill: Fill) -> Float[Tensor, "n c h 
         blurred: Tensor = gaussian_blur(image, [2 * reach + 1] * 2, [max(side / 20, 0.5)] * 2)
         return blurred
     return torch.full_like(image, {"black": 0.0, "grey": 0.5, "white": 1.0}[fill])
+
+
+def without_rounding(values: Float[Tensor, "h w"], logits: Tensor) -> Float[Tensor, "h w"]:
+    """Return a map of differences of logits; zero everywhere if they are no more than rounding.
+
+    Args:
+        values: Differences, in logits.
+        logits: The logits that were subtracted from.
+    """
+    noise = ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().max().clamp_min(1)
+    return torch.zeros_like(values) if values.abs().max() <= noise else values
 
 
 def check(heatmap: Heatmap, pixels: Tensor) -> None:

@@ -10,18 +10,18 @@ from torch import Tensor
 
 from diagnostics.classifier import Classifier
 from diagnostics.method import method
-from diagnostics.methods.attribution import Fill, Heatmap, at_once, filled
+from diagnostics.methods.attribution import Fill, Heatmap, at_once, filled, without_rounding
 from diagnostics.options import Range
 from diagnostics.spec import ModelSpec
 
-BLANK = "No window changes the logit when it is covered."
+BLANK = "Covering any window changes the logit by no more than rounding does."
 
 
 def _windows(spec: ModelSpec, window: int, stride: int, **_: object) -> int:
     """Return how many images the network is asked about for each image."""
     window, stride = _fitting(min(spec.height, spec.width), window, stride)
     rows, columns = (-(-(side - window) // stride) + 1 for side in (spec.height, spec.width))
-    return 1 + rows * columns
+    return 2 + rows * columns
 
 
 def _fitting(side: int, window: int, stride: int) -> tuple[int, int]:
@@ -71,6 +71,8 @@ def occlusion(
             target[row : row + 1],
             perturbations_per_eval=at_once(pixels),
         )
-        maps.append(found[0, 0])  # a window covers all channels alike
+        with torch.no_grad():
+            logits = classifier.logits(image)
+        maps.append(without_rounding(found[0, 0], logits))  # a window covers all channels alike
     used = f"Windows of {window} px every {stride} px."
     return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=(used,) * len(maps))

@@ -1,6 +1,7 @@
 // One row of the Inspect table: a cell per image. Text enters through textContent only.
 
 const GAP = 8;
+const NARROW = 190; // px; narrower cells say the rest on hover
 const HISTOGRAM_COLOURS = ["#d55e00", "#009e73", "#0072b2"];
 
 function element(tag, className, text) {
@@ -22,8 +23,11 @@ function fit(image, caption, picture, box, abreast) {
   image.style.width = `${shrinks ? available : width * factor}px`;
   const size = `${width} × ${picture.height} px`;
   const percent = Math.round((100 * available) / width);
-  const shown = shrinks ? `, shown at ${percent} %` : factor > 1 ? `, shown ${factor}×` : "";
-  caption.textContent = [picture.caption, size + shown].filter(Boolean).join(" · ");
+  const shown = shrinks ? `shown at ${percent} %` : factor > 1 ? `shown ${factor}×` : "";
+  const whole = [picture.caption, [size, shown].filter(Boolean).join(", ")];
+  const short = [picture.caption, shown || size];
+  caption.title = whole.filter(Boolean).join(" · ");
+  caption.textContent = available < NARROW ? short.filter(Boolean).join(" · ") : caption.title;
 }
 
 function enlarge(root, picture) {
@@ -169,6 +173,8 @@ function cell(root, content, box, resizes, ask) {
   const aside = element("div", "aside");
   if (content.counts.length) aside.append(histogram(content.counts, content.counts_alt));
   for (const note of content.notes) aside.append(element("div", "note", note));
+  for (const detail of content.details) aside.append(element("div", "note detail", detail));
+  aside.title = content.details.join("\n");
   for (const warning of content.warnings) aside.append(element("div", "note warning", warning));
   if (aside.childElementCount) node.append(aside);
   return node;

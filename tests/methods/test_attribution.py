@@ -1,6 +1,8 @@
 import contextlib
 
 import captum.attr
+import captum.metrics
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -30,6 +32,7 @@ from tests.networks_for_tests import (
     vit,
 )
 from tests.reference.slow_occlusion import slow_occlusion
+from tests.reference.slow_removal import area
 
 TARGET = torch.tensor([1, 3])
 
@@ -161,6 +164,38 @@ def test_integrated_gradients_add_up_to_the_difference_of_the_logits():
     assert torch.allclose(found.values.sum((1, 2)), difference, rtol=2e-3)
     stated = [float(remark.split()[6].replace("−", "-")) for remark in found.remarks]
     assert stated == pytest.approx(difference.tolist(), rel=0.01)
+
+
+def test_the_gradient_of_a_linear_network_is_perfectly_faithful():
+    """Infidelity of Yeh et al. 2019, computed by captum: zero where the network is linear."""
+    model = classifier(seeded(linear(64)), 8, dtype=torch.float64)
+    images = pixels(dtype=torch.float64)
+    found = gradient(model, images, TARGET, signed=True).values[:, None]
+
+    def disturbed(inputs):
+        change = 0.1 * torch.randn_like(inputs)
+        return change, inputs - change
+
+    wrong = captum.metrics.infidelity(model.logits, disturbed, images, found, target=TARGET)
+    assert wrong.max() < 1e-12
+
+
+@pytest.mark.parametrize("method", [input_x_gradient, integrated_gradients, occlusion])
+def test_pixels_go_in_the_order_of_what_they_gave(method):
+    """Contributions 3, 2, 1 and −1: the areas are known."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 1, bias=False))
+    network[1].weight.data = torch.tensor([[3.0, 2.0, 1.0, -1.0]])
+    model = classifier(network.double(), 2, dtype=torch.float64)
+    options = {"fill": "black", "window": 1, "stride": 1} if method is occlusion else {}
+    heatmap = method(model, torch.ones(1, 1, 2, 2).double(), torch.tensor([0]), **options)
+
+    def score(image):
+        with torch.no_grad():
+            return float(model.logits(torch.from_numpy(image)[None, None]))
+
+    whole, blank, values = np.ones((2, 2)), np.zeros((2, 2)), heatmap.values[0].numpy()
+    assert area(score, whole, blank, values, insert=False) == pytest.approx(0.875)
+    assert area(score, whole, blank, values, insert=True) == pytest.approx(4.125)
 
 
 def test_smooth_grad_of_a_linear_network_is_its_gradient():

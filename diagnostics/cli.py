@@ -1,4 +1,4 @@
-"""The command line: app, load, inspect, run, list."""
+"""The command line: app, load, inspect, run, list, doctor."""
 
 from __future__ import annotations
 
@@ -95,6 +95,9 @@ def parser() -> argparse.ArgumentParser:
 
     listing = _command(commands, "list", _list, "list the methods and their options")
     _add_output(listing, model=False)
+
+    doctor = _command(commands, "doctor", _doctor, "say what this machine offers, and its sandbox")
+    _add_output(doctor, model=False)
     return made
 
 
@@ -122,8 +125,9 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def _app(asked: argparse.Namespace) -> int:
-    from diagnostics.ui.serve import serve
+    from diagnostics.ui.serve import demand_sandbox, serve
 
+    demand_sandbox(asked.address)
     first = beginning(asked)
     address = f"http://{asked.address}:{asked.port}"
     _emit(asked, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
@@ -194,6 +198,15 @@ def _list(asked: argparse.Namespace) -> int:
         lines.append(f"{info.id}  {info.summary}")
         lines += [f"    {one.name}={one.default!r}  {one.help}" for one in info.options]
     _emit(asked, "list", {"methods": [asdict(info) for info in known]}, lines)
+    return DONE
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from diagnostics.doctor import examine
+
+    report = examine()
+    lines = [f"{one.status:8} {one.name}: {one.message}" for one in report.checks]
+    _emit(asked, "doctor", report.described(), lines)
     return DONE
 
 

@@ -42,7 +42,7 @@ LEVELS = (
         *("execute", "runner", "store"),
     },
     {"worker", "worker/*", "audit", "audit/*", "report", "report/*"},
-    {"", "cli", "flags", "notebook", "ui", "ui/*"},
+    {"", "cli", "doctor", "flags", "notebook", "ui", "ui/*"},
     {"app.py", "pages/*"},
 )
 OF_OURS_FOR_PAGES = {"ui", "options", "request", "render", "report", "errors", "spec"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from diagnostics import class_names, words
+from diagnostics.doctor import sandbox_sentence
 from diagnostics.errors import ClassesError, InputError
 from diagnostics.options import MethodInfo, read_info
 from diagnostics.request import OPEN, Request
@@ -17,6 +18,8 @@ from diagnostics.ui.add_images import add_images, add_noise
 from diagnostics.ui.ask import ask
 from diagnostics.ui.open_model import open_model, settle, show_facts, written_recipe
 from diagnostics.ui.state import COLUMNS, session, share
+from diagnostics.worker import selftest
+from diagnostics.worker.sandbox import Level
 
 STYLE = Path(__file__).with_name("frame.css")
 
@@ -47,6 +50,7 @@ def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
     with st.sidebar:
         st.divider()
         _images(spec)
+        _sandbox()
     share()
     return spec, tuple(read_info(info) for info in opened["methods"])
 
@@ -70,6 +74,16 @@ def _facts(spec: ModelSpec) -> None:
             help="Model, classes and preprocessing in one file, for another day or for the "
             "command line.",
         )
+
+
+def _sandbox() -> None:
+    """Say how far models are locked in: a word when all is well, a sentence otherwise."""
+    found = selftest.outcome()
+    said = sandbox_sentence(found)
+    if found.level is Level.STRICT:
+        st.caption(":material/lock: sandbox strict", help=f"{said.capitalize()}.")
+    else:
+        st.warning(f"Sandbox {said}.", icon=":material/lock_open:")
 
 
 def _names_of_folders() -> None:

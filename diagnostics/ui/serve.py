@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import os
+import threading
 
+from diagnostics.errors import InputError
 from diagnostics.samples import ROOT
 from diagnostics.ui.state import Beginning, begin_with
-from diagnostics.worker import Zygote
+from diagnostics.worker import Zygote, selftest
+from diagnostics.worker.sandbox import Level
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def demand_sandbox(address: str) -> None:
+    """Refuse to offer the app to others where models cannot be locked in.
+
+    Raises:
+        InputError: When the address is not this machine's own and there is no sandbox.
+    """
+    if address in LOOPBACK or selftest.outcome().level is not Level.NONE:
+        return
+    raise InputError(
+        f"This system cannot lock down the processes that hold models, so the app is not offered "
+        f"to others at {address}. Use 127.0.0.1; `oversure doctor` says what is missing."
+    )
 
 
 def serve(address: str, port: int, beginning: Beginning | None = None) -> int:
@@ -21,6 +40,7 @@ def serve(address: str, port: int, beginning: Beginning | None = None) -> int:
         The exit code.
     """
     Zygote.start()
+    threading.Thread(target=selftest.outcome, daemon=True).start()  # pages will ask for it
     begin_with(beginning)
     os.chdir(ROOT)
     from streamlit.runtime.pages_manager import PagesManager

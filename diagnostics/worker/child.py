@@ -1,4 +1,4 @@
-"""The worker: one process, one model; it is prepared before it opens a person's bytes."""
+"""The worker: one process, one model; it is locked down before it opens a person's bytes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import Any
 from diagnostics.errors import OversureError, WorkerError, WorkerMemoryError
 from diagnostics.request import Progress, Request
 from diagnostics.worker import wire
+from diagnostics.worker.sandbox import lock_down
 
 GIB = 2**30
 IDLE_SECONDS = 900
@@ -33,7 +34,7 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path) -> in
     Args:
         connection: To the server.
         entry: Makes the executor.
-        home: Folder of this process's own, made now and deleted at the end.
+        home: Folder of this process's own, made now and emptied at the end; the zygote deletes it.
 
     Returns:
         The exit code.
@@ -42,10 +43,15 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path) -> in
     try:
         executor = entry()
         connection.settimeout(IDLE_SECONDS)
+        locked = False
         while True:
             header, _ = wire.receive(connection)
             request = wire.read_request(header)
-            _limit_memory(Path(request.model.file.path))
+            if not locked:
+                model = Path(request.model.file.path)
+                _limit_memory(model)
+                lock_down([model, Path(header["inbox"])], [home])
+                locked = True
             _answer(connection, executor, request)
     except (EOFError, TimeoutError, ConnectionError):
         return 0

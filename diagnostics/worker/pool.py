@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import select
+import shutil
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from diagnostics.errors import (
     CancelledError,
@@ -18,7 +23,7 @@ from diagnostics.errors import (
     WorkerTimeoutError,
     by_name,
 )
-from diagnostics.request import Progress, Request, Result
+from diagnostics.request import File, Progress, Request, Result
 from diagnostics.runner import Watch
 from diagnostics.worker import wire
 from diagnostics.worker.spawn import Worker, Zygote
@@ -50,6 +55,7 @@ class WorkerRunner:
         self._turn = threading.Lock()
         self._worker: Worker | None = None
         self._source: Zygote | None = None
+        self._inbox: Path | None = None
         self._abandoned = False
         self._cancelled = False
 
@@ -73,7 +79,9 @@ class WorkerRunner:
             worker = self._ready()
             self._abandoned = True
             try:
-                wire.send(worker.connection, wire.request_message(request))
+                handed = self._hand_over(request)
+                message = wire.request_message(handed, str(self._inbox))
+                wire.send(worker.connection, message)
                 result = self._answer(worker, request, watch)
             except (wire.ProtocolError, TimeoutError):
                 self._kill()
@@ -117,6 +125,8 @@ class WorkerRunner:
             self._kill()
         if self._worker is None:
             self._source = self._own_zygote or Zygote.start()
+            self._inbox = self._source.folder / f"inbox-{secrets.token_hex(8)}"
+            self._inbox.mkdir(mode=0o700)
             self._worker = self._source.fork()
             self._worker.connection.settimeout(self._limits.message_seconds)
         return self._worker
@@ -173,7 +183,18 @@ class WorkerRunner:
         if worker is None or self._source is None:
             return 0
         worker.kill()
-        return self._source.ended(worker)
+        code = self._source.ended(worker)
+        if self._inbox is not None:
+            shutil.rmtree(self._inbox, ignore_errors=True)
+        return code
+
+    def _hand_over(self, request: Request) -> Request:
+        """Put a request's images where the worker may read them; it can read no others."""
+        if self._inbox is None:
+            return request
+        return replace(
+            request, images=tuple(_handed(image, self._inbox) for image in request.images)
+        )
 
     def _ended(self) -> OversureError:
         """Say how the worker ended, in words."""
@@ -194,6 +215,19 @@ class WorkerRunner:
         return WorkerCrashedError(
             f"The model's process ended by itself (exit code {code}). Start again."
         )
+
+
+def _handed(image: File, inbox: Path) -> File:
+    """Link or copy an image into a folder; one that is gone stays where it was, unreadable."""
+    place = inbox / image.sha256
+    with suppress(OSError):
+        if not place.exists():
+            try:
+                os.link(image.path, place)
+            except OSError:  # on another disk, or another user's
+                shutil.copyfile(image.path, place)
+        return replace(image, path=str(place))
+    return image
 
 
 def _is_gone(connection: socket.socket) -> bool:

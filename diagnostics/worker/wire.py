@@ -87,9 +87,9 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any], dict[str, NDArra
     return header, {name: _array(_exactly(connection, size)) for name, size in announced}
 
 
-def request_message(request: Request) -> dict[str, Any]:
-    """Return the message that asks a request."""
-    return {"type": "request", **asdict(request)}
+def request_message(request: Request, inbox: str = "") -> dict[str, Any]:
+    """Return the message that asks a request, and names the folder where its images lie."""
+    return {"type": "request", "inbox": inbox, **asdict(request)}
 
 
 def read_request(header: Mapping[str, Any]) -> Request:

@@ -1,0 +1,122 @@
+"""A worker can compute, read what it was given, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from diagnostics.request import File, ModelSource, Request
+from diagnostics.worker import WorkerRunner, Zygote, sandbox, selftest
+
+pytestmark = pytest.mark.skipif(
+    selftest.outcome().level is sandbox.Level.NONE, reason="this kernel has no Landlock or seccomp"
+)
+
+# Acts that succeed for anybody who is not locked down.
+ALLOWED_TO_ANYBODY = (
+    "read the list of users",
+    "list the root folder",
+    "write to the temporary folder",
+    "open a TCP socket",
+    "open a Unix socket",
+    "start a process",
+    "signal its parent",
+    "make a symbolic link",
+    "make memory a file",
+)
+
+
+def in_a_child(work):
+    """Return what `work` returns, computed in a process that may lock itself down."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, repr(work()).encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as stream:
+        return eval(stream.read())
+
+
+def test_every_forbidden_act_is_refused():
+    found = selftest.outcome()
+    assert found.level is sandbox.Level.STRICT
+    assert len(found.acts) >= 20
+    assert found.refused == len(found.acts)
+
+
+def test_without_the_lock_down_the_same_acts_succeed(tmp_path):
+    def work():
+        acts = selftest._acts(tmp_path)
+        return [name for name in ALLOWED_TO_ANYBODY if selftest._is_refused(acts[name])]
+
+    assert in_a_child(work) == []
+
+
+def test_what_one_half_cannot_refuse_is_partial(monkeypatch, tmp_path):
+    """Landlock alone leaves the system calls free, and the test must say so."""
+    monkeypatch.setattr(sandbox, "_restrict_calls", lambda libc: None)
+    found = selftest.tried()
+    assert found.level is sandbox.Level.PARTIAL
+    assert found.acts["read the list of users"]
+    assert not found.acts["start a process"]
+
+
+def test_without_either_half_the_level_is_none(monkeypatch):
+    monkeypatch.setattr(selftest, "lock_down", lambda readable, writable: None)
+    assert selftest.tried().level is sandbox.Level.NONE
+
+
+def test_a_process_with_threads_is_not_locked_down(tmp_path):
+    def work():
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        try:
+            sandbox.lock_down([], [tmp_path])
+        except RuntimeError:
+            return "refused"
+        return "locked"
+
+    assert in_a_child(work) == "refused"
+
+
+def test_threads_that_start_later_are_locked_down_too(tmp_path):
+    def work():
+        sandbox.lock_down([], [tmp_path])
+        found = []
+
+        def act():
+            try:
+                Path("/etc/passwd").read_bytes()
+            except PermissionError:
+                found.append("refused")
+
+        thread = threading.Thread(target=act)
+        thread.start()
+        thread.join()
+        return found
+
+    assert in_a_child(work) == ["refused"]
+
+
+def test_a_worker_reads_its_model_and_the_images_it_was_given_and_no_other_file(tmp_path):
+    given, model, secret = (tmp_path / name for name in ("image", "model", "secret"))
+    for path in (given, model, secret):
+        path.write_bytes(b"0123456789")
+    zygote = Zygote("tests.worker.actors:Actor", tmp_path / "zygote")
+    zygote.folder.mkdir()
+    runner = WorkerRunner(zygote=zygote)
+    source = ModelSource(File(str(model), "1" * 64, "model"))
+    image = File(str(given), "2" * 64, "image")
+    options = {"paths": (str(model), str(given), str(secret), "/etc/passwd")}
+    scores = runner.run(Request("peek", source, (image,), options=options)).scores
+    assert scores == {"given": [10], "read": [10, None, None, None]}
+    late = File(str(secret), "3" * 64, "later")
+    again = runner.run(Request("peek", source, (image, late), options=options)).scores
+    assert again == {"given": [10, 10], "read": [10, None, None, None]}
+    runner.close()
+    assert not list(zygote.folder.glob("inbox-*"))
+    zygote.close()

@@ -114,6 +114,7 @@ class _Units:
         if arranged == "windows":
             values = values.transpose(1, 2)
         self._known = arranged != "other"
+        shares = self._known and arranged not in ("attention", "windows")  # whose rows sum to one
         values = values.float()
         rows = values.flatten(1, -2) if last else values[..., None].flatten(2)
         cells = 1 if last else 2
@@ -132,7 +133,7 @@ class _Units:
                 mean,
                 std,
                 (rows == 0).flatten(1).float().mean(1),
-                shared if self._known else torch.full_like(mean, torch.nan),
+                shared if shares else torch.full_like(mean, torch.nan),
             ],
             1,
         ).tolist()

@@ -61,9 +61,10 @@ def global_layers(layers: Sequence[LayerInfo], image_size: Size) -> tuple[LayerI
     Raises:
         NotOfferedError: When there are none, or when tokens change from layer to layer.
     """
-    found = [layer for layer in layers if layout(layer, image_size) == "attention"]
+    found = [layer for layer in layers if layer.kind == "attention"]
     shapes = {layer.shape[-2:] for layer in found}
-    if len(shapes) != 1 or any(queries != keys for queries, keys in shapes):
+    whole = all(layout(layer, image_size) == "attention" for layer in found)
+    if not whole or len(shapes) != 1 or any(queries != keys for queries, keys in shapes):
         raise NotOfferedError(
             "Attention can be followed through the layers only where all of them work on the same "
             "tokens; this network merges or changes its tokens on the way."
@@ -71,18 +72,26 @@ def global_layers(layers: Sequence[LayerInfo], image_size: Size) -> tuple[LayerI
     return tuple(found)
 
 
-def reads_class_token(slope: Float[Tensor, "n heads t t"]) -> bool:
-    """Say whether the answer is read from the first token, or from the mean of the patches.
+def tokens_read(slope: Float[Tensor, "n heads t t"]) -> Float[Tensor, "n t"]:
+    """Return which tokens the answer is read from, each image's shares summing to one.
 
     Args:
         slope: Gradient of the logits with respect to the weights of the last attention layer; its
             rows are the tokens that attend, and only those that are read matter to the logits.
+
+    Returns:
+        Equal shares of the tokens that are read; of all where no gradient tells.
     """
-    return bool(slope[:, :, 0].any())
+    read = slope.ne(0).any(-1).any(1).to(slope.dtype)
+    read = torch.where(read.any(1, keepdim=True), read, 1)
+    return read / read.sum(1, keepdim=True)
 
 
 def followed(
-    mixes: Sequence[Float[Tensor, "n t t"]], kept: float, spec: ModelSpec, *, from_class: bool
+    mixes: Sequence[Float[Tensor, "n t t"]],
+    kept: float,
+    spec: ModelSpec,
+    read: Float[Tensor, "n t"],
 ) -> Float[Tensor, "n h w"]:
     """Return how much of each patch reaches the answer when layer after layer mixes the tokens.
 
@@ -90,11 +99,10 @@ def followed(
         mixes: How each layer mixes tokens besides what it keeps of them, first layer first.
         kept: Share of every token that a layer keeps as it is.
         spec: Gives the input size.
-        from_class: Whether the answer is read from the class token; from the mean of the patches
-            otherwise.
+        read: Which tokens the answer is read from, see `tokens_read`.
 
     Returns:
-        The row of the token or tokens that are read, on the grid of the patches.
+        The mean row of the tokens that are read, on the grid of the patches.
 
     Raises:
         NotOfferedError: When the tokens have no grid.
@@ -108,5 +116,5 @@ def followed(
     reached = same.expand_as(mixes[0])
     for mix in mixes:
         reached = kept * reached + mix @ reached
-    row = reached[:, 0] if extra and from_class else reached[:, extra:].mean(1)
+    row = (read[:, None] @ reached)[:, 0]
     return row[:, extra:].reshape(-1, height, width)

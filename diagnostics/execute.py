@@ -9,25 +9,23 @@ import importlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from diagnostics.activations import count_silent
+from diagnostics.answering import Answering, as_it_was
 from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import ImageError
 from diagnostics.explanation import Tell
 from diagnostics.findings import Findings, Wanted
 from diagnostics.image import Decoded, decode
-from diagnostics.inspection import attribute, inspect
 from diagnostics.loaders import index
 from diagnostics.method import methods
 from diagnostics.networks import NETWORKS
@@ -35,7 +33,7 @@ from diagnostics.opening import Model, open_model
 from diagnostics.prepared import Prepared, prepare
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.receptive import receptive_field
-from diagnostics.remembered import Remembered, copied
+from diagnostics.remembered import copied
 from diagnostics.request import FIELD, INSPECT, OPEN, File, ModelSource, Progress, Request, Result
 from diagnostics.runner import Watch
 from diagnostics.spec import ModelSpec, describe
@@ -43,6 +41,7 @@ from diagnostics.spec import ModelSpec, describe
 BATCH = 8  # most images of one forward pass: all their activations are in memory together
 MEMORY = 2 * 2**30
 COPIES, BYTES = 3, 4
+LEAST_TO_JUDGE = 0.03  # share of the images that must be done before the rest is estimated
 RANKING = 20  # images that rank the networks where the tensors cannot tell
 BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
@@ -70,7 +69,7 @@ class Executor:
         self._source: ModelSource | None = None
         self._model: Model | None = None
         self._prepared: OrderedDict[tuple[str, Preprocessing, bool], Prepared] = OrderedDict()
-        self._remembered = Remembered()
+        self._answering = Answering()
 
     def execute(self, request: Request, watch: Watch | None = None) -> Result:
         """Return the answer to a request.
@@ -103,7 +102,7 @@ class Executor:
     def _field(self, request: Request, clock: _Clock) -> dict[str, Any]:
         classifier = self._opened(request.model, (), clock).classifier(request.preprocessing)
         clock.tell("Finding what the cell can see", 0.2)
-        with _as_it_was(classifier.network):
+        with as_it_was(classifier.network):
             field = receptive_field(classifier, **request.options)  # type: ignore[arg-type]
         return {"field": field and asdict(field)}
 
@@ -129,6 +128,7 @@ class Executor:
         torch.manual_seed(request.seed)
         entries: list[dict[str, Any]] = []
         seen: list[Findings] = []
+        leader = ""
         batch = _at_once(classifier.spec)
         wanted = Wanted(target=request.target, against=request.against)
         if request.method == INSPECT:
@@ -144,49 +144,30 @@ class Executor:
                 for file, made in zip(files, prepared, strict=True)
                 if made.pixels is not None
             }
-            answers = self._answers(request, classifier, good, wanted, part)
+            leader = leader or next(iter(good), "")
+            answers = self._answering.about(request, classifier, good, wanted, leader, part)
             for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
                 answer = Findings()
                 if file.sha256 in answers:
-                    answer = copied(answers[file.sha256])
+                    answer = copied(answers[file.sha256])  # an image may stand here twice
                     seen.append(answer)
                 entries.append(_entry(file, made, answer, f"{row}/", arrays))
         count_silent([one.layers for one in seen])
         clock.tell("Sending the answer", 0.9)
         return {"model": describe(classifier.spec), "images": entries}
 
-    def _answers(
-        self,
-        request: Request,
-        classifier: TorchClassifier,
-        images: Mapping[str, NDArray[np.float32]],
-        wanted: Wanted,
-        tell: Tell,
-    ) -> dict[str, Findings]:
-        """Return what was found for each image by its hash; only new images are asked about."""
-        together = request.images if wanted.alike else ()  # then the first decides for the others
-        question = replace(request, images=together).key
-        known = {name: self._remembered.find((question, name)) for name in images}
-        fresh = [name for name, one in known.items() if one is None]
-        if fresh:
-            asked = _ask(request, classifier, [images[name] for name in fresh], wanted, tell)
-            for name, one in zip(fresh, asked, strict=True):
-                self._remembered.keep((question, name), one)
-                known[name] = one
-        return {name: one for name, one in known.items() if one is not None}
-
     def _prepare(self, file: File, classifier: TorchClassifier) -> Prepared:
         """Make an image what the network receives, or take it from those made last."""
         strokes = classifier.spec.architecture in BRIGHT_STROKES
         key = (file.sha256, classifier.preprocessing, strokes)
-        if key not in self._prepared:
-            self._prepared[key] = prepare(
-                _decode(file), classifier.preprocessing, dark_background=strokes
-            )
-        self._prepared.move_to_end(key)
+        made = self._prepared.pop(key, None) or prepare(
+            _decode(file), classifier.preprocessing, dark_background=strokes
+        )
+        if not made.error:  # a file may come back, and an error names its file
+            self._prepared[key] = made
         while len(self._prepared) > BATCH:
             self._prepared.popitem(last=False)
-        return self._prepared[key]
+        return made
 
 
 def _at_once(spec: ModelSpec) -> int:
@@ -204,75 +185,31 @@ def _decode(file: File) -> Decoded | ImageError:
         return ImageError(f"{file.name} is no longer there; add it again.")
 
 
-def _ask(
-    request: Request,
-    classifier: TorchClassifier,
-    images: Sequence[NDArray[np.float32]],
-    wanted: Wanted,
-    tell: Tell,
-) -> list[Findings]:
-    pixels = torch.from_numpy(np.stack(images)).to(classifier.device)
-    with _as_it_was(classifier.network):
-        if request.method == INSPECT:
-            return inspect(classifier, pixels, wanted)
-        return attribute(classifier, pixels, wanted, request.method, request.options, tell)  # type: ignore[arg-type]
-
-
 def _entry(
     file: File, made: Prepared, answer: Findings, prefix: str, arrays: dict[str, NDArray[Any]]
 ) -> dict[str, Any]:
     """Return one image's part of the JSON schema, its arrays added under the prefix."""
-    for name, values in {**made.pictures, **answer.arrays}.items():
+    pictures = {name: values.copy() for name, values in made.pictures.items()}  # we keep ours
+    for name, values in {**pictures, **answer.arrays}.items():
         arrays[prefix + name] = values
     said = {"top": [], "margin": None, "layers": [], "attributions": [], **answer.scores}
     return {
         "file": file.name,
         "sha256": file.sha256,
         "error": made.error or None,
-        "preprocessing": [dict(stage) for stage in made.stages],
+        "preprocessing": deepcopy(made.stages),
         **said,
         "warnings": [*made.warnings, *said.get("warnings", [])],
     }
 
 
-@contextmanager
-def _as_it_was(network: nn.Module) -> Iterator[None]:
-    """Hold whoever works with the network to leaving it as it was.
-
-    Raises:
-        RuntimeError: When hooks, modes, values or gradients were left behind.
-    """
-    before = _state(network)
-    yield
-    if _state(network) != before:
-        raise RuntimeError("A method changed the network's hooks, modes, values or gradients.")
-
-
-def _state(network: nn.Module) -> list[tuple[Any, ...]]:
-    return [
-        (
-            module.training,
-            len(module._forward_pre_hooks),
-            len(module._forward_hooks),
-            len(module._backward_hooks),
-            *(
-                (value._version, value.requires_grad, value.grad is not None)
-                for value in (
-                    *module.parameters(recurse=False),
-                    *module.buffers(recurse=False),
-                )
-            ),
-        )
-        for module in network.modules()
-    ]
-
-
 class _Clock:
-    """Tells how far a request is, with an estimate of the time that remains."""
+    """Tells how far a request is, and, once images are worked on, how long it will still take."""
 
     def __init__(self, watch: Watch | None) -> None:
         self._watch = watch
         self._started = time.perf_counter()
+        self._opened: float | None = None  # when the first image was begun
 
     @property
     def seconds(self) -> float:
@@ -280,9 +217,18 @@ class _Clock:
 
     def part(self, start: float, share: float) -> Tell:
         """Return what tells how far one part of the images is."""
-        return lambda doing, done: self.tell(doing, 0.2 + 0.7 * (start + share * done))
+        self._opened = self._opened or self.seconds
 
-    def tell(self, doing: str, done: float) -> None:
+        def tell(doing: str, done: float) -> None:
+            whole = start + share * done
+            self.tell(doing, 0.2 + 0.7 * whole, whole)
+
+        return tell
+
+    def tell(self, doing: str, done: float, images: float = 0.0) -> None:
+        """Say what is being done, which share of all is done, and which of the images."""
+        left = None
+        if self._opened is not None and images >= LEAST_TO_JUDGE:
+            left = (self.seconds - self._opened) * (1 - images) / images
         if self._watch is not None:
-            left = self.seconds * (1 - done) / done if done > 0 else None
             self._watch(Progress(doing, done, left))

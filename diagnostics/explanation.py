@@ -97,7 +97,7 @@ def _counted(
     def count(asked: int) -> None:
         nonlocal done
         done += asked
-        tell(f"{method.info.title}: {done} of {total} passes", min(done / total, 1.0))
+        tell(method.info.title, min(done / total, 1.0))
 
     return Counted(classifier, count)
 

@@ -39,6 +39,12 @@ class Wanted:
     alike: bool = False
     same_maps: dict[str, list[int]] = field(default_factory=dict)
 
+    def draw_maps_of(self, leader: Findings) -> None:
+        """Draw of every image the maps that were drawn of this one."""
+        for entry in leader.scores["layers"]:
+            if "channels" in entry:
+                self.same_maps.setdefault(entry["name"], entry["channels"])
+
 
 @dataclass
 class Findings:

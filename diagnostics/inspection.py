@@ -18,7 +18,7 @@ from diagnostics.explanation import Tell, add_map, add_maps, demand_layer, expla
 from diagnostics.findings import Findings, Wanted
 from diagnostics.options import Value
 from diagnostics.predictions import Score, rank
-from diagnostics.shapes import representative
+from diagnostics.shapes import last_maps, representative
 from diagnostics.spec import ModelSpec
 
 
@@ -41,6 +41,34 @@ def inspect(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list
     trace = classifier.trace(pixels, [layer.name for layer in spec.layers])
     found = _said(trace, spec, wanted)
     _add_layers(found, trace, spec, wanted)
+    _add_attributions(found, classifier, trace, wanted)
+    return found
+
+
+def explain(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list[Findings]:
+    """Return what `inspect` does, without the layers: only the methods' own are recorded.
+
+    Args:
+        classifier: The classifier asked.
+        pixels: Shape (n, c, h, w), values in [0, 1].
+        wanted: Which methods, and what they explain.
+
+    Raises:
+        OptionError: When a layer, class or method does not exist.
+    """
+    spec = classifier.spec
+    written = [registry.parse(name)[1] for name in wanted.attributions]
+    named = {str(options["layer"]) for options in written if options.get("layer")}
+    trace = classifier.trace(pixels, {last_maps(spec), *named} - {""})
+    found = _said(trace, spec, wanted)
+    _add_attributions(found, classifier, trace, wanted)
+    return found
+
+
+def _add_attributions(
+    found: Sequence[Findings], classifier: TorchClassifier, trace: Trace, wanted: Wanted
+) -> None:
+    """Add what each method says, from one pass; one that cannot answer leaves a note instead."""
     explained = explained_by(classifier, wanted.against)
     recorded = explained.over(trace) if isinstance(explained, Margin) else trace
     shared = SharedTrace(explained, recorded)
@@ -51,7 +79,6 @@ def inspect(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list
         except NotOfferedError as error:
             for one in found:
                 add_map(one, wanted, identity, str(options.get("layer", "")), None, error.message)
-    return found
 
 
 def attribute(

@@ -196,6 +196,8 @@ def _by_image(weights: Tensor, images: int) -> Tensor | None:
     """Put attention weights in the shape (n, …, heads, q, k); None when that cannot be."""
     if not images or len(weights) % images:
         return None
+    if weights.ndim == 5 and weights.shape[:2] == (images, 1):
+        return weights.squeeze(1)  # a single window is no window
     if len(weights) == images and weights.ndim > 3:
         return weights
     return weights.reshape(images, -1, *weights.shape[1:])

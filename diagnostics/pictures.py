@@ -17,21 +17,22 @@ Entry = Mapping[str, Any]
 CELL_PX = 8
 
 
-def stage(entry: Entry, values: NDArray[Any], name: str) -> Picture:
+def stage(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = None) -> Picture:
     """Draw what one preprocessing stage made of an image.
 
     Args:
         entry: The stage's entry in the JSON schema.
         values: Shape (h, w, c). Signed values are drawn channel by channel around zero.
         name: Name of the image.
+        scale: Colours of signed values, when images are compared; None takes this image's own.
     """
     height, width = entry["shape"][:2]
     label = f"{name}, after {entry['stage']}, {width} × {height} px"
-    file = f"{plain(name)}-{plain(entry['stage'])}"
+    file = f"{stem(name)}-{plain(entry['stage'])}"
     shrunk = "" if values.shape[:2] == (height, width) else f"average of {width} × {height} px"
     if not entry["signed"]:
         return Picture(render.photo(values), f"{label}.", shrunk, file)
-    scale = Scale.covering(values, signed=True)
+    scale = scale or Scale.covering(values, signed=True)
     sheet = render.tiles(np.moveaxis(values, 2, 0), scale)
     channels = "one channel" if values.shape[2] == 1 else f"{values.shape[2]} channels"
     caption = scale.ends if values.shape[2] == 1 else f"{channels}, {scale.ends}"
@@ -61,7 +62,7 @@ def layer(
     shape = " × ".join(str(side) for side in entry["shape"])
     largest = number(float(values[np.isfinite(values)].max(initial=-np.inf)))
     label = f"{name}, layer {entry['name']} ({shape}), largest {largest}"
-    file = f"{plain(name)}-{plain(entry['name'])}"
+    file = f"{stem(name)}-{plain(entry['name'])}"
     if entry["layout"] == "dense":
         empty = len(render.padded_square(values).ravel()) - len(values)
         hatch = f", {empty} hatched cells hold no value" if empty else ""
@@ -124,11 +125,16 @@ def _looked(entry: Entry, name: str) -> str:
 
 
 def _heat_name(entry: Entry, name: str) -> str:
-    return plain(f"{name}-{entry['method'].split('/')[1]}-{entry['layer'] or 'pixels'}")
+    method = entry["method"].split("/")[1]
+    return f"{stem(name)}-{method}-{plain(entry['layer'] or 'pixels')}"
+
+
+def stem(name: str) -> str:
+    """Return an image's name without its ending, safe as part of a file name."""
+    return plain(name.rpartition(".")[0] or name)
 
 
 def plain(name: str, length: int = 48) -> str:
-    """Return a name that is safe as a file name, at most so long."""
-    stem = name.rpartition(".")[0] or name
-    kept = "".join(mark if mark.isalnum() or mark in "-_." else "-" for mark in stem)
+    """Return a name that is safe as part of a file name, at most so long."""
+    kept = "".join(mark if mark.isalnum() or mark in "-_." else "-" for mark in name)
     return shortened(kept.strip("-."), length).replace("…", "-") or "picture"

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import replace
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics.activations import LayerView
 from diagnostics.findings import Findings
 
 MOST_BYTES = 256 * 2**20
+ENTRY_BYTES = 2048  # about what one layer's entry takes beside its arrays
 
-Question: TypeAlias = tuple[str, str]  # the key of a request without images, an image's hash
+Question: TypeAlias = tuple[str, ...]
 
 
-@dataclass
 class Remembered:
-    """Findings by question and image, the oldest forgotten first.
+    """Findings by question, the oldest forgotten first.
+
+    What is kept are copies: an array may be a view on a whole batch, which would stay as well.
 
     Args:
-        most_bytes: How much their arrays may take together.
+        most_bytes: How much they may take together.
     """
 
-    most_bytes: int = MOST_BYTES
-    _found: OrderedDict[Question, Findings] = field(default_factory=OrderedDict)
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._found: OrderedDict[Question, Findings] = OrderedDict()
+        self._bytes = 0
 
     def find(self, question: Question) -> Findings | None:
         """Return what was found, not to be written to; None when there is nothing."""
@@ -33,18 +42,40 @@ class Remembered:
 
     def keep(self, question: Question, found: Findings) -> None:
         """Remember what was found."""
-        self._found[question] = found
-        while sum(map(_bytes, self._found.values())) > self.most_bytes:
-            self._found.popitem(last=False)
+        self._forget(question)
+        self._found[question] = copied(found)
+        self._bytes += _bytes(self._found[question])
+        while self._bytes > self._most_bytes:
+            self._forget(next(iter(self._found)))
+
+    def _forget(self, question: Question) -> None:
+        if question in self._found:
+            self._bytes -= _bytes(self._found.pop(question))
 
 
 def copied(found: Findings) -> Findings:
-    """Return a copy whose entries of layers and attributions may be written to."""
-    layers = [replace(view, entry=dict(view.entry)) for view in found.layers]
-    maps = [dict(entry) for entry in found.scores["attributions"]]
-    own = {"layers": [view.entry for view in layers], "attributions": maps}
-    return replace(found, scores={**found.scores, **own}, layers=layers)
+    """Return a copy that may be written to, without what only the drawing needed."""
+    layers = [_copied_view(view) for view in found.layers]
+    rest = {name: value for name, value in found.scores.items() if name != "layers"}
+    return Findings(
+        arrays={name: np.array(values) for name, values in found.arrays.items()},
+        scores={**deepcopy(rest), "layers": [view.entry for view in layers]},
+        layers=layers,
+    )
+
+
+def _copied_view(view: LayerView) -> LayerView:
+    entry = {
+        name: list(value) if isinstance(value, list) else value
+        for name, value in view.entry.items()
+    }
+    extremes: NDArray[np.float32] | None = None
+    if view.extremes is not None:
+        extremes = np.array(view.extremes)
+    return replace(view, entry=entry, drawn=None, extremes=extremes)
 
 
 def _bytes(found: Findings) -> int:
-    return sum(values.nbytes for values in found.arrays.values())
+    arrays = sum(values.nbytes for values in found.arrays.values())
+    extremes = sum(view.extremes.nbytes for view in found.layers if view.extremes is not None)
+    return arrays + extremes + ENTRY_BYTES * (1 + len(found.layers))

@@ -158,10 +158,10 @@ class Scale:
 
     @property
     def ends(self) -> str:
-        """The values at the two ends of the scale."""
+        """The values at the two ends of the scale, and how many lie beyond them."""
         low = number(-self.limit) if self.signed and self.limit else "0"
-        beyond = f", {self.beyond} values beyond" if self.beyond else ""
-        return f"{low} … {number(self.limit)}{beyond}"
+        beyond = f", {self.beyond} values beyond the ends" if self.beyond else ""
+        return f"colours {low} … {number(self.limit)}{beyond}"
 
 
 def enlarge(pixels: Rgb, factor: int) -> Rgb:

@@ -14,7 +14,7 @@ def probability(value: float, distance: float) -> str:
         distance: 1 - value, exact.
 
     Returns:
-        "97.3 %", "1 − 3.2e-9", "0.04 %" or "2.1e-7".
+        "97.3 %", "1 − 3.2e-9", "0.042 %" or "2.1e-7".
     """
     if not math.isfinite(value):
         return "not a number"
@@ -22,8 +22,9 @@ def probability(value: float, distance: float) -> str:
         return "below 1e-300"
     if value > 0.999:
         return f"1 − {_scientific(distance)}" if distance > 0 else "1 − less than 1e-300"
-    if value >= 0.001:
-        return f"{100 * value:.1f} %" if value >= 0.01 else f"{100 * value:.2f} %"
+    for least, decimals in ((1e-2, 1), (1e-3, 2), (1e-4, 3), (1e-5, 4)):
+        if value >= least:
+            return f"{100 * value:.{decimals}f} %"
     return _scientific(value)
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from diagnostics.activations import count_silent, view
-from diagnostics.attention import followed, global_layers, seen_from
+from diagnostics.attention import followed, global_layers, seen_from, tokens_read
 from diagnostics.errors import NotOfferedError
 from diagnostics.spec import LayerInfo
 from tests.networks_for_tests import classifier, swin, vit
@@ -54,6 +54,9 @@ def test_statistics_are_those_of_the_definitions(name, memory):
         values = values.contiguous(memory_format=memory)
     for image, one in zip(values, viewed(values, kind), strict=True):
         expected = slow_numbers(image, axis)
+        if kind == "attention":  # its rows sum to one, so that all heads are equally active
+            assert one.entry["participation"] is None
+            expected.pop("participation")
         assert {key: one.entry[key] for key in expected} == pytest.approx(expected, rel=1e-5)
 
 
@@ -141,12 +144,32 @@ def test_in_windows_the_window_is_named():
 def test_a_rollout_that_mixes_nothing_keeps_the_class_token_to_itself():
     spec = classifier(vit(), 16, 3).spec
     nothing = [torch.zeros(1, 17, 17)] * 3
-    assert not followed(nothing, 1.0, spec, from_class=True).any()
+    read = torch.zeros(1, 17)
+    read[0, 0] = 1
+    assert not followed(nothing, 1.0, spec, read).any()
     even = [torch.full((1, 17, 17), 0.5 / 17)] * 4
     expected = (1 - 0.5**4) / 17
-    assert followed(even, 0.5, spec, from_class=True).flatten().tolist() == pytest.approx(
-        [expected] * 16
+    assert followed(even, 0.5, spec, read).flatten().tolist() == pytest.approx([expected] * 16)
+
+
+def test_the_tokens_that_are_read_are_those_whose_attention_matters():
+    slope = torch.zeros(2, 3, 5, 5)
+    slope[0, 1, 0, 2] = 1.0  # a class token
+    slope[1, 0, 0, 4] = slope[1, 2, 1, 3] = -2.0  # and one of distillation beside it
+    expected = torch.tensor([[1, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0]])
+    assert torch.equal(tokens_read(slope), expected)
+    assert torch.equal(tokens_read(torch.zeros(1, 1, 4, 4)), torch.full((1, 4), 0.25))
+
+
+def test_windows_beside_whole_images_have_no_rollout():
+    """The last layers of a Swin see the whole image; following those alone would be no rollout."""
+    layers = (
+        LayerInfo("first", "attention", (4, 3, 4, 4)),
+        LayerInfo("last", "attention", (3, 16, 16)),
     )
+    with pytest.raises(NotOfferedError, match="same tokens"):
+        global_layers(layers, (16, 16))
+    assert global_layers(layers[1:], (16, 16)) == layers[1:]
 
 
 def test_a_network_that_merges_tokens_has_no_rollout():

@@ -38,7 +38,15 @@ LEVELS = (
         *("predictions", "calibration", "ensemble", "receptive"),
     },
     {
-        *("opening", "activations", "findings", "remembered", "explanation", "inspection"),
+        *(
+            "opening",
+            "activations",
+            "findings",
+            "remembered",
+            "explanation",
+            "inspection",
+            "answering",
+        ),
         *("execute", "runner", "store"),
     },
     {"worker", "worker/*", "audit", "audit/*", "report", "report/*"},

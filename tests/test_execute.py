@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from diagnostics.errors import InputError, NotOfferedError, OptionError
 from diagnostics.execute import Executor
 from diagnostics.findings import Wanted
 from diagnostics.image import decode, encode_png
-from diagnostics.inspection import inspect
+from diagnostics.inspection import explain, inspect
 from diagnostics.networks import LettersConv
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import INSPECT, OPEN, File, ModelSource, Request
@@ -120,22 +121,26 @@ def test_several_images_get_the_answers_they_get_alone(asked):
 
 @pytest.fixture
 def noticed(monkeypatch):
-    """How many images the network is asked about, call by call."""
-    sizes = []
+    """What the network is asked, call by call: "inspect" or "explain", about how many images."""
+    calls = []
 
-    def counting(classifier, pixels, wanted):
-        sizes.append(len(pixels))
-        return inspect(classifier, pixels, wanted)
+    def noticing(ask):
+        def asked(classifier, pixels, wanted):
+            calls.append((ask.__name__, len(pixels)))
+            return ask(classifier, pixels, wanted)
 
-    monkeypatch.setattr("diagnostics.execute.inspect", counting)
-    return sizes
+        return asked
+
+    monkeypatch.setattr("diagnostics.answering.inspect", noticing(inspect))
+    monkeypatch.setattr("diagnostics.answering.explain", noticing(explain))
+    return calls
 
 
 def test_many_images_are_asked_a_few_at_a_time(asked, noticed, saved):
     values = np.random.default_rng(7).integers(0, 256, (21, 28, 28), dtype=np.uint8)
     files = [saved(encode_png(one), f"{index}.png") for index, one in enumerate(values)]
     entries = asked(images=files).scores["images"]
-    assert noticed == [8, 8, 5]
+    assert noticed == [("inspect", 8), ("inspect", 8), ("inspect", 5)]
     assert [entry["file"] for entry in entries] == [file.name for file in files]
 
 
@@ -146,7 +151,7 @@ def test_one_more_image_costs_no_more_than_itself(noticed):
     first = executor.execute(Request(INSPECT, ModelSource(LETTERS), files[:2]))
     kept = json.dumps(first.scores)
     more = executor.execute(Request(INSPECT, ModelSource(LETTERS), files))
-    assert noticed == [2, 1]
+    assert noticed == [("inspect", 2), ("inspect", 1)]
     assert json.dumps(first.scores) == kept
     alone = Executor().execute(Request(INSPECT, ModelSource(LETTERS), files))
     for index, name in enumerate(names):
@@ -161,13 +166,78 @@ def test_one_more_image_costs_no_more_than_itself(noticed):
         )
 
 
-def test_another_question_about_a_known_image_is_asked_anew(noticed):
+def test_only_what_is_not_known_is_asked(noticed):
     executor, known = Executor(), (IMAGES["letter-x-fuzzy"],)
     spec = read(executor.execute(Request(OPEN, ModelSource(LETTERS))).scores["model"])
     inverted = replace(spec.preprocessing, invert=True)
-    for rest in ({}, {"target": 3}, {"preprocessing": inverted}, {}):
-        executor.execute(Request(INSPECT, ModelSource(LETTERS), known, **rest))
-    assert noticed == [1, 1, 1]
+    gradient = {"attributions": ("attribution/gradient?signed=true",)}
+    for rest, expected in (
+        ({}, ("inspect", 1)),
+        ({}, None),
+        ({"target": 3}, ("explain", 1)),
+        ({"target": 3, "against": 5}, ("explain", 1)),
+        ({"options": gradient}, ("explain", 1)),
+        ({"target": 3}, None),
+        ({"options": {"top": 3}}, ("inspect", 1)),
+        ({"preprocessing": inverted}, ("inspect", 1)),
+    ):
+        noticed.clear()
+        result = executor.execute(Request(INSPECT, ModelSource(LETTERS), known, **rest))
+        assert noticed == ([expected] if expected else [])
+        alone = Executor().execute(Request(INSPECT, ModelSource(LETTERS), known, **rest))
+        assert result.scores == alone.scores
+        assert result.arrays.keys() == alone.arrays.keys()
+        for name, values in alone.arrays.items():
+            np.testing.assert_allclose(result.arrays[name], values, atol=1e-4)
+
+
+def test_an_answer_may_be_written_to_without_changing_the_next():
+    executor = Executor()
+    asked = Request(INSPECT, ModelSource(LETTERS), (IMAGES["letter-x-fuzzy"],), target=2)
+    first, kept = executor.execute(asked), Executor().execute(asked)
+    for values in first.arrays.values():
+        values[...] = 0
+    first.scores["images"][0]["top"][0]["class"] = "mine"
+    first.scores["images"][0]["preprocessing"][0]["mean"][0] = 7
+    again = executor.execute(asked)
+    assert again.scores == kept.scores
+    for name, values in kept.arrays.items():
+        np.testing.assert_allclose(again.arrays[name], values, atol=1e-4)
+
+
+def test_images_draw_the_leaders_maps_also_when_only_some_are_remembered(monkeypatch):
+    monkeypatch.setattr("diagnostics.execute.BATCH", 2)
+    options = {"layers": ("relu2",), "attributions": (), "alike": True, "maps": 5}
+    names = ("letter-x-fuzzy", "letter-p-fuzzy", "noise-uniform", "blank-grey")
+    files = tuple(IMAGES[name] for name in names)
+    executor = Executor()
+
+    def channels(images):
+        asked = Request(INSPECT, ModelSource(LETTERS), images, options=options)
+        entries = executor.execute(asked).scores["images"]
+        drawn = [one for image in entries for one in image["layers"] if one["name"] == "relu2"]
+        return [one["channels"] for one in drawn]
+
+    (first,) = channels(files[:1])
+    assert channels(files) == [first] * 4
+    (other,) = channels(files[2:3])
+    assert other != first
+    assert channels((files[2], files[0])) == [other] * 2
+
+
+def test_a_file_that_comes_back_is_read_and_an_error_names_its_own_file(executor, tmp_path):
+    content = Path(IMAGES["letter-x-fuzzy"].path).read_bytes()
+    path = tmp_path / "late.png"
+    late = File(str(path), "5" * 64, "late.png")
+    asked = Request(INSPECT, ModelSource(LETTERS), (late,))
+    assert "no longer there" in executor.execute(asked).scores["images"][0]["error"]
+    path.write_bytes(content)
+    assert executor.execute(asked).scores["images"][0]["error"] is None
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"no image")
+    for name in ("one.png", "two.png"):
+        asked = Request(INSPECT, ModelSource(LETTERS), (File(str(bad), "6" * 64, name),))
+        assert name in executor.execute(asked).scores["images"][0]["error"]
 
 
 def test_a_bad_image_does_not_spoil_the_others(asked, saved):

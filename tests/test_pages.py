@@ -65,6 +65,7 @@ def test_without_a_model_the_page_says_why_and_offers_to_start_again(app, monkey
         patch.setattr(WorkerRunner, "run", fail)
         page = fine(app.run())
         assert [error.value for error in page.error] == ["The memory is full."]
+        assert any("failed" in caption.value for caption in page.caption)
         assert not page.title
     page = fine(pressed(page, "Start again"))
     assert not page.error

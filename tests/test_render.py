@@ -43,7 +43,7 @@ def test_zero_is_exactly_the_neutral_middle_of_the_signed_scale():
 def test_the_signed_limits_are_symmetric():
     scale = Scale.covering(np.array([-3.0, 1.0]))
     assert scale == Scale(3.0, signed=True)
-    assert scale.ends == "−3 … 3"
+    assert scale.ends == "colours −3 … 3"
 
 
 def test_magnitude_grows_in_lightness():

@@ -40,7 +40,7 @@ def arrays(result: Result) -> bytes:
     for index, image in enumerate(result.scores["images"]):
         for entry in image["attributions"]:
             if entry["array"]:
-                name = f"{index:03d}-{pictures.plain(image['file'])}"
+                name = f"{index:03d}-{pictures.stem(image['file'])}"
                 named[name] = result.arrays[f"{index}/{entry['array']}"]
     np.savez_compressed(stream, **named)  # type: ignore[arg-type]
     return stream.getvalue()
@@ -66,7 +66,7 @@ class _Files:
 
     def __init__(self, folder: Path, index: int, name: str) -> None:
         self._root, self._index, self._name = folder, index, name
-        self._folder = folder / f"{index:03d}-{pictures.plain(name)}"
+        self._folder = folder / f"{index:03d}-{pictures.stem(name)}"
         self._folder.mkdir(exist_ok=True)
 
     def write(self, image: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -96,7 +96,7 @@ class _Files:
         np.save(self._root / entry["array"], values, allow_pickle=False)
 
     def _picture(self, stem: str, picture: Picture) -> str:
-        path = self._path(f"{pictures.plain(stem + '.png', LONGEST)}.png")
+        path = self._path(f"{pictures.plain(stem, LONGEST)}.png")
         (self._root / path).write_bytes(picture.png)
         return path
 

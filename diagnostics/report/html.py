@@ -9,21 +9,19 @@ from html import escape
 from pathlib import Path
 
 from diagnostics.render import Picture
-from diagnostics.report.table import Bar, Cell
+from diagnostics.report.table import Bar, Cell, Row
 
 STYLE = Path(__file__).with_name("page.css")
 BOX = 256
 
 
-def page(
-    title: str, facts: Mapping[str, str], sections: Mapping[str, Sequence[Sequence[Cell]]]
-) -> str:
+def page(title: str, facts: Mapping[str, str], sections: Mapping[str, Sequence[Row]]) -> str:
     """Return a whole page.
 
     Args:
         title: Stands at the top.
         facts: What was looked at and how, name by name; the time is added.
-        sections: Rows of cells by the section's heading, in the order of the screen.
+        sections: Rows by the section's heading, in the order of the screen.
     """
     made = {**facts, "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
     items = "".join(
@@ -40,9 +38,11 @@ def page(
     )
 
 
-def _section(heading: str, rows: Sequence[Sequence[Cell]]) -> str:
+def _section(heading: str, rows: Sequence[Row]) -> str:
     drawn = "".join(
-        f'<div class="row">{"".join(_cell(cell) for cell in row)}</div>' for row in rows if row
+        f'{_text("h3", row.title)}<div class="row">{"".join(map(_cell, row.cells))}</div>'
+        for row in rows
+        if row.cells
     )
     return f"<section><h2>{escape(heading)}</h2>{drawn}</section>"
 

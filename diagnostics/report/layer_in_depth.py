@@ -169,7 +169,7 @@ def _field(seen: NDArray[Any], box: Mapping[str, int], name: str) -> tuple[Pictu
     """Draw what the network receives with the rest dimmed, and the part that a cell can see."""
     rows, columns = slice(box["top"], box["bottom"]), slice(box["left"], box["right"])
     patch = render.photo(seen[rows, columns])
-    whole, file = render.photo(0.3 * seen + 0.35), f"{pictures.plain(name)}-field"
+    whole, file = render.photo(0.3 * seen + 0.35), f"{pictures.stem(name)}-field"
     whole[rows, columns] = patch
     if patch.shape == whole.shape:
         alt = f"{name}: the cell can see the whole image."

@@ -62,14 +62,17 @@ def layer(
     return cells
 
 
-def heading(images: Sequence[Entry], name: str) -> str:
-    """Say what a layer is, the shape it gives, and how many of its units these images move."""
+def heading(images: Sequence[Entry], name: str, *, pinned: bool) -> str:
+    """Say what a layer is, its shape, which maps are drawn, and how many units no image moves."""
     found = [entry for image in images if (entry := _layer_entry(image, name))]
     if not found or not found[0]["shape"]:
         return name
     shape = " × ".join(str(side) for side in found[0]["shape"])
     parts = [f"{name}  ·  {found[0]['kind']}, {shape}"]
-    silent = found[0]["silent"]
+    silent, drawn = found[0]["silent"], len(found[0].get("channels", ()))
+    if found[0].get("layout") == "channels" and silent:
+        order = "the pinned image's" if pinned else "each image's"
+        parts.append(f"{drawn} of {silent['units']} maps, {order} strongest first")
     if silent and silent["silent"]:
         on = words.counted(silent["images"], "image")
         parts.append(f"{silent['silent']} of {silent['units']} units silent on {on}")
@@ -99,7 +102,7 @@ def _statistics(
 ) -> tuple[str, ...]:
     zeros = "" if entry["zeros"] is None else f", {entry['zeros']:.0%} zeros"
     numbers = (
-        f"{words.number(entry['low'])} … {words.number(entry['high'])}, "
+        f"values {words.number(entry['low'])} … {words.number(entry['high'])}, "
         f"mean {words.number(entry['mean'])}, std {words.number(entry['std'])}{zeros}"
     )
     notes = [numbers]

@@ -12,10 +12,11 @@ from diagnostics import pictures, words
 from diagnostics.render import Picture, Scale
 from diagnostics.report.rows import Arrays, Entry
 from diagnostics.report.table import Cell
-from diagnostics.request import Result
+from diagnostics.request import STRONGEST, Result
 
 OTHER_CLASS = "This map explains another class than the pinned image's, so nothing is subtracted."
-OTHER_SHAPE = "Not the shape that the pinned image gives, so nothing is subtracted."
+OWN_CLASS = "Each map subtracts its image's own strongest other class, so none can be compared."
+OTHER_SHAPE = "The pinned image gives other maps or another shape, so nothing is subtracted."
 
 
 def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
@@ -44,6 +45,8 @@ def looked(answer: Result) -> list[Cell]:
             return Cell(empty=first["note"] or other["note"])
         if first["target"] != other["target"] and not other["any_class"]:
             return Cell(empty=OTHER_CLASS)
+        if other["against"] == STRONGEST and not other["any_class"]:
+            return Cell(empty=OWN_CLASS)
         before, after = arrays[f"0/{first['array']}"], arrays[f"{index}/{other['array']}"]
         if before.shape != after.shape:
             return Cell(empty=OTHER_SHAPE)
@@ -93,10 +96,13 @@ def size(values: NDArray[Any]) -> str:
 
 
 def _row(images: Sequence[Entry], cell: Callable[[int], Cell]) -> list[Cell]:
-    """Return a cell for each image, empty for the first and where one was not read."""
-    unread = [bool(images[0]["error"] or image["error"]) for image in images]
-    others = (Cell() if unread[index] else cell(index) for index in range(1, len(images)))
-    return [Cell(), *others]
+    """Return a cell for each image, empty for the first; nothing when there is nothing to see."""
+    if images[0]["error"]:
+        return []
+    others = [
+        Cell() if image["error"] else cell(index) for index, image in enumerate(images[1:], 1)
+    ]
+    return [Cell(), *others] if any(one.pictures or one.empty for one in others) else []
 
 
 def _cell(drawn: Sequence[Picture], values: NDArray[Any]) -> Cell:

@@ -18,6 +18,10 @@ from diagnostics.spec import ModelSpec
 
 Entry = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
+RECEIVED_EXPLAINED = (
+    "As pixels, then as the signed values that enter, all images on one scale: blue is below zero, "
+    "red above."
+)
 EVEN = 0.5  # a map whose smallest cell has this share of its largest is nearly even
 
 
@@ -49,8 +53,10 @@ def _compared(asked: Entry, logits: NDArray[Any], independent: bool) -> str:
     before = words.probability(asked["probability"], asked["distance"])
     after = words.probability(float(share[place]), float(distance[place]))
     change = float(logits[place]) - asked["logit"]
-    size = f"{abs(change):.2f} {'higher' if change > 0 else 'lower'}"
-    return f"{asked['class']}: {before} pinned, {after} here, its logit {size}"
+    size = f"its logit {abs(change):.2f} {'higher' if change > 0 else 'lower'}"
+    if size.startswith("its logit 0.00"):
+        size = "the same logit"
+    return f"{asked['class']}: {before} pinned, {after} here, {size}"
 
 
 def _said(image: Entry, independent: bool) -> Cell:
@@ -98,10 +104,16 @@ def originals(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
 
 def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
     """What the network receives, in the colours of the image and as signed values; warnings."""
+    entering = [
+        arrays[f"{index}/{image['preprocessing'][-1]['picture']}"]
+        for index, image in enumerate(images)
+        if not image["error"]
+    ]
+    common = Scale.covering(*entering, signed=True)
     cells = []
     for index, image in enumerate(images):
         shown = sorted({_last_unsigned(image), len(image["preprocessing"]) - 1})
-        cell = _stages(image, shown, index, arrays)
+        cell = _stages(image, shown, index, arrays, common)
         cells.append(replace(cell, warnings=tuple(image["warnings"])))
     return cells
 
@@ -128,8 +140,14 @@ def _last_unsigned(image: Entry) -> int:
     return unsigned[-1] if unsigned else 0
 
 
-def _stages(image: Entry, positions: Sequence[int], index: int, arrays: Arrays) -> Cell:
-    """Pictures of some stages, and the numbers of the last of them."""
+def _stages(
+    image: Entry,
+    positions: Sequence[int],
+    index: int,
+    arrays: Arrays,
+    scale: Scale | None = None,
+) -> Cell:
+    """Pictures of some stages, signed ones on one scale, and the numbers of the last of them."""
     if image["error"]:
         return Cell(empty=image["error"])
     made = [image["preprocessing"][position] for position in positions]
@@ -142,12 +160,13 @@ def _stages(image: Entry, positions: Sequence[int], index: int, arrays: Arrays) 
     size = " × ".join(str(side) for side in entry["shape"])
     return Cell(
         pictures=tuple(
-            pictures.stage(one, arrays[f"{index}/{one['picture']}"], image["file"]) for one in made
+            pictures.stage(one, arrays[f"{index}/{one['picture']}"], image["file"], scale)
+            for one in made
         ),
         counts=tuple(tuple(channel) for channel in entry["histogram"]["counts"]),
         counts_alt=f"Histogram of {size} values from {words.number(edges[0])} to "
         f"{words.number(edges[-1])}; heights are square roots of counts.",
-        notes=(f"{low} … {high}", *clipped),
+        notes=(f"values {low} … {high}", *clipped),
         details=(f"mean {mean}, std {std}",),
     )
 

@@ -50,3 +50,11 @@ class Cell:
     details: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     empty: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: a cell for each image, and what stands above it if anything must be said."""
+
+    cells: tuple[Cell, ...]
+    title: str = ""

@@ -12,7 +12,7 @@ from diagnostics.request import Progress, Request, Result
 from diagnostics.ui.state import session
 
 PATIENCE_SECONDS = 0.6
-CANCELLED = "Cancelled; nothing was changed."
+CANCELLED = "Cancelled before there was an answer."
 
 
 def ask(request: Request, place: DeltaGenerator | None = None) -> Result:
@@ -81,7 +81,7 @@ class _Watch:
         if seconds < PATIENCE_SECONDS:
             return
         if self._bar is None:
-            with self._place.container(border=True):
+            with self._place.container(border=True, key=f"progress-{self._request.key[:12]}"):
                 self._bar = st.progress(0.0)
                 st.button("Cancel", key=f"cancel-{self._request.key}", on_click=self._cancel)
         left = progress.seconds_left

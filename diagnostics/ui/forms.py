@@ -11,9 +11,10 @@ from diagnostics.options import MethodInfo, Option, Range, Value
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.presets import PRESETS
 
+KEPT = "keep as they are"
 FITS = {
     "crop": "shortest side, then centre crop",
-    "stretch": "stretch to the input size",
+    "stretch": "stretch to the size",
     "letterbox": "whole image, padded",
     "none": "as it is",
 }
@@ -100,9 +101,9 @@ def _looks(current: Preprocessing, prefix: str) -> dict[str, object]:
 
 def _scaling(current: Preprocessing, prefix: str) -> tuple[str, Preprocessing]:
     """Return the name of the mean and std chosen, and the settings with its scaling."""
-    known = ["as now", *PRESETS]
+    known = [KEPT, *PRESETS]
     name = st.selectbox("Mean and std", known, key=f"{prefix}.preset")
-    base = current if name == "as now" else PRESETS[name].applied_to(current)
+    base = current if name == KEPT else PRESETS[name].applied_to(current)
     bgr = st.checkbox(
         "Feed blue, green, red", base.bgr, key=f"{prefix}.{name}.bgr", disabled=not base.colour
     )

@@ -15,7 +15,7 @@ from diagnostics.request import OPEN, Request
 from diagnostics.spec import ModelSpec, read
 from diagnostics.ui import by_hand
 from diagnostics.ui.add_images import add_images, add_noise
-from diagnostics.ui.ask import ask
+from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.open_model import open_model, settle, show_facts, written_recipe
 from diagnostics.ui.state import COLUMNS, session, share
 from diagnostics.worker import selftest
@@ -36,7 +36,11 @@ def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
         st.text(words.shortened(held.model.file.name, 30))
         facts = st.empty()  # what was said of the model before is gone while this one is opened
         facts.caption(":orange[●] opening")
-        opened = ask(Request(OPEN, held.model)).scores
+        answer = try_to_ask(Request(OPEN, held.model))
+        if answer is None:
+            facts.caption(":red[●] failed")
+            st.stop()
+        opened = answer.scores
         spec = read(opened["model"])
     if not spec.architecture:
         facts.caption(":orange[●] to be decided")

@@ -17,6 +17,10 @@ from diagnostics.ui import forms
 from diagnostics.ui.choices import choose, choose_many, remembered, shared_scale
 from diagnostics.ui.state import session
 
+KEY = (
+    "Red raises the logit and blue lowers it; maps without signs run from dark, zero, to bright, "
+    "most."
+)
 TOP_CLASS = "top class of each image"
 GRAD_CAM = "attribution/grad_cam"
 QUICK = ("attribution/gradient", "attribution/input_x_gradient", GRAD_CAM)
@@ -77,6 +81,7 @@ def looking(spec: ModelSpec, known: Iterable[MethodInfo]) -> Looking:
         against = compared(spec)
         opacity = opaque()
         shared = shared_scale("looked")
+    st.caption(KEY)
     return Looking((chosen,), target, against, opacity, shared)
 
 
@@ -91,6 +96,7 @@ def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
         against = compared(spec)
         opacity = opaque()
         shared = shared_scale("looked")
+    st.caption(KEY)
     methods = tuple(Chosen(offered[name], {}) for name in names)
     return Looking(methods, target, against, opacity, shared)
 
@@ -157,8 +163,8 @@ def _options(info: MethodInfo, spec: ModelSpec) -> dict[str, Value]:
     """Draw a method's options; a dear method is asked again only when they are applied."""
     if not info.options:
         return {}
-    many = len(info.options) > 1
-    place = st.popover("Settings") if many else st.container(width="content")
+    folded = len(info.options) > 1 or info.dear
+    place = st.popover("Settings") if folded else st.container(width="content")
     with place:
         form = st.form(f"form.{info.id}", border=False) if info.dear else st.container()
         with form:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from streamlit.delta_generator import DeltaGenerator
 from diagnostics import words
 from diagnostics.render import Picture
 from diagnostics.report import html
-from diagnostics.report.table import Cell
+from diagnostics.report.table import Cell, Row
 from diagnostics.spec import ModelSpec
 from diagnostics.ui.state import session
 
 FOLDER = Path(__file__).parent / "row"
 PINNED = "pinned: the others are compared with this image"
-PICTURES_KEPT = 300  # encoded; a page of eight images has some eighty
+MINUS = "The same, minus the pinned image's: blue is less, red is more"
 FIELDS = ("image", "picture", "number", "row", "column")
 
 
@@ -51,7 +51,7 @@ class Board:
     def __init__(self, title: str, question: str, spec: ModelSpec) -> None:
         self._title = title
         self._spec = spec
-        self._sections: dict[str, list[Sequence[Cell]]] = {}
+        self._sections: dict[str, list[Row]] = {}
         self.facts: dict[str, str] = {}
         with st.container(horizontal=True, vertical_alignment="center"):
             st.title(title, width="stretch")
@@ -64,7 +64,13 @@ class Board:
         return st.expander(heading, expanded=True)
 
     def row(
-        self, heading: str, cells: Sequence[Cell], key: str, *, asks: bool = False
+        self,
+        heading: str,
+        cells: Sequence[Cell],
+        key: str,
+        *,
+        title: str = "",
+        asks: bool = False,
     ) -> Clicked | None:
         """Draw a row and keep it for the report, under its section's heading.
 
@@ -72,18 +78,28 @@ class Board:
             heading: Of the section.
             cells: One per image, in the order of the columns.
             key: Unique on the page.
+            title: Stands above the row; whatever marks are in it, it is text.
             asks: Report a click on a cell of a picture instead of enlarging the picture.
 
         Returns:
             The cell that was clicked just now.
         """
-        self._sections.setdefault(heading, []).append(cells)
-        return _row(cells, key, pinned=session().compares, asks=asks)
+        files = session().shown_images()
+        names = len(files) == len(cells) > 1 and not any(cell.title for cell in cells)
+        if names:  # the first row's titles are out of sight by now
+            cells = [
+                replace(cell, title=words.shortened(file.name, 28), hover=file.name)
+                for cell, file in zip(cells, files, strict=True)
+            ]
+        if title:
+            st.markdown(f"**{words.markdown(title)}**")
+        self._sections.setdefault(heading, []).append(Row(tuple(cells), title))
+        return _row(cells, key, pinned=session().compares, asks=asks, names=names)
 
     def difference(self, heading: str, cells: Sequence[Cell], key: str) -> None:
         """Draw a row of differences to the pinned image, and say that it is one."""
-        st.caption("The same, minus the pinned image's: blue is less, red is more.")
-        self.row(heading, [Cell(notes=(PINNED,)), *cells[1:]], key)
+        if cells:
+            self.row(heading, [Cell(notes=(PINNED,)), *cells[1:]], key, title=MINUS)
 
     def offer_report(self) -> None:
         """Offer what was drawn as one HTML file that needs no network."""
@@ -110,7 +126,7 @@ class Board:
 
 
 def _row(
-    cells: Sequence[Cell], key: str, *, pinned: bool = False, asks: bool = False
+    cells: Sequence[Cell], key: str, *, pinned: bool, asks: bool, names: bool
 ) -> Clicked | None:
     """Draw one row of the table, a cell per image, at the size that their number allows.
 
@@ -119,6 +135,7 @@ def _row(
         key: Unique on the page.
         pinned: Keep the first column in sight.
         asks: Report a click on a cell of a picture instead of enlarging the picture.
+        names: The titles only repeat which image this is.
 
     Returns:
         The cell that was clicked just now.
@@ -131,7 +148,7 @@ def _row(
         "least": least,
         "pinned": pinned,
         "asks": asks,
-        "cells": [_content(cell) for cell in cells],
+        "cells": [{**_content(cell), "names": names} for cell in cells],
     }
     answer = _component()(data=content, key=key, on_clicked_change=lambda: None)
     clicked = answer.clicked
@@ -155,14 +172,12 @@ def _sizes(columns: int) -> tuple[int, int]:
     return (256, 160) if columns == 4 else (168, 100)
 
 
-def _digest(picture: Picture) -> str:
-    return f"{picture.pixels.shape} {hashlib.sha256(picture.pixels.tobytes()).hexdigest()}"
-
-
-@st.cache_data(max_entries=PICTURES_KEPT, show_spinner=False)
-def _source(digest: str, _picture: Picture) -> str:
-    """Encode a picture with this digest once: most stay the same from run to run."""
-    return "data:image/png;base64," + base64.b64encode(_picture.png).decode()
+def _source(picture: Picture) -> str:
+    """Encode a picture once: most stay the same from run to run."""
+    digest = f"{picture.pixels.shape} {hashlib.sha256(picture.pixels.tobytes()).hexdigest()}"
+    return session().encoded(
+        digest, lambda: "data:image/png;base64," + base64.b64encode(picture.png).decode()
+    )
 
 
 def _content(cell: Cell) -> dict[str, Any]:
@@ -171,7 +186,7 @@ def _content(cell: Cell) -> dict[str, Any]:
         "bars": [vars(bar) for bar in cell.bars],
         "pictures": [
             {
-                "source": _source(_digest(picture), picture),
+                "source": _source(picture),
                 "width": picture.pixels.shape[1],
                 "height": picture.pixels.shape[0],
                 "alt": picture.alt,
@@ -182,11 +197,6 @@ def _content(cell: Cell) -> dict[str, Any]:
             for picture in cell.pictures
         ],
     }
-
-
-def heading(text: str) -> None:
-    """Draw the heading of a row; whatever marks are in it, it is text."""
-    st.markdown(f"**{words.markdown(text)}**")
 
 
 @st.dialog("Numbers", width="large")

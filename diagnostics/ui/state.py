@@ -19,6 +19,7 @@ from diagnostics.worker import WorkerRunner, Zygote
 
 ANSWERS_KEPT = 24
 MODELS_KEPT = 2
+PICTURE_BYTES = 24 * 2**20
 COLUMNS = 8
 # Widgets whose choices belong to one model.
 OF_THE_MODEL = ("layers", "gallery", "deep", "class", "against", "method", "query")
@@ -67,6 +68,7 @@ class Session:
         taken: How often a model was taken in hand; forms begin anew with each.
         answers: Answers by request key, the latest last.
         failures: Why a request failed or was cancelled, by request key.
+        pictures: Pictures as they were sent, by a digest of their pixels, the latest last.
     """
 
     folder: Path
@@ -84,6 +86,7 @@ class Session:
     taken: int = 0
     answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)
+    pictures: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     def keep(self, content: bytes, name: str) -> File:
         """Write an upload to the folder under its hash and return it."""
@@ -103,8 +106,10 @@ class Session:
         self.images = [*self.images, *fresh]
         first = list(dict.fromkeys(file.sha256 for file in files))
         kept_shown = [digest for digest in self.shown if digest not in first]
-        self.shown = [*first, *kept_shown][:COLUMNS]
-        hidden = len(first) + len(kept_shown) - COLUMNS
+        pinned = [self.pinned] if self.pinned in kept_shown else []
+        wanted = dict.fromkeys([*pinned, *first, *kept_shown])  # the pinned image stays in sight
+        self.shown = list(wanted)[:COLUMNS]
+        hidden = len(wanted) - COLUMNS
         if hidden > 0:
             st.toast(
                 f"{COLUMNS} images are shown; {hidden} more are in hand, to be chosen at left."
@@ -178,6 +183,14 @@ class Session:
         self.answers[result.key] = result
         while len(self.answers) > ANSWERS_KEPT:
             self.answers.popitem(last=False)
+
+    def encoded(self, digest: str, encode: Callable[[], str]) -> str:
+        """Return a picture as it was sent before, or encode it and keep it for the next rerun."""
+        source = self.pictures.pop(digest, None) or encode()
+        self.pictures[digest] = source
+        while sum(map(len, self.pictures.values())) > PICTURE_BYTES:
+            self.pictures.popitem(last=False)
+        return source
 
     def close(self) -> None:
         """End the workers and let go of the uploads."""

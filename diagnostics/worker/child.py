@@ -24,6 +24,7 @@ from diagnostics.worker.sandbox import lock_down
 GIB = 2**30
 IDLE_SECONDS = 900
 MEMORY_GIB, MOST_MEMORY_GIB = 4, 12
+STATM = Path("/proc/self/statm")  # of addresses: the libraries alone map some gigabytes
 REPORT_SECONDS = 0.1
 NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 
@@ -82,9 +83,8 @@ def prepare(home: Path) -> None:
 
 
 def memory_limit(model: Path) -> int:
-    """Return how many bytes of addresses a worker with this model may use."""
-    wanted = 1.5 * GIB + MEMORY_GIB * GIB + 2 * model.stat().st_size
-    return int(min(wanted, MOST_MEMORY_GIB * GIB))
+    """Return how many bytes a worker with this model may use, beside what the libraries take."""
+    return int(min(MEMORY_GIB * GIB + 2 * model.stat().st_size, MOST_MEMORY_GIB * GIB))
 
 
 def _limit_memory(model: Path) -> None:
@@ -92,7 +92,8 @@ def _limit_memory(model: Path) -> None:
     if Path("/dev/nvidia0").exists() or not model.exists():
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = memory_limit(model)
+    mapped = int(STATM.read_text().split()[0]) * resource.getpagesize() if STATM.exists() else 0
+    limit = mapped + memory_limit(model)
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
@@ -119,12 +120,12 @@ def _explained(error: Exception, request: Request) -> dict[str, str]:
         return {"type": "error", "kind": type(error).__name__, "message": error.message}
     if isinstance(error, wire.TooLargeError):
         message = f"{error}, too much for the page; show fewer images or fewer layers."
-        return {"type": "error", "kind": WorkerMemoryError.__name__, "message": message}
+        return {"type": "error", "kind": WorkerError.__name__, "message": message}
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         limit = memory_limit(Path(request.model.file.path)) / GIB
         message = (
-            f"The model's process reached its memory limit of {limit:.1f} GiB; show fewer or "
-            "smaller images, or fewer layers."
+            f"The model's process reached its memory limit of {limit:.1f} GiB and was ended. Start "
+            "again; if it happens again, show fewer images, or choose a quicker method."
         )
         return {"type": "error", "kind": WorkerMemoryError.__name__, "message": message}
     number = uuid.uuid4().hex[:8]

@@ -91,8 +91,10 @@ class WorkerRunner:
                 ) from None
             except (EOFError, OSError, ValueError):
                 raise self._ended() from None
-            except OversureError:
+            except OversureError as error:
                 self._abandoned = False
+                if isinstance(error, WorkerMemoryError):
+                    self._kill()  # a process that ran out of memory does not give all of it back
                 raise
             self._abandoned = False
             return result
@@ -200,7 +202,7 @@ class WorkerRunner:
         """Say how the worker ended, in words."""
         code = self._kill()
         if self._cancelled:
-            return CancelledError("Cancelled; nothing was changed.")
+            return CancelledError("Cancelled before there was an answer.")
         if code == -signal.SIGKILL:
             return WorkerMemoryError(
                 "The model's process was killed from outside (signal 9), most likely because the "

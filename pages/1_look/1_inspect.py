@@ -7,7 +7,7 @@ from diagnostics.request import INSPECT, Options, Request
 from diagnostics.ui import controls, frame, layer_controls
 from diagnostics.ui.ask import ask
 from diagnostics.ui.looking import looking
-from diagnostics.ui.show import Board, heading, numbers
+from diagnostics.ui.show import Board, numbers
 from diagnostics.ui.state import session
 
 SAID, IMAGE, RECEIVED = "What it says", "The image", "What the network receives"
@@ -45,6 +45,7 @@ everything: Options = {
 asked = (held.model, held.shown_images(), preprocessing, look.target, look.against)
 answer = ask(Request(INSPECT, *asked, everything), progress)
 images, arrays = answer.scores["images"], answer.arrays
+pinned = pinned and not images[0]["error"]
 
 with said:
     cells = rows.said(images, arrays, independent=spec.output.independent, pinned=pinned)
@@ -54,20 +55,20 @@ with said:
 with image:
     board.row(IMAGE, rows.originals(images, arrays), "row.image")
 with received:
-    st.caption("As pixels, then as the signed values that enter: blue below zero, red above.")
+    st.caption(rows.RECEIVED_EXPLAINED)
     board.row(RECEIVED, rows.received(images, arrays), "row.received")
     if pinned:
         board.difference(RECEIVED, minus.received(images, arrays), "row.received.minus")
     for place, name in enumerate(rows.stage_names(images) if every_stage else []):
-        heading(f"{place + 1}. {name}")
-        board.row(RECEIVED, rows.stage(images, arrays, place), f"row.stage.{place}")
+        cells = rows.stage(images, arrays, place)
+        board.row(RECEIVED, cells, f"row.stage.{place}", title=f"{place + 1}. {name}")
 with layers:
     for name in drawn.names:
-        heading(layer_rows.heading(images, name))
+        title = layer_rows.heading(images, name, pinned=pinned)
         cells = layer_rows.layer(images, arrays, name, scale=drawn.scale, spec=spec, pinned=pinned)
-        board.row(f"Layer {name}", cells, f"row.layer.{name}")
+        board.row(LAYERS, cells, f"row.layer.{name}", title=title)
         if pinned:
-            board.difference(f"Layer {name}", minus.layer(images, arrays, name), f"minus.{name}")
+            board.difference(LAYERS, minus.layer(images, arrays, name), f"minus.{name}")
 with looked:
     dear = Request(method.info.id, *asked, method.options)
     answer = ask(dear, waiting) if method.info.dear else answer

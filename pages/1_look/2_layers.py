@@ -46,8 +46,8 @@ if clicked:
     place: Options = {"layer": name, "row": clicked.row, "column": clicked.column}
     field = ask(Request(FIELD, held.model, preprocessing=preprocessing, options=place), progress)
     title = depth.cell_title(clicked.number, clicked.row, clicked.column)
-    st.markdown(f"**{title}**")
-    board.row(title, depth.patches(pair, name, clicked.number, place, field), "patches")
+    patches = depth.patches(pair, name, clicked.number, place, field)
+    board.row("What one cell can see", patches, "patches", title=title)
 
 st.subheader("Statistics")
 st.dataframe(depth.statistics(pair, overview, name), hide_index=True)

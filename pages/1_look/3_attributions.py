@@ -24,7 +24,7 @@ if not look.methods:
     st.button("Show the quickest", on_click=looking.quick_methods, type="primary")
 
 preprocessing = held.preprocessing or spec.preprocessing
-head, titled = st.container(), False
+head, titled = st.container(border=bool(look.methods)), False
 asked = (held.model, held.shown_images(), preprocessing, look.target, look.against)
 for method in look.methods:
     with st.container(border=True):

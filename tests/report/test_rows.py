@@ -88,6 +88,43 @@ def test_maps_that_explain_different_classes_are_not_subtracted(ask):
     assert words.number(float(np.abs(values).mean())) in cells[1].details[0]
 
 
+def test_maps_that_subtract_classes_of_their_own_are_not_subtracted(ask):
+    cells = minus.looked(ask("attribution/gradient", target=3, against=STRONGEST))
+    assert not cells[1].pictures
+    assert "its image's own" in cells[1].empty
+
+
+def test_without_a_readable_pinned_image_there_is_no_difference(inspected):
+    images = [dict(image) for image in inspected.scores["images"]]
+    images[0]["error"] = "no image"
+    assert minus.layer(images, inspected.arrays, "relu1") == []
+    assert minus.received(images, inspected.arrays) == []
+    images = [dict(image) for image in inspected.scores["images"]]
+    images[1]["error"] = "no image"
+    assert [len(cell.pictures) for cell in minus.layer(images, inspected.arrays, "relu1")] == [
+        0,
+        0,
+        1,
+    ]
+
+
+def test_an_image_like_the_pinned_one_has_the_same_logit(ask):
+    same = ask(INSPECT, names=IMAGES[:1] * 2, options={"layers": (), "attributions": ()})
+    cells = rows.said(same.scores["images"], same.arrays, independent=False, pinned=True)
+    assert cells[1].notes[-1].endswith("here, the same logit")
+
+
+def test_saved_pictures_are_named_after_image_method_and_layer(ask, spec):
+    cells = [
+        rows.looked(ask("attribution/gradient"), spec, 0.6, shared=False),
+        rows.looked(
+            ask("attribution/grad_cam", options={"layer": "conv2"}), spec, 0.6, shared=False
+        ),
+    ]
+    names = [row[0].pictures[0].name for row in cells]
+    assert names == ["letter-x-fuzzy-gradient-pixels-over", "letter-x-fuzzy-grad_cam-conv2-over"]
+
+
 def test_a_map_that_is_bright_everywhere_says_that_it_is_nearly_even():
     entry = {"signed": False}
     assert rows.evenness(entry, np.array([[0.9, 1.0]])) == (
@@ -109,8 +146,10 @@ def test_the_strongest_units_of_a_dense_layer_are_listed_with_their_names(inspec
 def test_a_layers_heading_says_how_many_units_are_silent_on_how_many_images(inspected):
     images = inspected.scores["images"]
     silent = next(one["silent"] for one in images[0]["layers"] if one["name"] == "relu4")
-    said = layer_rows.heading(images, "relu4")
+    said = layer_rows.heading(images, "relu4", pinned=True)
     assert said.startswith("relu4")
+    maps = layer_rows.heading(images, "relu1", pinned=True)
+    assert "16 of 16 maps, the pinned image's strongest first" in maps
     assert f"{silent['silent']} of {silent['units']} units silent on 3 images" in said
 
 

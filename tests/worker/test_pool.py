@@ -95,7 +95,8 @@ def test_a_worker_has_a_private_home_few_rights_and_an_empty_environment(runner)
     assert seen["session"]
     assert seen["limits"]["Max core file size"] == "0"
     assert seen["limits"]["Max open files"] == "256"
-    assert int(seen["limits"]["Max address space"]) == memory_limit(Path(__file__))
+    limit = int(seen["limits"]["Max address space"]) - memory_limit(Path(__file__))
+    assert 0 < limit < 2 * GIB  # what was mapped already: the libraries
     home = Path(seen["home"])
     assert home.is_dir()
 
@@ -105,7 +106,7 @@ def test_the_memory_limit_grows_with_the_model_up_to_a_ceiling(tmp_path):
     small.write_bytes(b"")
     with large.open("wb") as stream:
         stream.truncate(100 * GIB)
-    assert memory_limit(small) == 5.5 * GIB
+    assert memory_limit(small) == 4 * GIB
     assert memory_limit(large) == 12 * GIB
 
 
@@ -130,9 +131,9 @@ def test_a_crash_is_named_and_the_next_request_gets_a_new_worker(runner, method,
 
 
 def test_too_much_memory_is_refused_by_the_limit_and_named(runner):
-    with pytest.raises(WorkerMemoryError, match=r"memory limit of 5\.5 GiB"):
+    with pytest.raises(WorkerMemoryError, match=r"memory limit of 4\.0 GiB"):
         runner.run(ask("allocate"))
-    assert runner.run(ask("count")).scores == {"asked": 2}
+    assert runner.run(ask("count")).scores == {"asked": 1}  # by another process
 
 
 def test_a_worker_killed_from_outside_is_named(runner):
@@ -200,7 +201,7 @@ def test_an_answer_to_another_question_is_refused(runner):
 
 
 def test_an_answer_too_large_to_show_is_refused_before_it_is_sent(runner):
-    with pytest.raises(WorkerMemoryError, match="640 MiB, too much for the page"):
+    with pytest.raises(WorkerError, match="640 MiB, too much for the page"):
         runner.run(ask("flood"))
     assert runner.run(ask("count")).scores == {"asked": 2}
 

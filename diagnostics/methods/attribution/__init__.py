@@ -22,7 +22,7 @@ from diagnostics.layers import as_maps
 from diagnostics.shapes import last_maps, layout, token_grid
 from diagnostics.spec import LayerInfo, ModelSpec
 
-ROUNDING = 100  # times the precision of numbers: what a deep network's rounding amounts to
+ROUNDING = 32  # times the precision of numbers: what a deep network's rounding amounts to
 
 Fill: TypeAlias = Literal["mean", "black", "grey", "white", "blur"]
 
@@ -123,7 +123,7 @@ def without_rounding(values: Float[Tensor, "h w"], logits: Tensor) -> Float[Tens
 
     Args:
         values: Differences, in logits.
-        logits: The logits that were subtracted from.
+        logits: The logit of the target that was subtracted from.
     """
     noise = ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().max().clamp_min(1)
     return torch.zeros_like(values) if values.abs().max() <= noise else values

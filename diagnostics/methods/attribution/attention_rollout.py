@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.attention import followed, global_layers, reads_class_token
+from diagnostics.attention import followed, global_layers, tokens_read
 from diagnostics.classifier import Classifier
 from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
@@ -43,6 +43,6 @@ def attention_rollout(
     names = [layer.name for layer in global_layers(spec.layers, (spec.height, spec.width))]
     trace = classifier.trace(pixels, names)
     mixes = [0.5 * trace.activations[name].detach().mean(1) for name in names]
-    from_class = reads_class_token(trace.layer_gradient(target, names[-1]))
-    rolled = followed(mixes, 0.5, spec, from_class=from_class)
+    read = tokens_read(trace.layer_gradient(target, names[-1]))
+    rolled = followed(mixes, 0.5, spec, read)
     return Heatmap(rolled, signed=False, any_class=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.attention import followed, global_layers, reads_class_token
+from diagnostics.attention import followed, global_layers, tokens_read
 from diagnostics.classifier import Classifier
 from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
@@ -47,6 +47,6 @@ def gradient_rollout(
         (trace.layer_gradient(target, name) * trace.activations[name].detach()).relu().mean(1)
         for name in names
     ]
-    from_class = reads_class_token(trace.layer_gradient(target, names[-1]))
-    rolled = followed(mixes, 1.0, spec, from_class=from_class)
+    read = tokens_read(trace.layer_gradient(target, names[-1]))
+    rolled = followed(mixes, 1.0, spec, read)
     return Heatmap(rolled, signed=False, blank=BLANK)

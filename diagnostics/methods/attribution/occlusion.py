@@ -72,7 +72,7 @@ def occlusion(
             perturbations_per_eval=at_once(pixels),
         )
         with torch.no_grad():
-            logits = classifier.logits(image)
+            logits = classifier.logits(image)[:, target[row]]
         maps.append(without_rounding(found[0, 0], logits))  # a window covers all channels alike
     used = f"Windows of {window} px every {stride} px."
     return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=(used,) * len(maps))

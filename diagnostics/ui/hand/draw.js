@@ -34,7 +34,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (!last) return;
     const next = place(event);
     context.strokeStyle = colours()[eraser.checked ? 0 : 1];
-    context.lineWidth = Number(pen.value);
+    context.lineWidth = Number(pen.value) + (eraser.checked ? 4 : 0); // soft edges go as well
     context.lineCap = context.lineJoin = "round";
     context.beginPath();
     context.moveTo(...last);

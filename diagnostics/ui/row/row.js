@@ -23,7 +23,7 @@ function fit(image, caption, picture, box, abreast) {
   image.style.width = `${shrinks ? available : width * factor}px`;
   const size = `${width} × ${picture.height} px`;
   const percent = Math.round((100 * available) / width);
-  const shown = shrinks ? `shown at ${percent} %` : factor > 1 ? `shown ${factor}×` : "";
+  const shown = shrinks ? `shown at ${percent}\u00a0%` : factor > 1 ? `shown ${factor}×` : "";
   const whole = [picture.caption, [size, shown].filter(Boolean).join(", ")];
   const short = [picture.caption, shown || size];
   caption.title = whole.filter(Boolean).join(" · ");
@@ -158,7 +158,7 @@ function histogram(counts, alt) {
 function cell(root, content, box, resizes, ask) {
   const node = element("div", "cell");
   if (content.title) {
-    const title = element("div", "title", content.title);
+    const title = element("div", content.names ? "name-of-image" : "title", content.title);
     title.title = content.hover || content.title;
     node.append(title);
   }
@@ -198,7 +198,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (old) old.replaceWith(row);
   else parentElement.append(row);
 
-  const resize = () => resizes.forEach((run) => run());
+  const hintMore = () => {
+    row.classList.toggle("more", row.scrollLeft + row.clientWidth < row.scrollWidth - 4);
+  };
+  const resize = () => {
+    resizes.forEach((run) => run());
+    hintMore();
+  };
   const observer = new ResizeObserver(resize);
   observer.observe(row);
   resize();
@@ -209,6 +215,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (event.detail.row !== row) row.scrollLeft = event.detail.left;
   };
   row.onscroll = () => {
+    hintMore();
     if (window.oversureScroll === row.scrollLeft) return;
     window.oversureScroll = row.scrollLeft;
     const detail = { row, left: row.scrollLeft };

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from diagnostics import pictures, words
 from diagnostics.render import Scale
 from diagnostics.report.rows import Arrays, Entry
-from diagnostics.report.table import Cell
+from diagnostics.report.table import SEPARATOR, Cell
 from diagnostics.spec import ModelSpec
 
 NOT_FINITE = "Some values are not finite; they are drawn in pink."
@@ -68,7 +68,7 @@ def heading(images: Sequence[Entry], name: str, *, pinned: bool) -> str:
     if not found or not found[0]["shape"]:
         return name
     shape = " × ".join(str(side) for side in found[0]["shape"])
-    parts = [f"{name}  ·  {found[0]['kind']}, {shape}"]
+    parts = [name, f"{found[0]['kind']}, {shape}"]
     silent, drawn = found[0]["silent"], len(found[0].get("channels", ()))
     if found[0].get("layout") == "channels" and silent:
         order = "the pinned image's" if pinned else "each image's"
@@ -76,7 +76,7 @@ def heading(images: Sequence[Entry], name: str, *, pinned: bool) -> str:
     if silent and silent["silent"]:
         on = words.counted(silent["images"], "image")
         parts.append(f"{silent['silent']} of {silent['units']} units silent on {on}")
-    return "  ·  ".join(parts)
+    return SEPARATOR.join(parts)
 
 
 def class_layer(spec: ModelSpec) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from diagnostics.render import Picture
 
+SEPARATOR = "  ·  "  # of the parts of a row's title
+
 
 @dataclass(frozen=True)
 class Bar:

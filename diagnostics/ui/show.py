@@ -16,7 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from diagnostics import words
 from diagnostics.render import Picture
 from diagnostics.report import html
-from diagnostics.report.table import Cell, Row
+from diagnostics.report.table import SEPARATOR, Cell, Row
 from diagnostics.spec import ModelSpec
 from diagnostics.ui.state import session
 
@@ -78,7 +78,8 @@ class Board:
             heading: Of the section.
             cells: One per image, in the order of the columns.
             key: Unique on the page.
-            title: Stands above the row; whatever marks are in it, it is text.
+            title: Stands above the row, its first part in bold; whatever marks are in it, it is
+                text.
             asks: Report a click on a cell of a picture instead of enlarging the picture.
 
         Returns:
@@ -92,7 +93,9 @@ class Board:
                 for cell, file in zip(cells, files, strict=True)
             ]
         if title:
-            st.markdown(f"**{words.markdown(title)}**")
+            name, _, rest = title.partition(SEPARATOR)
+            more = f" :small[:gray[{words.markdown(rest)}]]" if rest else ""
+            st.markdown(f"**{words.markdown(name)}**{more}")
         self._sections.setdefault(heading, []).append(Row(tuple(cells), title))
         return _row(cells, key, pinned=session().compares, asks=asks, names=names)
 

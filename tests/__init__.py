@@ -1,1 +1,4 @@
+import os
 
+# onnxruntime's builds report their use over the network; nothing here may.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -31,6 +31,8 @@ LEVELS = (
         "method",
         "networks",
         "networks/*",
+        "graph",
+        "graph/*",
         "outputs",
     },
     {
@@ -70,7 +72,7 @@ THIRD_PARTY = (
 # One room each where a level's list is longer.
 ALSO = {
     "render": {"plotly"},
-    "loaders/": {"safetensors"},
+    "loaders/": {"safetensors", "onnx", "onnxruntime", "google"},
     "methods/": {"captum"},
     "worker/": {"torch"},
     "audit/ray": {"ray"},

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.errors import ArchitectureError
-from diagnostics.loaders import architectures, index, safetensors, sniff, state_dict
+from diagnostics.loaders import architectures, index, onnx, safetensors, sniff, state_dict
 from diagnostics.loaders.classes import fitting, known_names
 from diagnostics.loaders.deviation import batchnorm_deviation
 from diagnostics.loaders.weights import Weights
@@ -62,6 +62,8 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     """
     path = Path(source.file.path)
     written = sniff.sniff(path)
+    if written == sniff.ONNX:
+        return _own_network(source, path)
     weights = READERS[written](path)
     known = index.read()
     fitting_ones = architectures.candidates(weights, known)
@@ -78,6 +80,21 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         class_names=names,
         checks=(*_file_checks(weights, known), check, named),
+    )
+
+
+def _own_network(source: ModelSource, path: Path) -> Opened:
+    """Open a file that holds its network, so that none must be recognised."""
+    onnx.demand(source.architecture)
+    held = onnx.read(path)
+    names, named = _names(source, held.candidate)
+    return Opened(
+        format=sniff.ONNX,
+        network=held.network,
+        candidates=(held.candidate,),
+        parameters=sum(parameter.numel() for parameter in held.network.parameters()),
+        class_names=names,
+        checks=(*held.checks, named),
     )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from diagnostics.errors import ModelError
 
-SAFETENSORS, STATE_DICT = "safetensors", "state_dict"
+SAFETENSORS, STATE_DICT, ONNX = "safetensors", "state_dict", "ONNX"
 TORCH_SAVED = 0x1950A86A20F9469CFC6C
-LATER = "this version opens .safetensors and state_dicts"
+LATER = "this version opens .safetensors, state_dicts and ONNX"
 SAVE = "Save the weights alone: torch.save(model.state_dict(), 'weights.pt')."
 
 # What a state_dict needs to be rebuilt; every other global is a class or a function of somebody.
@@ -36,7 +36,7 @@ MAGIC = {
 
 
 def sniff(path: Path) -> str:
-    """Return `SAFETENSORS` or `STATE_DICT`.
+    """Return `SAFETENSORS`, `STATE_DICT` or `ONNX`.
 
     Raises:
         ModelError: When the file is anything else; the sentence says what it is and what to do.
@@ -57,7 +57,7 @@ def sniff(path: Path) -> str:
     if head[257:262] == b"ustar":
         raise ModelError("This is a tar archive; unpack it and choose the weights inside.")
     if _is_onnx(head):
-        raise ModelError(f"This looks like an ONNX model; {LATER}.")
+        return ONNX
     raise ModelError(f"This is no model file that can be recognised; {LATER}. {SAVE}")
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from copy import deepcopy
 from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import captum.attr
+import onnxruntime
 import torch
 from pytorch_grad_cam import ScoreCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import Tensor
 from torchvision.models import resnet18
 
 from diagnostics.findings import Wanted
 from diagnostics.inspection import inspect
+from diagnostics.loaders import onnx
 from diagnostics.methods.attribution.integrated_gradients import integrated_gradients
 from diagnostics.methods.attribution.occlusion import occlusion
 from diagnostics.methods.attribution.score_cam import score_cam
 from diagnostics.methods.attribution.smooth_grad import smooth_grad
+from diagnostics.opening import place
 from diagnostics.preprocessing import Preprocessing
 from tests.networks_for_tests import classifier
 
@@ -33,6 +40,7 @@ def figures(paired: Paired) -> Iterator[Figure]:
     """Yield what was measured, the value, its limit and its unit."""
     yield from inspection(paired)
     yield from peers(paired)
+    yield from graphs(paired)
 
 
 def inspection(paired: Paired) -> Iterator[Figure]:
@@ -53,6 +61,37 @@ def inspection(paired: Paired) -> Iterator[Figure]:
 
     ratio = paired(everything, forward_and_backward)
     yield "Inspect, one image, against one bare forward + backward", ratio, 1.5, "x"
+
+
+def graphs(paired: Paired) -> Iterator[Figure]:
+    """Yield how much slower an ONNX graph runs with torch than with onnxruntime."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "resnet18.onnx"
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
+            axes = {"images": {0: "n"}}
+            torch.onnx.export(
+                resnet18().eval(),
+                (torch.rand(1, 3, 224, 224),),
+                str(path),
+                dynamo=False,
+                input_names=["images"],
+                dynamic_axes=axes,
+            )
+        network = place(onnx.read(path).network)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for count in (1, 8):
+        images = torch.rand(count, 3, 224, 224)
+
+        def ours(images: Tensor = images) -> None:
+            with torch.no_grad():
+                network(images)
+
+        def theirs(images: Tensor = images) -> None:
+            session.run(None, {"images": images.numpy()})
+
+        what = f"ONNX forward pass through torch, {count} at once, against onnxruntime"
+        yield what, paired(ours, theirs), 1.5, "x"
 
 
 def peers(paired: Paired) -> Iterator[Figure]:

@@ -1,0 +1,206 @@
+"""Turn the bytes of an ONNX file into a graph, or refuse them: nothing else is opened or run."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diagnostics.errors import ModelError
+from diagnostics.graph import Graph, Node
+from diagnostics.graph.shaping import TYPES
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+
+MOST_BYTES = 2 * 2**30
+MOST_NODES = 50_000
+MOST_CONSTANT = 2**31  # bytes of one constant
+DOMAINS = ("", "ai.onnx")
+GRAPHS = (5, 10)  # types of attributes that hold graphs: loops and branches
+TENSOR = 4  # type of an attribute
+WHOLE = (2, 3, 6, 7)  # element types of inputs that are no fractions
+INSTALL = "Install what is missing with: pip install 'oversure[onnx]'."
+
+
+@dataclass(frozen=True)
+class Written:
+    """A graph, and what the file says of its images.
+
+    Args:
+        graph: The graph.
+        channels: Of the images; None where the file leaves it open.
+        height: In px; None where the file leaves it open.
+        width: In px.
+        whole: Whether the images go in as whole numbers, 0 to 255.
+    """
+
+    graph: Graph
+    channels: int | None
+    height: int | None
+    width: int | None
+    whole: bool
+
+
+def parse(path: Path) -> Written:
+    """Return what an ONNX file holds.
+
+    Raises:
+        ModelError: When the file is refused, damaged, or takes anything but one image.
+    """
+    model = _parsed(path)
+    _refuse_unsafe(model)
+    return _graph(model)
+
+
+def _parsed(path: Path) -> ModelProto:
+    if importlib.util.find_spec("onnx") is None:
+        raise ModelError(
+            f"This is an ONNX model, and the package that reads it is not installed. {INSTALL}"
+        )
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ModelError(f"The file has {size / 2**30:.1f} GiB; ONNX files have at most 2 GiB.")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError:
+        raise ModelError("The ONNX file is cut off or damaged; export it again.") from None
+    if not model.graph.node or not model.graph.output:
+        raise ModelError("The ONNX file holds no network: its graph is empty.")
+    return model
+
+
+def _refuse_unsafe(model: ModelProto) -> None:
+    """Refuse what reads other files, runs for ever, or is no standard operator.
+
+    Raises:
+        ModelError: When the file holds such a thing.
+    """
+    if len(model.graph.node) > MOST_NODES:
+        raise ModelError(
+            f"The graph has {len(model.graph.node)} nodes; at most {MOST_NODES} are read."
+        )
+    if model.functions:
+        raise ModelError("The file defines functions of its own; export it without them.")
+    for tensor in _tensors(model.graph):
+        if tensor.data_location != 0 or tensor.external_data:
+            raise ModelError(
+                "The weights lie in another file beside this one, which is not opened; save them "
+                "into one file: onnx.save(model, path, save_as_external_data=False)."
+            )
+        if tensor.data_type not in TYPES:
+            raise ModelError(f"The tensor {tensor.name[:60]!r} has a type that is not computed.")
+        if any(side < 0 for side in tensor.dims) or _bytes(tensor.dims) > MOST_CONSTANT:
+            raise ModelError(f"The tensor {tensor.name[:60]!r} claims a shape that is too large.")
+    for node in model.graph.node:
+        if node.domain not in DOMAINS:
+            raise ModelError(
+                f"The operator {node.op_type[:40]!r} of {node.domain[:40]!r} is no standard ONNX; "
+                "export the model with standard operators."
+            )
+        if any(own.type in GRAPHS for own in node.attribute):
+            raise ModelError(
+                f"The operator {node.op_type[:40]!r} holds a graph of its own, a loop or a branch; "
+                "export the model for a fixed input, without control flow."
+            )
+
+
+def _tensors(graph: GraphProto) -> Iterator[Any]:
+    inside = (own.t for node in graph.node for own in node.attribute if own.type == TENSOR)
+    yield from chain(graph.initializer, inside)
+    if graph.sparse_initializer:
+        raise ModelError("The file holds sparse tensors; export it with dense ones.")
+
+
+def _bytes(sides: Sequence[int]) -> int:
+    total = 8
+    for side in sides:
+        total *= side
+    return total
+
+
+def _graph(model: ModelProto) -> Written:
+    proto = model.graph
+    constants = {one.name: _tensor(one) for one in proto.initializer}
+    inputs = [one for one in proto.input if one.name not in constants]
+    if len(inputs) != 1:
+        raise ModelError(
+            f"An image classifier takes one image; this network takes {len(inputs)} inputs."
+        )
+    sides = [_side(one) for one in inputs[0].type.tensor_type.shape.dim]
+    if len(sides) != 4:
+        raise ModelError(
+            f"An image classifier takes images of shape [n, c, h, w]; this network takes "
+            f"{_written(inputs[0])}, so it is not one."
+        )
+    last = sides[3] in (1, 3) and sides[1] not in (1, 3)
+    if not last and sides[1] not in (1, 3, None):
+        raise ModelError(
+            f"Images have one channel or three; this network takes {_written(inputs[0])}."
+        )
+    if sides[0] not in (1, None):
+        raise ModelError(
+            f"The network was exported for batches of {sides[0]}; export it for one image, or for "
+            "any number with dynamic axes."
+        )
+    version = max((one.version for one in model.opset_import if one.domain in DOMAINS), default=0)
+    graph = Graph(
+        nodes=tuple(_node(one) for one in proto.node),
+        constants=constants,
+        input=inputs[0].name,
+        output=_output(proto.output).name,
+        version=version,
+        channels_last=last,
+        one_image=sides[0] == 1,
+    )
+    taken = inputs[0].type.tensor_type.elem_type in WHOLE
+    channels, height, width = (sides[place] for place in ((3, 1, 2) if last else (1, 2, 3)))
+    return Written(graph, channels, height, width, taken)
+
+
+def _output(outputs: Sequence[ValueInfoProto]) -> ValueInfoProto:
+    """Return the output that looks like class scores: the first of shape (n, k), or the first."""
+    flat = [one for one in outputs if len(one.type.tensor_type.shape.dim) == 2]
+    return (flat or outputs)[0]
+
+
+def _side(dimension: Any) -> int | None:
+    return int(dimension.dim_value) if dimension.dim_value > 0 else None
+
+
+def _written(value: ValueInfoProto) -> str:
+    sides = [str(_side(one) or one.dim_param or "?") for one in value.type.tensor_type.shape.dim]
+    return f"[{', '.join(sides)}]"
+
+
+def _node(node: NodeProto) -> Node:
+    import onnx
+
+    attributes = {
+        own.name: _tensor(own.t) if own.type == TENSOR else onnx.helper.get_attribute_value(own)
+        for own in node.attribute
+    }
+    return Node(node.op_type, node.name, tuple(node.input), tuple(node.output), attributes)
+
+
+def _tensor(tensor: Any) -> Tensor:
+    import onnx
+
+    try:
+        values = onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError):
+        raise ModelError(f"The tensor {tensor.name[:60]!r} is damaged.") from None
+    kept = values.dtype.kind in "iub" or values.dtype in (np.float32, np.float64)
+    single = values if kept else values.astype(np.float32)
+    return torch.from_numpy(np.array(single))

@@ -1,0 +1,401 @@
+"""ONNX files: the same answers, activations and gradients as the network they were written from."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import nn
+from torchvision import models
+
+from diagnostics import cli, samples
+from diagnostics.errors import ArchitectureError, ModelError
+from diagnostics.execute import Executor
+from diagnostics.loaders import onnx as loader
+from diagnostics.loaders import sniff
+from diagnostics.networks import LettersConv
+from diagnostics.request import INSPECT, File, ModelSource, Request
+from diagnostics.spec import Need, Output, read
+from tests.networks_for_tests import FunctionalResidual, mlp, swin, vit
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+from onnx import TensorProto, helper  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+IMAGE = samples.image_files()["letter-x-fuzzy"]
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Return a function that writes a network as ONNX, for one image or for any number."""
+
+    def export(network, *shape, one=False, name="model.onnx"):
+        path = tmp_path / name
+        axes = None if one else {"images": {0: "n"}, "scores": {0: "n"}}
+        logging.disable(logging.WARNING)
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network.eval(),
+                (torch.rand(1, *shape),),
+                str(path),
+                dynamo=False,
+                input_names=["images"],
+                output_names=["scores"],
+                dynamic_axes=axes,
+                opset_version=17,
+            )
+        logging.disable(logging.NOTSET)
+        return path
+
+    return export
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return a function that writes a graph of our own as ONNX."""
+
+    def write(nodes, inputs, outputs, constants=(), **rest):
+        graph = helper.make_graph(nodes, "graph", inputs, outputs, list(constants))
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+        for name, value in rest.items():
+            getattr(model, name).extend(value)
+        path = tmp_path / "written.onnx"
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    return write
+
+
+def image(*sides, kind=TensorProto.FLOAT, name="images"):
+    return helper.make_tensor_value_info(name, kind, list(sides))
+
+
+def scores(*sides):
+    return helper.make_tensor_value_info("scores", TensorProto.FLOAT, list(sides))
+
+
+def weights(name, *sides):
+    values = np.random.default_rng(0).normal(size=sides).astype(np.float32)
+    return onnx.numpy_helper.from_array(values, name)
+
+
+MEAN = helper.make_node("ReduceMean", ["images"], ["mean"], "mean", axes=[2, 3], keepdims=0)
+HEAD = helper.make_node("MatMul", ["mean", "weight"], ["scores"], "head")
+
+NETWORKS = {
+    "residual": (lambda: FunctionalResidual(classes=4), (3, 16, 16)),
+    "one channel": (LettersConv, (1, 28, 28)),
+    "dense": (lambda: mlp(256, channels=3), (3, 16, 16)),
+    "vit": (vit, (3, 16, 16)),
+    "swin": (swin, (3, 16, 16)),
+    "mobilenet": (lambda: models.mobilenet_v3_small(num_classes=7), (3, 64, 64)),
+    "efficientnet": (lambda: models.efficientnet_b0(num_classes=7), (3, 64, 64)),
+    "shufflenet": (lambda: models.shufflenet_v2_x0_5(num_classes=7), (3, 64, 64)),
+    "densenet": (lambda: models.densenet121(num_classes=7), (3, 64, 64)),
+}
+
+
+@pytest.mark.parametrize("one", [False, True], ids=["any number", "one image"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_logits_and_gradients_are_those_of_the_network_it_was_written_from(exported, name, one):
+    torch.manual_seed(0)
+    make, shape = NETWORKS[name]
+    network = make().eval()
+    held = loader.read(exported(network, *shape, one=one))
+    assert "onnxruntime" in held.checks[1].message
+    assert held.checks[1].status == "passed"
+    images = torch.rand(3, *shape, requires_grad=True)
+    theirs, ours = network(images), held.network(images)
+    size = theirs.abs().max()
+    assert (ours - theirs).abs().max() < 1e-4 * size
+    targets = torch.tensor([0, 1, 2])
+    expected, found = (
+        torch.autograd.grad(scores.gather(1, targets[:, None]).sum(), images)[0]
+        for scores in (theirs, ours)
+    )
+    assert (found - expected).norm() < 1e-4 * expected.norm()
+
+
+def asked(path, **options):
+    file = File(str(path), "0" * 64, path.name)
+    return Executor().execute(Request(INSPECT, ModelSource(file), (IMAGE,), **options))
+
+
+@pytest.mark.parametrize("one", [False, True], ids=["any number", "one image"])
+def test_everything_that_inspect_shows_is_the_same_as_from_the_weights(exported, one):
+    from safetensors.torch import load_file
+
+    network = LettersConv()
+    network.load_state_dict(load_file(samples.model_files()["letters_conv"].path))
+    plain = asked(Path(samples.model_files()["letters_conv"].path))
+    settings = read(plain.scores["model"]).preprocessing
+    cams = ("attribution/gradient", "attribution/grad_cam?layer=relu3")
+    path = exported(network, 1, 28, 28, one=one)
+    options = {"attributions": cams, "layers": ("relu1", "relu3", "fc1")}
+    truth = asked(
+        Path(samples.model_files()["letters_conv"].path), preprocessing=settings, options=options
+    )
+    options = {
+        "attributions": (cams[0], "attribution/grad_cam?layer=relu3/Relu"),
+        "layers": ("relu1/Relu", "relu3/Relu", "fc1/Gemm"),
+    }
+    found = asked(path, preprocessing=settings, options=options)
+    pairs = {"0/logits": "0/logits", "0/attribution/0": "0/attribution/0"}
+    pairs |= {"0/attribution/1": "0/attribution/1", "0/layer/relu1": "0/layer/relu1/Relu"}
+    pairs |= {"0/layer/relu3": "0/layer/relu3/Relu", "0/layer/fc1": "0/layer/fc1/Gemm"}
+    for theirs, ours in pairs.items():
+        expected = truth.arrays[theirs]
+        size = np.abs(expected).max()
+        np.testing.assert_allclose(found.arrays[ours], expected, atol=1e-4 * size)
+    assert found.scores["images"][0]["top"][0]["index"] == 23
+
+
+@pytest.mark.parametrize("one", [False, True], ids=["any number", "one image"])
+def test_attention_is_heard_head_by_head(exported, one):
+    torch.manual_seed(0)
+    path = exported(vit(), 3, 16, 16, one=one)
+    options = {"attributions": ("attribution/attention_rollout",), "layers": ("attention",)}
+    result = asked(path, options=options)
+    spec = read(result.scores["model"])
+    assert Need.ATTENTION in spec.offers
+    heads = [layer for layer in spec.layers if layer.kind == "attention"]
+    assert [layer.shape for layer in heads] == [(2, 17, 17)] * 2
+    assert result.arrays["0/attribution/0"].shape == (4, 4)
+
+
+def test_softmaxed_scores_are_recognised_and_read_as_logarithms(exported):
+    result = asked(exported(nn.Sequential(LettersConv(), nn.Softmax(1)), 1, 28, 28))
+    assert read(result.scores["model"]).output is Output.PROBABILITIES
+    top = result.scores["images"][0]["top"]
+    assert sum(score["probability"] for score in top) <= 1 + 1e-6
+
+
+def test_images_whose_channels_come_last_are_turned(exported):
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = LettersConv(in_chans=3)
+
+        def forward(self, images):
+            return self.network(images.permute(0, 3, 1, 2))
+
+    network = Last().eval()
+    held = loader.read(exported(network, 28, 28, 3))
+    assert (held.candidate.channels, held.candidate.height) == (3, 28)
+    images = torch.rand(2, 3, 28, 28)
+    assert torch.allclose(held.network(images), network.network(images), atol=1e-5)
+
+
+def test_whole_numbers_are_fed_as_they_are(written):
+    nodes = [helper.make_node("Cast", ["images"], ["floats"], "cast", to=TensorProto.FLOAT)]
+    nodes += [
+        helper.make_node("ReduceMean", ["floats"], ["mean"], "mean", axes=[2, 3], keepdims=0),
+        HEAD,
+    ]
+    path = written(
+        nodes,
+        [image("n", 3, 8, 8, kind=TensorProto.UINT8)],
+        [scores("n", 4)],
+        [weights("weight", 3, 4)],
+    )
+    held = loader.read(path)
+    assert held.candidate.preprocessing.value_range == 255
+    assert held.checks[1].status == "passed"
+
+
+def small(written, **rest):
+    return written(
+        [MEAN, HEAD], [image("n", 3, 8, 8)], [scores("n", 4)], [weights("weight", 3, 4)], **rest
+    )
+
+
+def test_a_file_is_recognised_by_its_content(written):
+    path = small(written)
+    assert sniff.sniff(path) == sniff.ONNX
+
+
+def test_onnxruntime_reports_nothing_to_anybody(written):
+    """Its official builds do so by default, unless told not to before they are imported."""
+    path = small(written)
+    code = (
+        "import os, sys; from pathlib import Path; from diagnostics.loaders import onnx; "
+        "assert 'onnxruntime' not in sys.modules; "
+        f"onnx.read(Path({str(path)!r})); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    environment = {name: one for name, one in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "1"
+    assert "telemetry" not in said.stderr.lower()
+
+
+def test_another_network_cannot_be_chosen():
+    loader.demand(None)
+    loader.demand("onnx")
+    with pytest.raises(ArchitectureError, match="resnet18"):
+        loader.demand("torchvision/resnet18")
+
+
+def test_without_the_package_the_person_is_told_what_to_install(written, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"oversure\[onnx\]"):
+        loader.read(small(written))
+
+
+def test_a_conversion_that_differs_is_not_shown(written, monkeypatch):
+    path = small(written)
+    monkeypatch.setattr(
+        loader.GraphNetwork, "forward", lambda self, images: images.sum((2, 3))[:, [0, 1, 2, 0]]
+    )
+    with pytest.raises(ModelError, match="differ from onnxruntime's"):
+        loader.read(path)
+
+
+def changed(path, change):
+    model = onnx.load_model_from_string(path.read_bytes())
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def outside(model):
+    tensor = model.graph.initializer[0]
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../../etc/passwd"
+    tensor.ClearField("raw_data")
+
+
+def foreign(model):
+    model.graph.node[1].domain = "com.stranger"
+
+
+def looping(model):
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(helper.make_node("Loop", ["", ""], ["x"], "loop", body=body))
+
+
+def huge(model):
+    model.graph.initializer[0].dims[0] = 2**40
+
+
+def negative(model):
+    model.graph.initializer[0].dims[0] = -3
+
+
+def lacking(model):
+    del model.graph.initializer[:]
+    model.graph.input.append(image("n", 3, name="weight"))
+
+
+def unknown(model):
+    model.graph.node[1].op_type = "RoiAlign"
+
+
+def batches(model):
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
+
+
+def many(model):
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 17
+
+
+def flat(model):
+    del model.graph.input[0].type.tensor_type.shape.dim[2:]
+
+
+def sparse(model):
+    model.graph.sparse_initializer.add()
+
+
+def own_functions(model):
+    model.functions.add().name = "mine"
+
+
+def empty(model):
+    del model.graph.node[:]
+
+
+def apart(model):
+    model.graph.node[0].input[0] = "nothing"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (outside, "another file"),
+        (foreign, "com.stranger"),
+        (looping, "loop or a branch"),
+        (huge, "too large"),
+        (negative, "too large"),
+        (lacking, "takes 2 inputs"),
+        (unknown, "RoiAlign"),
+        (batches, "batches of 8"),
+        (many, r"\[n, 17, 8, 8\]"),
+        (flat, r"\[n, 3\]"),
+        (sparse, "sparse"),
+        (own_functions, "functions of its own"),
+        (empty, "graph is empty"),
+        (apart, "nothing gives|does not depend"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_what_is_no_plain_classifier_is_refused_in_a_sentence(written, change, words):
+    path = changed(small(written), change)
+    with pytest.raises(ModelError, match=words):
+        loader.read(path)
+
+
+def test_damaged_files_are_refused_and_nothing_else_happens(written):
+    whole = small(written).read_bytes()
+    path = small(written)
+    random = np.random.default_rng(0)
+    for _ in range(400):
+        content = bytearray(whole)
+        for place in random.integers(0, len(content), random.integers(1, 6)):
+            content[place] = random.integers(0, 256)
+        path.write_bytes(bytes(content[: random.integers(1, len(content) + 1)]))
+        with suppress(ModelError):
+            loader.read(path)
+
+
+@pytest.mark.real
+def test_a_real_classifier_of_text_lines_tells_upright_from_turned(real_file, tmp_path, capsys):
+    model = real_file(
+        "rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx"
+    )
+    files = []
+    for index, words in enumerate(("Upright text 2026", "Another line of it", "READ ME FIRST")):
+        line = Image.new("RGB", (192, 48), "white")
+        ImageDraw.Draw(line).text((6, 10), words, "black", ImageFont.load_default(22))
+        for turned, picture in ((0, line), (1, line.rotate(180))):
+            files.append((tmp_path / f"{index}-{turned}.png", turned))
+            picture.save(files[-1][0])
+    shape = ("--height", "48", "--width", "192", "--fit", "stretch", "--preset", "half")
+    paths = [str(path) for path, _ in files]
+    assert cli.main(["inspect", str(model), *paths, *shape, "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)["images"]
+    assert [entry["top"][0]["index"] for entry in entries] == [turned for _, turned in files]
+
+
+@pytest.mark.real
+def test_a_real_network_that_reads_text_is_no_classifier(real_file):
+    path = real_file(
+        "rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx"
+    )
+    with pytest.raises(ModelError, match=r"6625\], so it is not an image classifier"):
+        loader.read(Path(path))

@@ -15,7 +15,7 @@ from diagnostics.worker.sandbox import GPU, Level
 
 GIB = 2**30
 LEAST_FREE_GIB = 5
-LOWER_BOUND = re.compile(r"^([\w.-]+)>=([\w.]+)$")
+LOWER_BOUND = re.compile(r"""^([\w.-]+)>=([\w.]+)(; ?extra == ['"]onnx['"])?$""")
 
 Status = Literal["passed", "warned", "failed"]
 OF_LEVEL: dict[Level, Status] = {
@@ -69,10 +69,12 @@ def _library(requirement: str) -> Check:
     bound = LOWER_BOUND.match(requirement)
     if bound is None:
         return Check("", "passed", "")
-    name, least = bound.groups()
+    name, least, extra = bound.groups()
     try:
         have = version(name)
     except PackageNotFoundError:
+        if extra:
+            return Check(name, "warned", "not installed; ONNX files need it")
         return Check(name, "failed", f"not installed; {least} or newer is needed")
     fine = _numbers(have) >= _numbers(least)
     return Check(name, "passed" if fine else "failed", f"{have}, {least} or newer is needed")

@@ -1,3 +1,5 @@
+"""The tests, which mirror the library."""
+
 import os
 
 # onnxruntime's builds report their use over the network; nothing here may.

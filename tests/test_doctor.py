@@ -14,6 +14,7 @@ from diagnostics.worker.selftest import Outcome
 
 STRICT = Outcome(Level.STRICT, {"fly": True, "swim": True})
 PARTIAL = Outcome(Level.PARTIAL, {"fly": True, "swim": False})
+MISSING = "beside>=2; extra == 'onnx'"
 NONE = Outcome(Level.NONE, {})
 
 
@@ -40,10 +41,13 @@ def test_the_sandbox_is_named_and_what_it_leaves_free(monkeypatch, capsys, found
 
 
 def test_a_library_older_than_its_bound_fails(monkeypatch):
-    monkeypatch.setattr(doctor, "requires", lambda _: ["torch>=99.1", "numpy>=1.0", "absent>=1"])
+    monkeypatch.setattr(
+        doctor, "requires", lambda _: ["torch>=99.1", "numpy>=1.0", "absent>=1", MISSING]
+    )
     with_outcome(monkeypatch, STRICT)
     found = {one.name: one.status for one in doctor.examine().checks}
     assert (found["torch"], found["numpy"], found["absent"]) == ("failed", "passed", "failed")
+    assert found["beside"] == "warned"
 
 
 def test_without_a_sandbox_the_app_stays_on_its_own_machine(monkeypatch):

@@ -13,7 +13,7 @@ from diagnostics.errors import OptionError, RecipeError
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.presets import PRESETS
 from diagnostics.recipe import Recipe, loads
-from diagnostics.request import ModelSource
+from diagnostics.request import Factory, ModelSource
 from diagnostics.samples import file_at
 
 
@@ -22,6 +22,11 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe, .toml")
     group.add_argument("--architecture", metavar="NAME", help="which network, see `oversure load`")
+    group.add_argument(
+        "--factory",
+        metavar="PACKAGE.MODULE:FUNCTION",
+        help="a function of yours that returns the network; it runs on this machine",
+    )
     group.add_argument(
         "--classes",
         type=Path,
@@ -62,6 +67,7 @@ def source(asked: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
         given,
         architecture=asked.architecture or given.architecture,
         class_names=class_names.at(asked.classes) if asked.classes else given.class_names,
+        factory=Factory(asked.factory, str(Path.cwd())) if asked.factory else None,
     ), recipe
 
 

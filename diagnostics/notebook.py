@@ -9,7 +9,7 @@ from pathlib import Path
 from diagnostics import class_names
 from diagnostics.options import Value
 from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import INSPECT, OPEN, ModelSource, Request, Result
+from diagnostics.request import INSPECT, OPEN, Factory, ModelSource, Request, Result
 from diagnostics.runner import LocalRunner
 from diagnostics.samples import file_at
 from diagnostics.spec import ModelSpec, read
@@ -31,7 +31,11 @@ class LoadedModel:
 
 
 def load(
-    weights: str | Path, *, architecture: str | None = None, classes: str | Path | None = None
+    weights: str | Path,
+    *,
+    architecture: str | None = None,
+    classes: str | Path | None = None,
+    factory: str | None = None,
 ) -> LoadedModel:
     """Open a weights file and recognise its network.
 
@@ -39,12 +43,14 @@ def load(
         weights: A .safetensors file, or a state_dict saved by torch.
         architecture: Which network, where the tensors cannot tell.
         classes: Class names: .txt, .json, .csv, or a folder with a folder for each class.
+        factory: "package.module:function" that returns the network, for one of your own.
 
     Raises:
         InputError: When the file cannot be opened; the text says what to do.
     """
     names = None if classes is None else class_names.at(Path(classes))
-    source = ModelSource(file_at(Path(weights)), architecture, names)
+    built = Factory(factory, str(Path.cwd())) if factory else None
+    source = ModelSource(file_at(Path(weights)), architecture, names, factory=built)
     runner = LocalRunner()
     spec = read(runner.run(Request(OPEN, source)).scores["model"])
     return LoadedModel(source, spec, runner)

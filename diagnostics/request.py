@@ -31,6 +31,19 @@ class File:
 
 
 @dataclass(frozen=True)
+class Factory:
+    """A function of the person's own that builds the network: "package.module:function".
+
+    Args:
+        name: Module and function.
+        folder: Where its package lies.
+    """
+
+    name: str
+    folder: str
+
+
+@dataclass(frozen=True)
 class ModelSource:
     """A weights file and the choices a person made about it; None means "decide from the file".
 
@@ -39,12 +52,14 @@ class ModelSource:
         architecture: Id of the network, see `spec.Candidate`.
         class_names: Names that a person gave, one per output.
         output: What the outputs are, see `spec.Output`.
+        factory: Builds the network; None recognises it. Never set by the page.
     """
 
     file: File
     architecture: str | None = None
     class_names: tuple[str, ...] | None = None
     output: str | None = None
+    factory: Factory | None = None
 
 
 @dataclass(frozen=True)

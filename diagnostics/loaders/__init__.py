@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.errors import ArchitectureError
-from diagnostics.loaders import architectures, index, onnx, safetensors, sniff, state_dict
+from diagnostics.loaders import (
+    architectures,
+    factory,
+    index,
+    onnx,
+    safetensors,
+    sniff,
+    state_dict,
+)
 from diagnostics.loaders.classes import fitting, known_names
 from diagnostics.loaders.deviation import batchnorm_deviation
 from diagnostics.loaders.weights import Weights
@@ -22,6 +30,11 @@ READERS = {sniff.SAFETENSORS: safetensors.read, sniff.STATE_DICT: state_dict.rea
 UNORDERED = (
     " under these names, and a safetensors file keeps no order by which others could be matched; "
     "a state_dict saved by torch does"
+)
+
+OWN = (
+    " If the network is your own, name the function that builds it: oversure app WEIGHTS "
+    "--factory package.module:function."
 )
 
 NetworkInput = Callable[[Candidate], Tensor]
@@ -63,8 +76,13 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     path = Path(source.file.path)
     written = sniff.sniff(path)
     if written == sniff.ONNX:
-        return _own_network(source, path)
+        onnx.demand(source.factory.name if source.factory else source.architecture)
+        held = onnx.read(path)
+        return _with_network(source, written, held.network, held.candidate, held.checks)
     weights = READERS[written](path)
+    if source.factory is not None:
+        network, candidate, checks = factory.build(source.factory, weights.tensors)
+        return _with_network(source, written, network, candidate, checks)
     known = index.read()
     fitting_ones = architectures.candidates(weights, known)
     chosen, left, check = _choose(source.architecture, fitting_ones, weights, known)
@@ -83,18 +101,22 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     )
 
 
-def _own_network(source: ModelSource, path: Path) -> Opened:
-    """Open a file that holds its network, so that none must be recognised."""
-    onnx.demand(source.architecture)
-    held = onnx.read(path)
-    names, named = _names(source, held.candidate)
+def _with_network(
+    source: ModelSource,
+    written: str,
+    network: nn.Module,
+    candidate: Candidate,
+    checks: Sequence[Check],
+) -> Opened:
+    """Return a model whose network is known, so that none must be recognised."""
+    names, named = _names(source, candidate)
     return Opened(
-        format=sniff.ONNX,
-        network=held.network,
-        candidates=(held.candidate,),
-        parameters=sum(parameter.numel() for parameter in held.network.parameters()),
+        format=written,
+        network=network,
+        candidates=(candidate,),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
         class_names=names,
-        checks=(*held.checks, named),
+        checks=(*checks, named),
     )
 
 
@@ -111,6 +133,7 @@ def _choose(
             "No known network of torchvision or timm takes these tensors"
             + ("" if weights.in_order else UNORDERED)
             + (f". The nearest: {near}." if near else ".")
+            + OWN
         )
     if wanted is not None:
         for candidate in found:

@@ -10,19 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from diagnostics.errors import ArchitectureError, ModelError
 from diagnostics.graph import Graph
-from diagnostics.graph.network import GraphError, GraphNetwork
-from diagnostics.loaders.onnx_graph import Written, parse
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.presets import PRESETS
+from diagnostics.graph.network import GraphNetwork
+from diagnostics.loaders import unsaid
+from diagnostics.loaders.onnx_graph import parse
 from diagnostics.spec import Candidate, Check, Fit
 
 ARCHITECTURE = "onnx"
-SIDES = ((224, 224), (32, 32), (28, 28), (256, 256), (299, 299), (384, 384), (64, 64), (48, 192))
-LEAST_OF_PHOTOS = 128  # px; smaller inputs are seldom photographs normalised as ImageNet's
 TOLERANCE, SMALLEST = 1e-4, 1e-6
 
 
@@ -49,29 +45,18 @@ def read(path: Path) -> Read:
     """
     written = parse(path)
     network = GraphNetwork(written.graph)
-    (channels, height, width), outputs = _tried(network, written)
-    assumed = _assumed(written.whole, channels, height, width)
+    open_size = written.height is None or written.width is None
+    size, outputs = unsaid.tried(network, written.channels, written.height, written.width)
+    settings = unsaid.assumed(size, whole=written.whole)
     count, version = len(written.graph.nodes), written.graph.version
     message = f"The file holds its network: {count} operations, opset {version}."
-    candidate = Candidate(
-        ARCHITECTURE, Fit.EXACT, outputs, channels, height, width, assumed, message
-    )
-    unsaid = (
-        "An ONNX file does not say how its images were prepared; assumed is "
-        f"{assumed.summary}. Set what your training used."
-    )
-    checks = [
+    candidate = Candidate(ARCHITECTURE, Fit.EXACT, outputs, *size, settings, message)
+    checks = (
         Check("network", "passed", message),
-        _compared(path, written.graph, network, (channels, height, width)),
-        Check("preprocessing", "warned", unsaid),
-    ]
-    if written.height is None or written.width is None:
-        opened = (
-            f"The file leaves the size of its input open; {width} × {height} px runs and is taken. "
-            "Set width and height where you trained with others."
-        )
-        checks.append(Check("input", "warned", opened))
-    return Read(network, candidate, tuple(checks))
+        _compared(path, written.graph, network, size),
+        *unsaid.warnings(settings, open_size=open_size),
+    )
+    return Read(network, candidate, checks)
 
 
 def demand(wanted: str | None) -> None:
@@ -84,51 +69,6 @@ def demand(wanted: str | None) -> None:
         raise ArchitectureError(
             f"An ONNX file holds its own network, so {wanted} cannot be chosen; leave the name out."
         )
-
-
-def _tried(network: GraphNetwork, written: Written) -> tuple[tuple[int, int, int], int]:
-    """Return the size of the images that the network takes, and how many scores it gives."""
-    channels, height, width = written.channels, written.height, written.width
-    fixed = height is not None and width is not None
-    sides = [(height or 1, width or 1)] if fixed else SIDES
-    problem = ""
-    for rows, columns in sides:
-        images = torch.zeros(2, channels or 3, height or rows, width or columns)
-        try:
-            with torch.no_grad():
-                scores = network(images)
-        except GraphError as error:
-            problem = problem or str(error)
-            continue
-        return (images.shape[1], images.shape[2], images.shape[3]), _classes(scores)
-    raise ModelError(f"The network does not run: {problem[:160]}.")
-
-
-def _classes(scores: Tensor) -> int:
-    flat = scores.flatten(1) if scores.ndim > 2 and scores.shape[2:].numel() == 1 else scores
-    if flat.ndim != 2:
-        raise ModelError(
-            "A classifier gives one row of class scores per image, shape [n, classes]; this "
-            f"network gave {list(scores.shape)}, so it is not an image classifier."
-        )
-    return flat.shape[1]
-
-
-def _assumed(whole: bool, channels: int, height: int, width: int) -> Preprocessing:
-    """Return the preprocessing that is most usual for such an input; no file says it."""
-    shortest = min(height, width)
-    photos = shortest >= LEAST_OF_PHOTOS
-    plain = Preprocessing(
-        height=height,
-        width=width,
-        resize_px=round(shortest * 256 / 224) if photos else shortest,
-        fit="crop" if height == width else "stretch",
-        colour=channels == 3,
-        mean=(0.0,) * channels,
-        std=(1.0,) * channels,
-    )
-    usual = "imagenet" if channels == 3 and photos else "unit"
-    return PRESETS["raw" if whole else usual].applied_to(plain)
 
 
 def _runtime() -> Any:

@@ -51,7 +51,9 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path) -> in
             if not locked:
                 model = Path(request.model.file.path)
                 _limit_memory(model)
-                lock_down([model, Path(header["inbox"])], [home])
+                factory = request.model.factory
+                code = [Path(factory.folder)] if factory else []
+                lock_down([model, Path(header["inbox"]), *code], [home])
                 locked = True
             _answer(connection, executor, request)
     except (EOFError, TimeoutError, ConnectionError):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from diagnostics.request import File, ModelSource, Progress, Request, Result
+from diagnostics.request import Factory, File, ModelSource, Progress, Request, Result
 from diagnostics.spec import preprocessing_from
 
 HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
@@ -96,7 +96,9 @@ def read_request(header: Mapping[str, Any]) -> Request:
     """Return the request that a message asks."""
     model, settings = header["model"], header["preprocessing"]
     names = model["class_names"] and tuple(model["class_names"])
-    source = ModelSource(File(**model["file"]), model["architecture"], names, model["output"])
+    factory = model["factory"] and Factory(**model["factory"])
+    file = File(**model["file"])
+    source = ModelSource(file, model["architecture"], names, model["output"], factory)
     options = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in header["options"].items()

@@ -1,0 +1,80 @@
+"""Build a network with a function of the person's own, and give it the weights of a file.
+
+Only the command line and the Python API name such a function: it is the person's own code, on the
+person's own machine. The page never does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+
+from torch import Tensor, nn
+
+from diagnostics.errors import ModelError
+from diagnostics.loaders import unsaid
+from diagnostics.request import Factory
+from diagnostics.spec import Candidate, Check, Fit
+
+WRITTEN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def build(factory: Factory, tensors: dict[str, Tensor]) -> tuple[nn.Module, Candidate, list[Check]]:
+    """Return the network with its weights, and what could be found out about it.
+
+    Args:
+        factory: Names the function.
+        tensors: The weights, by name.
+
+    Raises:
+        ModelError: When there is no such function, it fails, or its network takes other weights.
+    """
+    network = _made(factory).eval()
+    _fill(network, tensors, factory.name)
+    size, outputs = unsaid.tried(network, None, None, None)
+    settings = unsaid.assumed(size)
+    message = f"{factory.name} built it, and it takes all {len(tensors)} tensors of the file."
+    candidate = Candidate(factory.name, Fit.EXACT, outputs, *size, settings, message)
+    checks = [Check("network", "passed", message), *unsaid.warnings(settings, open_size=True)]
+    return network, candidate, checks
+
+
+def _made(factory: Factory) -> nn.Module:
+    if not WRITTEN.fullmatch(factory.name):
+        raise ModelError(
+            f"A factory is written package.module:function; got {factory.name[:80]!r}."
+        )
+    module, _, function = factory.name.partition(":")
+    if factory.folder not in sys.path:
+        sys.path.insert(0, factory.folder)
+    try:
+        network = getattr(importlib.import_module(module), function)()
+    except Exception as error:  # it is somebody's code
+        said = f"{type(error).__name__}: {str(error)[:160]}"
+        raise ModelError(f"{factory.name} does not build a network ({said}).") from error
+    if not isinstance(network, nn.Module):
+        raise ModelError(
+            f"{factory.name} must return a torch.nn.Module; it returned {type(network).__name__}."
+        )
+    return network
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    missing = [key for key in wanted if key not in tensors]
+    foreign = [key for key in tensors if key not in wanted]
+    other = [
+        f"{key} is {list(tensors[key].shape)} in the file and {list(shape)} in the network"
+        for key, shape in wanted.items()
+        if key in tensors and tuple(tensors[key].shape) != shape
+    ]
+    parts = (
+        f"{len(missing)} tensors are missing, first {missing[0]}" if missing else "",
+        f"{len(foreign)} are not the network's, first {foreign[0]}" if foreign else "",
+        other[0] if other else "",
+    )
+    if any(parts):
+        said = "; ".join(part for part in parts if part)[:300]
+        raise ModelError(f"The file's tensors do not fit the network that {name} builds: {said}.")
+    network.load_state_dict(tensors)

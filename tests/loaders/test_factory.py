@@ -106,9 +106,7 @@ def test_tensors_of_another_shape_are_named(own, tmp_path):
     name, network = own
     tensors = {**network.state_dict(), "last.bias": torch.zeros(7)}
     torch.save(tensors, tmp_path / "other.pth")
-    with pytest.raises(
-        ModelError, match=r"last.bias is \[7\] in the file and \[5\]"
-    ):
+    with pytest.raises(ModelError, match=r"last.bias is \[7\] in the file and \[5\]"):
         load("other.pth", factory=f"{name}:Own")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -28,6 +29,7 @@ class Actor:
 
     def execute(self, request, watch):
         self.asked += 1
+        self.paths = [image.path for image in request.images]
         self.images = [_readable(image.path) for image in request.images]
         watch(Progress("Acting", 0.25, 1.5))
         scores = getattr(self, request.method)(**request.options) or {}
@@ -56,6 +58,9 @@ class Actor:
     def peek(self, paths):
         return {"read": [_readable(path) for path in paths], "given": self.images}
 
+    def open_carelessly(self):
+        return {"opened": careless(self.paths)}
+
     def segfault(self):
         os.kill(os.getpid(), signal.SIGSEGV)
 
@@ -83,6 +88,20 @@ class Actor:
 
     def flood(self):
         return {}
+
+
+def careless(paths):
+    """Open files as nobody should: whatever they hold is run; return how many were tried."""
+    import pickle
+
+    import torch
+
+    for path in paths:
+        with contextlib.suppress(BaseException), open(path, "rb") as stream:
+            torch.load(stream, weights_only=False)
+        with contextlib.suppress(BaseException), open(path, "rb") as stream:
+            pickle.load(stream)
+    return len(paths)
 
 
 def _readable(path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+JOINER = "\u2060"  # has no width; keeps an address from becoming a link by itself
+
 
 def probability(value: float, distance: float) -> str:
     """Return a probability in percent, or its distance from one where percent would say 100.
@@ -56,8 +58,9 @@ def shortened(name: str, length: int = 24) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return Markdown that reads as this text, whatever marks are in it."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+    """Return Markdown that reads as this text, whatever marks and addresses are in it."""
+    unlinked = text.replace("://", f":{JOINER}//").replace("www.", f"www{JOINER}.")
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", unlinked)
 
 
 def _scientific(value: float) -> str:

@@ -160,6 +160,46 @@ def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
     assert len(answers(page)) == 5
 
 
+HOSTILE = "![a](http://127.0.0.1:9/a.png)<img src=x onerror=alert(1)>[b](javascript:alert(2))"
+
+
+def test_names_in_a_file_stay_text(app, page, tmp_path):
+    """A name that is a picture, a tag or a link is shown as it is, and nothing is asked for."""
+    onnx = pytest.importorskip("onnx")
+    weight = onnx.helper.make_tensor(HOSTILE, onnx.TensorProto.FLOAT, [2], [0.0, 1.0])
+    weight.dims[0] = -2
+    sides = [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])]
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], HOSTILE)
+    graph = onnx.helper.make_graph(
+        [node], HOSTILE, sides, [onnx.ValueInfoProto(name="y")], [weight]
+    )
+    model = tmp_path / f"{HOSTILE.replace('/', ':')}.onnx"
+    model.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    picture = tmp_path / f"{HOSTILE.replace('/', ':')}.png"
+    picture.write_bytes(b"no image")
+    asked, opened = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: opened.append(dialog.message) or dialog.dismiss())
+    serving.opened(page, app[0])
+    page.locator(".st-key-add button").first.click()
+    page.locator("input[type=file]").first.set_input_files(str(picture))
+    page.locator(".cell", has_text="onerror=alert(1)").first.wait_for()
+    serving.settled(page)
+    page.locator(".st-key-open button").first.click()
+    page.locator("input[type=file]").first.set_input_files(str(model))
+    alert = page.locator("[role=dialog] [data-testid=stAlert]")
+    alert.wait_for()
+    said = alert.inner_text().replace("\u2060", "")
+    assert "![a](http://127.0.0.1:9/a.png)<img" in said
+    assert not alert.locator("img, a").count()
+    assert not [
+        url
+        for url in asked
+        if not url.startswith((app[0], app[0].replace("http", "ws"), "data:", "blob:"))
+    ]
+    assert not opened
+
+
 def test_a_worker_killed_in_mid_run_is_named_and_started_again(app, page):
     serving.opened(page, f"{app[0]}/?model=letters_dense")
     with held_still(app[1].pid) as worker:

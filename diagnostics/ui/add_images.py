@@ -13,6 +13,7 @@ from diagnostics.image import encode_png
 from diagnostics.request import INSPECT, File, Request
 from diagnostics.spec import ModelSpec
 from diagnostics.ui.ask import ask
+from diagnostics.ui.say import failure
 from diagnostics.ui.state import session
 
 IMAGE_MIB = 25
@@ -132,7 +133,7 @@ def _shuffled(image: File, seed: int) -> File | None:
     entry = result.scores["images"][0]
     unsigned = [stage for stage in entry["preprocessing"] if not stage["signed"]]
     if not unsigned:
-        st.error(entry["error"])
+        failure(entry["error"])
         return None
     values: NDArray[Any] = result.arrays[f"0/{unsigned[-1]['picture']}"]
     levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)

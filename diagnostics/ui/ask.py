@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from diagnostics.errors import OversureError, WorkerError
 from diagnostics.request import Progress, Request, Result
+from diagnostics.ui.say import failure
 from diagnostics.ui.state import session
 
 PATIENCE_SECONDS = 0.6
@@ -43,7 +44,7 @@ def try_to_ask(request: Request, place: DeltaGenerator | None = None) -> Result 
         except WorkerError as error:
             held.failures[request.key] = error.message
         except OversureError as error:
-            place.error(error.message, icon=":material/error:")
+            failure(error.message, place)
             return None
         else:
             held.remember(result)
@@ -60,7 +61,7 @@ def _offer_again(key: str) -> None:
     if said == CANCELLED:
         st.info(said, icon=":material/cancel:")
     else:
-        st.error(said, icon=":material/error:")
+        failure(said)
     st.button("Start again", on_click=_forget, args=(key,), type="primary")
 
 

@@ -17,6 +17,7 @@ from diagnostics.ui import by_hand
 from diagnostics.ui.add_images import add_images, add_noise
 from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.open_model import open_model, settle, show_facts, written_recipe
+from diagnostics.ui.say import failure
 from diagnostics.ui.state import COLUMNS, session, share
 from diagnostics.worker import selftest
 from diagnostics.worker.sandbox import Level
@@ -48,7 +49,7 @@ def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
     try:
         held.begin(spec.preprocessing)
     except InputError as error:
-        st.error(error.message, icon=":material/error:")
+        failure(error.message)
     with facts.container():
         _facts(spec)
     with st.sidebar:
@@ -100,7 +101,7 @@ def _names_of_folders() -> None:
         f"Name the classes after the {len(names)} folders of the images",
         on_click=_rename,
         args=(names,),
-        help=", ".join(names[:20]),
+        help=words.markdown(", ".join(names[:20])),
     )
 
 

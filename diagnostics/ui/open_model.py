@@ -13,6 +13,7 @@ from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import OPEN, ModelSource, Request
 from diagnostics.spec import Candidate, ModelSpec, Output, read
 from diagnostics.ui.ask import ask
+from diagnostics.ui.say import failure
 from diagnostics.ui.state import session
 
 WEIGHTS_MIB = 1024
@@ -52,7 +53,7 @@ def open_model() -> None:
             names = class_names.read(classes.getvalue(), classes.name)
             source = replace(source, class_names=names)
     except InputError as error:
-        st.error(error.message, icon=MARKS["failed"])
+        failure(error.message)
         return
     _decide(source, known.preprocessing if known else None)
 

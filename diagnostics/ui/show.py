@@ -210,7 +210,7 @@ def numbers(images: Sequence[Mapping[str, Any]]) -> None:
         if image["top"]:
             st.dataframe(_table(image), hide_index=True)
         else:
-            st.caption(image["error"] or " ".join(image["warnings"]))
+            st.caption(words.markdown(image["error"] or " ".join(image["warnings"])))
 
 
 def _table(image: Mapping[str, Any]) -> list[dict[str, Any]]:

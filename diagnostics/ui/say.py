@@ -1,0 +1,14 @@
+"""Say what went wrong: messages name files, tensors and layers of strangers, so they are text."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from diagnostics import words
+
+
+def failure(message: str, place: DeltaGenerator | None = None) -> None:
+    """Show an error as the text it is: no link and no picture that a name may hold is followed."""
+    box = st.error if place is None else place.error
+    box(words.markdown(message), icon=":material/error:")

@@ -160,6 +160,33 @@ def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
     assert len(answers(page)) == 5
 
 
+def test_the_browser_is_told_what_it_may_load_and_misses_nothing(app, page):
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    answer = page.goto(app[0])
+    headers = answer.headers
+    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert (
+        "'unsafe-inline'"
+        not in headers["content-security-policy"].split("script-src")[1].split(";")[0]
+    )
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    page.get_by_role("button", name="Report").wait_for()
+    page.get_by_text("Draw", exact=True).click()
+    page.locator("canvas[aria-label*=Drawing]").wait_for()
+    page.get_by_role("button", name="Numbers").click()
+    page.locator("[role=dialog]").wait_for()
+    serving.settled(page)
+    assert not [text for text in said if "Content Security Policy" in text]
+    blocked = page.evaluate(
+        "() => new Promise(done => { document.addEventListener('securitypolicyviolation', "
+        "event => done(event.blockedURI)); const image = new Image(); "
+        "image.src = 'http://127.0.0.1:9/a.png'; document.body.append(image); })"
+    )
+    assert blocked == "http://127.0.0.1:9/a.png"
+
+
 HOSTILE = "![a](http://127.0.0.1:9/a.png)<img src=x onerror=alert(1)>[b](javascript:alert(2))"
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from pathlib import Path
 
 from diagnostics.errors import InputError
 from diagnostics.samples import ROOT
+from diagnostics.ui.headers import Headers
 from diagnostics.ui.state import Beginning, begin_with
 from diagnostics.worker import Zygote, selftest
 from diagnostics.worker.sandbox import Level
@@ -43,14 +46,17 @@ def serve(address: str, port: int, beginning: Beginning | None = None) -> int:
     threading.Thread(target=selftest.outcome, daemon=True).start()  # pages will ask for it
     begin_with(beginning)
     os.chdir(ROOT)
+    import streamlit
+    from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
-    from streamlit.web import bootstrap
 
     # Otherwise Streamlit does not know our pages before the first visit, because of the folder's
     # name, and tells the first visitor that a page that was linked to does not exist.
     PagesManager.uses_pages_directory = False
 
-    settings = {"server_address": address, "server_port": port}
-    bootstrap.load_config_options(settings)
-    bootstrap.run(str(ROOT / "app.py"), False, [], settings)
+    sys.argv[:] = [str(ROOT / "app.py")]  # beside which Streamlit looks for its settings
+    page = Path(streamlit.__file__).with_name("static") / "index.html"
+    headers = Middleware(Headers, page=page.read_bytes())
+    app = streamlit.App(ROOT / "app.py", middleware=[headers])
+    app.run(config={"server.address": address, "server.port": port})
     return 0

@@ -61,7 +61,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN): $(MADE_FROM) | $(BIN)/python
-	$(INSTALL) --editable '.[onnx]'
+	$(INSTALL) --editable '.[onnx,keras]'
 	@touch $@
 
 $(TEST): $(RUN) tests/real_inputs.txt

@@ -15,7 +15,7 @@ from diagnostics.worker.sandbox import GPU, Level
 
 GIB = 2**30
 LEAST_FREE_GIB = 5
-LOWER_BOUND = re.compile(r"""^([\w.-]+)>=([\w.]+)(; ?extra == ['"]onnx['"])?$""")
+LOWER_BOUND = re.compile(r"""^([\w.-]+)>=([\w.]+)(; ?extra == ['"](onnx|keras)['"])?$""")
 
 Status = Literal["passed", "warned", "failed"]
 OF_LEVEL: dict[Level, Status] = {
@@ -69,12 +69,13 @@ def _library(requirement: str) -> Check:
     bound = LOWER_BOUND.match(requirement)
     if bound is None:
         return Check("", "passed", "")
-    name, least, extra = bound.groups()
+    name, least, _, extra = bound.groups()
     try:
         have = version(name)
     except PackageNotFoundError:
         if extra:
-            return Check(name, "warned", "not installed; ONNX files need it")
+            kind = {"onnx": "ONNX", "keras": "Keras"}[extra]
+            return Check(name, "warned", f"not installed; {kind} files need it")
         return Check(name, "failed", f"not installed; {least} or newer is needed")
     fine = _numbers(have) >= _numbers(least)
     return Check(name, "passed" if fine else "failed", f"{have}, {least} or newer is needed")

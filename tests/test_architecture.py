@@ -72,12 +72,12 @@ THIRD_PARTY = (
 # One room each where a level's list is longer.
 ALSO = {
     "render": {"plotly"},
-    "loaders/": {"safetensors", "onnx", "onnxruntime", "google"},
+    "loaders/": {"safetensors", "onnx", "onnxruntime", "google", "keras", "h5py"},
     "methods/": {"captum"},
     "worker/": {"torch"},
     "audit/ray": {"ray"},
     "report/": {"plotly"},
-    "ui/": {"streamlit", "plotly"},
+    "ui/": {"streamlit", "plotly", "starlette"},
 }
 
 NOT_FOR_THE_UI = {"torch", "torchvision", "timm", "captum", "safetensors"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from diagnostics.loaders import (
     architectures,
     factory,
     index,
+    keras,
     onnx,
     safetensors,
     sniff,
@@ -21,10 +22,12 @@ from diagnostics.loaders import (
 )
 from diagnostics.loaders.classes import fitting, known_names
 from diagnostics.loaders.deviation import batchnorm_deviation
+from diagnostics.loaders.held import Held
 from diagnostics.loaders.weights import Weights
 from diagnostics.request import ModelSource
 from diagnostics.spec import Candidate, Check, Fit
 
+OWN_NETWORK = {sniff.ONNX: onnx.read, sniff.KERAS: keras.read}
 READERS = {sniff.SAFETENSORS: safetensors.read, sniff.STATE_DICT: state_dict.read}
 
 UNORDERED = (
@@ -75,14 +78,12 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     """
     path = Path(source.file.path)
     written = sniff.sniff(path)
-    if written == sniff.ONNX:
-        onnx.demand(source.factory.name if source.factory else source.architecture)
-        held = onnx.read(path)
-        return _with_network(source, written, held.network, held.candidate, held.checks)
+    if written in OWN_NETWORK:
+        _demand_own(written, source.factory.name if source.factory else source.architecture)
+        return _opened(source, written, OWN_NETWORK[written](path))
     weights = READERS[written](path)
     if source.factory is not None:
-        network, candidate, checks = factory.build(source.factory, weights.tensors)
-        return _with_network(source, written, network, candidate, checks)
+        return _opened(source, written, factory.build(source.factory, weights.tensors))
     known = index.read()
     fitting_ones = architectures.candidates(weights, known)
     chosen, left, check = _choose(source.architecture, fitting_ones, weights, known)
@@ -101,22 +102,25 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     )
 
 
-def _with_network(
-    source: ModelSource,
-    written: str,
-    network: nn.Module,
-    candidate: Candidate,
-    checks: Sequence[Check],
-) -> Opened:
-    """Return a model whose network is known, so that none must be recognised."""
-    names, named = _names(source, candidate)
+def _demand_own(written: str, wanted: str | None) -> None:
+    """Hold a person who named a network to the one in the file."""
+    if wanted not in (None, written.lower()):
+        raise ArchitectureError(
+            f"A file of {written} holds its own network, so {wanted} cannot be chosen; leave the "
+            "name out."
+        )
+
+
+def _opened(source: ModelSource, written: str, held: Held) -> Opened:
+    """Return a model whose network is known."""
+    names, named = _names(source, held.candidate)
     return Opened(
         format=written,
-        network=network,
-        candidates=(candidate,),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        network=held.network,
+        candidates=(held.candidate,),
+        parameters=sum(parameter.numel() for parameter in held.network.parameters()),
         class_names=names,
-        checks=(*checks, named),
+        checks=(*held.checks, named),
     )
 
 

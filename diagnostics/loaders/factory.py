@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
 from diagnostics.loaders import unsaid
+from diagnostics.loaders.held import Held
 from diagnostics.request import Factory
 from diagnostics.spec import Candidate, Check, Fit
 
 WRITTEN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
-def build(factory: Factory, tensors: dict[str, Tensor]) -> tuple[nn.Module, Candidate, list[Check]]:
+def build(factory: Factory, tensors: dict[str, Tensor]) -> Held:
     """Return the network with its weights, and what could be found out about it.
 
     Args:
@@ -36,8 +37,8 @@ def build(factory: Factory, tensors: dict[str, Tensor]) -> tuple[nn.Module, Cand
     settings = unsaid.assumed(size)
     message = f"{factory.name} built it, and it takes all {len(tensors)} tensors of the file."
     candidate = Candidate(factory.name, Fit.EXACT, outputs, *size, settings, message)
-    checks = [Check("network", "passed", message), *unsaid.warnings(settings, open_size=True)]
-    return network, candidate, checks
+    checks = (Check("network", "passed", message), *unsaid.warnings(settings, open_size=True))
+    return Held(network, candidate, checks)
 
 
 def _made(factory: Factory) -> nn.Module:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from diagnostics.errors import ArchitectureError, ModelError
+from diagnostics.errors import ModelError
 from diagnostics.graph import Graph
 from diagnostics.graph.network import GraphNetwork
 from diagnostics.loaders import unsaid
+from diagnostics.loaders.held import Held
 from diagnostics.loaders.onnx_graph import parse
 from diagnostics.spec import Candidate, Check, Fit
 
@@ -22,22 +22,7 @@ ARCHITECTURE = "onnx"
 TOLERANCE, SMALLEST = 1e-4, 1e-6
 
 
-@dataclass(frozen=True)
-class Read:
-    """What an ONNX file holds.
-
-    Args:
-        network: Its graph, to be run with torch.
-        candidate: The one network there is.
-        checks: What was looked at.
-    """
-
-    network: GraphNetwork
-    candidate: Candidate
-    checks: tuple[Check, ...]
-
-
-def read(path: Path) -> Read:
+def read(path: Path) -> Held:
     """Return the network of an ONNX file.
 
     Raises:
@@ -56,19 +41,7 @@ def read(path: Path) -> Read:
         _compared(path, written.graph, network, size),
         *unsaid.warnings(settings, open_size=open_size),
     )
-    return Read(network, candidate, checks)
-
-
-def demand(wanted: str | None) -> None:
-    """Hold a person who named a network to the one in the file.
-
-    Raises:
-        ArchitectureError: When it is another one.
-    """
-    if wanted not in (None, ARCHITECTURE):
-        raise ArchitectureError(
-            f"An ONNX file holds its own network, so {wanted} cannot be chosen; leave the name out."
-        )
+    return Held(network, candidate, checks)
 
 
 def _runtime() -> Any:

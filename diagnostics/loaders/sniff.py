@@ -9,9 +9,9 @@ from pathlib import Path
 
 from diagnostics.errors import ModelError
 
-SAFETENSORS, STATE_DICT, ONNX = "safetensors", "state_dict", "ONNX"
+SAFETENSORS, STATE_DICT, ONNX, KERAS = "safetensors", "state_dict", "ONNX", "Keras"
 TORCH_SAVED = 0x1950A86A20F9469CFC6C
-LATER = "this version opens .safetensors, state_dicts and ONNX"
+LATER = "this version opens .safetensors, state_dicts, ONNX and Keras"
 SAVE = "Save the weights alone: torch.save(model.state_dict(), 'weights.pt')."
 
 # What a state_dict needs to be rebuilt; every other global is a class or a function of somebody.
@@ -23,8 +23,8 @@ PLAIN_PREFIXES = (
     "torch.serialization _get_layout",
     "numpy",
 )
+HDF5 = b"\x89HDF\r\n\x1a\n"
 MAGIC = {
-    b"\x89HDF\r\n\x1a\n": f"This is an HDF5 file, such as a Keras .h5; {LATER}.",
     b"TFL3": f"This is a TensorFlow Lite model; {LATER}.",
     b"\x1f\x8b": "This is a gzip archive; unpack it and choose the weights inside.",
     b"\x89PNG": "This is a PNG image, no model; add it as an image.",
@@ -36,7 +36,7 @@ MAGIC = {
 
 
 def sniff(path: Path) -> str:
-    """Return `SAFETENSORS`, `STATE_DICT` or `ONNX`.
+    """Return `SAFETENSORS`, `STATE_DICT`, `ONNX` or `KERAS`.
 
     Raises:
         ModelError: When the file is anything else; the sentence says what it is and what to do.
@@ -48,6 +48,8 @@ def sniff(path: Path) -> str:
     for magic, sentence in MAGIC.items():
         if head.startswith(magic) or (magic == b"TFL3" and head[4:8] == magic):
             raise ModelError(sentence)
+    if head.startswith(HDF5):
+        return KERAS
     if _is_safetensors(path, head):
         return SAFETENSORS
     if head.startswith(b"PK"):
@@ -81,7 +83,7 @@ def _zip(path: Path) -> str:
             if any("/models/" in name or name.endswith("_program.json") for name in names):
                 raise ModelError(f"This is an exported program (.pt2); {LATER}. {SAVE}")
             if "config.json" in names and any(name.endswith(".h5") for name in names):
-                raise ModelError(f"This is a Keras model; {LATER}.")
+                return KERAS
             if len(pickles) != 1:
                 raise ModelError("This is a zip archive; unpack it and choose the weights inside.")
             if archive.getinfo(pickles[0]).file_size > 64 * 2**20:

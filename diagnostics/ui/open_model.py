@@ -30,8 +30,8 @@ def open_model() -> None:
     """Ask for weights, show what they are, and take the model in hand."""
     st.caption(
         "Weights from training: .safetensors, or .pt, .pth, .ckpt with a state_dict, whose network "
-        "is recognised from the tensors; or .onnx, which holds its own. No code from the file is "
-        "run."
+        "is recognised from the tensors; or .onnx, .keras and .h5, which hold their own. No code "
+        "from the file is run."
     )
     _sample_models()
     weights = st.file_uploader("Weights", key="open.weights", max_upload_size=WEIGHTS_MIB)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 import uuid
@@ -71,6 +72,7 @@ def prepare(home: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")}
     os.environ.clear()
     os.environ.update(kept, HOME=str(home), TMPDIR=str(home))
+    tempfile.tempdir = str(home)  # Python remembers the zygote's
     os.nice(10)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders import READERS, onnx, safetensors, sniff, state_dict
+from diagnostics.loaders import OWN_NETWORK, READERS, safetensors, sniff, state_dict
 from diagnostics.loaders.sniff import SAFETENSORS, STATE_DICT
 from tests.loaders import hostile
 
@@ -30,7 +30,7 @@ def file(tmp_path):
 
 def opened(path):
     kind = sniff.sniff(path)
-    return READERS[kind](path) if kind in READERS else onnx.read(path)
+    return READERS[kind](path) if kind in READERS else OWN_NETWORK[kind](path)
 
 
 def torch_saved(content, **options):
@@ -81,11 +81,11 @@ FOREIGN = {
     "a whole model": (lambda: torch_saved(nn.Linear(2, 2)), "whole pickled model"),
     "TorchScript": (script, "TorchScript"),
     "an exported program": (exported, "exported program"),
-    "keras": (
+    "half a Keras file": (
         lambda: hostile.zipped({"config.json": b"{}", "model.weights.h5": b""}),
-        "Keras",
+        "HDF5 file is cut off",
     ),
-    "hdf5": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
+    "half an HDF5 file": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5 file is cut off"),
     "half an ONNX file": (lambda: b"\x08\x08\x12\x07pytorch\x1a\x03" + bytes(50), "ONNX file"),
     "tflite": (lambda: bytes(4) + b"TFL3" + bytes(50), "TensorFlow Lite"),
     "nothing": (lambda: b"", "empty"),
@@ -116,10 +116,9 @@ def test_real_onnx_and_keras_files_are_recognised(real_file):
     text_lines = real_file(
         "rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx"
     )
-    keras = real_file("cifar-10-model", "cifar_10_model/trained_models/cnn_model.h5")
+    letters = real_file("cifar-10-model", "cifar_10_model/trained_models/cnn_model.h5")
     assert sniff.sniff(text_lines) == sniff.ONNX
-    with pytest.raises(ModelError, match="HDF5"):
-        sniff.sniff(keras)
+    assert sniff.sniff(letters) == sniff.KERAS
 
 
 @pytest.mark.parametrize("reader", ["sniffed", "state_dict"])

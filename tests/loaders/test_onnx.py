@@ -27,6 +27,7 @@ from diagnostics.loaders import sniff
 from diagnostics.networks import LettersConv
 from diagnostics.request import INSPECT, File, ModelSource, Request
 from diagnostics.spec import Need, Output, read
+from diagnostics.worker import WorkerRunner
 from tests.networks_for_tests import FunctionalResidual, mlp, swin, vit
 
 onnx = pytest.importorskip("onnx")
@@ -176,6 +177,16 @@ def test_attention_is_heard_head_by_head(exported, one):
     assert result.arrays["0/attribution/0"].shape == (4, 4)
 
 
+def test_it_opens_in_the_locked_worker(exported):
+    path = exported(LettersConv(), 1, 28, 28)
+    source = ModelSource(File(str(path), "0" * 64, path.name))
+    runner = WorkerRunner()
+    result = runner.run(Request(INSPECT, source, (IMAGE,)))
+    assert read(result.scores["model"]).checks[1].status == "passed"
+    assert len(result.scores["images"][0]["top"]) == 5
+    runner.close()
+
+
 def test_softmaxed_scores_are_recognised_and_read_as_logarithms(exported):
     result = asked(exported(nn.Sequential(LettersConv(), nn.Softmax(1)), 1, 28, 28))
     assert read(result.scores["model"]).output is Output.PROBABILITIES
@@ -243,11 +254,12 @@ def test_onnxruntime_reports_nothing_to_anybody(written):
     assert "telemetry" not in said.stderr.lower()
 
 
-def test_another_network_cannot_be_chosen():
-    loader.demand(None)
-    loader.demand("onnx")
+def test_another_network_cannot_be_chosen(written):
+    source = ModelSource(File(str(small(written)), "0" * 64, "model.onnx"), "torchvision/resnet18")
     with pytest.raises(ArchitectureError, match="resnet18"):
-        loader.demand("torchvision/resnet18")
+        Executor().execute(Request(INSPECT, source, (IMAGE,)))
+    source = ModelSource(source.file, "onnx")
+    assert not Executor().execute(Request(INSPECT, source, (IMAGE,))).scores["images"][0]["error"]
 
 
 def test_without_the_package_the_person_is_told_what_to_install(written, monkeypatch):

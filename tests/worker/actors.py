@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 import threading
 import time
 
@@ -48,6 +49,7 @@ class Actor:
         return {
             "environment": sorted(os.environ),
             "home": os.environ["HOME"],
+            "temporary": tempfile.gettempdir(),
             "private": os.stat(os.environ["HOME"]).st_mode & 0o777,
             "nice": os.getpriority(os.PRIO_PROCESS, 0),
             "threads": threading.active_count(),

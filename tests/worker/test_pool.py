@@ -98,6 +98,7 @@ def test_a_worker_has_a_private_home_few_rights_and_an_empty_environment(runner)
     limit = int(seen["limits"]["Max address space"]) - memory_limit(Path(__file__))
     assert 0 < limit < 2 * GIB  # what was mapped already: the libraries
     home = Path(seen["home"])
+    assert seen["temporary"] == seen["home"]
     assert home.is_dir()
 
 

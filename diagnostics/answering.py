@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from diagnostics.classifier import TorchClassifier
 from diagnostics.explanation import Tell
 from diagnostics.findings import Findings, Wanted
 from diagnostics.inspection import attribute, explain, inspect
-from diagnostics.remembered import Question, Remembered, copied
+from diagnostics.remembered import Key, Remembered, copied
 from diagnostics.request import INSPECT, Request
 
 Pixels = Mapping[str, NDArray[np.float32]]
@@ -25,6 +25,37 @@ Pixels = Mapping[str, NDArray[np.float32]]
 # was said and what the layers did stay the same.
 OF_ATTRIBUTIONS = ("target", "attributions")
 MAPS = "attribution/"
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of which classifier; which images the request names does not matter here."""
+
+    request: Request
+    classifier: TorchClassifier
+    wanted: Wanted
+    led: str  # hash of the image whose maps the others draw; empty where each draws its own
+    tell: Tell
+
+    @property
+    def inspects(self) -> bool:
+        return self.request.method == INSPECT
+
+    def whole(self, image: str) -> Key:
+        """Return the key of an image's whole answer, or of what its maps are in one to INSPECT."""
+        return (replace(self.request, images=()).key, image)
+
+    def base(self, image: str) -> Key:
+        """Return the key of what stays the same whatever is explained."""
+        options = {
+            name: one for name, one in self.request.options.items() if name != "attributions"
+        }
+        asked = replace(self.request, images=(), target=None, against=None, options=options)
+        return (asked.key, image, self.led)
+
+    def stacked(self, images: Pixels) -> Tensor:
+        """Return images as one batch on the network's device."""
+        return torch.from_numpy(np.stack(list(images.values()))).to(self.classifier.device)
 
 
 class Answering:
@@ -45,88 +76,64 @@ class Answering:
         """Return what was found for each image, by its hash.
 
         Args:
-            request: What is asked; which images it names does not matter here.
+            request: What is asked.
             classifier: The classifier asked.
             images: What the network receives of each image, shape (c, h, w), by its hash.
             wanted: What to show.
             leader: Hash of the first image of all, whose maps the others draw if so wanted.
             tell: Called with the progress.
         """
-        led = leader if wanted.alike else ""
-        first = self._base(request, leader, led)
-        if led and first is not None:
+        question = _Question(request, classifier, wanted, leader if wanted.alike else "", tell)
+        first = self._remembered.find(question.base(leader))
+        if question.led and first is not None:
             wanted.draw_maps_of(first)
-        found = {name: self._known(request, name, led) for name in images}
+        found = {name: self._known(question, name) for name in images}
         for ask in (self._explained, self._asked):
             missing = {name: images[name] for name, one in found.items() if one is None}
             if missing:
-                found |= ask(request, classifier, missing, wanted, led, tell)
+                found |= ask(question, missing)
         return {name: copied(one) for name, one in found.items() if one is not None}
 
-    def _known(self, request: Request, image: str, led: str) -> Findings | None:
-        base, maps = self._base(request, image, led), self._remembered.find(_whole(request, image))
-        if request.method != INSPECT:
+    def _known(self, question: _Question, image: str) -> Findings | None:
+        maps = self._remembered.find(question.whole(image))
+        if not question.inspects:
             return maps
+        base = self._remembered.find(question.base(image))
         return _joined(base, maps) if base and maps else None
 
-    def _base(self, request: Request, image: str, led: str) -> Findings | None:
-        return self._remembered.find(_without_attributions(request, image, led))
+    def _explained(self, question: _Question, images: Pixels) -> dict[str, Findings]:
+        """Explain images of which everything else is known, and return those."""
+        known = {name: self._remembered.find(question.base(name)) for name in images}
+        bases = {name: one for name, one in known.items() if one is not None}
+        if not question.inspects or not bases:
+            return {}
+        pixels = question.stacked({name: images[name] for name in bases})
+        with as_it_was(question.classifier.network):
+            maps = explain(question.classifier, pixels, question.wanted)
+        for name, one in zip(bases, maps, strict=True):
+            self._remembered.keep(question.whole(name), _maps_of(one))
+        return {
+            name: _joined(base, one) for (name, base), one in zip(bases.items(), maps, strict=True)
+        }
 
-    def _explained(
-        self,
-        request: Request,
-        classifier: TorchClassifier,
-        images: Pixels,
-        wanted: Wanted,
-        led: str,
-        tell: Tell,
-    ) -> dict[str, Findings | None]:
-        """Explain images of which everything else is known; return None for the others."""
-        known = {name: self._base(request, name, led) for name in images}
-        names = [name for name, one in known.items() if one is not None]
-        if request.method != INSPECT or not names:
-            return dict.fromkeys(images)
-        with as_it_was(classifier.network):
-            found = explain(classifier, _stacked(images, names, classifier), wanted)
-        for name, one in zip(names, found, strict=True):
-            self._remembered.keep(_whole(request, name), _maps_of(one))
-            known[name] = _joined(known[name] or one, one)
-        return dict(known)
-
-    def _asked(
-        self,
-        request: Request,
-        classifier: TorchClassifier,
-        images: Pixels,
-        wanted: Wanted,
-        led: str,
-        tell: Tell,
-    ) -> dict[str, Findings | None]:
+    def _asked(self, question: _Question, images: Pixels) -> dict[str, Findings]:
         """Ask everything about images, and remember it."""
-        pixels = _stacked(images, list(images), classifier)
+        classifier, wanted, request = question.classifier, question.wanted, question.request
+        pixels = question.stacked(images)
         with as_it_was(classifier.network):
-            if request.method == INSPECT:
+            if question.inspects:
                 found = inspect(classifier, pixels, wanted)
             else:
                 options: Any = request.options
-                found = attribute(classifier, pixels, wanted, request.method, options, tell)
+                found = attribute(
+                    classifier, pixels, wanted, request.method, options, question.tell
+                )
         for name, one in zip(images, found, strict=True):
-            if request.method != INSPECT:
-                self._remembered.keep(_whole(request, name), one)
-                continue
-            self._remembered.keep(_whole(request, name), _maps_of(one))
-            self._remembered.keep(_without_attributions(request, name, led), _base_of(one))
+            kept = _maps_of(one) if question.inspects else one
+            self._remembered.keep(question.whole(name), kept)
+            if question.inspects:
+                self._remembered.keep(question.base(name), _base_of(one))
         return dict(zip(images, found, strict=True))
-
-
-def _whole(request: Request, image: str) -> Question:
-    return (replace(request, images=()).key, image)
-
-
-def _without_attributions(request: Request, image: str, led: str) -> Question:
-    options = {name: one for name, one in request.options.items() if name != "attributions"}
-    asked = replace(request, images=(), target=None, against=None, options=options)
-    return (asked.key, image, led)
 
 
 def _maps_of(found: Findings) -> Findings:
@@ -145,10 +152,6 @@ def _base_of(found: Findings) -> Findings:
 def _joined(base: Findings, maps: Findings) -> Findings:
     arrays = {**_base_of(base).arrays, **_maps_of(maps).arrays}
     return replace(base, arrays=arrays, scores={**base.scores, **_maps_of(maps).scores})
-
-
-def _stacked(images: Pixels, names: Sequence[str], classifier: TorchClassifier) -> Tensor:
-    return torch.from_numpy(np.stack([images[name] for name in names])).to(classifier.device)
 
 
 @contextmanager

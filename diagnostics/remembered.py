@@ -16,7 +16,7 @@ from diagnostics.findings import Findings
 MOST_BYTES = 256 * 2**20
 ENTRY_BYTES = 2048  # about what one layer's entry takes beside its arrays
 
-Question: TypeAlias = tuple[str, ...]
+Key: TypeAlias = tuple[str, ...]
 
 
 class Remembered:
@@ -30,27 +30,27 @@ class Remembered:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._found: OrderedDict[Question, Findings] = OrderedDict()
+        self._found: OrderedDict[Key, Findings] = OrderedDict()
         self._bytes = 0
 
-    def find(self, question: Question) -> Findings | None:
+    def find(self, key: Key) -> Findings | None:
         """Return what was found, not to be written to; None when there is nothing."""
-        found = self._found.get(question)
+        found = self._found.get(key)
         if found is not None:
-            self._found.move_to_end(question)
+            self._found.move_to_end(key)
         return found
 
-    def keep(self, question: Question, found: Findings) -> None:
+    def keep(self, key: Key, found: Findings) -> None:
         """Remember what was found."""
-        self._forget(question)
-        self._found[question] = copied(found)
-        self._bytes += _bytes(self._found[question])
+        self._forget(key)
+        self._found[key] = copied(found)
+        self._bytes += _bytes(self._found[key])
         while self._bytes > self._most_bytes:
             self._forget(next(iter(self._found)))
 
-    def _forget(self, question: Question) -> None:
-        if question in self._found:
-            self._bytes -= _bytes(self._found.pop(question))
+    def _forget(self, key: Key) -> None:
+        if key in self._found:
+            self._bytes -= _bytes(self._found.pop(key))
 
 
 def copied(found: Findings) -> Findings:

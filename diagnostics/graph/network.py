@@ -131,7 +131,7 @@ class _Operation(nn.Module):
         """Return what the node gives."""
         try:
             return self._mapped(given) if any(self._over) else self._computed(given)
-        except (RuntimeError, IndexError, TypeError, ValueError, KeyError) as error:
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             text = f"{self._node.name} ({self._node.operator}): {error}"
             raise GraphError(text) from error
 

@@ -246,7 +246,7 @@ OPERATORS: dict[str, Operator] = {
     "Shape": shaping.shape_of,
     "Constant": shaping.constant,
     "ConstantOfShape": shaping.filled,
-    "Tile": lambda given, _: given[0].repeat(shaping.ints(given[1])),
+    "Tile": shaping.tile,
     "Size": lambda given, _: torch.tensor(given[0].numel()),
     "Cast": shaping.cast,
     "CastLike": lambda given, _: given[0].to(given[1].dtype),

@@ -13,6 +13,8 @@ from torch.nn import functional
 Given: TypeAlias = Sequence[Any]  # tensors, and None for what is left out
 Attributes: TypeAlias = Mapping[str, Any]
 
+MOST_VALUES = 2**28  # that an operator may make out of nothing
+
 # Element types by ONNX's number; half precision is computed in single, as everywhere here.
 TYPES = {
     **{1: torch.float32, 10: torch.float32, 16: torch.float32, 11: torch.float64},
@@ -23,6 +25,17 @@ TYPES = {
 def ints(value: Any) -> list[int]:
     """Return whole numbers out of a tensor or a list."""
     return [int(one) for one in (value.tolist() if isinstance(value, Tensor) else value)]
+
+
+def sized(sides: list[int]) -> list[int]:
+    """Return a shape that is to be made, if it is one that a classifier may need.
+
+    Raises:
+        ValueError: When it is far larger.
+    """
+    if math.prod(sides) > MOST_VALUES:
+        raise ValueError(f"a shape of {math.prod(sides):,} values is refused")
+    return sides
 
 
 def optional(given: Given, place: int) -> Any:
@@ -136,8 +149,16 @@ def scatter(given: Given, attributes: Attributes) -> Tensor:
 
 def expand(given: Given, _: Attributes) -> Tensor:
     """Repeat values until they have the shape, as far as it is larger."""
-    ones = torch.ones(ints(given[1]), dtype=given[0].dtype, device=given[0].device)
+    sides = sized(ints(given[1]))
+    ones = torch.ones(sides, dtype=given[0].dtype, device=given[0].device)
     return given[0] * ones if given[0].dtype != torch.bool else given[0] & ones  # type: ignore[no-any-return]
+
+
+def tile(given: Given, _: Attributes) -> Tensor:
+    """Repeat values a number of times along each axis."""
+    times = ints(given[1])
+    sized([given[0].numel(), *times])
+    return given[0].repeat(times)  # type: ignore[no-any-return]
 
 
 def shape_of(given: Given, attributes: Attributes) -> Tensor:
@@ -158,7 +179,7 @@ def constant(given: Given, attributes: Attributes) -> Tensor:
 def filled(given: Given, attributes: Attributes) -> Tensor:
     """Return a shape full of one value."""
     value = attributes.get("value", torch.zeros(1))
-    return value.flatten()[0].expand(ints(given[0])).clone()  # type: ignore[no-any-return]
+    return value.flatten()[0].expand(sized(ints(given[0]))).clone()  # type: ignore[no-any-return]
 
 
 def cast(given: Given, attributes: Attributes) -> Tensor:
@@ -168,7 +189,9 @@ def cast(given: Given, attributes: Attributes) -> Tensor:
 
 def counted(given: Given, _: Attributes) -> Tensor:
     """Count from one number to another."""
-    return torch.arange(*(one.item() for one in given), dtype=given[0].dtype)
+    first, last, step = (one.item() for one in given)
+    sized([int(abs(last - first) / abs(step)) + 1])
+    return torch.arange(first, last, step, dtype=given[0].dtype)
 
 
 def depth_to_space(given: Given, attributes: Attributes) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 
 from diagnostics.errors import ModelError
 from diagnostics.graph import Graph
-from diagnostics.graph.network import GraphNetwork
+from diagnostics.graph.network import GraphError, GraphNetwork
 from diagnostics.loaders import unsaid
 from diagnostics.loaders.held import Held
 from diagnostics.loaders.onnx_graph import parse
@@ -29,7 +29,10 @@ def read(path: Path) -> Held:
         ModelError: When the file is refused, damaged, or no network of one image.
     """
     written = parse(path)
-    network = GraphNetwork(written.graph)
+    try:
+        network = GraphNetwork(written.graph)
+    except GraphError as error:
+        raise ModelError(f"The graph cannot be computed: {str(error)[:160]}.") from None
     open_size = written.height is None or written.width is None
     size, outputs = unsaid.tried(network, written.channels, written.height, written.width)
     settings = unsaid.assumed(size, whole=written.whole)

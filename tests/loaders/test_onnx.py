@@ -346,6 +346,24 @@ def apart(model):
     model.graph.node[0].input[0] = "nothing"
 
 
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand", "Tile", "Range"])
+def test_what_grows_out_of_nothing_has_a_limit(written, operator):
+    huge, one = 2**40, onnx.numpy_helper.from_array(np.ones(1, np.float32), "one")
+    sides = onnx.numpy_helper.from_array(np.array([huge], np.int64), "sides")
+    numbers = [
+        onnx.numpy_helper.from_array(np.array(value, np.float32), name)
+        for name, value in (("zero", 0), ("end", huge), ("step", 1))
+    ]
+    taken = {"ConstantOfShape": ["sides"], "Range": ["zero", "end", "step"]}
+    node = helper.make_node(operator, taken.get(operator, ["one", "sides"]), ["grown"], "grow")
+    last = helper.make_node("Add", ["scores_", "grown"], ["scores"], "add")
+    head = helper.make_node("MatMul", ["mean", "weight"], ["scores_"], "head")
+    constants = [weights("weight", 3, 4), one, sides, *numbers]
+    path = written([MEAN, head, node, last], [image("n", 3, 8, 8)], [scores("n", 4)], constants)
+    with pytest.raises(ModelError, match=r"grow .* is refused"):
+        loader.read(path)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

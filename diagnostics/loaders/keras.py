@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,10 @@ def read(path: Path) -> Held:
         )
     zipped = zipfile.is_zipfile(path)
     config = _zipped_config(path) if zipped else _hdf5_config(path)
-    classes = sorted(set(_classes(config)) - LAYERS - PARTS)
+    try:
+        classes = sorted(set(_classes(config)) - LAYERS - PARTS)
+    except RecursionError:
+        raise ModelError("The model's description is nested too deeply; refused.") from None
     if classes:
         raise ModelError(
             f"The model uses {', '.join(one[:40] for one in classes[:4])}, which may hold code or "
@@ -129,8 +133,11 @@ def _zipped_config(path: Path) -> Any:
             raise ModelError("The .keras file unpacks to a hundred times its size; refused.")
         if archive.getinfo("config.json").file_size > CONFIG_MIB * 2**20:
             raise ModelError(f"The model's description exceeds {CONFIG_MIB} MiB; refused.")
-        text = archive.read("config.json")
-        inside = archive.read("model.weights.h5")
+        try:
+            text = archive.read("config.json")
+            inside = archive.read("model.weights.h5")
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
+            raise ModelError("The .keras file is cut off or damaged; save it again.") from None
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.h5"
         weights.write_bytes(inside)

@@ -194,6 +194,15 @@ def test_files_that_hold_more_or_elsewhere_are_refused(saved, tmp_path):
     path.write_bytes(zipped({**members, "config.json": b"{}" + b" " * 6 * 2**20}))
     with pytest.raises(ModelError, match="exceeds 5 MiB"):
         loader.read(path)
+    deep = b'{"class_name": "Sequential", "config": ' + b"[" * 450 + b"]" * 450 + b"}"
+    path.write_bytes(zipped({**members, "config.json": deep}))
+    with pytest.raises(ModelError, match=r"too deeply|cannot build"):
+        loader.read(path)
+    broken = bytearray(zipped(members))
+    broken[len(broken) // 2] ^= 255
+    path.write_bytes(bytes(broken))
+    with pytest.raises(ModelError, match=r"cut off or damaged"):
+        loader.read(path)
     bomb = {**members, "config.json": b" " * 4 * 2**20}
     path.write_bytes(zipped(bomb, zipfile.ZIP_DEFLATED))
     with pytest.raises(ModelError, match=r"hundred times|damaged"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -110,6 +110,22 @@ def as_maps(values: Tensor, layer: LayerInfo, image_size: Size) -> Tensor | None
         return None
     extra, height, width = grid
     return values[:, extra:].mT.reshape(len(values), -1, height, width)
+
+
+def module_names(names: Iterable[str]) -> list[str]:
+    """Return names under which modules can be added to one network, as near as they can be."""
+    taken = set(dir(nn.Module()))
+    found = []
+    for wanted in names:
+        own = wanted.strip("/").replace(".", "_").replace("#", "_") or "node"
+        own = f"node{own}" if own.startswith(("_", "weight_")) else own
+        name, number = own, 1
+        while name in taken:
+            number += 1
+            name = f"{own}_{number}"
+        taken.add(name)
+        found.append(name)
+    return found
 
 
 class _Recorder:

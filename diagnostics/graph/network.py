@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +11,15 @@ from torch import Tensor, nn
 from diagnostics.errors import ModelError
 from diagnostics.graph import Graph, Node
 from diagnostics.graph.operators import OPERATORS
+from diagnostics.graph.shaping import MOST_VALUES
+from diagnostics.layers import module_names
 
 Given = list[Tensor | None]
 
+FAILURES = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError),
+    *(RuntimeError, TypeError, ValueError),
+)
 OF_SHAPES = ("Shape", "Size")  # whose results are the same for every image
 OF_EQUALS = ("Add", "Sub", "Mul", "Div")  # which meet number by number
 # Whose first input has a batch as its first axis, each of which is computed by itself.
@@ -59,8 +64,9 @@ class GraphNetwork(nn.Module):
         self._keep(graph, nodes, constants)
         self._steps: list[tuple[str, Node]] = []
         self._last: dict[str, int] = {}  # at which step a value is needed for the last time
+        names = module_names(node.name or f"{node.operator}_{i}" for i, node in enumerate(nodes))
         mapped = {graph.input}
-        for step, (name, node) in enumerate(zip(_names(nodes), nodes, strict=True)):
+        for step, (name, node) in enumerate(zip(names, nodes, strict=True)):
             over = tuple(one in mapped for one in node.inputs) if self._alone else ()
             self.add_module(name, _class_of(node.operator)(node, graph.version, over))
             self._steps.append((name, node))
@@ -131,7 +137,7 @@ class _Operation(nn.Module):
         """Return what the node gives."""
         try:
             return self._mapped(given) if any(self._over) else self._computed(given)
-        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        except FAILURES as error:
             text = f"{self._node.name} ({self._node.operator}): {error}"
             raise GraphError(text) from error
 
@@ -192,7 +198,12 @@ def _folded(graph: Graph) -> tuple[list[Node], dict[str, Tensor]]:
         known = all(one in constants or not one for one in node.inputs)
         if known and len(node.outputs) == 1:
             given = [constants.get(one) for one in node.inputs]
-            constants[node.outputs[0]] = _Operation(node, graph.version)(given)
+            value = _Operation(node, graph.version)(given)
+            if value.numel() > MOST_VALUES:
+                raise GraphError(
+                    f"{node.name}: {value.numel():,} values out of nothing are refused"
+                )
+            constants[node.outputs[0]] = value
         else:
             left.append(node)
     needed, chosen = {graph.output}, []
@@ -201,15 +212,3 @@ def _folded(graph: Graph) -> tuple[list[Node], dict[str, Tensor]]:
             needed |= set(node.inputs)
             chosen.append(node)
     return chosen[::-1], constants
-
-
-def _names(nodes: Sequence[Node]) -> list[str]:
-    """Return a module's name for each node: its own without dots, numbered where it is taken."""
-    taken: Counter[str] = Counter()
-    found = []
-    for place, node in enumerate(nodes):
-        own = node.name.strip("/").replace(".", "_").replace("#", "_")
-        name = own or f"{node.operator}_{place}"
-        taken[name] += 1
-        found.append(name if taken[name] == 1 else f"{name}_{taken[name]}")
-    return found

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -149,7 +150,8 @@ def scatter(given: Given, attributes: Attributes) -> Tensor:
 
 def expand(given: Given, _: Attributes) -> Tensor:
     """Repeat values until they have the shape, as far as it is larger."""
-    sides = sized(ints(given[1]))
+    sides = ints(given[1])
+    sized(list(np.broadcast_shapes(tuple(given[0].shape), tuple(sides))))
     ones = torch.ones(sides, dtype=given[0].dtype, device=given[0].device)
     return given[0] * ones if given[0].dtype != torch.bool else given[0] & ones  # type: ignore[no-any-return]
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
+from diagnostics.layers import module_names
 from diagnostics.loaders import unsaid
 from diagnostics.loaders.held import Held
 from diagnostics.spec import Candidate, Check, Fit
@@ -49,7 +50,7 @@ PARTS = {  # of layers: how weights begin, what holds them back, in which precis
     *("MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "__tuple__", "__keras_tensor__"),
     *("SeedGenerator", "TypedDict"),
 }
-RAW = {"Rescaling", "Normalization"}
+LARGEST_SCALE = 0.02  # of a Rescaling layer that takes values up to 255: 1/255, or 1/127.5
 
 
 class KerasNetwork(nn.Module):
@@ -62,8 +63,9 @@ class KerasNetwork(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self._model = (model,)  # in a tuple, so that its layers stand under their own names only
-        for layer in _layers(model):
-            self.add_module(layer.name.replace(".", "_"), layer)
+        layers = _layers(model)
+        for name, layer in zip(module_names(layers), layers.values(), strict=True):
+            self.add_module(name, layer)
 
     def forward(self, images: Tensor) -> Any:
         """Return what the model gives for images of shape (n, c, h, w)."""
@@ -100,7 +102,7 @@ def read(path: Path) -> Held:
         )
     network = KerasNetwork(model).eval()
     size, outputs = unsaid.tried(network, sides[3], sides[1], sides[2])
-    whole = any(one in RAW for one in _classes(config))
+    whole = _scales_bytes(config)
     settings = unsaid.assumed(size, whole=whole)
     count = len(list(network.children()))
     message = f"The file holds its network: {count} layers."
@@ -114,13 +116,29 @@ def read(path: Path) -> Held:
     return Held(network, candidate, tuple(checks))
 
 
-def _layers(model: Any) -> Iterator[Any]:
-    """Yield the layers that compute, those of models inside as well."""
+def _layers(model: Any, inside: str = "") -> dict[str, Any]:
+    """Return the layers that compute, each once; those inside a model bear its name as well."""
+    found: dict[str, Any] = {}
     for layer in model.layers:
         if hasattr(layer, "layers"):
-            yield from _layers(layer)
-        elif type(layer).__name__ != "InputLayer":
-            yield layer
+            further = _layers(layer, f"{inside}{layer.name}/")
+        else:
+            further = {f"{inside}{layer.name}": layer}
+        for name, one in further.items():
+            is_new = not any(one is known for known in found.values())
+            if is_new and type(one).__name__ != "InputLayer":
+                found[name] = one
+    return found
+
+
+def _scales_bytes(config: Any) -> bool:
+    """Say whether a layer of the network brings values from 0 to 255 to about one."""
+    if isinstance(config, Mapping):
+        scale = (config.get("config") or {}).get("scale") if "class_name" in config else None
+        if config.get("class_name") == "Rescaling" and isinstance(scale, int | float):
+            return abs(scale) <= LARGEST_SCALE
+        return any(map(_scales_bytes, config.values()))
+    return isinstance(config, list) and any(map(_scales_bytes, config))
 
 
 def _zipped_config(path: Path) -> Any:
@@ -185,6 +203,8 @@ def _refuse_links_of(group: Any, h5py: Any) -> None:
         item = group[name]
         if isinstance(item, h5py.Group):
             _refuse_links_of(item, h5py)
+        elif not isinstance(item, h5py.Dataset):
+            raise ModelError("The file holds something that is no data; refused.")
         elif item.external or item.is_virtual or item.dtype.hasobject:
             raise ModelError("The file takes data from elsewhere, which is not opened; refused.")
 

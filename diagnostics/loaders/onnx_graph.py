@@ -26,6 +26,7 @@ MOST_CONSTANT = 2**31  # bytes of one constant
 DOMAINS = ("", "ai.onnx")
 GRAPHS = (5, 10)  # types of attributes that hold graphs: loops and branches
 TENSOR = 4  # type of an attribute
+HALVES = (10, 16)  # element types
 WHOLE = (2, 3, 6, 7)  # element types of inputs that are no fractions
 INSTALL = "Install what is missing with: pip install 'oversure[onnx]'."
 
@@ -40,6 +41,7 @@ class Written:
         height: In px; None where the file leaves it open.
         width: In px.
         whole: Whether the images go in as whole numbers, 0 to 255.
+        half: Whether anything was written in half precision, which is computed in single here.
     """
 
     graph: Graph
@@ -47,6 +49,7 @@ class Written:
     height: int | None
     width: int | None
     whole: bool
+    half: bool = False
 
 
 def parse(path: Path) -> Written:
@@ -166,7 +169,8 @@ def _graph(model: ModelProto) -> Written:
     )
     taken = inputs[0].type.tensor_type.elem_type in WHOLE
     channels, height, width = (sides[place] for place in ((3, 1, 2) if last else (1, 2, 3)))
-    return Written(graph, channels, height, width, taken)
+    kinds = {inputs[0].type.tensor_type.elem_type, *(one.data_type for one in proto.initializer)}
+    return Written(graph, channels, height, width, taken, half=bool(kinds & set(HALVES)))
 
 
 def _output(outputs: Sequence[ValueInfoProto]) -> ValueInfoProto:
@@ -187,10 +191,13 @@ def _written(value: ValueInfoProto) -> str:
 def _node(node: NodeProto) -> Node:
     import onnx
 
-    attributes = {
-        own.name: _tensor(own.t) if own.type == TENSOR else onnx.helper.get_attribute_value(own)
-        for own in node.attribute
-    }
+    try:
+        attributes = {
+            own.name: _tensor(own.t) if own.type == TENSOR else onnx.helper.get_attribute_value(own)
+            for own in node.attribute
+        }
+    except ValueError:
+        raise ModelError(f"The node {node.name[:60]!r} is damaged.") from None
     return Node(node.op_type, node.name, tuple(node.input), tuple(node.output), attributes)
 
 

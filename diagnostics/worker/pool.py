@@ -227,7 +227,9 @@ def _handed(image: File, inbox: Path) -> File:
             try:
                 os.link(image.path, place)
             except OSError:  # on another disk, or another user's
-                shutil.copyfile(image.path, place)
+                half = place.with_suffix(".half")
+                shutil.copyfile(image.path, half)
+                half.replace(place)
         return replace(image, path=str(place))
     return image
 

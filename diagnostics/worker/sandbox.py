@@ -37,11 +37,11 @@ CALLS = {
     **{"poll": 7, "ppoll": 271, "select": 23, "pselect6": 270},
     **{"clock_gettime": 228, "clock_getres": 229, "clock_nanosleep": 230, "nanosleep": 35},
     **{"gettimeofday": 96, "times": 100, "getrusage": 98, "sysinfo": 99, "uname": 63},
-    **{"openat": 257, "open": 2, "close": 3, "close_range": 436, "lseek": 8, "pread64": 17},
+    **{"close": 3, "close_range": 436, "lseek": 8, "pread64": 17},
     **{"pwrite64": 18, "readv": 19, "writev": 20, "stat": 4, "fstat": 5, "lstat": 6},
     **{"newfstatat": 262, "statx": 332, "statfs": 137, "fstatfs": 138, "access": 21},
     **{"faccessat": 269, "faccessat2": 439, "readlink": 89, "readlinkat": 267, "getcwd": 79},
-    **{"getdents64": 217, "fcntl": 72, "dup": 32, "dup2": 33, "dup3": 292, "flock": 73},
+    **{"getdents64": 217, "dup": 32, "dup2": 33, "dup3": 292, "flock": 73},
     **{"fsync": 74, "fdatasync": 75, "ftruncate": 77, "fallocate": 285, "fadvise64": 221},
     **{"mkdir": 83, "mkdirat": 258, "rmdir": 84, "unlink": 87, "unlinkat": 263},
     **{"rename": 82, "renameat": 264, "renameat2": 316, "umask": 95, "pipe2": 293},
@@ -53,6 +53,9 @@ CALLS = {
     **{"set_tid_address": 218, "set_robust_list": 273, "rseq": 334, "membarrier": 324},
     **{"arch_prctl": 158, "restart_syscall": 219, "exit": 60, "exit_group": 231},
 }
+OPEN, OPENAT, FCNTL = 2, 257, 72
+WRITES, TRUNCATES = 0x3, 0x200  # flags of open
+OWNERS = (8, 10, 15)  # fcntl: whom to signal, and how
 IOCTL, CLONE, KILL_PROCESS, TGKILL, PRCTL, PRLIMIT, CLONE3 = 16, 56, 62, 234, 157, 302, 435
 HARMLESS_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminals, flags, how many
 CLONE_THREAD = 0x10000
@@ -157,6 +160,11 @@ def _program(pid: int) -> list[bytes]:
     code += _if(CLONE3, [_answer(REFUSE | ENOSYS)])  # libc then falls back to clone
     only_threads = [_load(16), _op(0x54, 0, 0, CLONE_THREAD), *_if(0, [refuse]), _answer(ALLOW)]
     code += _if(CLONE, only_threads)
+    for number, place in ((OPENAT, 32), (OPEN, 24)):  # to read and to empty is no reading
+        masked = [_load(place), _op(0x54, 0, 0, WRITES | TRUNCATES)]
+        code += _if(number, [*masked, *_if(TRUNCATES, [refuse]), _answer(ALLOW)])
+    owners = [one for value in OWNERS for one in _if(value, [refuse])]
+    code += _if(FCNTL, [_load(24), *owners, _answer(ALLOW)])
     for number in (KILL_PROCESS, TGKILL):
         code += _if(number, [_load(16), *_if(pid, [_answer(ALLOW)]), refuse])
     for number, place, values in ((IOCTL, 24, HARMLESS_IOCTLS), (PRCTL, 16, NAMES_OF_THREADS)):

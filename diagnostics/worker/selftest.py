@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -23,6 +24,11 @@ from pathlib import Path
 from diagnostics.worker.sandbox import Level, lock_down
 
 SECONDS = 20
+# Acts that succeed in any process that is not locked down: if none is refused, nothing is.
+FREE_TO_ANYBODY = (
+    *("read the list of users", "list the root folder", "write to the temporary folder"),
+    *("open a TCP socket", "open a UDP socket", "start a process"),
+)
 REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 
 
@@ -57,26 +63,24 @@ def outcome() -> Outcome:
 
 
 def tried() -> Outcome:
-    """Lock this process down and try everything; there is no way back."""
-    home = Path(tempfile.mkdtemp(prefix="oversure-selftest-"))
-    kept = home / "kept"
-    kept.write_text("readable", "utf-8")
-    worker = os.fork()
-    if worker == 0:
-        os._exit(_child(home, kept))
-    os.waitpid(worker, 0)
-    said = home / "outcome.json"
-    acts = json.loads(said.read_text("utf-8")) if said.exists() else {}
-    for path in home.iterdir():
-        path.unlink()
-    home.rmdir()
+    """Try everything in a child that locks itself down."""
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        home, kept = Path(one), Path(other) / "kept"
+        kept.write_text("readable", "utf-8")
+        worker = os.fork()
+        if worker == 0:
+            os._exit(_child(home, kept))
+        os.waitpid(worker, 0)
+        said = home / "outcome.json"
+        acts = json.loads(said.read_text("utf-8")) if said.exists() else {}
     able = acts.pop("work that is allowed", False)
     level = Level.STRICT if acts and all(acts.values()) else Level.PARTIAL
-    return Outcome(level if able and any(acts.values()) else Level.NONE, acts)
+    locked = any(acts.get(name) for name in FREE_TO_ANYBODY)
+    return Outcome(level if able and locked else Level.NONE, acts)
 
 
 def _child(home: Path, kept: Path) -> int:
-    acts = _acts(home)
+    acts = _acts(home, kept)
     lock_down([kept], [home])
     found = {name: _is_refused(act) for name, act in acts.items()}
     found["work that is allowed"] = kept.read_text("utf-8") == "readable"
@@ -92,7 +96,7 @@ def _is_refused(act: Callable[[], object]) -> bool:
     return False
 
 
-def _acts(home: Path) -> dict[str, Callable[[], object]]:
+def _acts(home: Path, kept: Path) -> dict[str, Callable[[], object]]:
     """Return the forbidden acts; none of them leaves anything behind if it succeeds."""
     outside = Path(tempfile.gettempdir()) / f"oversure-forbidden-{os.getpid()}"
     parent, ours = os.getppid(), Path(__file__)
@@ -128,6 +132,8 @@ def _acts(home: Path) -> dict[str, Callable[[], object]]:
         "write to the temporary folder": write(outside),
         "write beside our code": write(ours.with_name("forbidden.txt")),
         "change our code": lambda: ours.open("r+b").close(),
+        "empty a file it may read": lambda: os.close(os.open(kept, os.O_RDONLY | os.O_TRUNC)),
+        "have others signalled": lambda: fcntl.fcntl(1, 8, os.getpid()),
         "open a TCP socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close(),
         "open a UDP socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
         "open an IPv6 socket": lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close(),

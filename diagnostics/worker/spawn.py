@@ -21,6 +21,19 @@ START_SECONDS = 120
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
+KEPT = ("PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+KEPT_KINDS = ("PYTHON", "OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_")
+
+
+def _harmless() -> dict[str, str]:
+    """Return the environment without what a worker must not know: it can read all of it."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in KEPT or name.startswith(KEPT_KINDS)
+    }
+
+
 @dataclass(frozen=True)
 class Worker:
     """A running worker: its process id and the connection to it."""
@@ -58,7 +71,7 @@ class Zygote:
                     *(str(theirs.fileno()), entry, str(self.folder)),
                 ],
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **ONE_THREAD},
+                env={**_harmless(), **ONE_THREAD},
                 stdin=subprocess.DEVNULL,
             )
 

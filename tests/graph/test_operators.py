@@ -324,6 +324,20 @@ def test_a_node_that_cannot_be_computed_is_named():
         network(torch.zeros(2, 1, 4, 4))
 
 
+def test_nodes_whose_names_meet_stay_apart():
+    """Also those that are called like something that every module has."""
+    names = ("b.a", "b_a", "b_a_2", "training", "forward", "weight_0", "")
+    values = ["image", *(f"value {place}" for place in range(len(names)))]
+    nodes = tuple(
+        Node("Neg", name, (values[place],), (values[place + 1],))
+        for place, name in enumerate(names)
+    )
+    network = GraphNetwork(Graph(nodes, {}, "image", values[-1], 17))
+    assert len(list(network.children())) == len(names)
+    image = torch.rand(1, 1, 2, 2)
+    assert torch.equal(network(image), -image)
+
+
 def test_what_no_image_changes_is_computed_once():
     nodes = (
         Node("Add", "constant", ("one", "one"), ("two",)),

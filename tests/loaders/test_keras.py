@@ -117,7 +117,21 @@ def test_it_opens_in_the_locked_worker(saved):
 
 def test_layers_of_models_inside_are_listed_too(saved):
     names = [name for name, _ in loader.read(saved(residual())).network.named_children()]
-    assert names == ["stem", "inner", "sum", "relu", "mean", "head"]
+    assert names == ["stem", "branch/inner", "sum", "relu", "mean", "head"]
+
+
+def test_layers_of_the_same_name_stay_apart(saved):
+    image = keras.Input((16, 16, 3))
+    inner = [
+        keras.Sequential([layers.Conv2D(4, 3, padding="same", name="conv")], name=name)
+        for name in ("left", "right")
+    ]
+    summed = layers.Add(name="training")([one(image) for one in inner])
+    model = keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(summed)))
+    network = loader.read(saved(model)).network
+    names = [name for name, _ in network.named_children()]
+    assert {"left/conv", "right/conv", "training_2"} <= set(names)
+    assert len(names) == 5
 
 
 def test_a_network_that_scales_its_images_is_fed_0_to_255(saved):

@@ -227,6 +227,25 @@ def test_whole_numbers_are_fed_as_they_are(written):
     assert held.checks[1].status == "passed"
 
 
+@pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.INT32, TensorProto.INT8])
+def test_other_whole_numbers_are_compared_too(written, kind):
+    nodes = [helper.make_node("Cast", ["images"], ["floats"], "cast", to=TensorProto.FLOAT)]
+    mean = helper.make_node("ReduceMean", ["floats"], ["mean"], "mean", axes=[2, 3], keepdims=0)
+    given = [image("n", 3, 8, 8, kind=kind)]
+    path = written([*nodes, mean, HEAD], given, [scores("n", 4)], [weights("weight", 3, 4)])
+    assert loader.read(path).checks[1].status == "passed"
+
+
+def test_half_precision_is_computed_in_single_and_not_refused_for_it(written):
+    half = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float16)
+    given = [image("n", 3, 8, 8, kind=TensorProto.FLOAT16)]
+    found = [helper.make_tensor_value_info("scores", TensorProto.FLOAT16, ["n", 4])]
+    path = written([MEAN, HEAD], given, found, [onnx.numpy_helper.from_array(half, "weight")])
+    held = loader.read(path)
+    assert held.checks[1].status == "passed"
+    assert held.network(torch.rand(1, 3, 8, 8)).dtype == torch.float32
+
+
 def small(written, **rest):
     return written(
         [MEAN, HEAD], [image("n", 3, 8, 8)], [scores("n", 4)], [weights("weight", 3, 4)], **rest

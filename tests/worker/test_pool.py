@@ -31,7 +31,9 @@ ACTOR = "tests.worker.actors:Actor"
 
 @pytest.fixture(scope="module")
 def zygote():
+    os.environ["A_SECRET"] = "of the server"
     made = Zygote(ACTOR)
+    del os.environ["A_SECRET"]
     yield made
     made.close()
 
@@ -90,6 +92,8 @@ def test_a_worker_keeps_its_state_and_shares_it_with_nobody(zygote, runner):
 def test_a_worker_has_a_private_home_few_rights_and_an_empty_environment(runner):
     seen = runner.run(ask("look")).scores
     assert set(seen["environment"]) <= {"HOME", "TMPDIR", "PATH", "LANG", "LC_ALL"}
+    assert "PATH" in seen["begun with"]
+    assert "A_SECRET" not in seen["begun with"]
     assert seen["private"] == 0o700
     assert seen["nice"] >= 10
     assert seen["session"]

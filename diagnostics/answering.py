@@ -16,7 +16,7 @@ from diagnostics.classifier import TorchClassifier
 from diagnostics.explanation import Tell
 from diagnostics.findings import Findings, Wanted
 from diagnostics.inspection import attribute, explain, inspect
-from diagnostics.remembered import Key, Remembered, copied
+from diagnostics.remembered import Key, Remembered
 from diagnostics.request import INSPECT, Request
 
 Pixels = Mapping[str, NDArray[np.float32]]
@@ -73,7 +73,7 @@ class Answering:
         leader: str,
         tell: Tell,
     ) -> dict[str, Findings]:
-        """Return what was found for each image, by its hash.
+        """Return what was found for each image, by its hash; not to be written to.
 
         Args:
             request: What is asked.
@@ -92,7 +92,7 @@ class Answering:
             missing = {name: images[name] for name, one in found.items() if one is None}
             if missing:
                 found |= ask(question, missing)
-        return {name: copied(one) for name, one in found.items() if one is not None}
+        return {name: one for name, one in found.items() if one is not None}
 
     def _known(self, question: _Question, image: str) -> Findings | None:
         maps = self._remembered.find(question.whole(image))

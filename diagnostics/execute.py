@@ -149,7 +149,7 @@ class Executor:
             for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
                 answer = Findings()
                 if file.sha256 in answers:
-                    answer = copied(answers[file.sha256])  # an image may stand here twice
+                    answer = copied(answers[file.sha256])  # ours is asked for again
                     seen.append(answer)
                 entries.append(_entry(file, made, answer, f"{row}/", arrays))
         count_silent([one.layers for one in seen])

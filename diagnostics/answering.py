@@ -109,9 +109,9 @@ class Answering:
             return {}
         pixels = question.stacked({name: images[name] for name in bases})
         with as_it_was(question.classifier.network):
-            maps = explain(question.classifier, pixels, question.wanted)
+            maps = [_maps_of(one) for one in explain(question.classifier, pixels, question.wanted)]
         for name, one in zip(bases, maps, strict=True):
-            self._remembered.keep(question.whole(name), _maps_of(one))
+            self._remembered.keep(question.whole(name), one)
         return {
             name: _joined(base, one) for (name, base), one in zip(bases.items(), maps, strict=True)
         }
@@ -150,8 +150,10 @@ def _base_of(found: Findings) -> Findings:
 
 
 def _joined(base: Findings, maps: Findings) -> Findings:
-    arrays = {**_base_of(base).arrays, **_maps_of(maps).arrays}
-    return replace(base, arrays=arrays, scores={**base.scores, **_maps_of(maps).scores})
+    """Put together what was remembered apart; what both name is the base's."""
+    return replace(
+        base, arrays={**maps.arrays, **base.arrays}, scores={**maps.scores, **base.scores}
+    )
 
 
 @contextmanager

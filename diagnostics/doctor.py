@@ -41,13 +41,13 @@ def examine() -> Report:
     """Look at this machine."""
     found = selftest.outcome()
     checks = [Check("sandbox", OF_LEVEL[found.level], sandbox_sentence(found))]
-    checks += [_library(requirement) for requirement in requires("oversure") or ()]
+    checks += filter(None, map(_library, requires("oversure") or ()))
     has_gpu = GPU.exists()
     checks.append(Check("device", "passed", "an NVIDIA GPU" if has_gpu else "the processor"))
     free = shutil.disk_usage(tempfile.gettempdir()).free / GIB
     enough: Status = "passed" if free >= LEAST_FREE_GIB else "warned"
     checks.append(Check("disk", enough, f"{free:.0f} GiB are free for uploads"))
-    return Report(tuple(one for one in checks if one.name), found)
+    return Report(tuple(checks), found)
 
 
 def sandbox_sentence(found: selftest.Outcome) -> str:
@@ -64,11 +64,11 @@ def sandbox_sentence(found: selftest.Outcome) -> str:
     )
 
 
-def _library(requirement: str) -> Check:
-    """Hold one library to its lower bound; extras give an empty name."""
+def _library(requirement: str) -> Check | None:
+    """Hold one library to its lower bound; None for what only development needs."""
     bound = LOWER_BOUND.match(requirement)
     if bound is None:
-        return Check("", "passed", "")
+        return None
     name, least, _, extra = bound.groups()
     try:
         have = version(name)

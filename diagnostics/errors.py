@@ -16,6 +16,8 @@ OversureError               one sentence: what was expected, what came, what to 
     └── CancelledError      a person ended it
 """
 
+CANCELLED = "Cancelled before there was an answer."
+
 
 class OversureError(Exception):
     """Base of every error raised on purpose; its text is shown to people as it is."""

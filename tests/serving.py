@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -91,6 +92,12 @@ def opened(page: Page, url: str) -> Page:
     page.get_by_role("button", name="Report").wait_for()  # stands there when all is drawn
     settled(page)
     return page
+
+
+def given(page: Page, dialog: Literal["add", "open"], path: Path) -> None:
+    """Choose a file in the dialog that adds images or opens a model."""
+    page.locator(f".st-key-{dialog} button").first.click()
+    page.locator("input[type=file]").first.set_input_files(str(path))
 
 
 def settled(page: Page) -> None:

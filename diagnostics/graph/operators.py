@@ -127,8 +127,7 @@ def _arg(function: Callable[..., Tensor], given: Given, attributes: Attributes) 
 
 
 def _gelu(given: Given, attributes: Attributes) -> Tensor:
-    way = attributes.get("approximate", "none")
-    return functional.gelu(given[0], approximate=way.decode() if isinstance(way, bytes) else way)
+    return functional.gelu(given[0], approximate=attributes.get("approximate", "none"))
 
 
 def _hard_sigmoid(given: Given, attributes: Attributes) -> Tensor:
@@ -168,8 +167,7 @@ def _dequantize(given: Given, attributes: Attributes) -> Tensor:
 
 
 def _einsum(given: Given, attributes: Attributes) -> Tensor:
-    equation = attributes["equation"]
-    return torch.einsum(equation.decode() if isinstance(equation, bytes) else equation, *given)
+    return torch.einsum(attributes["equation"], *given)
 
 
 def _local_response(given: Given, attributes: Attributes) -> Tensor:
@@ -218,8 +216,7 @@ OPERATORS: dict[str, Operator] = {
     "AveragePool": lambda given, own: pool(given[0], own, largest=False),
     "GlobalAveragePool": lambda given, _: given[0].mean((2, 3), keepdim=True),
     "GlobalMaxPool": lambda given, _: given[0].amax((2, 3), keepdim=True),
-    "Pad": lambda given, own: pad(given, own),
-    "Resize": lambda given, own: resize(given, own),
+    **{"Pad": pad, "Resize": resize},
     "Upsample": lambda given, own: resize([given[0], None, given[1]], own),
     "ReduceMean": partial(_reduce, torch.mean),
     "ReduceSum": partial(_reduce, torch.sum),

@@ -142,7 +142,7 @@ def gather_elements(given: Given, attributes: Attributes) -> Tensor:
 
 def scatter(given: Given, attributes: Attributes) -> Tensor:
     """Put rows in the places that are named."""
-    if attributes.get("reduction", "none") not in ("none", b"none"):
+    if attributes.get("reduction", "none") != "none":
         raise ValueError("a reduction while scattering is not computed")
     places = given[1].to(given[0].device)
     return given[0].index_put(tuple(places.unbind(-1)), given[2])  # type: ignore[no-any-return]
@@ -200,7 +200,7 @@ def depth_to_space(given: Given, attributes: Attributes) -> Tensor:
     """Turn channels into blocks of pixels."""
     values, side = given[0], attributes["blocksize"]
     n, c, h, w = values.shape
-    if attributes.get("mode", "DCR") in ("CRD", b"CRD"):
+    if attributes.get("mode", "DCR") == "CRD":
         return functional.pixel_shuffle(values, side)
     blocks = values.reshape(n, side, side, c // side**2, h, w).permute(0, 3, 4, 1, 5, 2)
     return blocks.reshape(n, c // side**2, h * side, w * side)  # type: ignore[no-any-return]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Attributes = Mapping[str, Any]
+from diagnostics.graph.shaping import Attributes, Given, ints, optional
 
 MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -28,7 +27,7 @@ def convolve_transposed(
     values: Tensor, weight: Tensor, bias: Tensor | None, own: Attributes
 ) -> Tensor:
     """Convolve backwards; padding cuts the result."""
-    if _text(own.get("auto_pad", "NOTSET")) != "NOTSET" or own.get("output_shape"):
+    if own.get("auto_pad", "NOTSET") != "NOTSET" or own.get("output_shape"):
         raise ValueError("this way of padding a transposed convolution is not computed")
     axes = values.ndim - 2
     pads = list(own.get("pads", [0] * 2 * axes))
@@ -71,16 +70,15 @@ def pool(values: Tensor, own: Attributes, *, largest: bool) -> Tensor:
     return mean / average(share, sides, strides, 0, ceil)
 
 
-def pad(given: Sequence[Any], own: Attributes) -> Tensor:
+def pad(given: Given, own: Attributes) -> Tensor:
     """Pad with a constant, by mirroring, or by repeating the edge; negative padding cuts."""
     values: Tensor = given[0]
-    amounts = own.get("pads") if len(given) < 2 or given[1] is None else given[1].tolist()
-    mode = MODES[_text(own.get("mode", "constant"))]
-    filling = given[2] if len(given) > 2 and given[2] is not None else own.get("value", 0.0)
+    amounts = own["pads"] if optional(given, 1) is None else ints(given[1])
+    mode = MODES[own.get("mode", "constant")]
+    filling = own.get("value", 0.0) if optional(given, 2) is None else given[2]
     axes = list(range(values.ndim))
-    if len(given) > 3 and given[3] is not None:
-        axes = [int(axis) % values.ndim for axis in given[3].tolist()]
-    assert amounts is not None
+    if optional(given, 3) is not None:
+        axes = [axis % values.ndim for axis in ints(given[3])]
     both = dict.fromkeys(range(values.ndim), (0, 0))
     both |= {axis: (amounts[i], amounts[i + len(axes)]) for i, axis in enumerate(axes)}
     pairs = [both[axis] for axis in reversed(range(values.ndim))]
@@ -93,12 +91,12 @@ def pad(given: Sequence[Any], own: Attributes) -> Tensor:
     return functional.pad(values, inner, mode)
 
 
-def resize(given: Sequence[Any], own: Attributes) -> Tensor:
+def resize(given: Given, own: Attributes) -> Tensor:
     """Change the size of images by the nearest value or linearly."""
     values: Tensor = given[0]
-    scales = given[2] if len(given) > 2 else None
-    if len(given) > 3 and given[3] is not None:
-        sides = [int(side) for side in given[3].tolist()][-2:]
+    scales = optional(given, 2)
+    if optional(given, 3) is not None:
+        sides = ints(given[3])[-2:]
     elif scales is not None and scales.numel():
         sides = [
             int(side * factor)
@@ -106,8 +104,8 @@ def resize(given: Sequence[Any], own: Attributes) -> Tensor:
         ]
     else:
         raise ValueError("neither sizes nor scales are given")
-    way = _text(own.get("coordinate_transformation_mode", "half_pixel"))
-    mode = _text(own.get("mode", "nearest"))
+    way = own.get("coordinate_transformation_mode", "half_pixel")
+    mode = own.get("mode", "nearest")
     if mode == "nearest":
         return functional.interpolate(values, sides, mode="nearest")
     if way not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
@@ -115,10 +113,6 @@ def resize(given: Sequence[Any], own: Attributes) -> Tensor:
     name = {"linear": "bilinear", "cubic": "bicubic"}[mode]
     corners = way == "align_corners"
     return functional.interpolate(values, sides, mode=name, align_corners=corners)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _each(own: Attributes, name: str, axes: int) -> list[int]:
@@ -133,7 +127,7 @@ def _pads(
     own: Attributes,
 ) -> list[int]:
     """Return how much to pad before each axis, then after each."""
-    way = _text(own.get("auto_pad", "NOTSET"))
+    way = own.get("auto_pad", "NOTSET")
     if way == "NOTSET":
         return list(own.get("pads", [0] * 2 * len(sides)))
     if way == "VALID":

@@ -189,16 +189,21 @@ def _written(value: ValueInfoProto) -> str:
 
 
 def _node(node: NodeProto) -> Node:
-    import onnx
+    from onnx.helper import get_attribute_value
 
     try:
         attributes = {
-            own.name: _tensor(own.t) if own.type == TENSOR else onnx.helper.get_attribute_value(own)
+            own.name: _tensor(own.t) if own.type == TENSOR else _text(get_attribute_value(own))
             for own in node.attribute
         }
     except ValueError:
         raise ModelError(f"The node {node.name[:60]!r} is damaged.") from None
     return Node(node.op_type, node.name, tuple(node.input), tuple(node.output), attributes)
+
+
+def _text(value: Any) -> Any:
+    """Decode an attribute that is text; leave any other as it is."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _tensor(tensor: Any) -> Tensor:

@@ -53,10 +53,9 @@ def _compared(asked: Entry, logits: NDArray[Any], independent: bool) -> str:
     before = words.probability(asked["probability"], asked["distance"])
     after = words.probability(float(share[place]), float(distance[place]))
     change = float(logits[place]) - asked["logit"]
-    size = f"its logit {abs(change):.2f} {'higher' if change > 0 else 'lower'}"
-    if size.startswith("its logit 0.00"):
-        size = "the same logit"
-    return f"{asked['class']}: {before} pinned, {after} here, {size}"
+    size, way = f"{abs(change):.2f}", "higher" if change > 0 else "lower"
+    moved = "the same logit" if size == "0.00" else f"its logit {size} {way}"
+    return f"{asked['class']}: {before} pinned, {after} here, {moved}"
 
 
 def _said(image: Entry, independent: bool) -> Cell:

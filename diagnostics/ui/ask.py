@@ -7,13 +7,12 @@ import time
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from diagnostics.errors import OversureError, WorkerError
+from diagnostics.errors import CANCELLED, OversureError, WorkerError
 from diagnostics.request import Progress, Request, Result
 from diagnostics.ui.say import failure
 from diagnostics.ui.state import session
 
 PATIENCE_SECONDS = 0.6
-CANCELLED = "Cancelled before there was an answer."
 
 
 def ask(request: Request, place: DeltaGenerator | None = None) -> Result:

@@ -20,7 +20,7 @@ from typing import Any
 from diagnostics.errors import OversureError, WorkerError, WorkerMemoryError
 from diagnostics.request import Progress, Request
 from diagnostics.worker import wire
-from diagnostics.worker.sandbox import lock_down
+from diagnostics.worker.sandbox import GPU, lock_down
 
 GIB = 2**30
 IDLE_SECONDS = 900
@@ -93,7 +93,7 @@ def memory_limit(model: Path) -> int:
 
 def _limit_memory(model: Path) -> None:
     """Limit the address space, except beside a GPU, whose driver reserves far more than it uses."""
-    if Path("/dev/nvidia0").exists() or not model.exists():
+    if GPU.exists() or not model.exists():
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     mapped = int(STATM.read_text().split()[0]) * resource.getpagesize() if STATM.exists() else 0

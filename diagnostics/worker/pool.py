@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diagnostics.errors import (
+    CANCELLED,
     CancelledError,
     OversureError,
     WorkerCrashedError,
@@ -202,7 +203,7 @@ class WorkerRunner:
         """Say how the worker ended, in words."""
         code = self._kill()
         if self._cancelled:
-            return CancelledError("Cancelled before there was an answer.")
+            return CancelledError(CANCELLED)
         if code == -signal.SIGKILL:
             return WorkerMemoryError(
                 "The model's process was killed from outside (signal 9), most likely because the "

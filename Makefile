@@ -61,7 +61,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN): $(MADE_FROM) | $(BIN)/python
-	$(INSTALL) --editable '.[onnx,keras]'
+	$(INSTALL) --editable '.[onnx,keras,huggingface]'
 	@touch $@
 
 $(TEST): $(RUN) tests/real_inputs.txt

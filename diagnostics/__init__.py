@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from diagnostics.live import Shown, show
     from diagnostics.notebook import LoadedModel, inspect, load, run
 
-__all__ = ["LoadedModel", "inspect", "load", "run"]
+__all__ = ["LoadedModel", "Shown", "inspect", "load", "run", "show"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the notebook API when it is asked for: importing the package must not load torch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from diagnostics import notebook
+    from diagnostics import live, notebook
 
-    return getattr(notebook, name)
+    return getattr(live if name in ("Shown", "show") else notebook, name)

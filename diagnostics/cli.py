@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from diagnostics import flags, words
 from diagnostics.errors import InputError, NotOfferedError, WorkerError
 from diagnostics.report import files
 from diagnostics.request import INSPECT, OPEN, STRONGEST, Request, Result
-from diagnostics.runner import LocalRunner
+from diagnostics.runner import LocalRunner, Runner
 from diagnostics.samples import file_at
 from diagnostics.spec import Candidate, ModelSpec, read
 
@@ -127,15 +128,15 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 def _app(asked: argparse.Namespace) -> int:
     from diagnostics.ui.serve import demand_sandbox, serve
 
-    demand_sandbox(asked.address)
+    demand_sandbox(asked.address, programs=asked.torchscript)
     first = beginning(asked)
     address = f"http://{asked.address}:{asked.port}"
     _emit(asked, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
     return serve(asked.address, asked.port, first)
 
 
-def beginning(asked: argparse.Namespace) -> Beginning | None:
-    """Return what people have in hand at first; None where no model was named.
+def beginning(asked: argparse.Namespace) -> Beginning:
+    """Return what people have in hand at first, and what they may do.
 
     Raises:
         InputError: When a file cannot be read.
@@ -143,16 +144,18 @@ def beginning(asked: argparse.Namespace) -> Beginning | None:
     from diagnostics.ui.state import Beginning
 
     if not asked.model:
-        return None
+        return Beginning(programs=asked.torchscript)
     source, recipe = flags.source(asked)
     images = tuple(file_at(Path(image)) for image in asked.images)
-    return Beginning(source, images, partial(flags.preprocessing, asked, recipe))
+    adapt = partial(flags.preprocessing, asked, recipe)
+    return Beginning(source, images, adapt, programs=asked.torchscript)
 
 
 def _load(asked: argparse.Namespace) -> int:
     source, _ = flags.source(asked)
     images = tuple(file_at(Path(image)) for image in asked.images)
-    result = LocalRunner().run(Request(OPEN, source, images))
+    with closing(_runner(asked)) as runner:
+        result = runner.run(Request(OPEN, source, images))
     return _report(asked, "load", result, _model_lines)
 
 
@@ -174,19 +177,30 @@ def _run(asked: argparse.Namespace) -> int:
 
 def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> int:
     """Open the model, ask, and report; all images unreadable is bad input."""
-    runner = LocalRunner()
     source, recipe = flags.source(asked)
     images = tuple(file_at(Path(image)) for image in asked.images)
-    own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
-    settings = flags.preprocessing(asked, recipe, own)
-    result = runner.run(
-        Request(method, source, images, settings, asked.target, asked.against, options)
-    )
+    with closing(_runner(asked)) as runner:
+        own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
+        settings = flags.preprocessing(asked, recipe, own)
+        result = runner.run(
+            Request(method, source, images, settings, asked.target, asked.against, options)
+        )
     _report(asked, method.replace("/", "-"), result, _image_lines)
     entries = result.scores["images"]
     if all(entry["error"] for entry in entries):
         raise InputError(f"No image could be read; the first: {entries[0]['error']}")
     return DONE
+
+
+def _runner(asked: argparse.Namespace) -> Runner:
+    """Return what answers: this process, or a locked-down one where a program may run."""
+    if not asked.torchscript:
+        return LocalRunner()
+    from diagnostics.ui.serve import LOOPBACK, demand_sandbox
+    from diagnostics.worker import WorkerRunner
+
+    demand_sandbox(LOOPBACK[0], programs=True)
+    return WorkerRunner()
 
 
 def _list(asked: argparse.Namespace) -> int:

@@ -15,7 +15,8 @@ from diagnostics.worker.sandbox import GPU, Level
 
 GIB = 2**30
 LEAST_FREE_GIB = 5
-LOWER_BOUND = re.compile(r"""^([\w.-]+)>=([\w.]+)(; ?extra == ['"](onnx|keras)['"])?$""")
+EXTRAS = {"onnx": "ONNX", "keras": "Keras", "huggingface": "Hugging Face"}
+LOWER_BOUND = re.compile(rf"""^([\w.-]+)>=([\w.]+)(; ?extra == ['"]({"|".join(EXTRAS)})['"])?$""")
 
 Status = Literal["passed", "warned", "failed"]
 OF_LEVEL: dict[Level, Status] = {
@@ -74,8 +75,7 @@ def _library(requirement: str) -> Check | None:
         have = version(name)
     except PackageNotFoundError:
         if extra:
-            kind = {"onnx": "ONNX", "keras": "Keras"}[extra]
-            return Check(name, "warned", f"not installed; {kind} files need it")
+            return Check(name, "warned", f"not installed; {EXTRAS[extra]} files need it")
         return Check(name, "failed", f"not installed; {least} or newer is needed")
     fine = _numbers(have) >= _numbers(least)
     return Check(name, "passed" if fine else "failed", f"{have}, {least} or newer is needed")

@@ -13,6 +13,7 @@ OversureError               one sentence: what was expected, what came, what to 
     ├── WorkerCrashedError  it ended by itself
     ├── WorkerMemoryError   it reached its memory limit
     ├── WorkerTimeoutError  it reached its time limit
+    ├── BusyError           too many questions wait already
     └── CancelledError      a person ended it
 """
 
@@ -74,6 +75,10 @@ class WorkerMemoryError(WorkerError):
 
 class WorkerTimeoutError(WorkerError):
     """The process that holds the model reached its time limit."""
+
+
+class BusyError(WorkerError):
+    """Too many questions wait already."""
 
 
 class CancelledError(WorkerError):

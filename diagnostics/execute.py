@@ -9,12 +9,12 @@ import importlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from numpy.typing import NDArray
@@ -47,8 +47,15 @@ BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
 
 
+Opener: TypeAlias = Callable[[ModelSource, Sequence[Decoded]], Model]
+
+
 class Executor:
-    """Holds one open model and answers requests about it."""
+    """Holds one open model and answers requests about it.
+
+    Args:
+        opener: Opens a model, with images at hand.
+    """
 
     @staticmethod
     def warm_up() -> Iterator[str]:
@@ -65,7 +72,8 @@ class Executor:
         index.read()
         yield "index"
 
-    def __init__(self) -> None:
+    def __init__(self, opener: Opener = open_model) -> None:
+        self._open_model = opener
         self._source: ModelSource | None = None
         self._model: Model | None = None
         self._prepared: OrderedDict[tuple[str, Preprocessing, bool], Prepared] = OrderedDict()
@@ -114,7 +122,7 @@ class Executor:
         if self._model is None or not self._holds(source):
             clock.tell(f"Opening {source.file.name}", 0.1)
             self._model = None
-            self._model, self._source = open_model(source, images), source
+            self._model, self._source = self._open_model(source, images), source
         return self._model
 
     def _look(

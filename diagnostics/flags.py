@@ -28,6 +28,11 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         help="a function of yours that returns the network; it runs on this machine",
     )
     group.add_argument(
+        "--torchscript",
+        action="store_true",
+        help="run TorchScript programs too, where the sandbox is strict",
+    )
+    group.add_argument(
         "--classes",
         type=Path,
         metavar="FILE",
@@ -61,8 +66,8 @@ def source(asked: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
         InputError: When a file cannot be read or the recipe is for other weights.
     """
     recipe = loads(_text(asked.recipe)) if asked.recipe else None
-    weights = file_at(Path(asked.model))
-    given = recipe.source(weights) if recipe else ModelSource(weights)
+    weights = ModelSource(file_at(Path(asked.model)), programs=asked.torchscript)
+    given = recipe.source(weights) if recipe else weights
     return replace(
         given,
         architecture=asked.architecture or given.architecture,

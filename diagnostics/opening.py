@@ -15,7 +15,8 @@ from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import ModelError, NotOfferedError
 from diagnostics.image import Decoded
 from diagnostics.layers import list_layers
-from diagnostics.loaders import Opened, open_weights
+from diagnostics.loaders import Opened, open_weights, opened, unsaid
+from diagnostics.loaders.held import Held
 from diagnostics.outputs import head, recognise
 from diagnostics.pipeline import Pipeline, network_input
 from diagnostics.preprocessing import Preprocessing
@@ -59,12 +60,41 @@ def open_model(source: ModelSource, images: Sequence[Decoded]) -> Model:
         ModelError: When the file cannot be opened.
         ArchitectureError: When no known network takes its tensors.
     """
-    opened = open_weights(source, _ranker(images) if images else None)
-    first = opened.candidates[0]
-    if opened.network is None:
-        return Model(_spec(source, opened, first, architecture=""), None)
-    network = place(opened.network)
-    spec = _spec(source, opened, first, first.architecture)
+    return model_of(source, open_weights(source, _ranker(images) if images else None))
+
+
+def open_live(
+    source: ModelSource, network: nn.Module, preprocessing: Preprocessing | None
+) -> Model:
+    """Look at a network that is in this process already.
+
+    Args:
+        source: What it is called, and what a person decided about it.
+        network: A copy that is ours, because it is frozen and may be moved.
+        preprocessing: How its images become what it receives; None guesses.
+
+    Raises:
+        ModelError: When it is no classifier of images.
+    """
+    name = type(network).__name__
+    sides: list[int | None] = [None, None, None]
+    if preprocessing is not None:
+        sides = [3 if preprocessing.colour else 1, preprocessing.height, preprocessing.width]
+    message = f"The network {name}, as it is in your process."
+    held = unsaid.held(network.eval().requires_grad_(False), name, sides, message)
+    if preprocessing is not None:
+        candidate = replace(held.candidate, preprocessing=preprocessing)
+        held = Held(network, candidate, held.checks[:1])
+    return model_of(source, opened(source, "module", held))
+
+
+def model_of(source: ModelSource, found: Opened) -> Model:
+    """Return the model that was opened, looked at if it is decided which network it is."""
+    first = found.candidates[0]
+    if found.network is None:
+        return Model(_spec(source, found, first, architecture=""), None)
+    network = place(found.network)
+    spec = _spec(source, found, first, first.architecture)
     return Model(probed(network, spec, source.output), network)
 
 
@@ -95,19 +125,24 @@ def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mo
     kind, checks = recognise(scores)
     if output is not None:
         kind, checks = Output(output), (Check("output", "passed", f"{output}, as you said."),)
-    layers = list_layers(network, classifier.network_input(pixels[:2]))
+    fed = classifier.network_input(pixels[:2])
+    layers = list_layers(network, fed)
+    offers = _offers(network, layers, (spec.height, spec.width))
+    with torch.enable_grad():
+        if head(network(fed.detach().requires_grad_())).requires_grad:
+            offers |= {Need.GRADIENTS}
     return replace(
         spec,
         output=kind,
         layers=layers,
-        offers=_offers(network, layers, (spec.height, spec.width)),
+        offers=offers,
         checks=(*spec.checks, *checks),
     )
 
 
 def _offers(network: nn.Module, layers: Sequence[LayerInfo], image_size: Size) -> frozenset[Need]:
-    """Say what methods may use of a torch network."""
-    offers = {Need.GRADIENTS, Need.LAYERS}
+    """Say what methods may use of a network, besides its gradients."""
+    offers = {Need.LAYERS} if layers else set()
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
         offers.add(Need.BATCHNORM)
     with suppress(NotOfferedError):

@@ -6,12 +6,12 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from diagnostics.errors import OptionError, RecipeError
 from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import File, ModelSource
+from diagnostics.request import ModelSource
 
 MODEL_KEYS = ("name", "sha256", "architecture", "output", "classes")
 MODEL, PREPROCESSING = "model", "preprocessing"
@@ -37,12 +37,13 @@ class Recipe:
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
 
-    def source(self, weights: File) -> ModelSource:
-        """Return the model that these weights are by this recipe.
+    def source(self, model: ModelSource) -> ModelSource:
+        """Return the model with what this recipe says of it.
 
         Raises:
             RecipeError: When the recipe is for other weights.
         """
+        weights = model.file
         if self.sha256 not in ("", weights.sha256):
             raise RecipeError(
                 f"The recipe is for weights with sha256 {self.sha256[:12]}…, but {weights.name} "
@@ -50,7 +51,12 @@ class Recipe:
                 "sha256 out."
             )
         names = self.class_names or None
-        return ModelSource(weights, self.architecture or None, names, self.output or None)
+        return replace(
+            model,
+            architecture=self.architecture or None,
+            class_names=names,
+            output=self.output or None,
+        )
 
 
 def dumps(recipe: Recipe) -> str:

@@ -53,6 +53,7 @@ class ModelSource:
         class_names: Names that a person gave, one per output.
         output: What the outputs are, see `spec.Output`.
         factory: Builds the network; None recognises it. Never set by the page.
+        programs: Whether a file that is a program may run. Never set by the page.
     """
 
     file: File
@@ -60,6 +61,7 @@ class ModelSource:
     class_names: tuple[str, ...] | None = None
     output: str | None = None
     factory: Factory | None = None
+    programs: bool = False
 
 
 @dataclass(frozen=True)

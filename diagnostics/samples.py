@@ -42,6 +42,8 @@ def file_at(path: Path) -> File:
     Raises:
         InputError: When there is no readable file.
     """
+    if path.is_dir():
+        return _folder_at(path)
     try:
         with path.open("rb") as stream:
             return File(
@@ -49,3 +51,12 @@ def file_at(path: Path) -> File:
             )
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror}.") from None
+
+
+def _folder_at(path: Path) -> File:
+    """Return a folder, its hash that of the files in it that are read of a model."""
+    digest = hashlib.sha256()
+    for one in sorted(path.glob("*.json")) + sorted(path.glob("*.safetensors")):
+        with one.open("rb") as stream:
+            digest.update(one.name.encode() + hashlib.file_digest(stream, "sha256").digest())
+    return File(str(path.resolve()), digest.hexdigest(), path.resolve().name)

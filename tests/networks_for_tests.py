@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.models import SwinTransformer, VisionTransformer
 
 from diagnostics.classifier import TorchClassifier
+from diagnostics.networks import LettersConv
 from diagnostics.opening import place, probed
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.spec import ModelSpec, Output
@@ -121,6 +123,20 @@ def vit(channels: int = 3, classes: int = 4) -> nn.Module:
 def linear(pixels: int = 16, classes: int = 4, channels: int = 1) -> nn.Sequential:
     """A linear classifier of a square image."""
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * pixels, classes))
+
+
+# Networks that are exported to other formats: how to make one, and what images it takes.
+EXPORTED = {
+    "residual": (lambda: FunctionalResidual(classes=4), (3, 16, 16)),
+    "one channel": (LettersConv, (1, 28, 28)),
+    "dense": (lambda: mlp(256, channels=3), (3, 16, 16)),
+    "vit": (vit, (3, 16, 16)),
+    "swin": (swin, (3, 16, 16)),
+    "mobilenet": (lambda: models.mobilenet_v3_small(num_classes=7), (3, 64, 64)),
+    "efficientnet": (lambda: models.efficientnet_b0(num_classes=7), (3, 64, 64)),
+    "shufflenet": (lambda: models.shufflenet_v2_x0_5(num_classes=7), (3, 64, 64)),
+    "densenet": (lambda: models.densenet121(num_classes=7), (3, 64, 64)),
+}
 
 
 def classifier(

@@ -52,7 +52,7 @@ LEVELS = (
         *("execute", "runner", "store"),
     },
     {"worker", "worker/*", "audit", "audit/*", "report", "report/*"},
-    {"", "cli", "doctor", "flags", "notebook", "ui", "ui/*"},
+    {"", "cli", "doctor", "flags", "live", "notebook", "ui", "ui/*"},
     {"app.py", "pages/*"},
 )
 OF_OURS_FOR_PAGES = {"ui", "options", "request", "render", "report", "errors", "spec"}
@@ -72,7 +72,7 @@ THIRD_PARTY = (
 # One room each where a level's list is longer.
 ALSO = {
     "render": {"plotly"},
-    "loaders/": {"safetensors", "onnx", "onnxruntime", "google", "keras", "h5py"},
+    "loaders/": {"safetensors", "onnx", "onnxruntime", "google", "keras", "h5py", "transformers"},
     "methods/": {"captum"},
     "worker/": {"torch"},
     "audit/ray": {"ray"},

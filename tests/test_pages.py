@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from diagnostics import cli, samples
 from diagnostics.errors import WorkerMemoryError
 from diagnostics.method import methods
-from diagnostics.ui.state import begin_with
+from diagnostics.ui.state import Beginning, begin_with
 from diagnostics.worker import WorkerRunner
 from tests.conftest import ROOT
 
@@ -244,7 +244,7 @@ def begun(app):
         return fine(app.run())
 
     yield start
-    begin_with(None)
+    begin_with(Beginning())
 
 
 def test_the_app_starts_with_a_model_and_an_image_of_the_command_line(begun):

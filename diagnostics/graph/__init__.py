@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
+
+Given: TypeAlias = Sequence[Any]  # tensors, and None for what is left out
+Attributes: TypeAlias = Mapping[str, Any]
+Operator: TypeAlias = Callable[[Given, Attributes], Any]
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Node:
     """One operation of a graph.
 
     Args:
-        operator: Name of the operation, as in ONNX: "Conv".
+        operator: Name of the operation in the graph's language: "Conv".
         name: Unique in the graph; what people read.
         inputs: Names of the values it takes; empty for one that is left out.
         outputs: Names of the values it gives.
@@ -25,7 +29,28 @@ class Node:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Language:
+    """What a graph is written in: its operators, and which of them need no mapping over images.
+
+    Args:
+        operators: What each operator computes of its inputs and attributes.
+        of_shapes: Operators whose results are the same for every image.
+        by_row: Operators that compute each row of their first input by itself.
+        of_equals: Operators whose inputs meet row by row.
+        of_last_axes: Operators that do not care how many axes come before the last ones.
+        is_softmax: Says whether a node is a softmax over the last of so many axes.
+    """
+
+    operators: Mapping[str, Operator]
+    of_shapes: Collection[str]
+    by_row: Collection[str]
+    of_equals: Collection[str]
+    of_last_axes: Collection[str]
+    is_softmax: Callable[[Node, int], bool]
 
 
 @dataclass(frozen=True)
@@ -37,7 +62,7 @@ class Graph:
         constants: Values that are known, by name: weights, shapes.
         input: Name of the images' value.
         output: Name of the class scores.
-        version: Version of the operators, ONNX's opset.
+        language: Its operators.
         channels_last: Whether the images go in as (n, h, w, c).
         one_image: Whether the graph was written for one image at a time.
     """
@@ -46,6 +71,6 @@ class Graph:
     constants: Mapping[str, Tensor]
     input: str
     output: str
-    version: int
+    language: Language
     channels_last: bool = False
     one_image: bool = False

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
-from diagnostics.graph import Graph, Node
-from diagnostics.graph.operators import OPERATORS
+from diagnostics.graph import Graph, Language, Node
 from diagnostics.graph.shaping import MOST_VALUES
 from diagnostics.layers import module_names
 
-Given = list[Tensor | None]
+Given: TypeAlias = list[Tensor | None]
 
+OF_IMAGES = 4  # axes
 FAILURES = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError),
     *(RuntimeError, TypeError, ValueError),
 )
-OF_SHAPES = ("Shape", "Size")  # whose results are the same for every image
-OF_EQUALS = ("Add", "Sub", "Mul", "Div")  # which meet number by number
-# Whose first input has a batch as its first axis, each of which is computed by itself.
-BATCHED = {
-    *("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"),
-    *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN"),
-    *("Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Gelu", "Erf"),
-}
 
 
 class GraphError(RuntimeError):
@@ -50,11 +42,12 @@ class GraphNetwork(nn.Module):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        unknown = sorted({node.operator for node in graph.nodes} - OPERATORS.keys())
+        language = graph.language
+        unknown = sorted({node.operator for node in graph.nodes} - language.operators.keys())
         if unknown:
             raise ModelError(
-                f"The graph uses {', '.join(unknown[:5])}, which Oversure does not compute; export "
-                "the model with standard ONNX operators for classifiers."
+                f"The graph uses {', '.join(one[:40] for one in unknown[:5])}, which Oversure does "
+                "not compute; export the model with standard operators for classifiers."
             )
         self._input, self._output = graph.input, graph.output
         self._channels_last, self._alone = graph.channels_last, graph.one_image
@@ -68,10 +61,10 @@ class GraphNetwork(nn.Module):
         mapped = {graph.input}
         for step, (name, node) in enumerate(zip(names, nodes, strict=True)):
             over = tuple(one in mapped for one in node.inputs) if self._alone else ()
-            self.add_module(name, _class_of(node.operator)(node, graph.version, over))
+            self.add_module(name, _class_of(node.operator)(node, language, over))
             self._steps.append((name, node))
             self._last |= dict.fromkeys(node.inputs, step)
-            if any(over) and node.operator not in OF_SHAPES:
+            if any(over) and node.operator not in language.of_shapes:
                 mapped |= set(node.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -88,7 +81,7 @@ class GraphNetwork(nn.Module):
                     for one in node.inputs
                 ]
             )
-            given = found if isinstance(found, tuple) else (found,)
+            given = found if isinstance(found, tuple | list) else (found,)
             values |= zip(node.outputs, given, strict=False)
             narrow |= set(node.outputs) if operation.narrow else set()
             for one in node.inputs:
@@ -123,14 +116,14 @@ class _Operation(nn.Module):
 
     Args:
         node: What it computes.
-        version: Of the operators.
+        language: Of its graph.
         over: For each input, whether it has an axis of images to map over; empty maps nothing.
     """
 
-    def __init__(self, node: Node, version: int, over: Sequence[bool] = ()) -> None:
+    def __init__(self, node: Node, language: Language, over: Sequence[bool] = ()) -> None:
         super().__init__()
-        self._node, self._over = node, over
-        self._attributes = {**node.attributes, "version": version, "outputs": len(node.outputs)}
+        self._node, self._language, self._over = node, language, over
+        self._attributes = {**node.attributes, "outputs": len(node.outputs)}
         self.narrow = False  # whether the batch of one of what was given last is left out
 
     def forward(self, given: Given) -> Any:
@@ -142,33 +135,64 @@ class _Operation(nn.Module):
             raise GraphError(text) from error
 
     def _computed(self, given: Sequence[Tensor | None]) -> Any:
-        return OPERATORS[self._node.operator](given, self._attributes)
+        return self._language.operators[self._node.operator](given, self._attributes)
 
     def _mapped(self, given: Given) -> Any:
-        """Compute for each image by itself; a batch of one that is left then is taken away."""
-        first = given[0]
-        if self._node.operator in OF_SHAPES and first is not None:
-            return self._computed([first[0]])
-        if self._node.operator == "Softmax" and first is not None and self._is_last(first.ndim - 1):
-            self.narrow = first.ndim > 2 and first.shape[1] == 1
-            return (first[:, 0] if self.narrow else first).softmax(-1)  # heard as attention
-        if self._node.operator in BATCHED and first is not None and not any(self._over[1:]):
-            self.narrow = first.shape[1] == 1
-            if self.narrow:  # the images are as good a batch as any
-                return self._computed([first[:, 0], *given[1:]])
-        alike = {one.ndim for one in given if one is not None}
-        narrow = all(one is not None and one.ndim > 2 and one.shape[1] == 1 for one in given)
-        if self._node.operator in OF_EQUALS and all(self._over) and narrow and len(alike) == 1:
-            self.narrow = True
-            return self._computed([one[:, 0] for one in given if one is not None])
-        there = [place for place, one in enumerate(given) if one is not None]
+        """Compute for each image by itself, all at once where that is the same."""
+        first, others = given[0], self._over[1:]
+        name, language = self._node.operator, self._language
         tensors = [one for one in given if one is not None]
+        narrow = all(one.ndim > 2 and one.shape[1] == 1 for one in tensors)
+        if first is not None and self._over[0]:
+            if name in language.of_shapes:
+                return self._computed([first[0]])
+            own = first.ndim > 1 and first.shape[1] == 1  # the images are as good a batch as any
+            if language.is_softmax(self._node, first.ndim - 1):
+                self.narrow = own and first.ndim > 2
+                return (first[:, 0] if self.narrow else first).softmax(-1)  # heard as attention
+            if name in language.by_row and not any(others):
+                if own:
+                    self.narrow = True
+                    return self._computed([first[:, 0], *given[1:]])
+                if (
+                    first.ndim == OF_IMAGES + 1 or "batch_norm" in name
+                ):  # whose rows are surely rows
+                    self.narrow = False
+                    found = self._computed([first.flatten(0, 1), *given[1:]])
+                    return found.unflatten(0, first.shape[:2])
+        alike = len({one.ndim for one in tensors}) == 1
+        if name in language.of_equals and all(self._over) and narrow and alike:
+            self.narrow = True
+            return self._computed([one[:, 0] for one in tensors])
+        if name in language.of_last_axes and self._over[0] and self._meet(given):
+            over = [
+                one for one, has in zip(given, self._over, strict=True) if has and one is not None
+            ]
+            self.narrow = all(one.ndim > 2 and one.shape[1] == 1 for one in over)
+            if self.narrow:
+                given = [
+                    one[:, 0] if has and one is not None else one
+                    for one, has in zip(given, self._over, strict=True)
+                ]
+            return self._computed(given)
+        return self._one_by_one(given, tensors)
+
+    def _meet(self, given: Given) -> bool:
+        """Say whether what is the same for all images has no axes that meet that of the images."""
+        first = given[0]
+        shared = (one for one, has in zip(given, self._over, strict=True) if not has)
+        return first is not None and all(one is None or one.ndim < first.ndim for one in shared)
+
+    def _one_by_one(self, given: Given, tensors: Sequence[Tensor]) -> Any:
+        """Map over the images; a batch of one that is left then is taken away."""
+        there = [place for place, one in enumerate(given) if one is not None]
 
         def for_one(*own: Tensor) -> Any:
             whole: Given = [None] * len(given)
             for place, tensor in zip(there, own, strict=True):
                 whole[place] = tensor
-            return self._computed(whole)
+            found = self._computed(whole)
+            return tuple(found) if isinstance(found, list) else found
 
         axes = tuple(0 if self._over[place] else None for place in there)
         found = torch.vmap(for_one, in_dims=axes)(*tensors)
@@ -177,10 +201,6 @@ class _Operation(nn.Module):
         if not self.narrow:
             return found
         return tuple(one[:, 0] for one in parts) if isinstance(found, tuple) else found[:, 0]
-
-    def _is_last(self, axes: int) -> bool:
-        usual = -1 if self._attributes["version"] >= 13 else 1
-        return self._attributes.get("axis", usual) in (-1, axes - 1)
 
 
 _CLASSES: dict[str, type[_Operation]] = {}
@@ -198,7 +218,7 @@ def _folded(graph: Graph) -> tuple[list[Node], dict[str, Tensor]]:
         known = all(one in constants or not one for one in node.inputs)
         if known and len(node.outputs) == 1:
             given = [constants.get(one) for one in node.inputs]
-            value = _Operation(node, graph.version)(given)
+            value = _Operation(node, graph.language)(given)
             if value.numel() > MOST_VALUES:
                 raise GraphError(
                     f"{node.name}: {value.numel():,} values out of nothing are refused"

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.graph import shaping
-from diagnostics.graph.shaping import Attributes, Given
+from diagnostics.graph import Attributes, Given, Language, Node, Operator, shaping
 from diagnostics.graph.windows import convolve, convolve_transposed, pad, pool, resize
-
-Operator: TypeAlias = Callable[[Given, Attributes], Any]
 
 
 def _unary(function: Callable[[Tensor], Tensor]) -> Operator:
@@ -252,3 +248,24 @@ OPERATORS: dict[str, Operator] = {
     **{"DepthToSpace": shaping.depth_to_space, "Trilu": shaping.triangle},
     "CumSum": lambda given, _: given[0].cumsum(int(given[1])),
 }
+
+
+def _is_softmax(node: Node, axes: int) -> bool:
+    usual = -1 if node.attributes["version"] >= 13 else 1
+    last = node.attributes.get("axis", usual) in (-1, axes - 1)
+    return node.operator == "Softmax" and last
+
+
+ONNX = Language(
+    operators=OPERATORS,
+    of_shapes={"Shape", "Size"},
+    by_row={
+        *("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"),
+        *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN"),
+        *("Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Gelu"),
+        "Erf",
+    },
+    of_equals={"Add", "Sub", "Mul", "Div"},
+    of_last_axes=(),
+    is_softmax=_is_softmax,
+)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Given: TypeAlias = Sequence[Any]  # tensors, and None for what is left out
-Attributes: TypeAlias = Mapping[str, Any]
+from diagnostics.graph import Attributes, Given
 
 MOST_VALUES = 2**28  # that an operator may make out of nothing
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.graph.shaping import Attributes, Given, ints, optional
+from diagnostics.graph import Attributes, Given
+from diagnostics.graph.shaping import ints, optional
 
 MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 

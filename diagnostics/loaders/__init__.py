@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from diagnostics.errors import ArchitectureError
+from diagnostics.errors import ArchitectureError, ModelError, OversureError
 from diagnostics.loaders import (
     architectures,
     factory,
+    hugging_face,
     index,
     keras,
     onnx,
+    pt2,
     safetensors,
     sniff,
     state_dict,
+    torchscript,
+    whole,
 )
 from diagnostics.loaders.classes import fitting, known_names
 from diagnostics.loaders.deviation import batchnorm_deviation
@@ -27,7 +32,11 @@ from diagnostics.loaders.weights import Weights
 from diagnostics.request import ModelSource
 from diagnostics.spec import Candidate, Check, Fit
 
-OWN_NETWORK = {sniff.ONNX: onnx.read, sniff.KERAS: keras.read}
+OWN_NETWORK = {
+    **{sniff.ONNX: onnx.read, sniff.KERAS: keras.read, sniff.PT2: pt2.read},
+    **{sniff.HUGGING_FACE: hugging_face.read, sniff.TORCHSCRIPT: torchscript.read},
+    sniff.MODULE: whole.read,
+}
 READERS = {sniff.SAFETENSORS: safetensors.read, sniff.STATE_DICT: state_dict.read}
 
 UNORDERED = (
@@ -40,7 +49,16 @@ OWN = (
     "--factory package.module:function."
 )
 
+NO_PROGRAMS = (
+    "This is a TorchScript program, which runs code of its own, and TorchScript is off here. "
+    "Where the sandbox is strict, `oversure app --torchscript` turns it on; or save the weights "
+    "alone: torch.save(model.state_dict(), 'weights.pt')."
+)
+
+NO_MEMORY = "can't allocate memory"
+
 NetworkInput = Callable[[Candidate], Tensor]
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -77,13 +95,17 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
         ArchitectureError: When no known network takes its tensors.
     """
     path = Path(source.file.path)
-    written = sniff.sniff(path)
+    written = foreseen(sniff.sniff, path)
+    if written == sniff.TORCHSCRIPT and not source.programs:
+        raise ModelError(NO_PROGRAMS)
     if written in OWN_NETWORK:
-        _demand_own(written, source.factory.name if source.factory else source.architecture)
-        return _opened(source, written, OWN_NETWORK[written](path))
-    weights = READERS[written](path)
+        _demand_own(written, source.factory.name if source.factory else None)
+        held = foreseen(OWN_NETWORK[written], path)
+        _demand_own(written, source.architecture, held.candidate.architecture)
+        return opened(source, written, held)
+    weights = foreseen(READERS[written], path)
     if source.factory is not None:
-        return _opened(source, written, factory.build(source.factory, weights.tensors))
+        return opened(source, written, factory.build(source.factory, weights.tensors))
     known = index.read()
     fitting_ones = architectures.candidates(weights, known)
     chosen, left, check = _choose(source.architecture, fitting_ones, weights, known)
@@ -102,23 +124,50 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     )
 
 
-def _demand_own(written: str, wanted: str | None) -> None:
+def foreseen(read: Callable[[Path], Read], path: Path) -> Read:
+    """Return what a reader makes of a file; what it did not foresee is damage of the file.
+
+    Raises:
+        ModelError: When the file cannot be read.
+        MemoryError: When memory does not suffice.
+    """
+    try:
+        return read(path)
+    except (OversureError, MemoryError):
+        raise
+    except Exception as error:  # whatever a damaged file leads a library to
+        if NO_MEMORY in str(error):
+            raise MemoryError from error
+        raise ModelError(
+            f"The file is damaged, or holds what nobody writes there ({type(error).__name__}); "
+            "save it again."
+        ) from error
+
+
+def _demand_own(written: str, wanted: str | None, own: str = "") -> None:
     """Hold a person who named a network to the one in the file."""
-    if wanted not in (None, written.lower()):
+    if wanted not in (None, own):
         raise ArchitectureError(
             f"A file of {written} holds its own network, so {wanted} cannot be chosen; leave the "
             "name out."
         )
 
 
-def _opened(source: ModelSource, written: str, held: Held) -> Opened:
-    """Return a model whose network is known."""
-    names, named = _names(source, held.candidate)
+def opened(source: ModelSource, written: str, held: Held) -> Opened:
+    """Return a model whose network is known.
+
+    Args:
+        source: What a person decided about it.
+        written: Its format.
+        held: The network, and what was found out about it.
+    """
+    names, named = _names(source, held.candidate, held.class_names)
     return Opened(
         format=written,
         network=held.network,
         candidates=(held.candidate,),
-        parameters=sum(parameter.numel() for parameter in held.network.parameters()),
+        parameters=held.parameters
+        or sum(parameter.numel() for parameter in held.network.parameters()),
         class_names=names,
         checks=(*held.checks, named),
     )
@@ -180,7 +229,11 @@ def _ranked(
     )
 
 
-def _names(source: ModelSource, candidate: Candidate) -> tuple[tuple[str, ...], Check]:
+def _names(
+    source: ModelSource, candidate: Candidate, own: tuple[str, ...] | None = None
+) -> tuple[tuple[str, ...], Check]:
+    if source.class_names is None and own is not None:
+        return fitting(own, candidate.classes)
     if source.class_names is None:
         return known_names(candidate.architecture, candidate.classes)
     return fitting(source.class_names, candidate.classes)

@@ -97,19 +97,19 @@ def distinct(
     best = [candidate for candidate in found if candidate.fit is found[0].fit]
     answers: list[tuple[Candidate, Tensor]] = []
     for candidate in best[:MOST_COMPARED]:
-        answer = _answer(candidate, tensors)
-        if answer is None:
+        given = _built_answer(candidate, tensors)
+        if given is None:
             continue
         place = next(
             (
                 place
                 for place, (kept, other) in enumerate(answers)
-                if _alike(answer, other) and _scaled_alike(candidate, kept)
+                if alike(given, other) and _scaled_alike(candidate, kept)
             ),
             None,
         )
         if place is None:
-            answers.append((candidate, answer))
+            answers.append((candidate, given))
         else:
             kept, other = answers[place]
             answers[place] = (replace(kept, message=_also(kept, candidate)), other)
@@ -221,14 +221,26 @@ def _difference(known: Known, shapes: Mapping[str, Shape]) -> str:
     return f"{known.architecture}: " + ", ".join(part for part in parts if part)
 
 
-@torch.no_grad()
-def _answer(candidate: Candidate, tensors: Mapping[str, Tensor]) -> Tensor | None:
-    """Return the network's scores for one fixed image of noise; None when it cannot run."""
+def _built_answer(candidate: Candidate, tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the answer of a candidate with these weights; None when it cannot run."""
     try:
-        network = build_with(candidate, tensors)
-        shape = (1, candidate.channels, candidate.height, candidate.width)
+        return answer(build_with(candidate, tensors), candidate)
+    except ArchitectureError:
+        return None
+
+
+@torch.no_grad()
+def answer(network: nn.Module, candidate: Candidate) -> Tensor | None:
+    """Return a network's scores for one fixed image of noise; None when it cannot run.
+
+    Args:
+        network: In evaluation mode.
+        candidate: Says what images it takes.
+    """
+    shape = (1, candidate.channels, candidate.height, candidate.width)
+    try:
         scores = network(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
-    except (ArchitectureError, RuntimeError):
+    except (RuntimeError, AttributeError, TypeError, ValueError):
         return None
     scores = scores[0] if isinstance(scores, tuple) else scores
     return scores if isinstance(scores, Tensor) else None
@@ -247,7 +259,8 @@ def _also(kept: Candidate, same: Candidate) -> str:
     return f"{said}, published for other sizes: {same.preprocessing.summary}."
 
 
-def _alike(one: Tensor, other: Tensor) -> bool:
+def alike(one: Tensor, other: Tensor) -> bool:
+    """Say whether two networks' scores for the same image are the same."""
     if one.shape != other.shape:
         return False
     scale = float(other.abs().max()) or 1.0

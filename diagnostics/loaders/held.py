@@ -17,8 +17,12 @@ class Held:
         network: Takes images as (n, c, h, w); in evaluation mode.
         candidate: The one network there is.
         checks: What was looked at.
+        class_names: What the file calls its classes; None where it does not.
+        parameters: Number of learned values; None counts those of the network.
     """
 
     network: nn.Module
     candidate: Candidate
     checks: tuple[Check, ...]
+    class_names: tuple[str, ...] | None = None
+    parameters: int | None = None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from diagnostics.errors import ModelError
 from diagnostics.graph import Graph, Node
+from diagnostics.graph.operators import ONNX
 from diagnostics.graph.shaping import TYPES
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Written:
         channels: Of the images; None where the file leaves it open.
         height: In px; None where the file leaves it open.
         width: In px.
+        batch: For how many images it was written; None for any number.
         whole: Whether the images go in as whole numbers, 0 to 255.
         half: Whether anything was written in half precision, which is computed in single here.
     """
@@ -48,6 +50,7 @@ class Written:
     channels: int | None
     height: int | None
     width: int | None
+    batch: int | None
     whole: bool
     half: bool = False
 
@@ -152,25 +155,20 @@ def _graph(model: ModelProto) -> Written:
         raise ModelError(
             f"Images have one channel or three; this network takes {_written(inputs[0])}."
         )
-    if sides[0] not in (1, None):
-        raise ModelError(
-            f"The network was exported for batches of {sides[0]}; export it for one image, or for "
-            "any number with dynamic axes."
-        )
     version = max((one.version for one in model.opset_import if one.domain in DOMAINS), default=0)
     graph = Graph(
-        nodes=tuple(_node(one) for one in proto.node),
+        nodes=tuple(_node(one, version) for one in proto.node),
         constants=constants,
         input=inputs[0].name,
         output=_output(proto.output).name,
-        version=version,
+        language=ONNX,
         channels_last=last,
         one_image=sides[0] == 1,
     )
     taken = inputs[0].type.tensor_type.elem_type in WHOLE
     channels, height, width = (sides[place] for place in ((3, 1, 2) if last else (1, 2, 3)))
     kinds = {inputs[0].type.tensor_type.elem_type, *(one.data_type for one in proto.initializer)}
-    return Written(graph, channels, height, width, taken, half=bool(kinds & set(HALVES)))
+    return Written(graph, channels, height, width, sides[0], taken, half=bool(kinds & set(HALVES)))
 
 
 def _output(outputs: Sequence[ValueInfoProto]) -> ValueInfoProto:
@@ -188,7 +186,7 @@ def _written(value: ValueInfoProto) -> str:
     return f"[{', '.join(sides)}]"
 
 
-def _node(node: NodeProto) -> Node:
+def _node(node: NodeProto, version: int) -> Node:
     from onnx.helper import get_attribute_value
 
     try:
@@ -198,7 +196,8 @@ def _node(node: NodeProto) -> Node:
         }
     except ValueError:
         raise ModelError(f"The node {node.name[:60]!r} is damaged.") from None
-    return Node(node.op_type, node.name, tuple(node.input), tuple(node.output), attributes)
+    own = {**attributes, "version": version}
+    return Node(node.op_type, node.name, tuple(node.input), tuple(node.output), own)
 
 
 def _text(value: Any) -> Any:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import pickletools
 import zipfile
+import zlib
 from pathlib import Path
 
 from diagnostics.errors import ModelError
+from diagnostics.loaders import hugging_face, whole
+from diagnostics.loaders.pickled import foreign_names
 
 SAFETENSORS, STATE_DICT, ONNX, KERAS = "safetensors", "state_dict", "ONNX", "Keras"
+PT2, TORCHSCRIPT, MODULE, HUGGING_FACE = "pt2", "TorchScript", "module", "Hugging Face"
 TORCH_SAVED = 0x1950A86A20F9469CFC6C
-LATER = "this version opens .safetensors, state_dicts, ONNX and Keras"
-SAVE = "Save the weights alone: torch.save(model.state_dict(), 'weights.pt')."
-
-# What a state_dict needs to be rebuilt; every other global is a class or a function of somebody.
-PLAIN = {"collections OrderedDict", "_codecs encode", "torch Size", "torch device"}
-PLAIN_PREFIXES = (
-    "torch._utils _rebuild_",
-    "torch._tensor _rebuild_",
-    "torch.storage ",
-    "torch.serialization _get_layout",
-    "numpy",
+LATER = (
+    "this version opens .safetensors, state_dicts, ONNX, Keras, .pt2, TorchScript and folders of "
+    "Hugging Face"
 )
+SAVE = "Save the weights alone: torch.save(model.state_dict(), 'weights.pt')."
+RECIPE = (
+    "Where it was made, save the weights alone:\n"
+    "    import torch\n"
+    "    model = torch.load('model.pt', weights_only=False)\n"
+    "    torch.save(model.state_dict(), 'weights.pt')"
+)
+
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MAGIC = {
     b"TFL3": f"This is a TensorFlow Lite model; {LATER}.",
@@ -36,11 +40,18 @@ MAGIC = {
 
 
 def sniff(path: Path) -> str:
-    """Return `SAFETENSORS`, `STATE_DICT`, `ONNX` or `KERAS`.
+    """Return the format of a file or folder: `SAFETENSORS`, `STATE_DICT`, `ONNX`, and so on.
 
     Raises:
         ModelError: When the file is anything else; the sentence says what it is and what to do.
     """
+    if path.is_dir():
+        if hugging_face.is_folder([one.name for one in path.iterdir()]):
+            return HUGGING_FACE
+        raise ModelError(
+            "This folder holds no model; expected config.json and model.safetensors, or choose a "
+            "file."
+        )
     with path.open("rb") as stream:
         head = stream.read(4096)
     if not head:
@@ -79,18 +90,28 @@ def _zip(path: Path) -> str:
             names = archive.namelist()
             pickles = [name for name in names if name.split("/")[-1] == "data.pkl"]
             if any("/code/" in name or name.endswith("constants.pkl") for name in names):
-                raise ModelError(f"This is a TorchScript program; {LATER}. {SAVE}")
+                return TORCHSCRIPT
+            if any(name.endswith("/models/model.json") for name in names):
+                return PT2
             if any("/models/" in name or name.endswith("_program.json") for name in names):
-                raise ModelError(f"This is an exported program (.pt2); {LATER}. {SAVE}")
+                raise ModelError(
+                    "This is an exported program as older versions of torch wrote it; load and "
+                    "save it again with torch.export.load and torch.export.save."
+                )
             if "config.json" in names and any(name.endswith(".h5") for name in names):
                 return KERAS
+            if hugging_face.is_folder(names):
+                return HUGGING_FACE
             if len(pickles) != 1:
                 raise ModelError("This is a zip archive; unpack it and choose the weights inside.")
             if archive.getinfo(pickles[0]).file_size > 64 * 2**20:
                 raise ModelError("The file's list of tensors exceeds 64 MiB; it is no state_dict.")
-            _refuse_code(archive.read(pickles[0]))
-    except zipfile.BadZipFile:
+            foreign = foreign_names(archive.read(pickles[0]))
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
         raise ModelError("The file is cut off or damaged; upload it again.") from None
+    if foreign and all(whole.known(name) for name in foreign):
+        return MODULE
+    _refuse(foreign)
     return STATE_DICT
 
 
@@ -110,45 +131,16 @@ def _legacy(path: Path) -> str:
                     pass
                 end = stream.tell()
                 stream.seek(position)
-                _refuse_code(stream.read(end - position))
+                _refuse(foreign_names(stream.read(end - position)))
         except ValueError:
             raise ModelError("The file is cut off or damaged; upload it again.") from None
     return STATE_DICT
 
 
-def _refuse_code(pickled: bytes) -> None:
-    """Refuse a pickle that names classes or functions other than those of plain tensors."""
-    try:
-        named = _globals(pickled)
-    except ValueError:
-        raise ModelError("The file is cut off or damaged; upload it again.") from None
-    foreign = sorted(name for name in named if not _is_plain(name))
+def _refuse(foreign: set[str]) -> None:
     if foreign:
-        listed = ", ".join(name.replace(" ", ".")[:60] for name in foreign[:3])
+        listed = ", ".join(name.replace(" ", ".")[:60] for name in sorted(foreign)[:3])
         raise ModelError(
             f"This file holds more than tensors ({json.dumps(listed)[1:-1]}): a whole pickled "
-            f"model, which can run code when it is opened. {SAVE}"
+            f"model, which can run code when it is opened. {RECIPE}"
         )
-
-
-def _globals(pickled: bytes) -> set[str]:
-    named: set[str] = set()
-    strings: list[str] = []
-    for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name in ("GLOBAL", "INST"):
-            named.add(str(argument))
-        elif opcode.name == "STACK_GLOBAL":
-            named.add(" ".join(strings[-2:]))
-        elif isinstance(argument, str):
-            strings.append(argument)
-    return named
-
-
-def _is_plain(name: str) -> bool:
-    is_type = name.startswith("torch ") and name.endswith(("Storage", "Tensor"))
-    is_dtype = name.startswith("torch ") and name.split(" ")[1].islower()
-    plain = name in PLAIN or name.startswith(PLAIN_PREFIXES)
-    return plain or is_type or (is_dtype and name.split(" ")[1] in DTYPES)
-
-
-DTYPES = {"float16", "bfloat16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"}

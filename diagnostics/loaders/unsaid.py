@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from diagnostics.errors import ModelError
+from diagnostics.loaders.held import Held
 from diagnostics.outputs import head
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.presets import PRESETS
-from diagnostics.spec import Check
+from diagnostics.spec import Candidate, Check, Fit
 
-SIDES = ((224, 224), (32, 32), (28, 28), (256, 256), (299, 299), (384, 384), (64, 64), (48, 192))
+USUAL = (224, 32, 28, 256, 299, 384, 64, 160, 240, 128, 96)
+SELDOM = (
+    *(16, 8, 48, 112, 192, 288, 320, 336, 448, 512, 518, 150, 180, 200, 300, 100, 80, 50, 40, 24),
+    *(380, 456, 528, 600),
+)
+SIDES = (*((side, side) for side in USUAL), (48, 192), *((side, side) for side in SELDOM))
 LEAST_OF_PHOTOS = 128  # px; smaller inputs are seldom photographs normalised as ImageNet's
+
+
+def held(
+    network: nn.Module,
+    architecture: str,
+    sides: Sequence[int | None],
+    message: str,
+    checks: Sequence[Check] = (),
+    *,
+    whole: bool = False,
+) -> Held:
+    """Return a network that brings everything but how its images were prepared.
+
+    Args:
+        network: In evaluation mode.
+        architecture: What to call it.
+        sides: Channels, height and width of its images; None for what is left open.
+        message: One sentence: what was found.
+        checks: What else was looked at.
+        whole: Whether the images go in as whole numbers, 0 to 255.
+
+    Raises:
+        ModelError: When it is no classifier of images.
+    """
+    if sides[0] not in (1, 3, None):
+        raise ModelError(
+            f"Images have one channel or three; this network takes {list(sides)} (channels, "
+            "height, width)."
+        )
+    size, outputs = tried(network, *sides)
+    settings = assumed(size, whole=whole)
+    candidate = Candidate(architecture, Fit.EXACT, outputs, *size, settings, message)
+    guessed = warnings(settings, open_size=None in sides[1:])
+    return Held(network, candidate, (Check("network", "passed", message), *checks, *guessed))
 
 
 def tried(
@@ -39,10 +81,13 @@ def tried(
                 with torch.no_grad():
                     scores = network(torch.zeros(2, *size))
             except Exception as error:  # whatever a stranger's network raises
-                problem = problem or (str(error).splitlines() or [""])[0]
+                lines = str(error).strip().splitlines() or [""]
+                problem = problem or lines[-1 if "TorchScript" in lines[0] else 0]
                 continue
             return size, head(scores).shape[1]
-    raise ModelError(f"The network does not run on images of usual sizes: {problem[:160]}.")
+    raise ModelError(
+        f"The network does not run on images of usual sizes: {problem[:160].rstrip('.')}."
+    )
 
 
 def assumed(size: tuple[int, int, int], *, whole: bool = False) -> Preprocessing:

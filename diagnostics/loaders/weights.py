@@ -63,7 +63,7 @@ def unwrapped(content: Any) -> Weights:
         notes.append(f"{len(content) - len(tensors)} entries beside the tensors are not needed.")
     tensors, stripped = _without_prefixes(tensors)
     notes += [f"The prefix {prefix!r} of all names is dropped." for prefix in stripped]
-    return Weights({name: _plain(name, tensor) for name, tensor in tensors.items()}, tuple(notes))
+    return Weights({name: plain(name, tensor) for name, tensor in tensors.items()}, tuple(notes))
 
 
 def _holds_tensors(content: Any, key: str) -> bool:
@@ -81,7 +81,7 @@ def _without_prefixes(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], li
         stripped.append(prefix)
 
 
-def _plain(name: str, tensor: Tensor) -> Tensor:
+def plain(name: str, tensor: Tensor) -> Tensor:
     """Refuse tensors that are no plain block of memory; turn half precision to single."""
     if tensor.layout is not torch.strided or tensor.is_quantized:
         raise ModelError(f"The tensor {name[:80]!r} is sparse or quantised; save it as dense.")

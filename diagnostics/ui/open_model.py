@@ -14,7 +14,7 @@ from diagnostics.request import OPEN, ModelSource, Request
 from diagnostics.spec import Candidate, ModelSpec, Output, read
 from diagnostics.ui.ask import ask
 from diagnostics.ui.say import failure
-from diagnostics.ui.state import session
+from diagnostics.ui.state import session, weights
 
 WEIGHTS_MIB = 1024
 LIST_MIB = 1
@@ -34,7 +34,7 @@ def open_model() -> None:
         "from the file is run."
     )
     _sample_models()
-    weights = st.file_uploader("Weights", key="open.weights", max_upload_size=WEIGHTS_MIB)
+    given = st.file_uploader("Weights", key="open.weights", max_upload_size=WEIGHTS_MIB)
     left, right = st.columns(2)
     classes = left.file_uploader(
         "Class names (optional): .txt, .json or .csv", key="open.classes", max_upload_size=LIST_MIB
@@ -42,13 +42,13 @@ def open_model() -> None:
     written = right.file_uploader(
         "Recipe (optional): .toml", key="open.recipe", max_upload_size=LIST_MIB
     )
-    if weights is None:
+    if given is None:
         return
     held = session()
-    file = held.keep(weights.getvalue(), weights.name)
+    file = held.keep(given.getvalue(), given.name)
     try:
         known = recipe.loads(written.getvalue().decode("utf-8", "replace")) if written else None
-        source = known.source(file) if known else ModelSource(file)
+        source = known.source(weights(file)) if known else weights(file)
         if classes:
             names = class_names.read(classes.getvalue(), classes.name)
             source = replace(source, class_names=names)

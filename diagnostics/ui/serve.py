@@ -17,12 +17,21 @@ from diagnostics.worker.sandbox import Level
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def demand_sandbox(address: str) -> None:
-    """Refuse to offer the app to others where models cannot be locked in.
+def demand_sandbox(address: str, *, programs: bool = False) -> None:
+    """Refuse to offer the app to others, or to run programs, where models cannot be locked in.
+
+    Args:
+        address: Address to listen on.
+        programs: Whether files that are programs may run.
 
     Raises:
-        InputError: When the address is not this machine's own and there is no sandbox.
+        InputError: When there is not the sandbox that this needs.
     """
+    if programs and selftest.outcome().level is not Level.STRICT:
+        raise InputError(
+            "TorchScript programs run only where the sandbox is strict, and here it is "
+            f"{selftest.outcome().level}; `oversure doctor` says what is missing."
+        )
     if address in LOOPBACK or selftest.outcome().level is not Level.NONE:
         return
     raise InputError(
@@ -31,13 +40,13 @@ def demand_sandbox(address: str) -> None:
     )
 
 
-def serve(address: str, port: int, beginning: Beginning | None = None) -> int:
+def serve(address: str, port: int, beginning: Beginning) -> int:
     """Serve the app until it is interrupted.
 
     Args:
         address: Address to listen on.
         port: Port to listen on.
-        beginning: What every person has in hand at first; None takes the samples.
+        beginning: What every person has in hand at first.
 
     Returns:
         The exit code.

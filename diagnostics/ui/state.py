@@ -15,7 +15,7 @@ from diagnostics import samples
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import File, ModelSource, Result
 from diagnostics.ui import kept
-from diagnostics.worker import WorkerRunner, Zygote
+from diagnostics.worker import Live, WorkerRunner, Zygote
 
 ANSWERS_KEPT = 24
 MODELS_KEPT = 2
@@ -27,25 +27,34 @@ OF_THE_MODEL = ("layers", "gallery", "deep", "class", "against", "method", "quer
 
 @dataclass(frozen=True)
 class Beginning:
-    """What every person has in hand at first, where the server was started for a model.
+    """What the server was started with: what every person has in hand at first, and may do.
 
     Args:
-        model: The model.
+        model: The model; the first sample when there is none.
         images: Images; the samples when there are none.
         adapt: Turns the model's own preprocessing into the one to begin with; None keeps it.
+        live: Where the process listens that holds this model; None starts workers.
+        programs: Whether files that are programs may run.
     """
 
-    model: ModelSource
+    model: ModelSource | None = None
     images: tuple[File, ...] = ()
     adapt: Callable[[Preprocessing], Preprocessing] | None = None
+    live: Path | None = None
+    programs: bool = False
 
 
-_beginning: list[Beginning] = []
+_beginning = [Beginning()]
 
 
-def begin_with(beginning: Beginning | None) -> None:
+def begin_with(beginning: Beginning) -> None:
     """Let sessions begin with a model and images instead of the samples."""
-    _beginning[:] = [beginning] if beginning else []
+    _beginning[:] = [beginning]
+
+
+def weights(file: File) -> ModelSource:
+    """Return the model in a file that a person brought, with what this server lets it do."""
+    return ModelSource(file, programs=_beginning[0].programs)
 
 
 @dataclass
@@ -172,7 +181,9 @@ class Session:
         """Return the runner whose worker holds this model; the oldest other one is ended."""
         digest = model.file.sha256
         if digest not in self.runners:
-            self.runners[digest] = WorkerRunner()
+            live, first = _beginning[0].live, _beginning[0].model
+            is_live = first is not None and model.file == first.file
+            self.runners[digest] = WorkerRunner(zygote=Live(live) if live and is_live else None)
         self.runners.move_to_end(digest)
         while len(self.runners) > MODELS_KEPT:
             self.runners.popitem(last=False)[1].close()
@@ -204,7 +215,7 @@ def session() -> Session:
     """Return what this browser session has in hand, begun with the samples of the address."""
     models, images = samples.model_files(), samples.image_files()
     usual = tuple(images[name] for name in samples.FIRST_IMAGES)
-    begun = _beginning[0] if _beginning else Beginning(ModelSource(models[samples.FIRST_MODEL]))
+    begun = _beginning[0]
     asked = st.query_params.get("model", "")
     holder = secrets.randbits(64)
     named = ModelSource(models[asked]) if asked in models else kept.find(asked, holder)
@@ -216,7 +227,7 @@ def session() -> Session:
         holder=holder,
         folder=kept.uploads(Zygote.start().folder),
         runners=OrderedDict(),
-        model=model or begun.model,
+        model=model or begun.model or ModelSource(models[samples.FIRST_MODEL]),
         images=files,
         shown=[file.sha256 for file in files][:COLUMNS],
         adapt=None if model else begun.adapt,

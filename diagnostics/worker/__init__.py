@@ -1,6 +1,7 @@
 """Workers: processes that hold one model each, so that no file and no model can harm the server."""
 
+from diagnostics.worker.live import Live
 from diagnostics.worker.pool import Limits, WorkerRunner
 from diagnostics.worker.spawn import Zygote
 
-__all__ = ["Limits", "WorkerRunner", "Zygote"]
+__all__ = ["Limits", "Live", "WorkerRunner", "Zygote"]

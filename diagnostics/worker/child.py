@@ -56,7 +56,7 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path) -> in
                 code = [Path(factory.folder)] if factory else []
                 lock_down([model, Path(header["inbox"]), *code], [home])
                 locked = True
-            _answer(connection, executor, request)
+            answer(connection, executor, request)
     except (EOFError, TimeoutError, ConnectionError):
         return 0
     finally:
@@ -102,7 +102,8 @@ def _limit_memory(model: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _answer(connection: socket.socket, executor: Any, request: Request) -> None:
+def answer(connection: socket.socket, executor: Any, request: Request) -> None:
+    """Answer a request, with progress on the way; what goes wrong is said in words."""
     last, doing = 0.0, ""
 
     def watch(progress: Progress) -> None:

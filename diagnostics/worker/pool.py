@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,10 +24,11 @@ from diagnostics.errors import (
     WorkerTimeoutError,
     by_name,
 )
-from diagnostics.request import File, Progress, Request, Result
+from diagnostics.request import FIELD, INSPECT, OPEN, File, Progress, Request, Result
 from diagnostics.runner import Watch
 from diagnostics.worker import wire
-from diagnostics.worker.spawn import Worker, Zygote
+from diagnostics.worker.admission import Admission
+from diagnostics.worker.spawn import Source, Worker, Zygote
 
 POLL_SECONDS = 0.1
 DRAIN_SECONDS = 2.0
@@ -48,14 +49,23 @@ class WorkerRunner:
     Args:
         limits: What one request may take.
         zygote: Where workers come from; None takes the server's shared one.
+        owner: Whose questions these are, where they share the machine with those of others.
+        admission: Gives each question its turn; None asks at once.
     """
 
-    def __init__(self, limits: Limits | None = None, zygote: Zygote | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        zygote: Source | None = None,
+        owner: int = 0,
+        admission: Admission | None = None,
+    ) -> None:
+        self._owner, self._admission = owner, admission
         self._limits = limits or Limits()
         self._own_zygote = zygote
         self._turn = threading.Lock()
         self._worker: Worker | None = None
-        self._source: Zygote | None = None
+        self._source: Source | None = None
         self._inbox: Path | None = None
         self._abandoned = False
         self._cancelled = False
@@ -74,7 +84,7 @@ class WorkerRunner:
         Raises:
             OversureError: When the request cannot be answered; the text says why.
         """
-        with self._turn:
+        with self._turn, self._place(request, watch):
             self._drop_abandoned()
             self._cancelled = False
             worker = self._ready()
@@ -99,6 +109,21 @@ class WorkerRunner:
                 raise
             self._abandoned = False
             return result
+
+    def _place(self, request: Request, watch: Watch | None) -> AbstractContextManager[None]:
+        """Wait for a place among the questions of all, and say so."""
+        if self._admission is None:
+            return nullcontext()
+
+        def tell(before: int, seconds: float) -> None:
+            others = "another question" if before == 1 else f"{before} other questions"
+            doing = f"Waiting for {others}" if before else "Waiting for a free place"
+            if watch is not None:
+                watch(Progress(doing, 0.0, seconds))
+
+        return self._admission.place(
+            self._owner, long=request.method not in (OPEN, INSPECT, FIELD), tell=tell
+        )
 
     def map(self, requests: Iterable[Request]) -> Iterator[Result | OversureError]:
         """Yield each request's answer, or the error that one request ended with."""

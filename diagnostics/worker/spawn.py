@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from diagnostics.errors import WorkerCrashedError
 from diagnostics.worker.wire import FORK, NUMBER, WAIT
@@ -45,6 +46,18 @@ class Worker:
         """End the process at once."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+
+
+class Source(Protocol):
+    """Where workers come from."""
+
+    folder: Path
+
+    def fork(self) -> Worker:
+        """Start a worker."""
+
+    def ended(self, worker: Worker) -> int:
+        """Wait for a worker to be gone; return its exit code."""
 
 
 class Zygote:

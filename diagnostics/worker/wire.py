@@ -98,7 +98,8 @@ def read_request(header: Mapping[str, Any]) -> Request:
     names = model["class_names"] and tuple(model["class_names"])
     factory = model["factory"] and Factory(**model["factory"])
     file = File(**model["file"])
-    source = ModelSource(file, model["architecture"], names, model["output"], factory)
+    decided = (model["architecture"], names, model["output"], factory, model["programs"])
+    source = ModelSource(file, *decided)
     options = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in header["options"].items()

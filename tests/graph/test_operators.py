@@ -8,7 +8,7 @@ import torch
 
 from diagnostics.graph import Graph, Node
 from diagnostics.graph.network import GraphError, GraphNetwork
-from diagnostics.graph.operators import OPERATORS
+from diagnostics.graph.operators import ONNX, OPERATORS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -251,8 +251,8 @@ def test_a_graph_for_one_image_gives_many_images_what_each_gets_alone(case):
         for name, one in zip(names[1:], values[1:], strict=True)
         if one is not None
     }
-    node = Node(operator, "node", tuple(names), ("out",), attributes)
-    network = GraphNetwork(Graph((node,), constants, "image", "out", version, one_image=True))
+    node = Node(operator, "node", tuple(names), ("out",), {**attributes, "version": version})
+    network = GraphNetwork(Graph((node,), constants, "image", "out", ONNX, one_image=True))
     together = network(torch.from_numpy(IMAGES)).numpy()
     each = [theirs(operator, [one[None], *values[1:]], attributes, version) for one in IMAGES]
     expected = each[0] if operator in ("Shape", "Size") else np.stack(each)
@@ -319,7 +319,7 @@ def test_conditions_and_constants():
 
 def test_a_node_that_cannot_be_computed_is_named():
     node = Node("MatMul", "/head/MatMul", ("image", "weight"), ("out",))
-    network = GraphNetwork(Graph((node,), {"weight": torch.zeros(5, 3)}, "image", "out", 17))
+    network = GraphNetwork(Graph((node,), {"weight": torch.zeros(5, 3)}, "image", "out", ONNX))
     with pytest.raises(GraphError, match=r"/head/MatMul \(MatMul\)"):
         network(torch.zeros(2, 1, 4, 4))
 
@@ -332,7 +332,7 @@ def test_nodes_whose_names_meet_stay_apart():
         Node("Neg", name, (values[place],), (values[place + 1],))
         for place, name in enumerate(names)
     )
-    network = GraphNetwork(Graph(nodes, {}, "image", values[-1], 17))
+    network = GraphNetwork(Graph(nodes, {}, "image", values[-1], ONNX))
     assert len(list(network.children())) == len(names)
     image = torch.rand(1, 1, 2, 2)
     assert torch.equal(network(image), -image)
@@ -344,6 +344,6 @@ def test_what_no_image_changes_is_computed_once():
         Node("Mul", "product", ("image", "two"), ("out",)),
         Node("Exp", "unused", ("image",), ("beside",)),
     )
-    network = GraphNetwork(Graph(nodes, {"one": torch.ones(3)}, "image", "out", 17))
+    network = GraphNetwork(Graph(nodes, {"one": torch.ones(3)}, "image", "out", ONNX))
     assert [name for name, _ in network.named_modules() if name] == ["product"]
     assert torch.equal(network(torch.full((1, 1, 1, 3), 2.0)), torch.full((1, 1, 1, 3), 4.0))

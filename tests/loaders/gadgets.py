@@ -72,13 +72,13 @@ class Call:
 def made(index: int, marker: str) -> Call:
     """Return the call of that number with its marker."""
     module, function, arguments = CALLS[index]
-    filled = tuple(_filled(argument, marker) for argument in arguments)
-    return Call(getattr(import_module(module), function), filled)
+    ready = tuple(filled(argument, marker) for argument in arguments)
+    return Call(getattr(import_module(module), function), ready)
 
 
-def _filled(argument: Any, marker: str) -> Any:
+def filled(argument: Any, marker: str) -> Any:
     if isinstance(argument, list):
-        return [_filled(one, marker) for one in argument]
+        return [filled(one, marker) for one in argument]
     return argument.format(marker) if isinstance(argument, str) else argument
 
 

@@ -78,9 +78,12 @@ def exported():
 
 
 FOREIGN = {
-    "a whole model": (lambda: torch_saved(nn.Linear(2, 2)), "whole pickled model"),
-    "TorchScript": (script, "TorchScript"),
-    "an exported program": (exported, "exported program"),
+    "TorchScript": (script, "does not run on images"),
+    "an exported program": (exported, r"takes \[1, 2\]"),
+    "an old exported program": (
+        lambda: hostile.zipped({"serialized_exported_program.json": b"{}", "version": b"1"}),
+        "older versions of torch",
+    ),
     "half a Keras file": (
         lambda: hostile.zipped({"config.json": b"{}", "model.weights.h5": b""}),
         "HDF5 file is cut off",

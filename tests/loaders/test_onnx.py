@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
 import os
 import subprocess
 import sys
-import warnings
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +14,21 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
-from torchvision import models
 
 from diagnostics import cli, samples
 from diagnostics.errors import ArchitectureError, ModelError
 from diagnostics.execute import Executor
+from diagnostics.graph.network import GraphNetwork
+from diagnostics.layers import capture
 from diagnostics.loaders import onnx as loader
 from diagnostics.loaders import sniff
 from diagnostics.networks import LettersConv
+from diagnostics.opening import open_model
 from diagnostics.request import INSPECT, File, ModelSource, Request
 from diagnostics.spec import Need, Output, read
 from diagnostics.worker import WorkerRunner
-from tests.networks_for_tests import FunctionalResidual, mlp, swin, vit
+from tests.loaders import written as formats
+from tests.networks_for_tests import EXPORTED, vit
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -43,23 +43,7 @@ def exported(tmp_path):
     """Return a function that writes a network as ONNX, for one image or for any number."""
 
     def export(network, *shape, one=False, name="model.onnx"):
-        path = tmp_path / name
-        axes = None if one else {"images": {0: "n"}, "scores": {0: "n"}}
-        logging.disable(logging.WARNING)
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network.eval(),
-                (torch.rand(1, *shape),),
-                str(path),
-                dynamo=False,
-                input_names=["images"],
-                output_names=["scores"],
-                dynamic_axes=axes,
-                opset_version=17,
-            )
-        logging.disable(logging.NOTSET)
-        return path
+        return formats.onnx(network.eval(), shape, tmp_path / name, one=one)
 
     return export
 
@@ -94,26 +78,15 @@ def weights(name, *sides):
 
 
 MEAN = helper.make_node("ReduceMean", ["images"], ["mean"], "mean", axes=[2, 3], keepdims=0)
+MEAN_OF_BENT = helper.make_node("ReduceMean", ["bent"], ["mean"], "mean", axes=[2, 3], keepdims=0)
 HEAD = helper.make_node("MatMul", ["mean", "weight"], ["scores"], "head")
-
-NETWORKS = {
-    "residual": (lambda: FunctionalResidual(classes=4), (3, 16, 16)),
-    "one channel": (LettersConv, (1, 28, 28)),
-    "dense": (lambda: mlp(256, channels=3), (3, 16, 16)),
-    "vit": (vit, (3, 16, 16)),
-    "swin": (swin, (3, 16, 16)),
-    "mobilenet": (lambda: models.mobilenet_v3_small(num_classes=7), (3, 64, 64)),
-    "efficientnet": (lambda: models.efficientnet_b0(num_classes=7), (3, 64, 64)),
-    "shufflenet": (lambda: models.shufflenet_v2_x0_5(num_classes=7), (3, 64, 64)),
-    "densenet": (lambda: models.densenet121(num_classes=7), (3, 64, 64)),
-}
 
 
 @pytest.mark.parametrize("one", [False, True], ids=["any number", "one image"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_logits_and_gradients_are_those_of_the_network_it_was_written_from(exported, name, one):
     torch.manual_seed(0)
-    make, shape = NETWORKS[name]
+    make, shape = EXPORTED[name]
     network = make().eval()
     held = loader.read(exported(network, *shape, one=one))
     assert "onnxruntime" in held.checks[1].message
@@ -287,13 +260,56 @@ def test_without_the_package_the_person_is_told_what_to_install(written, monkeyp
         loader.read(small(written))
 
 
-def test_a_conversion_that_differs_is_not_shown(written, monkeypatch):
+def opened(path):
+    """Open a file as the app does; return what is known of it and its network."""
+    model = open_model(ModelSource(File(str(path), "0" * 64, path.name)), ())
+    return model.spec, model.network
+
+
+def said(spec, name):
+    return next(check for check in spec.checks if check.name == name)
+
+
+@pytest.mark.parametrize("batch", ["n", 1, 2])
+def test_what_torch_cannot_compute_onnxruntime_does_with_every_layer(written, batch):
+    """Celu is written out by hand here as the second opinion."""
+    nodes = [helper.make_node("Celu", ["images"], ["bent"], "bent", alpha=2.0), MEAN_OF_BENT, HEAD]
+    size = [image(batch, 3, 8, 8)], [scores(batch, 4)]
+    path = written(nodes, *size, [weights("weight", 3, 4)])
+    spec, network = opened(path)
+    assert spec.offers == {Need.LAYERS}
+    assert spec.parameters == 12
+    assert "Celu" in said(spec, "gradients").message
+    images = torch.randn(3, 3, 8, 8)
+    with torch.no_grad(), capture(network) as layers:
+        found = network(images)
+    bent = torch.where(images > 0, images, 2 * torch.expm1(images / 2))
+    weight = torch.from_numpy(onnx.numpy_helper.to_array(weights("weight", 3, 4)).copy())
+    assert torch.allclose(found, bent.mean((2, 3)) @ weight, atol=1e-5)
+    assert torch.allclose(layers["bent"], bent, atol=1e-6)
+    assert torch.allclose(layers["mean"], bent.mean((2, 3)), atol=1e-6)
+
+
+def test_a_conversion_that_differs_is_not_shown_and_onnxruntime_answers(written, monkeypatch):
     path = small(written)
+    expected = opened(path)[1](torch.ones(1, 3, 8, 8))
     monkeypatch.setattr(
-        loader.GraphNetwork, "forward", lambda self, images: images.sum((2, 3))[:, [0, 1, 2, 0]]
+        GraphNetwork, "forward", lambda self, images: images.sum((2, 3))[:, [0, 1, 2, 0]]
     )
-    with pytest.raises(ModelError, match="differ from onnxruntime's"):
-        loader.read(path)
+    spec, network = opened(path)
+    assert "differ from onnxruntime's" in said(spec, "gradients").message
+    assert Need.GRADIENTS not in spec.offers
+    assert torch.allclose(network(torch.ones(1, 3, 8, 8)), expected, atol=1e-6)
+
+
+def test_a_network_for_four_images_at_a_time_answers_any_number(written):
+    path = written([MEAN, HEAD], [image(4, 3, 8, 8)], [scores(4, 4)], [weights("weight", 3, 4)])
+    spec, network = opened(path)
+    assert spec.offers == {Need.GRADIENTS}
+    assert "4 images" in said(spec, "batch").message
+    images = torch.randn(7, 3, 8, 8)
+    weight = torch.from_numpy(onnx.numpy_helper.to_array(weights("weight", 3, 4)).copy())
+    assert torch.allclose(network(images), images.mean((2, 3)) @ weight, atol=1e-5)
 
 
 def changed(path, change):
@@ -335,10 +351,6 @@ def lacking(model):
 
 def unknown(model):
     model.graph.node[1].op_type = "RoiAlign"
-
-
-def batches(model):
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
 
 
 def many(model):
@@ -393,7 +405,6 @@ def test_what_grows_out_of_nothing_has_a_limit(written, operator):
         (negative, "too large"),
         (lacking, "takes 2 inputs"),
         (unknown, "RoiAlign"),
-        (batches, "batches of 8"),
         (many, r"\[n, 17, 8, 8\]"),
         (flat, r"\[n, 3\]"),
         (sparse, "sparse"),

@@ -1,0 +1,194 @@
+"""Open the app on a network of one's own process: `show(model, images)`."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import hashlib
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from diagnostics import class_names
+from diagnostics.errors import ImageError, InputError, ModelError
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.request import File, ModelSource
+from diagnostics.samples import file_at
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SOCKET, BEGIN = "model", "begin.json"
+START_SECONDS = 60
+
+
+class Shown:
+    """An app that shows a model; it ends with this process.
+
+    Args:
+        address: Where it is served.
+        folder: Its files.
+        process: The server.
+        listener: Answers its requests.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        folder: tempfile.TemporaryDirectory[str],
+        process: subprocess.Popen[bytes],
+        listener: Any,
+    ) -> None:
+        self.address = address
+        self._folder, self._process, self._listener = folder, process, listener
+        atexit.register(self.close)
+
+    def __repr__(self) -> str:
+        return f"Oversure at {self.address}"
+
+    def wait(self) -> None:
+        """Wait until the server ends, or until Ctrl+C ends it."""
+        with suppress(KeyboardInterrupt):
+            self._process.wait()
+        self.close()
+
+    def close(self) -> None:
+        """End the app."""
+        atexit.unregister(self.close)
+        self._process.terminate()
+        self._process.wait(20)
+        self._listener.close()
+        self._folder.cleanup()
+
+
+def show(
+    model: nn.Module,
+    images: Sequence[Any] = (),
+    *,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    port: int = 0,
+    block: bool | None = None,
+    browser: bool = True,
+) -> Shown:
+    """Open the app on a network that is in this process.
+
+    The app looks at a copy, made now: your network stays as it is and may be trained further.
+
+    Args:
+        model: Takes a batch of normalised images (n, c, h, w) and gives class scores (n, k).
+        images: Image files, PIL images, or arrays (h, w) or (h, w, c) of bytes or of values in
+            [0, 1].
+        preprocessing: How images become what the network receives; None guesses, and says so.
+        classes: Class names, or a file of them.
+        port: Where to serve; 0 takes a free one.
+        block: Whether to wait until the app is ended; None waits in a script and not in a notebook
+            or an interactive session.
+        browser: Whether to open the page in a browser.
+
+    Raises:
+        InputError: When something given cannot be used.
+    """
+    from diagnostics.execute import Executor
+    from diagnostics.opening import open_live
+    from diagnostics.worker.live import Listener
+
+    try:
+        ours = copy.deepcopy(model)
+    except Exception as error:  # whatever a stranger's class raises
+        raise ModelError(f"The network cannot be copied ({error}).") from error
+    folder = tempfile.TemporaryDirectory(prefix="oversure-")
+    place = Path(folder.name)
+    source = ModelSource(_file(ours, place / SOCKET), class_names=_names(classes))
+    opened = open_live(source, ours, preprocessing)
+    files = [_written(image, place / f"image-{i}.png") for i, image in enumerate(images)]
+    listener = Listener(place / SOCKET, Executor(lambda wanted, images: opened))
+    port = port or _free_port()
+    begin = {
+        **{"source": asdict(source), "images": [asdict(one) for one in files], "port": port},
+        "preprocessing": preprocessing and asdict(preprocessing),
+    }
+    (place / BEGIN).write_text(json.dumps(begin), "utf-8")
+    command = [sys.executable, "-m", "diagnostics.ui.live", folder.name]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    shown = Shown(f"http://127.0.0.1:{port}", folder, process, listener)
+    _wait(shown, process)
+    print(shown)
+    if browser:
+        webbrowser.open(shown.address)
+    if block or (block is None and not _is_interactive()):
+        shown.wait()
+    return shown
+
+
+def _file(network: nn.Module, path: Path) -> File:
+    """Return what stands for a file: the network's class, and a hash of its values."""
+    digest = hashlib.sha256(repr(network).encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
+    return File(str(path), digest.hexdigest(), type(network).__name__)
+
+
+def _names(classes: Sequence[str] | str | Path | None) -> tuple[str, ...] | None:
+    if isinstance(classes, str | Path):
+        return class_names.at(Path(classes))
+    return None if classes is None else tuple(map(str, classes))
+
+
+def _written(image: Any, path: Path) -> File:
+    """Return an image as a file; one that is in memory is written as PNG."""
+    if isinstance(image, str | Path):
+        return file_at(Path(image))
+    if not isinstance(image, Image.Image):
+        image = _picture(np.asarray(image))
+    image.save(path)
+    return file_at(path)
+
+
+def _picture(values: Any) -> Image.Image:
+    fits = values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (1, 3, 4))
+    if not fits or not values.size:
+        raise ImageError(
+            f"An image is an array (h, w) or (h, w, c) with 1, 3 or 4 channels; got "
+            f"{list(values.shape)}."
+        )
+    if values.dtype != np.uint8:
+        if not (np.isfinite(values).all() and 0 <= values.min() <= values.max() <= 1):
+            raise ImageError("An image's values are bytes, or numbers in [0, 1].")
+        values = np.round(values * 255).astype(np.uint8)
+    return Image.fromarray(values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_interactive() -> bool:
+    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
+
+
+def _wait(shown: Shown, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{shown.address}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    shown.close()
+    raise InputError(f"The app could not be served at {shown.address}; choose another port.")

@@ -1,0 +1,235 @@
+"""Read image classifiers as Hugging Face keeps them: a folder, or a zip archive of one.
+
+Three files are looked at: config.json, preprocessor_config.json and model.safetensors. Code that
+lies beside them is never run, and nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from diagnostics.errors import ModelError, OptionError
+from diagnostics.loaders import building, safetensors, unsaid
+from diagnostics.loaders.held import Held
+from diagnostics.loaders.prepared_by_processor import settings_of
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.spec import Check
+
+CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+CONFIG_MIB, MOST_TIMES_LARGER, MOST_MIB = 5, 20, 8192
+INSTALL = "Install what is missing with: pip install 'oversure[huggingface]'."
+CODE = ("auto_map", "custom_pipelines", "quantization_config", "trust_remote_code")
+SUFFIX = "ForImageClassification"
+
+
+def is_folder(names: list[str]) -> bool:
+    """Say whether these names of members are those of such a folder."""
+    return any(name.split("/")[-1] == CONFIG for name in names) and any(
+        name.endswith((".safetensors", "pytorch_model.bin", ".safetensors.index.json"))
+        for name in names
+    )
+
+
+def read(path: Path) -> Held:
+    """Return the network of such a folder, with its labels and its preprocessing.
+
+    Raises:
+        ModelError: When it is refused, damaged, or no image classifier.
+    """
+    folder = _Folder(path)
+    config = folder.described(CONFIG)
+    written = sorted(key for key in CODE if config.get(key))
+    if written:
+        raise ModelError(
+            f"The folder's config.json asks for code or types of its own ({written[0]}), which is "
+            "never run; save a model that transformers itself knows."
+        )
+    if not folder.has(WEIGHTS):
+        raise ModelError(
+            "The folder holds no model.safetensors in one piece; save it with "
+            "model.save_pretrained(folder, max_shard_size='100GB')."
+        )
+    tensors = safetensors.tensors_of(folder.content(WEIGHTS))
+    architecture = config.get("architecture")
+    try:
+        if config.get("model_type") in (None, "timm_wrapper") and isinstance(architecture, str):
+            name, network = _of_timm(architecture, config, tensors)
+        else:
+            name, network = _of_transformers(config, tensors)
+        described = folder.described(PROCESSOR) if folder.has(PROCESSOR) else {}
+        settings = settings_of(described, config)
+    except (OptionError, KeyError, TypeError, ValueError, AttributeError) as error:
+        said = (str(error).splitlines() or [""])[0][:120]
+        raise ModelError(f"The folder's description cannot be used ({said}).") from None
+    message = f"{name}, as config.json says; it takes all {len(tensors)} tensors."
+    held = unsaid.held(
+        network.eval().requires_grad_(False), name, _sides(settings, config), message
+    )
+    if settings is not None:
+        known = Check("preprocessing", "passed", f"As the folder says: {settings.summary}.")
+        candidate = replace(held.candidate, preprocessing=settings)
+        held = Held(network, candidate, (held.checks[0], known))
+    return replace(held, class_names=_labels(config, held.candidate.classes))
+
+
+def _sides(settings: Preprocessing | None, config: Mapping[str, Any]) -> list[int | None]:
+    """Return channels, height and width of the images; None for what nothing says."""
+    if settings is not None:
+        return [3 if settings.colour else 1, settings.height, settings.width]
+    side = config.get("image_size")
+    side = side if isinstance(side, int) else None
+    return [int(config.get("num_channels") or 3), side, side]
+
+
+class _Folder:
+    """A folder on disk, or one in a zip archive."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._members: dict[str, str] = {}
+        if path.is_dir():
+            self._members = {one.name: str(one) for one in path.iterdir() if one.is_file()}
+            return
+        with zipfile.ZipFile(path) as archive:
+            whole = sum(member.file_size for member in archive.infolist())
+            if whole > MOST_TIMES_LARGER * path.stat().st_size or whole > MOST_MIB * 2**20:
+                raise ModelError("The archive unpacks to far more than its size; refused.")
+            names = archive.namelist()
+            config = min((name for name in names if name.split("/")[-1] == CONFIG), key=len)
+            root = config.removesuffix(CONFIG)
+            for name in (CONFIG, PROCESSOR, WEIGHTS):
+                if names.count(root + name) > 1:
+                    raise ModelError("Two of the archive's members have the same name; refused.")
+                if root + name in names:
+                    self._members[name] = root + name
+
+    def has(self, name: str) -> bool:
+        return name in self._members
+
+    def content(self, name: str) -> bytes:
+        if self._path.is_dir():
+            return Path(self._members[name]).read_bytes()
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                return archive.read(self._members[name])
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
+            raise ModelError("The archive is cut off or damaged; zip the folder again.") from None
+
+    def described(self, name: str) -> dict[str, Any]:
+        text = self.content(name)
+        if len(text) > CONFIG_MIB * 2**20:
+            raise ModelError(f"{name} exceeds {CONFIG_MIB} MiB; refused.")
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ModelError(f"{name} is damaged; it is no JSON.") from None
+        if not isinstance(content, dict):
+            raise ModelError(f"{name} is damaged; expected an object.")
+        return content
+
+
+def _of_timm(
+    architecture: str, config: Mapping[str, Any], tensors: dict[str, Tensor]
+) -> tuple[str, nn.Module]:
+    import timm
+
+    if architecture not in timm.list_models():
+        raise ModelError(f"timm has no network {architecture[:60]!r}.")
+    if config.get("model_args"):
+        raise ModelError("The network was built with settings of its own, which are not read.")
+    plain = {name.removeprefix("timm_model."): one for name, one in tensors.items()}
+    classes = int(config.get("num_classes") or len(config.get("id2label") or ()) or 1000)
+    taken = (config.get("pretrained_cfg") or {}).get("input_size") or [3]
+    network = building.build(f"timm/{architecture}", classes, int(taken[0]))
+    _fill(network, plain, architecture)
+    return f"timm/{architecture}", network
+
+
+def _of_transformers(
+    config: Mapping[str, Any], tensors: dict[str, Tensor]
+) -> tuple[str, nn.Module]:
+    if importlib.util.find_spec("transformers") is None:
+        raise ModelError(
+            "This is a model of transformers, and that package is not installed. " + INSTALL
+        )
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from transformers import AutoConfig, AutoModelForImageClassification
+        from transformers.models.auto import modeling_auto
+        from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    kind = str(config.get("model_type"))
+    known = modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    named = [str(one) for one in config.get("architectures") or ()]
+    if kind not in known or (named and not any(SUFFIX in one for one in named)):
+        raise ModelError(
+            f"The folder holds {', '.join(named)[:80] or kind[:40]}, which is no image classifier; "
+            f"expected one whose name ends in {SUFFIX}."
+        )
+    own = {key: value for key, value in config.items() if not key.startswith("_")}
+    own.pop("model_type")
+    try:
+        with warnings.catch_warnings(), torch.device("cpu"):
+            warnings.simplefilter("ignore")
+            made = AutoConfig.for_model(kind, **{**own, "torch_dtype": None, "dtype": None})
+            classes: Any = AutoModelForImageClassification._model_mapping[type(made)]
+            listed = classes if isinstance(classes, tuple) else (classes,)
+            chosen = next((one for one in listed if one.__name__ in named), listed[0])
+            network, found = chosen.from_pretrained(
+                None,
+                config=made,
+                state_dict=tensors,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except Exception as error:  # whatever a wrong description leads to
+        said = (str(error).splitlines() or [""])[0][:120]
+        raise ModelError(f"transformers cannot build this {kind} ({said}).") from None
+    _demand_all(kind, found["missing_keys"], found["unexpected_keys"])
+    return f"transformers/{kind}", network
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+    """Give a network its weights, and nothing less."""
+    try:
+        left = nn.Module.load_state_dict(network, tensors, strict=False)
+    except RuntimeError as error:
+        said = str(error).splitlines()[-1].strip()[:160]
+        raise ModelError(f"The tensors do not fit {name}: {said}") from None
+    _demand_all(name, left.missing_keys, left.unexpected_keys)
+
+
+def _demand_all(name: str, absent: Iterable[str], foreign: Iterable[str]) -> None:
+    """Refuse a network that is given less than its weights, or more."""
+    missing = sorted(key for key in absent if not key.endswith("num_batches_tracked"))
+    extra = sorted(foreign)
+    if missing or extra:
+        raise ModelError(
+            f"The tensors do not fit {name}: {len(missing)} are missing and {len(extra)} too many, "
+            f"first {(missing or extra)[0][:60]}."
+        )
+
+
+def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...] | None:
+    """Return the labels in the order of the outputs, where the folder names all of them."""
+    labels = config.get("id2label") or {}
+    if not labels and isinstance(config.get("label_names"), list):
+        return tuple(map(str, config["label_names"]))
+    names = tuple(str(labels.get(str(index), f"class {index}")) for index in range(classes))
+    generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))
+    return names if labels and not generic else None

@@ -1,0 +1,289 @@
+"""Read what `torch.export.save` wrote: the graph is read as data, and torch's own loader unused.
+
+That loader unpickles sample inputs and constants, evaluates expressions, and opens libraries that
+the archive brings. None of these parts is looked at here: only the graph, which is JSON, and the
+weights, which are numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diagnostics.errors import ModelError
+from diagnostics.graph import Graph, Node
+from diagnostics.graph.aten import ATEN, Device, Slot, arguments, single
+from diagnostics.graph.pure import without_writes
+from diagnostics.loaders import archive, unsaid
+from diagnostics.loaders.held import Held
+from diagnostics.loaders.of_graph import network_of
+from diagnostics.spec import Check
+
+MOST_MIB = 64  # of the graph's description
+MOST_NODES = 50_000
+SCHEMA = 8
+AGAIN = "save it again: torch.export.save(torch.export.export(model.eval(), (images,)), path)."
+DTYPES = {  # by the format's number; half precision is computed in single, as everywhere here
+    **{1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64},
+    **{6: torch.float16, 7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16},
+}
+FORMATS = {
+    1: torch.contiguous_format,
+    2: torch.channels_last,
+    3: torch.channels_last_3d,
+    4: torch.preserve_format,
+}
+DENSE = 7
+AS_THEY_ARE = (
+    *("as_none", "as_int", "as_ints", "as_string", "as_strings", "as_bool", "as_bools"),
+    *("as_int_lists", "as_float_lists"),
+)
+PREFIXES = {"torch.ops.aten.": "", "_operator.": "number."}
+
+
+def read(path: Path) -> Held:
+    """Return the network of an exported program.
+
+    Raises:
+        ModelError: When the file is refused, damaged, or no network of one image.
+    """
+    try:
+        program = _Program(path)
+        graph = program.graph()
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError):
+        raise ModelError(f"The exported program is damaged; {AGAIN}") from None
+    sides = program.sides
+    network, checks = network_of(graph, sides[0] if isinstance(sides[0], int) else None)
+    count = len(graph.nodes)
+    message = f"The file holds its network: {count} operations of torch."
+    if program.learns:
+        warning = "It was exported while training; dropout and batch statistics are off here."
+        checks = (*checks, Check("mode", "warned", warning))
+    return unsaid.held(network, "pt2", sides[1:], message, checks)
+
+
+class _Program:
+    """The parts of an archive that are looked at."""
+
+    def __init__(self, path: Path) -> None:
+        with zipfile.ZipFile(path) as file:
+            members = archive.checked(file, path)
+            described = [name for name in members if name.endswith("/models/model.json")]
+            if len(described) != 1:
+                raise ModelError(f"The file holds {len(described)} programs; expected one; {AGAIN}")
+            root = described[0].removesuffix("models/model.json")
+            program = _json(file, described[0])
+            if program["schema_version"]["major"] != SCHEMA:
+                raise ModelError(f"The program was saved by another version of torch; {AGAIN}")
+            module = program["graph_module"]
+            self._graph, self._signature = module["graph"], module["signature"]
+            self._tensors: dict[str, Tensor] = {}
+            for kind in ("weights", "constants"):
+                config = f"{root}data/{kind}/model_{kind}_config.json"
+                if config in members:
+                    listed = _json(file, config)["config"]
+                    self._tensors |= dict(_tensors(file, f"{root}data/{kind}/", listed))
+        self._values: dict[str, Any] = {}  # that are known: weights by name, and plain numbers
+        self._image = self._find_inputs()
+        self.learns = any(_is_training(node) for node in self._graph["nodes"])
+
+    def _find_inputs(self) -> str:
+        images = []
+        for spec in self._signature["input_specs"]:
+            ((kind, content),) = spec.items()
+            if kind in ("parameter", "buffer", "tensor_constant"):
+                known = content.get(f"{kind}_name")
+                self._values[content["arg"]["name"]] = self._tensors[known]
+            elif kind == "user_input" and "as_tensor" in content["arg"]:
+                images.append(content["arg"]["as_tensor"]["name"])
+            elif kind == "constant_input":
+                self._values[content["name"]] = next(iter(content["value"].values()))
+            else:
+                raise ModelError(
+                    f"The program takes {kind.replace('_', ' ')[:40]}, which is no image and no "
+                    "weight; export the model for one image."
+                )
+        if len(images) != 1:
+            raise ModelError(
+                f"An image classifier takes one image; this program takes {len(images)} tensors."
+            )
+        if len(self._sizes(images[0])) != 4:
+            written = ", ".join(str(side or "?") for side in self._sizes(images[0]))
+            raise ModelError(
+                "An image classifier takes images of shape [n, c, h, w]; this program takes "
+                f"[{written}], so it is not one."
+            )
+        return str(images[0])
+
+    def _sizes(self, name: str) -> list[int | None]:
+        return [size.get("as_int") for size in self._graph["tensor_values"][name]["sizes"]]
+
+    @property
+    def sides(self) -> list[int | None]:
+        """Sides of the images, n first; None where they were left open."""
+        return self._sizes(self._image)
+
+    def graph(self) -> Graph:
+        """Return the graph, without what it only asserts."""
+        described = self._graph["nodes"]
+        if len(described) > MOST_NODES:
+            raise ModelError(
+                f"The program has {len(described)} nodes; at most {MOST_NODES} are read."
+            )
+        names = _layer_names(described)
+        nodes = [
+            self._node(node, name)
+            for node, name in zip(described, names, strict=True)
+            if node["outputs"] and "._assert" not in node["target"]
+        ]
+        pure, output = without_writes(nodes, self._image, self._output())
+        tensors = {name: one for name, one in self._values.items() if isinstance(one, Tensor)}
+        return Graph(pure, tensors, self._image, output, ATEN, one_image=self.sides[0] == 1)
+
+    def _output(self) -> str:
+        """Return the output of shape (n, k), as class scores are; the first where none is."""
+        named = [
+            spec["user_output"]["arg"]["as_tensor"]["name"]
+            for spec in self._signature["output_specs"]
+            if "as_tensor" in spec.get("user_output", {}).get("arg", {})
+        ]
+        if not named:
+            raise ModelError("The program gives no tensor; a classifier gives class scores.")
+        return str(next((one for one in named if len(self._sizes(one)) == 2), named[0]))
+
+    def _node(self, described: Mapping[str, Any], name: str) -> Node:
+        target = str(described["target"])
+        prefix = next((one for one in PREFIXES if target.startswith(one)), None)
+        if prefix is None:
+            raise ModelError(f"The program uses {target[:60]}, which is not computed here.")
+        inputs: list[str] = []
+        positional, named = [], {}
+        for given in described["inputs"]:
+            value = self._argument(given["arg"], inputs)
+            if given.get("kind") == 2:
+                named[str(given["name"])] = value
+            else:
+                positional.append(value)
+        outputs = [one for output in described["outputs"] for one in _named(output)]
+        own = arguments(positional, named)
+        operator = PREFIXES[prefix] + target.removeprefix(prefix)
+        return Node(operator, name, tuple(inputs), tuple(outputs), own)
+
+    def _argument(self, argument: Mapping[str, Any], inputs: list[str]) -> Any:
+        """Return an argument's value, its inputs added to the node's."""
+        ((kind, value),) = argument.items()
+        if kind == "as_none":
+            return None
+        if kind in AS_THEY_ARE:
+            return value
+        if kind in ("as_float", "as_floats"):
+            return [float(one) for one in value] if kind == "as_floats" else float(value)
+        if kind == "as_tensor":
+            return self._slot(value["name"], inputs, number=False)
+        if kind in ("as_sym_int", "as_sym_float", "as_sym_bool", "as_optional_tensor"):
+            return self._argument(value, inputs)
+        if kind == "as_name":
+            return self._slot(value, inputs, number=True)
+        if kind == "as_tensors":
+            return [self._slot(one["name"], inputs, number=False) for one in value]
+        if kind in ("as_sym_ints", "as_sym_floats", "as_sym_bools", "as_optional_tensors"):
+            return [self._argument(one, inputs) for one in value]
+        if kind == "as_scalar_type":
+            return single(DTYPES[value])
+        if kind == "as_memory_format":
+            return FORMATS[value]
+        if kind == "as_layout" and value == DENSE:
+            return torch.strided
+        if kind == "as_device":
+            return Device()
+        raise ModelError(f"The program holds an argument of kind {kind[3:40]}, which is not read.")
+
+    def _slot(self, name: str, inputs: list[str], *, number: bool) -> Any:
+        known = self._values.get(name)
+        if known is not None and not isinstance(known, Tensor):
+            return known
+        inputs.append(str(name))
+        return Slot(len(inputs) - 1, number)
+
+
+def _is_training(node: Mapping[str, Any]) -> bool:
+    """Say whether a node is what only training does."""
+    given = {one["name"]: one["arg"].get("as_bool") for one in node["inputs"]}
+    drops = "dropout" in node["target"] and given.get("train")
+    return bool(drops or ("batch_norm" in node["target"] and given.get("training")))
+
+
+def _named(output: Mapping[str, Any]) -> list[str]:
+    """Return the names of what a node gives."""
+    ((_, value),) = output.items()
+    if isinstance(value, list):
+        return [str(one["name"]) for one in value]
+    if value is None or value is True:
+        return [""]
+    return [str(value.get("name") or value["as_name"])]
+
+
+def _layer_names(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what people read: the module that a node was written in, and its operation."""
+    modules = [_module(node) for node in nodes]
+    names = []
+    for module, node in zip(modules, nodes, strict=True):
+        operation = str(node["target"]).rpartition("aten.")[2].partition(".")[0].strip("_")
+        alone = bool(module) and modules.count(module) == 1
+        names.append(module if alone else f"{module}.{operation}".strip("."))
+    return names
+
+
+def _module(node: Mapping[str, Any]) -> str:
+    """Return the path of the innermost module that a node was written in; empty where unknown."""
+    stack = str(node.get("metadata", {}).get("nn_module_stack", ""))
+    path = stack.rpartition(";")[2].split(",")
+    return path[1] if len(path) > 2 else ""
+
+
+def _json(file: zipfile.ZipFile, name: str) -> Any:
+    if file.getinfo(name).file_size > MOST_MIB * 2**20:
+        raise ModelError(f"The program's description exceeds {MOST_MIB} MiB; refused.")
+    try:
+        return json.loads(file.read(name))
+    except (zipfile.BadZipFile, zlib.error):
+        raise ModelError("The file is cut off or damaged; save it again.") from None
+
+
+def _tensors(
+    file: zipfile.ZipFile, folder: str, listed: Mapping[str, Any]
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield tensors that lie in an archive as plain numbers."""
+    for name, one in listed.items():
+        if one["use_pickle"] or not str(one["path_name"]).startswith(("weight_", "tensor_")):
+            raise ModelError(
+                f"The program keeps {name[:60]!r} as a pickle or an object, which may hold code; "
+                f"refused. To have it, {AGAIN}"
+            )
+        yield name, _tensor(name, file.read(folder + one["path_name"]), one["tensor_meta"])
+
+
+def _tensor(name: str, content: bytes, meta: Mapping[str, Any]) -> Tensor:
+    dtype = DTYPES.get(meta["dtype"])
+    if dtype is None or meta["layout"] != DENSE:
+        raise ModelError(f"The tensor {name[:60]!r} has a type that is not computed.")
+    sizes, strides = ([one["as_int"] for one in meta[key]] for key in ("sizes", "strides"))
+    offset, count = meta["storage_offset"]["as_int"], len(content) // dtype.itemsize
+    reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
+    empty = any(size == 0 for size in sizes)
+    if min([*sizes, *strides, offset]) < 0 or (reach >= count and not empty):
+        raise ModelError(f"The tensor {name[:60]!r} claims more than the file holds; refused.")
+    if math.prod(sizes) > count:
+        raise ModelError(f"The tensor {name[:60]!r} repeats its values; refused.")
+    if not content:
+        return torch.empty(sizes, dtype=single(dtype))
+    flat = torch.frombuffer(bytearray(content[: count * dtype.itemsize]), dtype=dtype)
+    return flat.as_strided(sizes, strides, offset).to(single(dtype))

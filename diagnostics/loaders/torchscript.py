@@ -1,0 +1,225 @@
+"""Read TorchScript: a program, run only where a locked-down process holds it.
+
+Its graph is turned into a torch network and held against the program; where that fails, the
+program itself answers, and its layers cannot be shown.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from diagnostics.errors import ModelError
+from diagnostics.graph import Graph, Node
+from diagnostics.graph.aten import ATEN, Device, Slot, arguments, single
+from diagnostics.graph.pure import without_writes
+from diagnostics.loaders import unsaid
+from diagnostics.loaders.held import Held
+from diagnostics.loaders.of_graph import Unlisted, network_of
+from diagnostics.outputs import head
+from diagnostics.spec import Check
+
+ARCHITECTURE = "torchscript"
+TOLERANCE, SMALLEST = 1e-4, 1e-6
+GROUPS = ("prim::ListConstruct", "prim::TupleConstruct")
+PARTS = ("prim::ListUnpack", "prim::TupleUnpack")
+OF_WORDS = ("aten::format", "aten::warn")
+OF_LISTS = ("aten::append", "aten::_set_item", "aten::extend", "aten::insert", "aten::pop")
+NUMBERS = ("aten::Int", "aten::Float", "aten::Bool", "aten::ScalarImplicit", "prim::NumToTensor")
+OF_WEIGHTS = ("_convolution", "conv2d", "conv1d", "linear", "addmm")
+FLOAT = torch.float32  # in which half precision is computed
+ENUMS: dict[str, Sequence[Any]] = {  # what numbers stand for, as arguments of this name
+    "dtype": (
+        *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, FLOAT, FLOAT),
+        *(torch.float64, None, None, None, torch.bool, None, None, None, FLOAT),
+    ),
+    "memory_format": (
+        *(torch.contiguous_format, torch.preserve_format, torch.channels_last),
+        torch.channels_last_3d,
+    ),
+    "layout": (torch.strided,),
+}
+FAILURES = (ModelError, RuntimeError, TypeError, ValueError, LookupError, AttributeError)
+LOST = (
+    "If it was saved by torch.jit.trace, the branches that its example image did not take are lost."
+)
+NO_LAYERS = "The program answers itself, so its layers cannot be shown"
+
+
+def read(path: Path) -> Held:
+    """Return the network of a TorchScript program. Loading it runs code that it brings.
+
+    Raises:
+        ModelError: When the file is damaged, or no network of one image.
+    """
+    program = _loaded(path)
+    whole = Unlisted(program, None)
+    found = unsaid.held(whole, ARCHITECTURE, (None, None, None), "A TorchScript program.")
+    size = (found.candidate.channels, found.candidate.height, found.candidate.width)
+    traced = Check("program", "warned", LOST)
+    try:
+        network, operations = _converted(program)
+        off = _difference(network, whole, size)
+        if not off <= TOLERANCE:
+            raise ModelError(f"its graph, computed by itself, differs by {off:.1e}")
+    except FAILURES as error:
+        read = isinstance(error, ModelError)
+        said = str(error)[:120].rstrip(".") if read else "its graph does what is not read here"
+        layers = Check("layers", "warned", f"{NO_LAYERS} ({said}).")
+        return replace(found, checks=(found.checks[0], traced, layers, *found.checks[1:]))
+    message = f"A TorchScript program of {operations} operations."
+    candidate = replace(found.candidate, message=message)
+    alike = (
+        f"Computed from its graph, it gives the program's own answers, within {max(off, 1e-9):.0e}."
+    )
+    checks = (Check("network", "passed", message), Check("layers", "passed", alike), traced)
+    return Held(network, candidate, (*checks, *found.checks[1:]))
+
+
+def _loaded(path: Path) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            program: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
+                str(path), map_location="cpu"
+            ).eval()
+        except Exception as error:  # whatever its own code raises
+            said = (str(error).strip().splitlines() or [""])[-1][:120]
+            raise ModelError(f"torch cannot load this TorchScript program ({said}).") from None
+    for parameter in program.parameters():
+        parameter.requires_grad_(False)
+    return program.float()
+
+
+@torch.no_grad()
+def _difference(network: nn.Module, program: nn.Module, size: tuple[int, int, int]) -> float:
+    """Return how far answers are apart at most, as a share of the largest."""
+    images = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
+    ours, theirs = network(images), head(program(images))
+    if ours.shape != theirs.shape:
+        return float("inf")
+    return float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(SMALLEST))
+
+
+def _converted(program: nn.Module) -> tuple[nn.Module, int]:
+    """Return a network that computes the program's graph, and how many operations it has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frozen = torch.jit.freeze(program, optimize_numerics=False)
+    reader = _Reader(frozen.inlined_graph)
+    graph = reader.graph()
+    return network_of(graph, None)[0], len(graph.nodes)
+
+
+class _Reader:
+    """Reads a graph of TorchScript in which everything is inlined and every weight a constant."""
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+        self._known: dict[str, Any] = {}  # values that are no tensors, by name
+        self._tensors: dict[str, Tensor] = {}
+        self._lists: dict[str, list[Any]] = {}  # what lists and tuples hold, by name
+        self._same: dict[str, Any] = {}  # values that are others under another name
+
+    def graph(self) -> Graph:
+        """Return the graph for one tensor of images.
+
+        Raises:
+            ModelError: When it branches, or does something that is not read.
+        """
+        (image,) = [one for one in self._graph.inputs() if str(one.type()) == "Tensor"]
+        nodes = [node for one in self._graph.nodes() if (node := self._node(one))]
+        output = next(iter(self._graph.outputs()))
+        scores = self._now(self._lists.get(output.debugName(), [output])[0])
+        pure, last = without_writes(nodes, image.debugName(), scores.debugName())
+        return Graph(pure, self._tensors, image.debugName(), last, ATEN)
+
+    def _node(self, node: Any) -> Node | None:
+        """Read a node; None for one that only names, groups or unpacks values."""
+        kind, inputs, outputs = node.kind(), list(node.inputs()), list(node.outputs())
+        if kind == "prim::Constant":
+            self._constant(outputs[0].debugName(), outputs[0].toIValue())
+        elif kind in GROUPS:
+            self._lists[outputs[0].debugName()] = inputs
+        elif kind in NUMBERS:
+            self._same[outputs[0].debugName()] = inputs[0]
+        elif kind in PARTS:
+            parts = self._lists.get(inputs[0].debugName())
+            for output, part in zip(outputs, parts or (), strict=bool(parts)):
+                self._same[output.debugName()] = part
+        elif kind in OF_WORDS or (kind == "prim::If" and not outputs and _only_complains(node)):
+            pass
+        elif kind.startswith("aten::") and kind not in OF_LISTS:
+            return self._operation(node, inputs, outputs)
+        else:
+            raise ModelError(f"it does {kind[:40]}, which has no picture")
+        return None
+
+    def _constant(self, name: str, value: Any) -> None:
+        if isinstance(value, Tensor):
+            self._tensors[name] = value.detach().to(single(value.dtype))
+        else:
+            self._known[name] = value
+
+    def _operation(self, node: Any, inputs: list[Any], outputs: list[Any]) -> Node:
+        schema = torch._C.parse_schema(node.schema())
+        own: list[str] = []
+        positional, named = [], {}
+        for argument, value in zip(schema.arguments, inputs, strict=True):
+            read = self._argument(value, argument.name, own)
+            if argument.kwarg_only:
+                named[argument.name] = read
+            else:
+                positional.append(read)
+        for user in (use.user for one in outputs for use in one.uses()):
+            if user.kind() in PARTS:
+                outputs = list(user.outputs())
+        operation = node.kind().removeprefix("aten::")
+        operator = f"{operation}.{schema.overload_name or 'default'}"
+        label = _module(operation, inputs) or operation.strip("_")
+        given = tuple(one.debugName() for one in outputs)
+        return Node(operator, label, tuple(own), given, arguments(positional, named))
+
+    def _argument(self, value: Any, argument: str, inputs: list[str]) -> Any:
+        """Return an argument's value, its inputs added to the node's."""
+        kind, value = str(value.type()), self._now(value)
+        name = value.debugName()
+        if name in self._lists:
+            return [self._argument(one, argument, inputs) for one in self._lists[name]]
+        if name in self._known:
+            return _plain(self._known[name], argument)
+        inputs.append(name)
+        return Slot(len(inputs) - 1, kind in ("int", "float", "bool", "Scalar", "number"))
+
+    def _now(self, value: Any) -> Any:
+        while value.debugName() in self._same:
+            value = self._same[value.debugName()]
+        return value
+
+
+def _only_complains(node: Any) -> bool:
+    """Say whether a branch is there only to refuse an input."""
+    inside = {one.kind() for block in node.blocks() for one in block.nodes()}
+    return inside <= {"prim::RaiseException", "prim::Constant", "aten::format", "aten::add"}
+
+
+def _module(operation: str, inputs: list[Any]) -> str:
+    """Return the path of the module whose weight an operation takes; empty where unknown."""
+    names = [one.debugName() for one in inputs]
+    weight = next((name for name in names if name.endswith(".weight")), "")
+    return weight.removeprefix("self.").removesuffix(".weight") * (operation in OF_WEIGHTS)
+
+
+def _plain(value: Any, argument: str) -> Any:
+    """Return a constant as our operators take it: numbers that stand for types resolved."""
+    if isinstance(value, torch.device):
+        return Device()
+    if isinstance(value, int) and argument in ENUMS:
+        return ENUMS[argument][value]
+    return value

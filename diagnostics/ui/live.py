@@ -1,0 +1,29 @@
+"""Serve the app on a model that another process holds, see `diagnostics.show`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from diagnostics.request import File, ModelSource
+from diagnostics.spec import preprocessing_from
+from diagnostics.ui.serve import LOOPBACK, serve
+from diagnostics.ui.state import Beginning
+
+
+def main(folder: Path) -> int:
+    """Serve what a folder's begin.json describes; return the exit code."""
+    begin = json.loads((folder / "begin.json").read_text("utf-8"))
+    described = begin["source"]
+    names = described["class_names"]
+    source = ModelSource(File(**described["file"]), class_names=names and tuple(names))
+    given = begin["preprocessing"] and preprocessing_from(begin["preprocessing"])
+    images = tuple(File(**one) for one in begin["images"])
+    adapt = (lambda own: given) if given else None
+    first = Beginning(source, images, adapt, live=Path(source.file.path))
+    return serve(LOOPBACK[0], begin["port"], first)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from diagnostics.ui.sign_in import sign_in
+
 HERE = Path(__file__).parent
 PAGES = HERE / "pages"
 ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
@@ -13,6 +15,7 @@ SIDEBAR_PX = 256
 
 st.set_page_config("Oversure", str(ICON), layout="wide", initial_sidebar_state=SIDEBAR_PX)
 
+sign_in()
 st.navigation(
     {
         "Look": [

@@ -1,4 +1,4 @@
-"""The command line: app, load, inspect, run, list, doctor."""
+"""The command line: app, serve, load, inspect, run, list, doctor."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagnostics import flags, words
+from diagnostics import flags
 from diagnostics.errors import InputError, NotOfferedError, WorkerError
-from diagnostics.report import files
+from diagnostics.report import files, lines
 from diagnostics.request import INSPECT, OPEN, STRONGEST, Request, Result
 from diagnostics.runner import LocalRunner, Runner
 from diagnostics.samples import file_at
-from diagnostics.spec import Candidate, ModelSpec, read
+from diagnostics.spec import read
 
 if TYPE_CHECKING:
-    from diagnostics.ui.state import Beginning
+    from diagnostics.ui.started import Beginning
 
 DONE, BAD_INPUT, WORKER_FAILED = 0, 2, 3
 
@@ -66,6 +66,12 @@ def parser() -> argparse.ArgumentParser:
     app.add_argument("images", nargs="*", metavar="IMAGE")
     app.add_argument("--port", type=int, default=8501)
     app.add_argument("--address", default="127.0.0.1", help="listen elsewhere than on loopback")
+
+    shared = _command(commands, "serve", _serve, "serve the app to several people")
+    _add_output(shared)
+    shared.add_argument("model", nargs="?", metavar="MODEL")
+    shared.add_argument("images", nargs="*", metavar="IMAGE")
+    flags.add_serving_flags(shared)
 
     load = _command(commands, "load", _load, "say what a weights file is")
     _add_output(load)
@@ -127,12 +133,28 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 
 def _app(asked: argparse.Namespace) -> int:
     from diagnostics.ui.serve import demand_sandbox, serve
+    from diagnostics.ui.serving import Serving
 
     demand_sandbox(asked.address, programs=asked.torchscript)
     first = beginning(asked)
     address = f"http://{asked.address}:{asked.port}"
     _emit(asked, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
-    return serve(asked.address, asked.port, first)
+    return serve(Serving(asked.address, asked.port), first)
+
+
+def _serve(asked: argparse.Namespace) -> int:
+    from diagnostics.ui.serve import demand_sandbox, demand_sign_in, serve
+
+    serving = flags.serving(asked)
+    demand_sandbox(serving.address, programs=asked.torchscript)
+    demand_sign_in(serving)
+    first = beginning(asked)
+    base = f"/{serving.base.strip('/')}" if serving.base else ""
+    address = f"http://{serving.address}:{serving.port}{base}"
+    who = "people who signed in" if serving.sign_in else "everybody who can reach it"
+    lines = [f"Serving {address} to {who}; Ctrl+C ends it."]
+    _emit(asked, "serve", {"address": address, "signs_in": bool(serving.sign_in)}, lines)
+    return serve(serving, first)
 
 
 def beginning(asked: argparse.Namespace) -> Beginning:
@@ -141,7 +163,7 @@ def beginning(asked: argparse.Namespace) -> Beginning:
     Raises:
         InputError: When a file cannot be read.
     """
-    from diagnostics.ui.state import Beginning
+    from diagnostics.ui.started import Beginning
 
     if not asked.model:
         return Beginning(programs=asked.torchscript)
@@ -156,7 +178,7 @@ def _load(asked: argparse.Namespace) -> int:
     images = tuple(file_at(Path(image)) for image in asked.images)
     with closing(_runner(asked)) as runner:
         result = runner.run(Request(OPEN, source, images))
-    return _report(asked, "load", result, _model_lines)
+    return _report(asked, "load", result, lines.of_model)
 
 
 def _inspect(asked: argparse.Namespace) -> int:
@@ -185,7 +207,7 @@ def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> in
         result = runner.run(
             Request(method, source, images, settings, asked.target, asked.against, options)
         )
-    _report(asked, method.replace("/", "-"), result, _image_lines)
+    _report(asked, method.replace("/", "-"), result, lines.of_images)
     entries = result.scores["images"]
     if all(entry["error"] for entry in entries):
         raise InputError(f"No image could be read; the first: {entries[0]['error']}")
@@ -246,37 +268,6 @@ def _emit(
         asked.out.mkdir(parents=True, exist_ok=True)
         (asked.out / f"{name}.json").write_text(text + "\n", "utf-8")
     print(text if asked.json else "\n".join(lines), flush=True)
-
-
-def _model_lines(scores: dict[str, Any]) -> list[str]:
-    spec: ModelSpec = read(scores["model"])
-    size = f"{spec.channels} × {spec.height} × {spec.width}"
-    return [
-        f"{spec.name}: {spec.format}, {spec.parameters:,} parameters, sha256 {spec.sha256}",
-        f"network  {spec.architecture or 'to be chosen with --architecture NAME'}",
-        f"input    {size}; {len(spec.class_names)} classes; {spec.output}",
-        *(f"{check.status:8} {check.name}: {check.message}" for check in spec.checks),
-        *(_fit_line(item) for item in spec.candidates),
-    ]
-
-
-def _fit_line(item: Candidate) -> str:
-    line = f"fits     {item.architecture} ({item.fit}): {item.message}"
-    if item.deviation is None:
-        return line
-    return f"{line} BatchNorm deviation {item.deviation:.2f} on these images, lower fits better."
-
-
-def _image_lines(scores: dict[str, Any]) -> list[str]:
-    lines = []
-    for image in scores["images"]:
-        lines.append(image["file"] + (f": {image['error']}" if image["error"] else ""))
-        for score in image["top"]:
-            sure = words.probability(score["probability"], score["distance"])
-            logit = words.signed(score["logit"])
-            lines.append(f"  {sure:>14}  {score['class']} ({score['index']}), logit {logit}")
-        lines.extend(f"  note: {warning}" for warning in image["warnings"])
-    return lines
 
 
 if __name__ == "__main__":

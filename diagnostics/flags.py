@@ -15,6 +15,7 @@ from diagnostics.presets import PRESETS
 from diagnostics.recipe import Recipe, loads
 from diagnostics.request import Factory, ModelSource
 from diagnostics.samples import file_at
+from diagnostics.ui.serving import Serving
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +47,62 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         settings.add_argument(
             flag, dest=f"pipeline_{setting.name}", default=None, **_kind(hints[setting.name])
         )
+
+
+def add_serving_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where the app is served, to whom, and how it is shared."""
+    usual = Serving()
+    group = parser.add_argument_group("serving")
+    group.add_argument("--address", default=usual.address, help="where to listen")
+    group.add_argument("--port", type=int, default=usual.port)
+    group.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which browsers reach it; may be given several times",
+    )
+    group.add_argument("--base-path", default="", metavar="PATH", help="path that a proxy adds")
+    group.add_argument(
+        "--sign-in",
+        type=Path,
+        metavar="FILE",
+        help="let only those in who sign in; the file is a secrets.toml of Streamlit with [auth]",
+    )
+    for flag, value, help_text in (
+        ("--model-mib", usual.model_mib, "largest model file"),
+        ("--disk-mib", usual.disk_mib, "what one person's files may take"),
+        ("--places", usual.places, "questions that compute at once"),
+        ("--running", usual.running, "questions of one person that compute at once"),
+        ("--waiting", usual.waiting, "questions that may wait"),
+    ):
+        group.add_argument(
+            flag, type=int, default=value, metavar="N", help=f"{help_text} (usually {value})"
+        )
+
+
+def serving(asked: argparse.Namespace) -> Serving:
+    """Return how the app is to be served.
+
+    Raises:
+        OptionError: When a number is too small.
+    """
+    numbers = {
+        name: getattr(asked, name)
+        for name in ("model_mib", "disk_mib", "places", "running", "waiting")
+    }
+    for name, value in numbers.items():
+        if value < 1:
+            raise OptionError(f"--{name.replace('_', '-')} must be 1 or more; got {value}.")
+    return Serving(
+        address=asked.address,
+        port=asked.port,
+        hosts=tuple(asked.host),
+        base=asked.base_path,
+        sign_in=asked.sign_in,
+        threads=1,
+        **numbers,
+    )
 
 
 def _kind(hint: Any) -> dict[str, Any]:

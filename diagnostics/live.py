@@ -14,7 +14,7 @@ import time
 import urllib.request
 import webbrowser
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,20 +102,42 @@ def show(
     Raises:
         InputError: When something given cannot be used.
     """
-    from diagnostics.execute import Executor
-    from diagnostics.opening import open_live
-    from diagnostics.worker.live import Listener
-
     try:
         ours = copy.deepcopy(model)
     except Exception as error:  # whatever a stranger's class raises
         raise ModelError(f"The network cannot be copied ({error}).") from error
+    with ExitStack() as stack:
+        shown = _shown(stack, ours, images, preprocessing, _names(classes), port)
+        stack.pop_all()  # it goes on; whatever failed before has tidied up
+    print(shown)
+    if browser:
+        webbrowser.open(shown.address)
+    if block or (block is None and not _is_interactive()):
+        shown.wait()
+    return shown
+
+
+def _shown(
+    stack: ExitStack,
+    network: nn.Module,
+    images: Sequence[Any],
+    preprocessing: Preprocessing | None,
+    names: tuple[str, ...] | None,
+    port: int,
+) -> Shown:
+    """Start the server; what must be tidied up if that fails is put on the stack."""
+    from diagnostics.execute import Executor
+    from diagnostics.opening import open_live
+    from diagnostics.worker.live import Listener
+
     folder = tempfile.TemporaryDirectory(prefix="oversure-")
+    stack.callback(folder.cleanup)
     place = Path(folder.name)
-    source = ModelSource(_file(ours, place / SOCKET), class_names=_names(classes))
-    opened = open_live(source, ours, preprocessing)
+    source = ModelSource(_file(network, place / SOCKET), class_names=names)
+    opened = open_live(source, network, preprocessing)
     files = [_written(image, place / f"image-{i}.png") for i, image in enumerate(images)]
     listener = Listener(place / SOCKET, Executor(lambda wanted, images: opened))
+    stack.callback(listener.close)
     port = port or _free_port()
     begin = {
         **{"source": asdict(source), "images": [asdict(one) for one in files], "port": port},
@@ -124,14 +146,9 @@ def show(
     (place / BEGIN).write_text(json.dumps(begin), "utf-8")
     command = [sys.executable, "-m", "diagnostics.ui.live", folder.name]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    shown = Shown(f"http://127.0.0.1:{port}", folder, process, listener)
-    _wait(shown, process)
-    print(shown)
-    if browser:
-        webbrowser.open(shown.address)
-    if block or (block is None and not _is_interactive()):
-        shown.wait()
-    return shown
+    stack.callback(process.kill)
+    _wait(f"http://127.0.0.1:{port}", process)
+    return Shown(f"http://127.0.0.1:{port}", folder, process, listener)
 
 
 def _file(network: nn.Module, path: Path) -> File:
@@ -182,13 +199,12 @@ def _is_interactive() -> bool:
     return hasattr(sys, "ps1") or "ipykernel" in sys.modules
 
 
-def _wait(shown: Shown, process: subprocess.Popen[bytes]) -> None:
+def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{shown.address}/_stcore/health", timeout=1):
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
                 return
         except OSError:
             time.sleep(0.05)
-    shown.close()
-    raise InputError(f"The app could not be served at {shown.address}; choose another port.")
+    raise InputError(f"The app could not be served at {address}; choose another port.")

@@ -77,7 +77,7 @@ ALSO = {
     "worker/": {"torch"},
     "audit/ray": {"ray"},
     "report/": {"plotly"},
-    "ui/": {"streamlit", "plotly", "starlette"},
+    "ui/": {"streamlit", "plotly", "starlette", "anyio"},
 }
 
 NOT_FOR_THE_UI = {"torch", "torchvision", "timm", "captum", "safetensors"}

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from diagnostics import cli, samples
 from diagnostics.errors import WorkerMemoryError
 from diagnostics.method import methods
-from diagnostics.ui.state import Beginning, begin_with
+from diagnostics.ui.started import Beginning, begin_with
 from diagnostics.worker import WorkerRunner
 from tests.conftest import ROOT
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from diagnostics import noise, samples, words
+from diagnostics.errors import InputError
 from diagnostics.image import encode_png
 from diagnostics.request import INSPECT, File, Request
 from diagnostics.spec import ModelSpec
@@ -17,6 +19,7 @@ from diagnostics.ui.say import failure
 from diagnostics.ui.state import session
 
 IMAGE_MIB = 25
+MOST_IMAGES = 500
 ENDINGS = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
 SHUFFLED = "shuffled pixels"
 KINDS: dict[str, noise.Kind] = {
@@ -57,6 +60,21 @@ def add_noise(spec: ModelSpec) -> None:
     held.add_images([_keep(values, f"uniform {seed}")])
 
 
+def bring(contents: Iterable[tuple[bytes, str]]) -> None:
+    """Take images in hand by content and name, as many as one person may have."""
+    held = session()
+    files: list[File] = []
+    for content, name in contents:
+        try:
+            if len(held.images) + len(files) >= MOST_IMAGES:
+                raise InputError(f"{MOST_IMAGES} images are the most that can be in hand at once.")
+            files.append(held.keep(content, name))
+        except InputError as error:
+            st.toast(words.markdown(error.message), icon=":material/error:", duration="long")
+            break
+    held.add_images(files)
+
+
 def _files(*, folder: bool) -> None:
     key = "add.folder" if folder else "add.files"
     uploads = st.file_uploader(
@@ -68,8 +86,7 @@ def _files(*, folder: bool) -> None:
         max_upload_size=IMAGE_MIB,
     )
     if uploads:
-        held = session()
-        held.add_images([held.keep(upload.getvalue(), upload.name) for upload in uploads])
+        bring((upload.getvalue(), upload.name) for upload in uploads)
         del st.session_state[key]
         st.rerun()
 
@@ -77,9 +94,8 @@ def _files(*, folder: bool) -> None:
 def _camera() -> None:
     photo = st.camera_input("Take a photo", key="add.camera")
     if photo:
-        held = session()
-        count = 1 + sum(file.name.startswith("camera") for file in held.images)
-        held.add_images([held.keep(photo.getvalue(), f"camera {count}.jpg")])
+        count = 1 + sum(file.name.startswith("camera") for file in session().images)
+        bring([(photo.getvalue(), f"camera {count}.jpg")])
         del st.session_state["add.camera"]
         st.rerun()
 

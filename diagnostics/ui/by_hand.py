@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.spec import ModelSpec
+from diagnostics.ui.add_images import bring
 from diagnostics.ui.state import session
 
 FOLDER = Path(__file__).parent / "hand"
@@ -46,7 +47,7 @@ def _pasted() -> None:
     if found:
         content, ending = found
         count = 1 + sum(file.name.startswith("pasted") for file in held.images)
-        held.add_images([held.keep(content, f"pasted {count}.{ending}")])
+        bring([(content, f"pasted {count}.{ending}")])
 
 
 def _drawn() -> None:

@@ -64,6 +64,14 @@ def find(identity: str, holder: int) -> Thing | None:
     return entry.thing if entry else None
 
 
+def held_bytes(holder: int) -> int:
+    """Return how many bytes of our folders a holder keeps."""
+    with _lock:
+        paths = {_path(one.thing) for one in _entries.values() if holder in one.holders}
+    ours = (path for path in paths if path.parent in _folders)
+    return sum(path.stat().st_size for path in ours if path.exists())
+
+
 def drop(file: File, holder: int) -> None:
     """Let go of a file and of what was made from it; delete it if nobody else needs it."""
     path = Path(file.path)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from diagnostics.request import File, ModelSource
 from diagnostics.spec import preprocessing_from
-from diagnostics.ui.serve import LOOPBACK, serve
-from diagnostics.ui.state import Beginning
+from diagnostics.ui.serve import serve
+from diagnostics.ui.serving import Serving
+from diagnostics.ui.started import Beginning
 
 
 def main(folder: Path) -> int:
@@ -22,7 +23,7 @@ def main(folder: Path) -> int:
     images = tuple(File(**one) for one in begin["images"])
     adapt = (lambda own: given) if given else None
     first = Beginning(source, images, adapt, live=Path(source.file.path))
-    return serve(LOOPBACK[0], begin["port"], first)
+    return serve(Serving(port=begin["port"]), first)
 
 
 if __name__ == "__main__":

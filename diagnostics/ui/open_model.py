@@ -14,9 +14,11 @@ from diagnostics.request import OPEN, ModelSource, Request
 from diagnostics.spec import Candidate, ModelSpec, Output, read
 from diagnostics.ui.ask import ask
 from diagnostics.ui.say import failure
-from diagnostics.ui.state import session, weights
+from diagnostics.ui.started import weights
+from diagnostics.ui.state import session
+from diagnostics.ui.upload import upload
 
-WEIGHTS_MIB = 1024
+WEIGHTS = "open.weights"
 LIST_MIB = 1
 MARKS = {
     "passed": ":material/check_circle:",
@@ -30,11 +32,11 @@ def open_model() -> None:
     """Ask for weights, show what they are, and take the model in hand."""
     st.caption(
         "Weights from training: .safetensors, or .pt, .pth, .ckpt with a state_dict, whose network "
-        "is recognised from the tensors; or .onnx, .keras and .h5, which hold their own. No code "
-        "from the file is run."
+        "is recognised from the tensors; or .onnx, .keras, .h5, .pt2 and a zipped folder of "
+        "Hugging Face, which hold their own."
     )
     _sample_models()
-    given = st.file_uploader("Weights", key="open.weights", max_upload_size=WEIGHTS_MIB)
+    file = upload("Weights", key=WEIGHTS)
     left, right = st.columns(2)
     classes = left.file_uploader(
         "Class names (optional): .txt, .json or .csv", key="open.classes", max_upload_size=LIST_MIB
@@ -42,10 +44,8 @@ def open_model() -> None:
     written = right.file_uploader(
         "Recipe (optional): .toml", key="open.recipe", max_upload_size=LIST_MIB
     )
-    if given is None:
+    if file is None:
         return
-    held = session()
-    file = held.keep(given.getvalue(), given.name)
     try:
         known = recipe.loads(written.getvalue().decode("utf-8", "replace")) if written else None
         source = known.source(weights(file)) if known else weights(file)
@@ -72,6 +72,7 @@ def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
     show_facts(spec)
     output = _output(spec, source.output)
     if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
+        held.sent.pop(WEIGHTS, None)
         held.use(replace(source, architecture=chosen, output=output), preprocessing)
         st.rerun()
 

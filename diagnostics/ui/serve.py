@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 from diagnostics.errors import InputError
 from diagnostics.samples import ROOT
+from diagnostics.ui import uploads
 from diagnostics.ui.headers import Headers
-from diagnostics.ui.state import Beginning, begin_with
+from diagnostics.ui.serving import Serving
+from diagnostics.ui.started import Beginning, begin_with
 from diagnostics.worker import Zygote, selftest
 from diagnostics.worker.sandbox import Level
 
+SIGN_IN = (*("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"),)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -40,20 +45,41 @@ def demand_sandbox(address: str, *, programs: bool = False) -> None:
     )
 
 
-def serve(address: str, port: int, beginning: Beginning) -> int:
+def demand_sign_in(serving: Serving) -> None:
+    """Hold whoever asks for sign-in to what Streamlit needs for it.
+
+    Raises:
+        InputError: When the file or the library is missing.
+    """
+    if serving.sign_in is None:
+        return
+    try:
+        settings = tomllib.loads(serving.sign_in.read_text("utf-8")).get("auth", {})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{serving.sign_in.name} cannot be read: {error}.") from None
+    missing = [name for name in SIGN_IN if not settings.get(name)]
+    if missing:
+        raise InputError(
+            f"{serving.sign_in.name} needs a table [auth] with {', '.join(SIGN_IN)}; missing: "
+            f"{', '.join(missing)}."
+        )
+    if importlib.util.find_spec("authlib") is None:
+        raise InputError("Signing in needs authlib: pip install 'oversure[sign-in]'.")
+
+
+def serve(serving: Serving, beginning: Beginning) -> int:
     """Serve the app until it is interrupted.
 
     Args:
-        address: Address to listen on.
-        port: Port to listen on.
+        serving: Where, and how it is shared.
         beginning: What every person has in hand at first.
 
     Returns:
         The exit code.
     """
-    Zygote.start()
+    Zygote.start(serving.threads)
     threading.Thread(target=selftest.outcome, daemon=True).start()  # pages will ask for it
-    begin_with(beginning)
+    begin_with(beginning, serving)
     os.chdir(ROOT)
     import streamlit
     from starlette.middleware import Middleware
@@ -66,6 +92,11 @@ def serve(address: str, port: int, beginning: Beginning) -> int:
     sys.argv[:] = [str(ROOT / "app.py")]  # beside which Streamlit looks for its settings
     page = Path(streamlit.__file__).with_name("static") / "index.html"
     headers = Middleware(Headers, page=page.read_bytes())
-    app = streamlit.App(ROOT / "app.py", middleware=[headers])
-    app.run(config={"server.address": address, "server.port": port})
+    app = streamlit.App(
+        ROOT / "app.py",
+        routes=uploads.routes(),
+        lifespan=uploads.lifespan,
+        middleware=[headers],
+    )
+    app.run(config=serving.config())
     return 0

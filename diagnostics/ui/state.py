@@ -12,49 +12,19 @@ from pathlib import Path
 import streamlit as st
 
 from diagnostics import samples
+from diagnostics.errors import InputError
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import File, ModelSource, Result
-from diagnostics.ui import kept
+from diagnostics.ui import kept, started, uploads
 from diagnostics.worker import Live, WorkerRunner, Zygote
 
 ANSWERS_KEPT = 24
 MODELS_KEPT = 2
-PICTURE_BYTES = 24 * 2**20
+MIB = 2**20
+PICTURE_BYTES = 24 * MIB
 COLUMNS = 8
 # Widgets whose choices belong to one model.
 OF_THE_MODEL = ("layers", "gallery", "deep", "class", "against", "method", "query")
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """What the server was started with: what every person has in hand at first, and may do.
-
-    Args:
-        model: The model; the first sample when there is none.
-        images: Images; the samples when there are none.
-        adapt: Turns the model's own preprocessing into the one to begin with; None keeps it.
-        live: Where the process listens that holds this model; None starts workers.
-        programs: Whether files that are programs may run.
-    """
-
-    model: ModelSource | None = None
-    images: tuple[File, ...] = ()
-    adapt: Callable[[Preprocessing], Preprocessing] | None = None
-    live: Path | None = None
-    programs: bool = False
-
-
-_beginning = [Beginning()]
-
-
-def begin_with(beginning: Beginning) -> None:
-    """Let sessions begin with a model and images instead of the samples."""
-    _beginning[:] = [beginning]
-
-
-def weights(file: File) -> ModelSource:
-    """Return the model in a file that a person brought, with what this server lets it do."""
-    return ModelSource(file, programs=_beginning[0].programs)
 
 
 @dataclass
@@ -78,6 +48,8 @@ class Session:
         answers: Answers by request key, the latest last.
         failures: Why a request failed or was cancelled, by request key.
         pictures: Pictures as they were sent, by a digest of their pixels, the latest last.
+        tickets: Tickets of the uploads that a page offers, by the widget's key.
+        sent: Files that came through them and are not in use yet, by the widget's key.
     """
 
     folder: Path
@@ -96,9 +68,36 @@ class Session:
     answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)
     pictures: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    tickets: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, File] = field(default_factory=dict)
+
+    def room(self) -> int:
+        """Return how many bytes one file may have that this person brings next."""
+        shared = started.serving()
+        left = shared.disk_mib * MIB - kept.held_bytes(self.holder)
+        return max(0, min(shared.model_mib * MIB, left))
+
+    def receive(self, key: str, path: Path, digest: str, name: str) -> None:
+        """Take a file that lies in our folder already, for a widget that asked for it."""
+        before = self.sent.get(key)
+        self.sent[key] = file = File(str(self.folder / digest), digest, name)
+        kept.hold(file, self.holder)
+        path.replace(file.path)
+        if before is not None and before.sha256 not in (digest, self.model.file.sha256):
+            kept.drop(before, self.holder)
 
     def keep(self, content: bytes, name: str) -> File:
-        """Write an upload to the folder under its hash and return it."""
+        """Write an upload to the folder under its hash and return it.
+
+        Raises:
+            InputError: When this person has as much here as one may have.
+        """
+        if len(content) > self.room():
+            most = started.serving().disk_mib / 1024
+            raise InputError(
+                f"{name[:60]} was not taken: your files have {most:.1f} GiB on this server, the "
+                "most that one person may have."
+            )
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / digest
         file = File(str(path), digest, name)
@@ -181,9 +180,13 @@ class Session:
         """Return the runner whose worker holds this model; the oldest other one is ended."""
         digest = model.file.sha256
         if digest not in self.runners:
-            live, first = _beginning[0].live, _beginning[0].model
+            live, first = started.beginning().live, started.beginning().model
             is_live = first is not None and model.file == first.file
-            self.runners[digest] = WorkerRunner(zygote=Live(live) if live and is_live else None)
+            self.runners[digest] = WorkerRunner(
+                zygote=Live(live) if live and is_live else None,
+                owner=self.holder,
+                admission=started.admission(),
+            )
         self.runners.move_to_end(digest)
         while len(self.runners) > MODELS_KEPT:
             self.runners.popitem(last=False)[1].close()
@@ -207,6 +210,8 @@ class Session:
         """End the workers and let go of the uploads."""
         for runner in self.runners.values():
             runner.close()
+        for token in self.tickets.values():
+            uploads.revoke(token)
         kept.release(self.holder)
 
 
@@ -215,7 +220,7 @@ def session() -> Session:
     """Return what this browser session has in hand, begun with the samples of the address."""
     models, images = samples.model_files(), samples.image_files()
     usual = tuple(images[name] for name in samples.FIRST_IMAGES)
-    begun = _beginning[0]
+    begun = started.beginning()
     asked = st.query_params.get("model", "")
     holder = secrets.randbits(64)
     named = ModelSource(models[asked]) if asked in models else kept.find(asked, holder)

@@ -30,18 +30,19 @@ REPORT_SECONDS = 0.1
 NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 
 
-def serve(connection: socket.socket, entry: Callable[[], Any], home: Path) -> int:
+def serve(connection: socket.socket, entry: Callable[[], Any], home: Path, threads: int = 0) -> int:
     """Answer requests until the server closes the connection or is silent for too long.
 
     Args:
         connection: To the server.
         entry: Makes the executor.
         home: Folder of this process's own, made now and emptied at the end; the zygote deletes it.
+        threads: With how many it computes; 0 takes half of the processors.
 
     Returns:
         The exit code.
     """
-    prepare(home)
+    prepare(home, threads)
     try:
         executor = entry()
         connection.settimeout(IDLE_SECONDS)
@@ -63,7 +64,7 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path) -> in
         shutil.rmtree(home, ignore_errors=True)
 
 
-def prepare(home: Path) -> None:
+def prepare(home: Path, threads: int = 0) -> None:
     """Give the process a home of its own, low priority, and limits."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -83,7 +84,7 @@ def prepare(home: Path) -> None:
     ):
         resource.setrlimit(limit, (value, value))
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+        sys.modules["torch"].set_num_threads(threads or max(1, (os.cpu_count() or 1) // 2))
 
 
 def memory_limit(model: Path) -> int:

@@ -220,6 +220,10 @@ class WorkerRunner:
         """Put a request's images where the worker may read them; it can read no others."""
         if self._inbox is None:
             return request
+        wanted = {image.sha256 for image in request.images}
+        for path in self._inbox.iterdir():
+            if path.name not in wanted:  # images that were taken away meanwhile
+                path.unlink(missing_ok=True)
         return replace(
             request, images=tuple(_handed(image, self._inbox) for image in request.images)
         )

@@ -67,12 +67,16 @@ class Zygote:
         entry: "module:name" of what answers requests in a worker.
         folder: For everything that must not outlive the server; None makes one. The zygote ends
             after the server, however that ends, and deletes it.
+        threads: With how many threads each worker computes; None takes half of the processors.
     """
 
     _shared: Zygote | None = None
     _starting = threading.Lock()
 
-    def __init__(self, entry: str = ENTRY, folder: Path | None = None) -> None:
+    def __init__(
+        self, entry: str = ENTRY, folder: Path | None = None, threads: int | None = None
+    ) -> None:
+        self._threads = threads
         self.folder = folder or Path(tempfile.mkdtemp(prefix="oversure-"))
         self._turn = threading.Lock()
         self._control, theirs = socket.socketpair()
@@ -81,7 +85,7 @@ class Zygote:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "diagnostics.worker.zygote"),
-                    *(str(theirs.fileno()), entry, str(self.folder)),
+                    *(str(theirs.fileno()), entry, str(self.folder), str(threads or 0)),
                 ],
                 pass_fds=[theirs.fileno()],
                 env={**_harmless(), **ONE_THREAD},
@@ -89,14 +93,18 @@ class Zygote:
             )
 
     @classmethod
-    def start(cls) -> Zygote:
-        """Return the shared zygote, started if there is none that lives; never waits for it."""
+    def start(cls, threads: int | None = None) -> Zygote:
+        """Return the shared zygote, started if there is none that lives; never waits for it.
+
+        Args:
+            threads: Of each worker, where it is started now.
+        """
         with cls._starting:
             if cls._shared is None:
-                cls._shared = cls()
+                cls._shared = cls(threads=threads)
             elif cls._shared.process.poll() is not None:
                 cls._shared.close()
-                cls._shared = cls(folder=cls._shared.folder)
+                cls._shared = cls(folder=cls._shared.folder, threads=cls._shared._threads)
             return cls._shared
 
     def fork(self) -> Worker:

@@ -26,7 +26,7 @@ IDLE_SECONDS = 1.0
 TASKS = Path("/proc/self/task")
 
 
-def main(descriptor: int, entry: str, folder: Path) -> None:
+def main(descriptor: int, entry: str, folder: Path, threads: int) -> None:
     """Serve the control socket until the parent closes it, then leave nothing behind."""
     os.umask(0o077)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -44,7 +44,7 @@ def main(descriptor: int, entry: str, folder: Path) -> None:
         if not asked:
             break
         if asked[:1] == FORK:
-            workers.add(_fork(control, descriptors[0], executor, folder))
+            workers.add(_fork(control, descriptors[0], executor, folder, threads))
         elif asked[:1] == WAIT:
             worker = NUMBER.unpack(asked[1:])[0]
             workers.discard(worker)
@@ -64,7 +64,11 @@ def _entry(entry: str) -> Any:
 
 
 def _fork(
-    control: socket.socket, descriptor: int, executor: Callable[[], Any], folder: Path
+    control: socket.socket,
+    descriptor: int,
+    executor: Callable[[], Any],
+    folder: Path,
+    threads: int,
 ) -> int:
     if TASKS.exists() and len(list(TASKS.iterdir())) != 1:
         raise RuntimeError("The zygote has more than one thread and cannot be forked safely.")
@@ -72,7 +76,7 @@ def _fork(
     if worker == 0:
         control.close()
         with socket.socket(fileno=descriptor) as connection:
-            code = serve(connection, executor, folder / str(os.getpid()))
+            code = serve(connection, executor, folder / str(os.getpid()), threads)
         os._exit(code)
     os.close(descriptor)
     control.sendall(NUMBER.pack(worker))
@@ -87,4 +91,4 @@ def _status(worker: int) -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))

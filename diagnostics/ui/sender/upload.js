@@ -1,0 +1,151 @@
+// Sends one file to the server while the script may run as often as it likes.
+
+const UNITS = ["B", "KiB", "MiB", "GiB"];
+const POINTER = ["pointerdown", "mousedown", "pointerup", "mouseup", "click"];
+const GUARDED = ["beforeunload", "keydown", ...POINTER];
+const SECONDS_SMOOTHED = 3;
+
+const amount = (bytes) => {
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1);
+  return `${(bytes / 1024 ** power).toFixed(power > 2 ? 2 : 0)} ${UNITS[power]}`;
+};
+
+const wait = (seconds) => {
+  if (!Number.isFinite(seconds)) return "";
+  const whole = Math.max(1, Math.round(seconds));
+  return whole < 90 ? ` · about ${whole} s left` : ` · about ${Math.round(whole / 60)} min left`;
+};
+
+class Sender {
+  constructor(root) {
+    this.root = root;
+    this.request = null;
+    this.input = this.find("input");
+    this.browse = this.find("[name=browse]");
+    this.cancel = this.find("[name=cancel]");
+    const zone = this.find(".zone");
+    this.browse.onclick = () => this.input.click();
+    this.cancel.onclick = () => this.request?.abort();
+    this.input.onchange = () => {
+      const [file] = this.input.files;
+      this.input.value = ""; // so that the same file can be chosen again
+      if (file) this.send(file);
+    };
+    zone.ondragover = (event) => {
+      event.preventDefault();
+      zone.classList.add("over");
+    };
+    zone.ondragleave = () => zone.classList.remove("over");
+    zone.ondrop = (event) => {
+      event.preventDefault();
+      zone.classList.remove("over");
+      const [file] = event.dataTransfer.files;
+      if (file) this.send(file);
+    };
+  }
+
+  // While a file is on its way, no slip may end it: not a click beside the dialog, not the key
+  // with which Streamlit runs the script anew and closes the dialog, not a reload unasked.
+  guard = (event) => {
+    const { type, target, key } = event;
+    const dialog = this.root.closest("[data-testid=stDialog]");
+    const rerun = key === "r" && !target.closest("input, textarea, [contenteditable=true]");
+    if (type === "beforeunload") event.preventDefault();
+    else if (dialog && (type === "keydown" ? rerun : target === dialog)) {
+      event.stopImmediatePropagation();
+    }
+  };
+
+  find(what) {
+    return this.root.querySelector(what);
+  }
+
+  // Each run of the script brings another ticket or another way to reach it: the latest counts.
+  update({ data, setTriggerValue }) {
+    this.data = data;
+    this.tell = setTriggerValue;
+    this.find(".label").textContent = data.label;
+    this.find(".hint").textContent = `or drop a file here · up to ${amount(data.limit)}`;
+    this.browse.setAttribute("aria-label", `Browse: ${data.label}`);
+    this.find("progress").setAttribute("aria-label", `Upload: ${data.label}`);
+    if (!this.request && data.held) this.say(`${data.held} · ${amount(data.size)}`);
+  }
+
+  say(sentence, bad = false) {
+    const said = this.find(".said");
+    said.textContent = sentence;
+    said.classList.toggle("bad", bad);
+  }
+
+  send(file) {
+    const most = amount(this.data.limit);
+    if (file.size > this.data.limit) {
+      this.say(`${file.name} is larger than ${most}, the most that is taken here.`, true);
+      return;
+    }
+    const request = (this.request = new XMLHttpRequest());
+    const came = { bytes: 0, at: performance.now(), speed: 0 };
+    request.open("PUT", this.data.url);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.setRequestHeader("X-File-Name", encodeURIComponent(file.name));
+    request.responseType = "json";
+    request.upload.onprogress = (event) => this.show(event.loaded, file.size, came);
+    request.onload = () => {
+      const why = request.response?.error ?? `The server answered ${request.status}.`;
+      if (request.status !== 201) return this.fail(`${file.name} was not taken. ${why}`);
+      this.end(`${file.name} · ${amount(file.size)}`);
+      this.tell("arrived", true); // the script finds the file by its ticket
+    };
+    request.onerror = () => this.fail(`${file.name} was not read, or the connection was lost.`);
+    request.onabort = () => this.fail(`${file.name} was cancelled.`, false);
+    this.find(".name").textContent = file.name;
+    this.show(0, file.size, came);
+    this.say(`Sending ${file.name}`);
+    const focused = this.root.getRootNode().activeElement === this.browse;
+    this.find(".zone").hidden = true;
+    this.find(".going").hidden = false;
+    if (focused) this.cancel.focus();
+    for (const type of GUARDED) window.addEventListener(type, this.guard, true);
+    request.send(file);
+  }
+
+  show(bytes, total, came) {
+    const now = performance.now();
+    const seconds = (now - came.at) / 1000;
+    if (bytes > came.bytes && seconds > 0) {
+      const speed = (bytes - came.bytes) / seconds;
+      const old = came.speed ? Math.exp(-seconds / SECONDS_SMOOTHED) : 0;
+      Object.assign(came, { bytes, at: now, speed: old * came.speed + (1 - old) * speed });
+    }
+    const share = total ? bytes / total : 0;
+    this.find("progress").value = share;
+    const left = share < 1 ? wait((total - bytes) / came.speed) : " · finishing";
+    this.find(".figures").textContent =
+      `${Math.floor(share * 100)} % of ${amount(total)}${came.speed ? left : ""}`;
+  }
+
+  fail(sentence, bad = true) {
+    const { held } = this.data;
+    this.end(held ? `${sentence} ${held} stays in hand.` : sentence, bad);
+  }
+
+  end(sentence, bad = false) {
+    const focused = this.root.getRootNode().activeElement === this.cancel;
+    this.request = null;
+    for (const type of GUARDED) window.removeEventListener(type, this.guard, true);
+    this.find(".zone").hidden = false;
+    this.find(".going").hidden = true;
+    if (focused) this.browse.focus();
+    this.say(sentence, bad);
+  }
+}
+
+export default function (component) {
+  const root = component.parentElement.querySelector(".straight-upload");
+  root.sender ??= new Sender(root);
+  root.sender.update(component);
+  return () => {
+    // Streamlit also calls this when a newer run overtook this one; then the page still holds us.
+    if (!root.isConnected) root.sender.request?.abort();
+  };
+}

@@ -1,0 +1,50 @@
+"""How the server is offered: where, to whom, and how much of it one person may take."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the server is offered.
+
+    Args:
+        address: Address to listen on.
+        port: Port to listen on.
+        hosts: Names under which browsers may reach it; empty takes this machine's own.
+        base: Path before every address, where a proxy puts one.
+        sign_in: File with the settings of an identity provider; None lets everybody in.
+        model_mib: Largest model file.
+        disk_mib: How much of the disk one person's files may take.
+        places: How many questions compute at once; 0 takes one for each processor.
+        running: How many of one person compute at once.
+        waiting: How many questions may wait.
+        threads: With how many threads each model computes; None takes half of the processors.
+    """
+
+    address: str = "127.0.0.1"
+    port: int = 8501
+    hosts: tuple[str, ...] = ()
+    base: str = ""
+    sign_in: Path | None = None
+    model_mib: int = 4096
+    disk_mib: int = 8192
+    places: int = os.cpu_count() or 1
+    running: int = 2
+    waiting: int = 50
+    threads: int | None = None
+
+    def config(self) -> dict[str, Any]:
+        """Return what of it is Streamlit's to know."""
+        known: dict[str, Any] = {"server.address": self.address, "server.port": self.port}
+        if self.hosts:
+            known["server.allowedHosts"] = list(self.hosts)
+        if self.base:
+            known["server.baseUrlPath"] = self.base.strip("/")
+        if self.sign_in is not None:
+            known["secrets.files"] = [str(self.sign_in.resolve())]
+        return known

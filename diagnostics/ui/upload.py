@@ -1,0 +1,50 @@
+"""A widget that sends one large file straight to the server's disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from diagnostics.request import File
+from diagnostics.ui import uploads
+from diagnostics.ui.state import session
+
+FOLDER = Path(__file__).parent / "sender"
+
+
+def upload(label: str, *, key: str) -> File | None:
+    """Draw the widget and return the file that came last, if one came.
+
+    The script asks for its own ticket on every run, and the browser's word only makes it run: name,
+    hash and size come from the server.
+    """
+    held = session()
+    limit = held.room()
+    token = held.tickets.get(key) or uploads.issue(held.folder, limit)
+    done = uploads.take(token)
+    if done is not None:
+        held.receive(key, done.path, done.sha256, done.name)
+        limit = held.room()
+        token = uploads.issue(held.folder, limit)
+    held.tickets[key] = token
+    file = held.sent.get(key)
+    mount = st.components.v2.component(
+        "oversure_upload",
+        html=(FOLDER / "upload.html").read_text("utf-8"),
+        css=(FOLDER / "upload.css").read_text("utf-8"),
+        js=(FOLDER / "upload.js").read_text("utf-8"),
+        isolate_styles=False,  # a dialog's focus trap does not see into a shadow root
+    )
+    mount(
+        key=key,
+        data={  # flat: a mapping within makes Streamlit load pandas
+            "url": uploads.address(token, str(st.get_option("server.baseUrlPath") or "")),
+            "limit": limit,
+            "label": label,
+            "held": file.name if file else "",
+            "size": Path(file.path).stat().st_size if file else 0,
+        },
+        on_arrived_change=lambda: None,
+    )
+    return file

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import serving_speed, torch_speed
+from tests.benchmarks import gates_speed, serving_speed, sharing_speed, torch_speed
 
 LATEST = Path("benchmarks/latest.json")
 
@@ -56,7 +56,13 @@ def _seconds(run: Callable[[], object]) -> float:
 
 def main() -> int:
     """Measure, print, write; the exit code says whether every limit was kept."""
-    rows = [Row(*figure) for figure in (*torch_speed.figures(paired), *serving_speed.figures())]
+    measured = (
+        *torch_speed.figures(paired),
+        *gates_speed.figures(paired),
+        *serving_speed.figures(),
+        *sharing_speed.figures(),
+    )
+    rows = [Row(*figure) for figure in measured]
     for row in rows:
         mark = "ok  " if row.kept else "OVER"
         bound = "at least" if row.faster else "at most"

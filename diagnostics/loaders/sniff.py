@@ -139,7 +139,8 @@ def _legacy(path: Path) -> str:
 
 def _refuse(foreign: set[str]) -> None:
     if foreign:
-        listed = ", ".join(name.replace(" ", ".")[:60] for name in sorted(foreign)[:3])
+        strange = sorted(name for name in foreign if not whole.known(name)) or sorted(foreign)
+        listed = ", ".join(name.replace(" ", ".")[:60] for name in strange[:3])
         raise ModelError(
             f"This file holds more than tensors ({json.dumps(listed)[1:-1]}): a whole pickled "
             f"model, which can run code when it is opened. {RECIPE}"

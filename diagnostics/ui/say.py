@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -9,6 +11,11 @@ from diagnostics import words
 
 
 def failure(message: str, place: DeltaGenerator | None = None) -> None:
-    """Show an error as the text it is: no link and no picture that a name may hold is followed."""
+    """Show an error as the text it is: no link and no picture that a name may hold is followed.
+
+    Lines after the first are ours, and code.
+    """
     box = st.error if place is None else place.error
-    box(words.markdown(message), icon=":material/error:")
+    sentence, _, code = message.partition("\n")
+    shown = f"\n\n```python\n{textwrap.dedent(code)}\n```" if code else ""
+    box(words.markdown(sentence) + shown, icon=":material/error:")

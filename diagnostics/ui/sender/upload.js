@@ -7,7 +7,7 @@ const SECONDS_SMOOTHED = 3;
 
 const amount = (bytes) => {
   const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1);
-  return `${(bytes / 1024 ** power).toFixed(power > 2 ? 2 : 0)} ${UNITS[power]}`;
+  return `${Number((bytes / 1024 ** power).toFixed(power > 2 ? 1 : 0))} ${UNITS[power]}`;
 };
 
 const wait = (seconds) => {

@@ -46,6 +46,9 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; images may also stand after the flags, where argparse loses them."""
     made = parser()
     asked, rest = made.parse_known_args(arguments)
+    if getattr(asked, "weights", None):
+        asked.images = [*filter(None, [asked.model]), *asked.images]
+        asked.model = asked.weights
     if rest and (not hasattr(asked, "images") or any(one.startswith("-") for one in rest)):
         made.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
@@ -66,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     app.add_argument("images", nargs="*", metavar="IMAGE")
     app.add_argument("--port", type=int, default=8501)
     app.add_argument("--address", default="127.0.0.1", help="listen elsewhere than on loopback")
+
+    app.add_argument("--weights", metavar="FILE", help="the model, named by a flag")
 
     shared = _command(commands, "serve", _serve, "serve the app to several people")
     _add_output(shared)

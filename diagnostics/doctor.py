@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any, Literal
 
+from diagnostics.floors import EXTRAS, Floor, floors
 from diagnostics.spec import Check
 from diagnostics.worker import selftest
 from diagnostics.worker.sandbox import GPU, Level
 
 GIB = 2**30
 LEAST_FREE_GIB = 5
-EXTRAS = {"onnx": "ONNX", "keras": "Keras", "huggingface": "Hugging Face"}
-LOWER_BOUND = re.compile(rf"""^([\w.-]+)>=([\w.]+)(; ?extra == ['"]({"|".join(EXTRAS)})['"])?$""")
+
 
 Status = Literal["passed", "warned", "failed"]
 OF_LEVEL: dict[Level, Status] = {
@@ -42,7 +40,7 @@ def examine() -> Report:
     """Look at this machine."""
     found = selftest.outcome()
     checks = [Check("sandbox", OF_LEVEL[found.level], sandbox_sentence(found))]
-    checks += filter(None, map(_library, requires("oversure") or ()))
+    checks += map(_library, floors())
     has_gpu = GPU.exists()
     checks.append(Check("device", "passed", "an NVIDIA GPU" if has_gpu else "the processor"))
     free = shutil.disk_usage(tempfile.gettempdir()).free / GIB
@@ -65,21 +63,11 @@ def sandbox_sentence(found: selftest.Outcome) -> str:
     )
 
 
-def _library(requirement: str) -> Check | None:
-    """Hold one library to its lower bound; None for what only development needs."""
-    bound = LOWER_BOUND.match(requirement)
-    if bound is None:
-        return None
-    name, least, _, extra = bound.groups()
-    try:
-        have = version(name)
-    except PackageNotFoundError:
-        if extra:
-            return Check(name, "warned", f"not installed; {EXTRAS[extra]} files need it")
-        return Check(name, "failed", f"not installed; {least} or newer is needed")
-    fine = _numbers(have) >= _numbers(least)
-    return Check(name, "passed" if fine else "failed", f"{have}, {least} or newer is needed")
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3])
+def _library(floor: Floor) -> Check:
+    """Hold one library to its lower bound."""
+    if floor.have is None and floor.extra:
+        message = f"not installed; {EXTRAS[floor.extra]} files need it"
+        return Check(floor.name, "warned", message)
+    have = floor.have or "not installed"
+    message = f"{have}; {floor.least} or newer is needed"
+    return Check(floor.name, "passed" if floor.kept else "failed", message)

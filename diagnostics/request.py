@@ -54,6 +54,7 @@ class ModelSource:
         output: What the outputs are, see `spec.Output`.
         factory: Builds the network; None recognises it. Never set by the page.
         programs: Whether a file that is a program may run. Never set by the page.
+        modules: Whether a file that is a whole module may be opened.
     """
 
     file: File
@@ -62,6 +63,7 @@ class ModelSource:
     output: str | None = None
     factory: Factory | None = None
     programs: bool = False
+    modules: bool = True
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ LEVELS = (
     {
         *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
         *("preprocessing", "prepared"),
-        *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names"),
+        *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names", "floors"),
     },
     {
         "classifier",

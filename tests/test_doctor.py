@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from diagnostics import cli, doctor
+from diagnostics import cli, doctor, floors
 from diagnostics.errors import InputError
-from diagnostics.ui import serve
+from diagnostics.request import File
+from diagnostics.ui import serve, started
 from diagnostics.worker.sandbox import Level
 from diagnostics.worker.selftest import Outcome
 
@@ -41,13 +42,38 @@ def test_the_sandbox_is_named_and_what_it_leaves_free(monkeypatch, capsys, found
 
 
 def test_a_library_older_than_its_bound_fails(monkeypatch):
-    monkeypatch.setattr(
-        doctor, "requires", lambda _: ["torch>=99.1", "numpy>=1.0", "absent>=1", MISSING]
-    )
+    wanted = ["torch>=99.1", "numpy>=1.0", "absent>=1", MISSING]
+    monkeypatch.setattr(floors, "requires", lambda _: wanted)
+    floors.floors.cache_clear()
     with_outcome(monkeypatch, STRICT)
     found = {one.name: one.status for one in doctor.examine().checks}
+    floors.floors.cache_clear()
     assert (found["torch"], found["numpy"], found["absent"]) == ("failed", "passed", "failed")
     assert found["beside"] == "warned"
+
+
+def test_a_format_whose_library_is_too_old_is_not_opened(monkeypatch):
+    floors.floors.cache_clear()
+    monkeypatch.setattr(floors, "version", lambda name: "1.2.3")
+    assert floors.lacking("onnx").startswith("onnx 1.2.3 is too old for it, 1.23")
+    floors.floors.cache_clear()
+    monkeypatch.undo()
+    assert not floors.lacking("onnx")
+    floors.floors.cache_clear()
+
+
+def test_without_a_sandbox_whole_modules_and_programs_are_not_opened(monkeypatch):
+    file = File("/tmp/model", "0" * 64, "model")
+    with_outcome(monkeypatch, NONE)
+    assert not started.weights(file).modules
+    with pytest.raises(InputError, match="only where the sandbox is strict"):
+        serve.demand_sandbox("127.0.0.1", programs=True)
+    with_outcome(monkeypatch, PARTIAL)
+    assert started.weights(file).modules
+    with pytest.raises(InputError, match="here it is partial"):
+        serve.demand_sandbox("127.0.0.1", programs=True)
+    with_outcome(monkeypatch, STRICT)
+    serve.demand_sandbox("127.0.0.1", programs=True)
 
 
 def test_without_a_sandbox_the_app_stays_on_its_own_machine(monkeypatch):

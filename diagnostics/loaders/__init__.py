@@ -55,6 +55,10 @@ NO_PROGRAMS = (
     "alone: torch.save(model.state_dict(), 'weights.pt')."
 )
 
+NO_MODULES = (
+    "This is a whole pickled model, and this system cannot lock it in, so it is not opened. "
+    f"{sniff.RECIPE}"
+)
 NO_MEMORY = "can't allocate memory"
 
 NetworkInput = Callable[[Candidate], Tensor]
@@ -98,6 +102,8 @@ def open_weights(source: ModelSource, network_input: NetworkInput | None = None)
     written = foreseen(sniff.sniff, path)
     if written == sniff.TORCHSCRIPT and not source.programs:
         raise ModelError(NO_PROGRAMS)
+    if written == sniff.MODULE and not source.modules:
+        raise ModelError(NO_MODULES)
     if written in OWN_NETWORK:
         _demand_own(written, source.factory.name if source.factory else None)
         held = foreseen(OWN_NETWORK[written], path)

@@ -6,7 +6,6 @@ lies beside them is never run, and nothing is downloaded.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import warnings
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError, OptionError
+from diagnostics.floors import lacking
 from diagnostics.loaders import building, safetensors, unsaid
 from diagnostics.loaders.held import Held
 from diagnostics.loaders.prepared_by_processor import settings_of
@@ -160,10 +160,9 @@ def _of_timm(
 def _of_transformers(
     config: Mapping[str, Any], tensors: dict[str, Tensor]
 ) -> tuple[str, nn.Module]:
-    if importlib.util.find_spec("transformers") is None:
-        raise ModelError(
-            "This is a model of transformers, and that package is not installed. " + INSTALL
-        )
+    lacks = lacking("huggingface")
+    if lacks:
+        raise ModelError(f"This is a model of transformers, and {lacks}. {INSTALL}")
     os.environ["HF_HUB_OFFLINE"] = "1"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

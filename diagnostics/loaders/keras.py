@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
+from diagnostics.floors import lacking
 from diagnostics.layers import module_names
 from diagnostics.loaders import unsaid
 from diagnostics.loaders.held import Held
@@ -78,10 +78,9 @@ def read(path: Path) -> Held:
     Raises:
         ModelError: When the file is refused, damaged, or no network of one image.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("keras", "h5py")):
-        raise ModelError(
-            f"This is a Keras model, and the package that reads it is not installed. {INSTALL}"
-        )
+    lacks = lacking("keras")
+    if lacks:
+        raise ModelError(f"This is a Keras model, and {lacks}. {INSTALL}")
     zipped = zipfile.is_zipfile(path)
     config = _zipped_config(path) if zipped else _hdf5_config(path)
     try:

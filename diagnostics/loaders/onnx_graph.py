@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from diagnostics.errors import ModelError
+from diagnostics.floors import lacking
 from diagnostics.graph import Graph, Node
 from diagnostics.graph.operators import ONNX
 from diagnostics.graph.shaping import TYPES
@@ -67,10 +67,9 @@ def parse(path: Path) -> Written:
 
 
 def _parsed(path: Path) -> ModelProto:
-    if importlib.util.find_spec("onnx") is None:
-        raise ModelError(
-            f"This is an ONNX model, and the package that reads it is not installed. {INSTALL}"
-        )
+    lacks = lacking("onnx")
+    if lacks:
+        raise ModelError(f"This is an ONNX model, and {lacks}. {INSTALL}")
     import onnx
     from google.protobuf.message import DecodeError
 

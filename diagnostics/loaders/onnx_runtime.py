@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +20,6 @@ TYPES: dict[str, type[np.generic]] = {
     **{"tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(int32)": np.int32},
     **{"tensor(int64)": np.int64, "tensor(double)": np.float64, "tensor(float16)": np.float16},
 }
-
-
-def is_installed() -> bool:
-    """Say whether there is an onnxruntime."""
-    return importlib.util.find_spec("onnxruntime") is not None
 
 
 class Runtime:

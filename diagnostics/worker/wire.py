@@ -98,8 +98,8 @@ def read_request(header: Mapping[str, Any]) -> Request:
     names = model["class_names"] and tuple(model["class_names"])
     factory = model["factory"] and Factory(**model["factory"])
     file = File(**model["file"])
-    decided = (model["architecture"], names, model["output"], factory, model["programs"])
-    source = ModelSource(file, *decided)
+    decided = (model["architecture"], names, model["output"], factory)
+    source = ModelSource(file, *decided, model["programs"], model["modules"])
     options = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in header["options"].items()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ from diagnostics.errors import (
     WorkerTimeoutError,
 )
 from diagnostics.request import File, ModelSource, Request
-from diagnostics.worker import Limits, WorkerRunner, Zygote
+from diagnostics.worker import Admission, Limits, WorkerRunner, Zygote
 from diagnostics.worker.child import GIB, memory_limit
 
 ACTOR = "tests.worker.actors:Actor"
@@ -274,3 +277,80 @@ def test_a_killed_worker_leaves_no_files_behind(runner):
     assert home.is_dir()
     runner.close()
     assert not home.exists()
+
+
+@pytest.mark.slow
+def test_workers_killed_at_any_moment_leave_the_others_untouched(zygote):
+    """Twenty times one of three is killed while all of them answer."""
+    chance = random.Random(0)
+    runners = [WorkerRunner(zygote=zygote) for _ in range(3)]
+    answered = [0, 0]
+    end = threading.Event()
+    wrong = []
+
+    def answer(number):
+        while not end.is_set():
+            found = runners[number].run(ask("count")).scores["asked"]
+            answered[number] += 1
+            if found != answered[number]:  # a worker that began anew would count from one
+                wrong.append((number, found, answered[number]))
+
+    threads = [threading.Thread(target=answer, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        victim = threading.Thread(target=_killed, args=(runners[2],))
+        victim.start()
+        time.sleep(chance.uniform(0.0, 0.1))
+        while runners[2].pid is None:
+            time.sleep(0.005)
+        os.kill(runners[2].pid, signal.SIGKILL)
+        victim.join()
+    end.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert min(answered) > 50
+    for runner in runners:
+        runner.close()
+
+
+def _killed(runner):
+    with pytest.raises(WorkerError):
+        runner.run(ask("wait", seconds=5.0))
+
+
+def test_images_that_were_taken_away_are_taken_from_the_worker_too(runner, tmp_path):
+    files = []
+    for number in range(3):
+        path = tmp_path / f"image {number}"
+        path.write_bytes(bytes([number]) * 10)
+        files.append(File(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), path.name))
+    runner.run(replace(ask("count"), images=tuple(files)))
+    assert len(list(runner._inbox.iterdir())) == 3
+    runner.run(replace(ask("count"), images=tuple(files[1:2])))
+    assert [one.name for one in runner._inbox.iterdir()] == [files[1].sha256]
+
+
+def test_a_question_that_waits_says_so_and_can_be_given_up(zygote):
+    admission = Admission(1)
+    runners = [WorkerRunner(zygote=zygote, owner=n, admission=admission) for n in range(2)]
+    busy = threading.Thread(target=runners[0].run, args=(ask("wait", seconds=1.5),))
+    busy.start()
+    while runners[0].pid is None:
+        time.sleep(0.01)
+    said = []
+
+    def watch(progress):
+        said.append(progress.doing)
+        if len(said) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runners[1].run(ask("count"), watch)
+    assert said == ["Waiting for a free place"] * 3
+    assert runners[1].pid is None
+    busy.join()
+    assert runners[1].run(ask("count")).scores["asked"] == 1
+    for runner in runners:
+        runner.close()

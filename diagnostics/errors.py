@@ -4,7 +4,8 @@ OversureError               one sentence: what was expected, what came, what to 
 ├── InputError              the person can mend it (exit code 2)
 │   ├── ImageError          an image that cannot be decoded or is refused
 │   ├── ModelError          a weights file that cannot be opened
-│   │   └── ArchitectureError   no known network, or several, take these tensors
+│   │   ├── ArchitectureError   no known network, or several, take these tensors
+│   │   └── OutputError         what leaves the network is no row of class scores
 │   ├── ClassesError        a list of class names that cannot be read
 │   ├── RecipeError         a recipe that cannot be read
 │   └── OptionError         an option outside its range
@@ -43,6 +44,10 @@ class ModelError(InputError):
 
 class ArchitectureError(ModelError):
     """No known network takes these tensors, or several do and a person must choose."""
+
+
+class OutputError(ModelError):
+    """What leaves the network is no row of class scores."""
 
 
 class ClassesError(InputError):

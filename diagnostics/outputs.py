@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.errors import ModelError
+from diagnostics.errors import OutputError
 from diagnostics.spec import Check, Output
 
 TOLERANCE = 1e-4
@@ -23,21 +23,21 @@ def head(raw: Any) -> Float[Tensor, "n k"]:
     of length one are dropped; a flat batch of numbers is one output per image.
 
     Raises:
-        ModelError: When there is no tensor of shape (n, k).
+        OutputError: When there is no tensor of shape (n, k).
     """
     if isinstance(raw, Mapping):
         raw = raw.get("logits", next(iter(raw.values()), None))
     while isinstance(raw, tuple | list) and raw:
         raw = raw[0]
     if not isinstance(raw, Tensor):
-        raise ModelError(
+        raise OutputError(
             "A classifier gives one row of class scores per image; this network gave "
             f"{type(raw).__name__}, so it cannot be read as a classifier."
         )
     scores = raw.flatten(1) if raw.ndim > 2 and raw.shape[2:].numel() == 1 else raw
     scores = scores[:, None] if scores.ndim == 1 else scores
     if scores.ndim != 2:
-        raise ModelError(
+        raise OutputError(
             "A classifier gives one row of class scores per image, shape [n, classes]; this "
             f"network gave {list(raw.shape)}, so it is not an image classifier."
         )

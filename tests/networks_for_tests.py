@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torchvision import models
@@ -137,6 +138,12 @@ EXPORTED = {
     "shufflenet": (lambda: models.shufflenet_v2_x0_5(num_classes=7), (3, 64, 64)),
     "densenet": (lambda: models.densenet121(num_classes=7), (3, 64, 64)),
 }
+
+
+QUICK = ("residual", "one channel", "dense", "vit")
+EXPORTED_PARAMS = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in EXPORTED
+]
 
 
 def classifier(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from diagnostics.errors import ModelError
+from diagnostics.errors import ModelError, OutputError
 from diagnostics.loaders import unsaid
 from diagnostics.loaders.held import Held
 from diagnostics.loaders.of_graph import network_of
@@ -37,6 +37,8 @@ def read(path: Path) -> Held:
         size = found.candidate.channels, found.candidate.height, found.candidate.width
         compared = _compared(path, written, network, size)
         return replace(found, checks=(found.checks[0], compared, *found.checks[1:]))
+    except OutputError:
+        raise  # whoever computes it
     except ModelError as error:
         try:
             runtime = RuntimeNetwork(Runtime(path, written))

@@ -23,6 +23,7 @@ class _Ticket:
     owner: int
     long: bool
     number: int
+    started: float = 0.0
 
 
 class Admission:
@@ -91,15 +92,22 @@ class Admission:
                 if self._next() is ticket:
                     self._waiting.remove(ticket)
                     self._running.append(ticket)
+                    ticket.started = time.monotonic()
                     self._count += 1
                     self._served[ticket.owner] = self._count
                     self._changed.notify_all()
                     return
                 before = self._order().index(ticket)
-                left = (before + 1) * self._seconds[ticket.long] / self._places
+                left = self._free_in() + before * self._seconds[ticket.long] / self._places
                 self._changed.wait(POLL_SECONDS)
             if tell is not None:
                 tell(before, left)
+
+    def _free_in(self) -> float:
+        """Return after how many seconds the next place is likely to be free."""
+        now = time.monotonic()
+        left = [self._seconds[one.long] - (now - one.started) for one in self._running]
+        return max(POLL_SECONDS, min(left, default=0.0))
 
     def _next(self) -> _Ticket | None:
         """Return who takes the next free place; None where nobody may."""

@@ -74,7 +74,9 @@ def source(path):
     return ModelSource(File(str(path), "0" * 64, "model"))
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize(
+    "packed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["folder", "zip"]
+)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_logits_are_those_of_transformers(folder, tmp_path, name, packed):
     path, model = folder(name)
@@ -133,6 +135,7 @@ PROCESSORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PROCESSORS)
 def test_images_are_prepared_as_the_folder_says(folder, case):
     """Held against transformers' own processor, up to a rounding to bytes while resizing."""

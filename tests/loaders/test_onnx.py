@@ -28,7 +28,7 @@ from diagnostics.request import INSPECT, File, ModelSource, Request
 from diagnostics.spec import Need, Output, read
 from diagnostics.worker import WorkerRunner
 from tests.loaders import written as formats
-from tests.networks_for_tests import EXPORTED, vit
+from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, vit
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -83,7 +83,7 @@ HEAD = helper.make_node("MatMul", ["mean", "weight"], ["scores"], "head")
 
 
 @pytest.mark.parametrize("one", [False, True], ids=["any number", "one image"])
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("name", EXPORTED_PARAMS)
 def test_logits_and_gradients_are_those_of_the_network_it_was_written_from(exported, name, one):
     torch.manual_seed(0)
     make, shape = EXPORTED[name]

@@ -19,7 +19,7 @@ from diagnostics.samples import image_files
 from diagnostics.spec import Need
 from diagnostics.worker import WorkerRunner
 from tests.loaders import written
-from tests.networks_for_tests import EXPORTED, FunctionalResidual, vit
+from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, FunctionalResidual, vit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -48,7 +48,7 @@ def said(spec, name):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("name", EXPORTED_PARAMS)
 def test_logits_and_gradients_are_those_of_the_network(tmp_path, name, way):
     network, shape = made(name)
     path = WAYS[way](network, shape, tmp_path / "model")
@@ -79,6 +79,7 @@ def test_an_exported_program_has_the_layers_of_its_modules_under_their_names(tmp
         assert torch.allclose(ours[layer], theirs[layer], atol=1e-5), layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_attention_is_offered_wherever_layers_are(tmp_path, way):
     network = vit().eval()

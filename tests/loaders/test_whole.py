@@ -46,6 +46,7 @@ MODULES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MODULES.values(), ids=MODULES.keys())
 def test_a_module_of_known_classes_answers_as_it_did(saved, make):
     torch.manual_seed(0)
@@ -60,6 +61,7 @@ def test_a_module_of_known_classes_answers_as_it_did(saved, make):
         assert (model.network(images) - theirs).abs().max() <= 1e-4 * theirs.abs().max()
 
 
+@pytest.mark.slow
 def test_what_is_published_of_it_is_taken_where_it_answers_alike(saved):
     spec = opened(saved(models.resnet18().eval())).spec
     assert spec.architecture == "torchvision/resnet18"

@@ -13,6 +13,7 @@ import struct
 import sys
 import sysconfig
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,7 +24,8 @@ READ_FILE, READ_FOLDER = 1 << 2, 1 << 3
 OF_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15  # rights that a rule on a file may give
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many there are by version; 16 from 5 on
 RULESET, ADD_RULE, RESTRICT = 444, 445, 446
-NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER = 38, 22, 2
+NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER, KEEP_CAPABILITIES = 38, 22, 2, 8
+NOBODY, READ_OTHERS = 65534, 1 << 2  # a user and a capability
 
 EPERM, ENOSYS = 1, 38
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -86,8 +88,9 @@ def lock_down(readable: Iterable[Path], writable: Iterable[Path]) -> None:
         raise RuntimeError("A process with several threads cannot be locked down.")
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    _drop_capabilities(libc)
-    _restrict_files(libc, [*libraries(), *readable], list(writable))
+    folders = list(writable)
+    _become_nobody(libc, folders)
+    _restrict_files(libc, [*libraries(), *readable], folders)
     if platform.machine() == "x86_64" and sys.platform == "linux" and not GPU.exists():
         _restrict_calls(libc)
 
@@ -104,10 +107,23 @@ def libraries() -> list[Path]:
     return [*map(Path, (*installed, sys.base_prefix, *system, *machine, *devices)), ours]
 
 
-def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Let root be nobody special; without capabilities there is nothing to drop."""
-    header, none = struct.pack("<Ii", 0x20080522, 0), bytes(24)
-    libc.capset(header, none)
+def _become_nobody(libc: ctypes.CDLL, folders: Sequence[Path]) -> None:
+    """Stop being root, and give up every capability.
+
+    Of root's, only the right to read files of others is kept, because the interpreter may lie in
+    a folder that only root may enter; and only where Landlock says which files that may be.
+    """
+    kept = 0
+    if os.geteuid() == 0 and libc.syscall(RULESET, None, 0, 1) >= 1:
+        with suppress(OSError):  # a container may keep even root from it
+            for folder in folders:
+                os.chown(folder, NOBODY, NOBODY)
+            libc.prctl(KEEP_CAPABILITIES, 1, 0, 0, 0)
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            kept = READ_OTHERS
+    libc.capset(struct.pack("<Ii", 0x20080522, 0), struct.pack("<6I", kept, kept, 0, 0, 0, 0))
 
 
 def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Sequence[Path]) -> None:

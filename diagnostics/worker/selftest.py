@@ -117,6 +117,10 @@ def _acts(home: Path, kept: Path) -> dict[str, Callable[[], object]]:
 
         return act
 
+    def is_root() -> None:
+        if os.geteuid() != 0:
+            raise PermissionError(errno.EPERM, "somebody else")
+
     def fork() -> None:
         child = os.fork()
         if child == 0:
@@ -148,6 +152,7 @@ def _acts(home: Path, kept: Path) -> dict[str, Callable[[], object]]:
         "make a symbolic link": lambda: os.symlink("/etc/passwd", home / "link"),
         "make a hard link": lambda: os.link(ours, home / "hard"),
         "raise its limits": call(160, resource.RLIMIT_CORE, core),
+        "be root": is_root,
         "become another user": lambda: os.setuid(os.getuid()),
         "change its root folder": lambda: os.chroot(home),
         "mount a file system": call(165, None, None, None, 0, None),

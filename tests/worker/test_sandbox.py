@@ -57,6 +57,33 @@ def test_without_the_lock_down_the_same_acts_succeed(tmp_path):
     assert in_a_child(work) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to give up")
+def test_root_becomes_nobody_who_reads_only_what_was_handed_over(tmp_path):
+    """Also files that only root may read, such as a model in root's own folder."""
+    home, secret, model = tmp_path / "home", tmp_path / "secret", tmp_path / "model"
+    home.mkdir(mode=0o700)
+    for path in (secret, model):
+        path.write_text(path.name)
+        path.chmod(0o600)
+
+    def work():
+        sandbox.lock_down([model], [home])
+        (home / "made").write_text("mine")
+        refused = False
+        try:
+            secret.read_text()
+        except PermissionError:
+            refused = True
+        status = Path("/proc/self/status").read_text()
+        held = next(line for line in status.splitlines() if line.startswith("CapEff"))
+        return os.getuid(), os.geteuid(), os.getgid(), model.read_text(), refused, held[-16:]
+
+    nobody = sandbox.NOBODY
+    expected = (nobody, nobody, nobody, "model", True, "0000000000000004")
+    assert in_a_child(work) == expected
+    assert (home / "made").stat().st_uid == nobody
+
+
 def test_what_one_half_cannot_refuse_is_partial(monkeypatch, tmp_path):
     """Landlock alone leaves the system calls free, and the test must say so."""
     monkeypatch.setattr(sandbox, "_restrict_calls", lambda libc: None)

@@ -96,7 +96,9 @@ class Executor:
         elif request.method == FIELD:
             scores = self._field(request, clock)
         else:
-            scores = self._look(request, clock, arrays)
+            with torch.random.fork_rng(devices=()):  # it may be somebody's own process
+                torch.manual_seed(request.seed)
+                scores = self._look(request, clock, arrays)
         versions = {library: version(library) for library in LIBRARIES}
         return Result(request.key, arrays, scores, clock.seconds, versions)
 
@@ -133,7 +135,6 @@ class Executor:
         ranking = () if self._holds(request.model) else request.images[:RANKING]
         readable = [image for image in map(_decode, ranking) if isinstance(image, Decoded)]
         classifier = self._opened(request.model, readable, clock).classifier(request.preprocessing)
-        torch.manual_seed(request.seed)
         entries: list[dict[str, Any]] = []
         seen: list[Findings] = []
         leader = ""

@@ -115,14 +115,15 @@ def as_maps(values: Tensor, layer: LayerInfo, image_size: Size) -> Tensor | None
 def module_names(names: Iterable[str]) -> list[str]:
     """Return names under which modules can be added to one network, as near as they can be."""
     taken = set(dir(nn.Module()))
-    found = []
+    found: list[str] = []
+    numbers: Counter[str] = Counter()
     for wanted in names:
         own = wanted.strip("/").replace(".", "_").replace("#", "_") or "node"
         own = f"node{own}" if own.startswith(("_", "weight_")) else own
-        name, number = own, 1
+        name = own
         while name in taken:
-            number += 1
-            name = f"{own}_{number}"
+            numbers[own] += 1
+            name = f"{own}_{numbers[own] + 1}"
         taken.add(name)
         found.append(name)
     return found

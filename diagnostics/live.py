@@ -154,7 +154,7 @@ def _shown(
 def _file(network: nn.Module, path: Path) -> File:
     """Return what stands for a file: the network's class, and a hash of its values."""
     digest = hashlib.sha256(repr(network).encode())
-    for name, tensor in network.state_dict().items():
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
     return File(str(path), digest.hexdigest(), type(network).__name__)
 

@@ -25,6 +25,7 @@ from diagnostics.shapes import Size
 from diagnostics.spec import Candidate, Check, LayerInfo, ModelSpec, Need, Output
 
 PROBES = 8
+MIXED, SMALL = 0.01, 1e-6  # of scores that differ from batch to batch
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,11 @@ def model_of(source: ModelSource, found: Opened) -> Model:
         return Model(_spec(source, found, first, architecture=""), None)
     network = place(found.network)
     spec = _spec(source, found, first, first.architecture)
-    return Model(probed(network, spec, source.output), network)
+    try:
+        return Model(probed(network, spec, source.output), network)
+    except RuntimeError:  # some networks view their values as if channels came first in memory
+        network = network.to(memory_format=torch.contiguous_format)
+        return Model(probed(network, spec, source.output), network)
 
 
 def place(network: nn.Module) -> nn.Module:
@@ -129,8 +134,16 @@ def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mo
     layers = list_layers(network, fed)
     offers = _offers(network, layers, (spec.height, spec.width))
     with torch.enable_grad():
-        if head(network(fed.detach().requires_grad_())).requires_grad:
-            offers |= {Need.GRADIENTS}
+        again = head(network(fed.detach().requires_grad_()))
+    if again.requires_grad:
+        offers |= {Need.GRADIENTS}
+    off = float((again.detach() - scores[:2]).abs().max() / scores[:2].abs().max().clamp_min(SMALL))
+    if off > MIXED:
+        message = (
+            f"An image's scores change with the others in its batch, by up to {off:.0%} here; what "
+            "is shown of it holds among the images beside it."
+        )
+        checks = (*checks, Check("batch", "warned", message))
     return replace(
         spec,
         output=kind,

@@ -69,7 +69,7 @@ def representative(layers: Sequence[LayerInfo], image_size: Size) -> tuple[str, 
         size = _map_size(layer, kind)
         if size:
             maps[size] = layer.name
-        elif kind == "dense" and layer.kind not in ("Flatten", "Identity", "Dropout"):
+        elif kind == "dense" and layer.kind.lower() not in ("flatten", "identity", "dropout"):
             dense[layer.shape] = layer.name
         elif kind in ("attention", "windows"):
             attention.append(layer.name)
@@ -92,7 +92,11 @@ def last_maps(spec: ModelSpec) -> str:
         kind = layout(layer, image_size)
         if _map_size(layer, kind):
             found = layer.name
-        elif kind == "tokens" and "Norm" in layer.kind and token_grid(layer.shape[0], image_size):
+        elif (
+            kind == "tokens"
+            and "norm" in layer.kind.lower()
+            and token_grid(layer.shape[0], image_size)
+        ):
             norm = layer.name
         elif kind == "attention":
             found = norm or found

@@ -129,6 +129,15 @@ class ModelSpec:
     checks: tuple[Check, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
+    def why_not(self, need: Need) -> str:
+        """Say why the model does not offer something, as far as that is known."""
+        told = {Need.GRADIENTS: ("gradients",), Need.LAYERS: ("layers", "batch")}
+        names = told.get(need, told[Need.LAYERS])
+        said = [check.message for check in self.checks if check.name in names]
+        if said:
+            return said[0]
+        return f"This network has no {need}."
+
     def layer(self, name: str) -> LayerInfo | None:
         """Return the layer of that name; None when there is none."""
         return next((layer for layer in self.layers if layer.name == name), None)

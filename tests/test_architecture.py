@@ -72,7 +72,16 @@ THIRD_PARTY = (
 # One room each where a level's list is longer.
 ALSO = {
     "render": {"plotly"},
-    "loaders/": {"safetensors", "onnx", "onnxruntime", "google", "keras", "h5py", "transformers"},
+    "loaders/": {
+        "safetensors",
+        "onnx",
+        "onnxruntime",
+        "google",
+        "keras",
+        "h5py",
+        "transformers",
+        "huggingface_hub",
+    },
     "methods/": {"captum"},
     "worker/": {"torch"},
     "audit/ray": {"ray"},

@@ -13,6 +13,8 @@ from diagnostics.method import methods
 from diagnostics.ui.started import Beginning, begin_with
 from diagnostics.worker import WorkerRunner
 from tests.conftest import ROOT
+from tests.loaders import written
+from tests.networks_for_tests import FunctionalResidual
 
 PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/*.py"))
 
@@ -336,3 +338,15 @@ def test_a_model_that_gives_no_numbers_is_shown_and_said(begun, on, tmp_path, na
     save_file(tensors, tmp_path / "broken.safetensors")
     begun(tmp_path / "broken.safetensors", samples.image_files()["noise-uniform"].path)
     assert not on(name).exception
+
+
+@pytest.mark.slow
+def test_a_model_without_layers_says_why_on_every_page(begun, tmp_path):
+    """A program for two images at a time: what it gives cannot be told apart by image."""
+    path = written.pt2(FunctionalResidual().eval(), (3, 16, 16), tmp_path / "model", batch=2)
+    page = begun(path, samples.image_files()["photo-raccoon"].path)
+    assert any("2 images at a time" in text.value for text in page.text)
+    for name in PAGES[1:]:
+        page = fine(page.switch_page(str(ROOT / name)).run())
+        said = [one.value.replace("\\", "") for one in (*page.info, *page.text)]
+        assert any("2 images at a time" in text for text in said), name

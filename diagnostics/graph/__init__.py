@@ -39,7 +39,7 @@ class Language:
     Args:
         operators: What each operator computes of its inputs and attributes.
         of_shapes: Operators whose results are the same for every image.
-        by_row: Operators that compute each row of their first input by itself.
+        is_by_row: Says whether a node computes each row of its first input by itself.
         of_equals: Operators whose inputs meet row by row.
         of_last_axes: Operators that do not care how many axes come before the last ones.
         is_softmax: Says whether a node is a softmax over the last of so many axes.
@@ -47,7 +47,7 @@ class Language:
 
     operators: Mapping[str, Operator]
     of_shapes: Collection[str]
-    by_row: Collection[str]
+    is_by_row: Callable[[Node], bool]
     of_equals: Collection[str]
     of_last_axes: Collection[str]
     is_softmax: Callable[[Node, int], bool]

@@ -15,93 +15,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from diagnostics.graph import Attributes, Given, Language, Node, Operator
+from diagnostics.graph.aten_names import (
+    DROPOUTS,
+    ELEMENTWISE,
+    EQUALS,
+    LAST_AXES,
+    MADE,
+    NEVER,
+    OTHERS,
+    ROWS,
+    VIEWS,
+)
+from diagnostics.graph.shaping import sized
 
-ELEMENTWISE = (
-    *("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "hardswish"),
-    *("hardsigmoid", "hardtanh", "sigmoid", "tanh", "softplus", "log_sigmoid", "clamp"),
-    *("clamp_min", "clamp_max", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "erf", "reciprocal"),
-    *("square", "sin", "cos", "floor", "ceil", "round", "sign", "log1p", "expm1"),
-)
-ROWS = (
-    *(
-        "conv2d",
-        "convolution",
-        "_convolution",
-        "_convolution_mode",
-        "batch_norm",
-        "group_norm",
-        "instance_norm",
-    ),
-    *("_native_batch_norm_legit_no_training", "native_group_norm", "max_pool2d", "avg_pool2d"),
-    *("max_pool2d_with_indices", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
-    *("_adaptive_avg_pool2d", "conv_transpose2d", "upsample_nearest2d", "upsample_bilinear2d"),
-    *("upsample_bicubic2d", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
-    *("native_channel_shuffle", "reflection_pad2d", "replication_pad2d"),
-)
-LAST_AXES = ("layer_norm", "native_layer_norm", "linear", "scaled_dot_product_attention")
-EQUALS = ("add", "sub", "mul", "div", "rsub", "minimum", "maximum")
-VIEWS = (
-    *("view", "reshape", "flatten", "unflatten", "transpose", "permute", "t", "numpy_T", "mT"),
-    *("squeeze", "unsqueeze", "slice", "select", "expand", "expand_as", "view_as", "chunk"),
-    *("split", "split_with_sizes", "unbind", "movedim", "narrow", "unfold", "diagonal", "alias"),
-    *(
-        "swapaxes",
-        "unsafe_chunk",
-        "detach",
-        "contiguous",
-        "to",
-        "type_as",
-        "dropout",
-        "tensor_split",
-    ),
-    *("feature_dropout", "alpha_dropout", "reshape_as", "lift_fresh", "matrix_H", "swapdims"),
-)
-OTHERS = (
-    *("conv1d", "softmax", "_softmax", "log_softmax", "_log_softmax"),
-    *("matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "bilinear", "dot", "mv", "outer"),
-    *("pow", "floor_divide", "remainder", "fmod", "where", "masked_fill", "eq", "ne", "lt", "le"),
-    *(
-        "gt",
-        "ge",
-        "logical_and",
-        "logical_or",
-        "logical_not",
-        "bitwise_not",
-        "bitwise_and",
-        "isnan",
-    ),
-    *("mean", "sum", "amax", "amin", "max", "min", "prod", "var", "std", "var_mean", "norm", "all"),
-    *("linalg_vector_norm", "argmax", "argmin", "topk", "sort", "cumsum", "any", "logsumexp"),
-    *("cat", "concat", "stack", "hstack", "vstack", "tile", "repeat", "repeat_interleave", "roll"),
-    *("flip", "rot90", "gather", "index", "index_select", "index_put", "scatter", "masked_select"),
-    *("slice_scatter", "select_scatter", "copy", "fill", "clone", "pad", "constant_pad_nd", "glu"),
-    *("max_pool1d", "avg_pool1d", "adaptive_avg_pool1d", "upsample_linear1d", "prelu"),
-    *("_prelu_kernel", "celu", "threshold", "hardshrink", "softshrink", "lerp"),
-    *("addcmul", "addcdiv", "im2col", "col2im", "grid_sampler", "one_hot", "embedding", "tril"),
-    *("triu", "meshgrid", "cdist", "cosine_similarity", "atan", "atan2"),
-    *("zeros", "ones", "full", "empty", "arange", "linspace", "eye", "scalar_tensor", "zeros_like"),
-    *("ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty"),
-    *("lift_fresh_copy", "_to_copy", "_unsafe_view", "zero", "_shape_as_tensor", "numel"),
-    *("avg_pool3d", "max_pool3d", "conv3d", "nan_to_num"),
-    *("_upsample_nearest_exact2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
-    *(
-        "empty_permuted",
-        "_unsafe_index",
-        "as_strided",
-        "_native_batch_norm_legit",
-        "log2",
-        "exp2",
-        "true_divide",
-        "rms_norm",
-    ),
-)
-OUT_OF_NOTHING = ("new_zeros", "new_ones", "new_full", "new_empty")
 OF_NUMBERS: dict[str, Callable[..., Any]] = {  # Python's own, on sizes
     **{name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "mod", "neg")},
     **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge", "pow")},
     "floordiv": torch.floor_divide,
 }
-DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
+LARGEST_POWER = 64
 
 
 @dataclass(frozen=True)
@@ -142,9 +74,47 @@ def _call(function: Callable[..., Any]) -> Operator:
     def computed(given: Given, own: Attributes) -> Any:
         device = next((one.device for one in given if isinstance(one, Tensor) and one.ndim), None)
         positional = [_filled(one, given, device) for one in own["positional"]]
-        named = {name: _filled(one, given, device) for name, one in own["named"].items()}
+        named = {
+            name: _filled(one, given, device)
+            for name, one in own["named"].items()
+            if name != "memory_format"  # how values lie in memory is not what they are
+        }
         found = function(*positional, **named)
         return torch.tensor(found) if isinstance(found, bool | int | float) else found
+
+    return computed
+
+
+def _bounded(name: str, computed: Operator) -> Operator:
+    """Return an operator that refuses to make far more values than a classifier needs."""
+    if name not in MADE:
+        return computed
+
+    def checked(given: Given, own: Attributes) -> Any:
+        sizes = own["positional"][MADE[name]]
+        sides = (
+            [_filled(one, given, None) for one in sizes] if isinstance(sizes, tuple | list) else []
+        )
+        whole = [int(one) for one in sides]
+        if name in ("repeat", "tile"):
+            whole.append(given[0].numel())
+        sized(whole)
+        return computed(given, own)
+
+    return checked
+
+
+def _of_numbers(function: Callable[..., Any]) -> Operator:
+    """Return an operator of Python on sizes: numbers only, and none that grow without end."""
+
+    def computed(given: Given, own: Attributes) -> Any:
+        values = [_filled(one, given, None) for one in own["positional"]]
+        if not all(isinstance(one, int | float | Tensor) for one in values):
+            raise ValueError("only numbers can be computed with")
+        if function is operator.pow and abs(float(values[1])) > LARGEST_POWER:
+            raise ValueError("a power that large is refused")
+        found = function(*values)
+        return found if isinstance(found, Tensor) else torch.tensor(found)
 
     return computed
 
@@ -175,7 +145,24 @@ def _batch_norm(
 ) -> Tensor:
     """Normalise with what was learned, also where the network was exported while it trained."""
     learns = mean is None
+    values = values.contiguous() if learns else values
     return functional.batch_norm(values, mean, variance, weight, bias, learns, momentum, eps)
+
+
+def _copied(values: Tensor, others: Tensor, _: bool = False) -> Tensor:
+    return others.to(values.dtype).expand_as(values).clone()
+
+
+def _norm_of_batch(
+    values: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    _: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    values = values.contiguous()  # its gradient is wrong for one image with channels last
+    return functional.batch_norm(values, None, None, weight, bias, True, momentum, eps)
 
 
 def _norm_as_learned(
@@ -210,12 +197,16 @@ def _table() -> Iterator[tuple[str, Operator]]:
             packet = getattr(torch.ops.aten, own, None)
             for overload in packet.overloads() if packet else ():
                 full = f"{own}.{overload}"
-                if "out" not in overload:
-                    yield full, _call(getattr(packet, overload))
+                if "out" not in overload.split("_") and full not in NEVER:
+                    yield full, _bounded(name, _call(getattr(packet, overload)))
     for name, function in OF_NUMBERS.items():
-        yield f"number.{name}", _call(function)
+        yield f"number.{name}", _of_numbers(function)
     for name in DROPOUTS:  # of training; here the network is asked, not trained
         yield from ((f"{own}.default", _first) for own in (name, f"{name}_"))
+    for name in ("view.default", "_unsafe_view.default"):  # of any layout in memory
+        yield name, _call(torch.reshape)
+    yield "copy.default", _call(_copied)
+    yield "_native_batch_norm_legit.no_stats", _call(_norm_of_batch)
     yield "batch_norm.default", _call(_batch_norm)
     # Their further results are of use in training only.
     yield "_native_batch_norm_legit_no_training.default", _call(_norm_as_learned)
@@ -239,6 +230,12 @@ def _is_softmax(node: Node, axes: int) -> bool:
     return node.attributes["positional"][1] in (-1, axes - 1)
 
 
+def _is_by_row(node: Node) -> bool:
+    """Say whether an operator leaves rows apart; a norm without statistics takes those of all."""
+    learned = node.operator != "batch_norm.default" or node.attributes["positional"][3] is not None
+    return node.operator.partition(".")[0] in ROWS and learned
+
+
 def _overloads(*names: str) -> set[str]:
     return {full for full in OPERATORS if full.partition(".")[0] in names}
 
@@ -247,7 +244,7 @@ OPERATORS: dict[str, Operator] = dict(_table())
 ATEN = Language(
     operators=OPERATORS,
     of_shapes={"sym_size.int", "size.int", "size.default"},
-    by_row=_overloads(*ROWS),
+    is_by_row=_is_by_row,
     of_equals=_overloads(*EQUALS),
     of_last_axes=_overloads(*ELEMENTWISE, *LAST_AXES, *DROPOUTS),
     is_softmax=_is_softmax,

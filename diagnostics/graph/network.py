@@ -150,7 +150,7 @@ class _Operation(nn.Module):
             if language.is_softmax(self._node, first.ndim - 1):
                 self.narrow = own and first.ndim > 2
                 return (first[:, 0] if self.narrow else first).softmax(-1)  # heard as attention
-            if name in language.by_row and not any(others):
+            if language.is_by_row(self._node) and not any(others):
                 if own:
                     self.narrow = True
                     return self._computed([first[:, 0], *given[1:]])
@@ -178,10 +178,12 @@ class _Operation(nn.Module):
         return self._one_by_one(given, tensors)
 
     def _meet(self, given: Given) -> bool:
-        """Say whether what is the same for all images has no axes that meet that of the images."""
+        """Say whether the axis of images of the first input meets only that of others."""
         first = given[0]
-        shared = (one for one, has in zip(given, self._over, strict=True) if not has)
-        return first is not None and all(one is None or one.ndim < first.ndim for one in shared)
+        return first is not None and all(
+            one is None or (one.ndim == first.ndim if has else one.ndim < first.ndim)
+            for one, has in zip(given, self._over, strict=True)
+        )
 
     def _one_by_one(self, given: Given, tensors: Sequence[Tensor]) -> Any:
         """Map over the images; a batch of one that is left then is taken away."""
@@ -208,7 +210,8 @@ _CLASSES: dict[str, type[_Operation]] = {}
 
 def _class_of(operator: str) -> type[_Operation]:
     """Return a class that bears the operator's name, which is the kind of layer people read."""
-    return _CLASSES.setdefault(operator, type(operator, (_Operation,), {}))
+    name = operator.partition(".")[0]  # of torch's, without its overload
+    return _CLASSES.setdefault(name, type(name, (_Operation,), {}))
 
 
 def _folded(graph: Graph) -> tuple[list[Node], dict[str, Tensor]]:

@@ -256,15 +256,16 @@ def _is_softmax(node: Node, axes: int) -> bool:
     return node.operator == "Softmax" and last
 
 
+BY_ROW = {
+    *("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"),
+    *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN"),
+    *("Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Gelu"),
+    "Erf",
+}
 ONNX = Language(
     operators=OPERATORS,
     of_shapes={"Shape", "Size"},
-    by_row={
-        *("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"),
-        *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN"),
-        *("Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Gelu"),
-        "Erf",
-    },
+    is_by_row=lambda node: node.operator in BY_ROW,
     of_equals={"Add", "Sub", "Mul", "Div"},
     of_last_axes=(),
     is_softmax=_is_softmax,

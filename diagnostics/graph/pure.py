@@ -9,7 +9,8 @@ import torch
 
 from diagnostics.errors import ModelError
 from diagnostics.graph import Node
-from diagnostics.graph.aten import OPERATORS, OUT_OF_NOTHING, VIEWS, arguments, writes
+from diagnostics.graph.aten import OPERATORS, arguments, writes
+from diagnostics.graph.aten_names import OUT_OF_NOTHING, VIEWS
 
 
 def without_writes(nodes: Sequence[Node], image: str, output: str) -> tuple[tuple[Node, ...], str]:
@@ -30,24 +31,32 @@ def without_writes(nodes: Sequence[Node], image: str, output: str) -> tuple[tupl
     memory: dict[str, str] = {}  # the name of the first value that lies in the same memory
     newest: dict[str, str] = {}  # what stands for a value after it was changed
     stale: dict[str, str] = {}  # values that should have changed with another, by operator
+    used: set[str] = set()  # memory that something of the image has looked at already
     pure: list[Node] = []
 
     def now(name: str) -> str:
         while name in newest:
             name = newest[name]
         if name in stale:
-            raise ModelError(
-                f"The program changes a value in place ({stale[name][:40]}) that it also looks at "
-                "otherwise; export it again with exported.run_decompositions()."
-            )
+            raise _in_place(stale[name])
         return name
 
     for node in nodes:
         node = _unbound(replace(node, inputs=tuple(now(one) for one in node.inputs)))
+        first = memory.get(node.inputs[0], node.inputs[0]) if node.inputs else ""
+        if node.operator.partition(".")[0] in VIEWS and node.inputs:
+            memory |= dict.fromkeys(node.outputs, first)
         if not of_image & set(node.inputs):
+            if writes(
+                node
+            ):  # done once, when the network is built, and so for whoever looked before
+                memory |= dict.fromkeys(node.outputs, first)
+                if first in used:
+                    raise _in_place(node.operator)
             pure.append(node)
             continue
         of_image |= set(node.outputs)
+        used |= {memory.get(one, one) for one in node.inputs}
         if writes(node) and node.outputs:
             changed, kept = node.inputs[0], node.outputs[0]
             shared = memory.get(changed, changed)
@@ -56,8 +65,6 @@ def without_writes(nodes: Sequence[Node], image: str, output: str) -> tuple[tupl
             newest[changed] = kept
             name, _, overload = node.operator.partition(".")
             node = replace(node, operator=f"{_pure_name(name)}.{overload}")
-        elif node.operator.partition(".")[0] in VIEWS:
-            memory |= dict.fromkeys(node.outputs, memory.get(node.inputs[0], node.inputs[0]))
         pure.append(node)
     last = now(output)
     needed = {last}
@@ -66,6 +73,13 @@ def without_writes(nodes: Sequence[Node], image: str, output: str) -> tuple[tupl
             needed |= set(node.inputs)
     left = (node for node in pure if needed & set(node.outputs) or not of_image & set(node.inputs))
     return tuple(left), last
+
+
+def _in_place(operator: str) -> ModelError:
+    return ModelError(
+        f"The program changes a value in place ({operator[:40]}) that it also looks at otherwise; "
+        "export it again with exported.run_decompositions()."
+    )
 
 
 def _unbound(node: Node) -> Node:

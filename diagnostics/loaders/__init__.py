@@ -45,8 +45,9 @@ UNORDERED = (
 )
 
 OWN = (
-    " If the network is your own, name the function that builds it: oversure app WEIGHTS "
-    "--factory package.module:function."
+    " If the network is your own, save it as a program, which holds it: torch.export.save("
+    "torch.export.export(model.eval(), (images,)), 'model.pt2'); or on your own machine name the "
+    "function that builds it: oversure app WEIGHTS --factory package.module:function."
 )
 
 NO_PROGRAMS = (

@@ -11,26 +11,35 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import constants
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError, OptionError
 from diagnostics.floors import lacking
 from diagnostics.loaders import building, safetensors, unsaid
 from diagnostics.loaders.held import Held
-from diagnostics.loaders.prepared_by_processor import settings_of
+from diagnostics.loaders.index import COUNTER
+from diagnostics.loaders.prepared_by_processor import is_read, settings_of
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.spec import Check
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 CONFIG_MIB, MOST_TIMES_LARGER, MOST_MIB = 5, 20, 8192
 INSTALL = "Install what is missing with: pip install 'oversure[huggingface]'."
-CODE = ("auto_map", "custom_pipelines", "quantization_config", "trust_remote_code")
+# What asks for code, for other files, or for other names of settings, wherever it stands.
+CODE = (
+    *("auto_map", "custom_pipelines", "quantization_config", "trust_remote_code", "attribute_map"),
+    *("kernel_config", "use_kernels", "attn_implementation", "experts_implementation"),
+    *("backbone", "use_timm_backbone", "checkpoint_path", "backbone_config"),
+)
+OTHERS = ("shieldgemma2",)  # that transformers counts among image classifiers
+MOST_LAYERS = 1000
 SUFFIX = "ForImageClassification"
 
 
@@ -50,12 +59,14 @@ def read(path: Path) -> Held:
     """
     folder = _Folder(path)
     config = folder.described(CONFIG)
-    written = sorted(key for key in CODE if config.get(key))
-    if written:
-        raise ModelError(
-            f"The folder's config.json asks for code or types of its own ({written[0]}), which is "
-            "never run; save a model that transformers itself knows."
-        )
+    for key, value in _settings(config):
+        if key in CODE and value:
+            raise ModelError(
+                f"The folder's config.json asks for code or types of its own ({key}), which is "
+                "never run; save a model that transformers itself knows."
+            )
+        if "layers" in key and isinstance(value, int) and value > MOST_LAYERS:
+            raise ModelError(f"{key} is {value} in config.json; at most {MOST_LAYERS} are built.")
     if not folder.has(WEIGHTS):
         raise ModelError(
             "The folder holds no model.safetensors in one piece; save it with "
@@ -64,8 +75,8 @@ def read(path: Path) -> Held:
     tensors = safetensors.tensors_of(folder.content(WEIGHTS))
     architecture = config.get("architecture")
     try:
-        if config.get("model_type") in (None, "timm_wrapper") and isinstance(architecture, str):
-            name, network = _of_timm(architecture, config, tensors)
+        if config.get("model_type") in (None, "timm_wrapper"):
+            name, network = _of_timm(str(architecture), config, tensors)
         else:
             name, network = _of_transformers(config, tensors)
         described = folder.described(PROCESSOR) if folder.has(PROCESSOR) else {}
@@ -79,9 +90,23 @@ def read(path: Path) -> Held:
     )
     if settings is not None:
         known = Check("preprocessing", "passed", f"As the folder says: {settings.summary}.")
+        if described and "pretrained_cfg" not in config and not is_read(described):
+            said = (
+                f"Read of {PROCESSOR}: {settings.summary}. Its processor may do more than that; "
+                "compare what the network receives with what yours gives."
+            )
+            known = Check("preprocessing", "warned", said)
         candidate = replace(held.candidate, preprocessing=settings)
         held = Held(network, candidate, (held.checks[0], known))
     return replace(held, class_names=_labels(config, held.candidate.classes))
+
+
+def _settings(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every setting with its name, also those inside others."""
+    for key, value in config.items():
+        yield str(key), value
+        if isinstance(value, Mapping):
+            yield from _settings(value)
 
 
 def _sides(settings: Preprocessing | None, config: Mapping[str, Any]) -> list[int | None]:
@@ -152,9 +177,13 @@ def _of_timm(
     plain = {name.removeprefix("timm_model."): one for name, one in tensors.items()}
     classes = int(config.get("num_classes") or len(config.get("id2label") or ()) or 1000)
     taken = (config.get("pretrained_cfg") or {}).get("input_size") or [3]
-    network = building.build(f"timm/{architecture}", classes, int(taken[0]))
+    made = (f"timm/{architecture}", classes, int(taken[0]))
+    with building.unallocated():  # a few names must not cost the memory of a large network
+        wanted = {name for name in building.build(*made).state_dict() if not name.endswith(COUNTER)}
+    _demand_all(architecture, wanted - plain.keys(), plain.keys() - wanted)
+    network = building.build(*made)
     _fill(network, plain, architecture)
-    return f"timm/{architecture}", network
+    return made[0], network
 
 
 def _of_transformers(
@@ -164,6 +193,7 @@ def _of_transformers(
     if lacks:
         raise ModelError(f"This is a model of transformers, and {lacks}. {INSTALL}")
     os.environ["HF_HUB_OFFLINE"] = "1"
+    constants.HF_HUB_OFFLINE = True  # also where it was imported before
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from transformers import AutoConfig, AutoModelForImageClassification
@@ -174,13 +204,14 @@ def _of_transformers(
     kind = str(config.get("model_type"))
     known = modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
     named = [str(one) for one in config.get("architectures") or ()]
-    if kind not in known or (named and not any(SUFFIX in one for one in named)):
+    if kind not in known or kind in OTHERS or (named and not any(SUFFIX in one for one in named)):
         raise ModelError(
             f"The folder holds {', '.join(named)[:80] or kind[:40]}, which is no image classifier; "
             f"expected one whose name ends in {SUFFIX}."
         )
     own = {key: value for key, value in config.items() if not key.startswith("_")}
-    own.pop("model_type")
+    for name in ("model_type", "name_or_path"):
+        own.pop(name, None)
     try:
         with warnings.catch_warnings(), torch.device("cpu"):
             warnings.simplefilter("ignore")
@@ -215,8 +246,8 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
 
 def _demand_all(name: str, absent: Iterable[str], foreign: Iterable[str]) -> None:
     """Refuse a network that is given less than its weights, or more."""
-    missing = sorted(key for key in absent if not key.endswith("num_batches_tracked"))
-    extra = sorted(foreign)
+    missing = sorted(key for key in absent if not key.endswith(COUNTER))
+    extra = sorted(key for key in foreign if not key.endswith(COUNTER))
     if missing or extra:
         raise ModelError(
             f"The tensors do not fit {name}: {len(missing)} are missing and {len(extra)} too many, "

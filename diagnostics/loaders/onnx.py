@@ -18,6 +18,9 @@ from diagnostics.loaders.onnx_runtime import Runtime, RuntimeNetwork
 from diagnostics.spec import Check
 
 ARCHITECTURE = "onnx"
+SEVERAL = Check(
+    "output", "warned", "Several of its outputs look like class scores; the first is taken."
+)
 TOLERANCE, SMALLEST = 1e-4, 1e-6
 OF_HALVES = 2e-2  # what onnxruntime rounds away in half precision
 
@@ -31,8 +34,10 @@ def read(path: Path) -> Held:
     written = parse(path)
     sides = (written.channels, written.height, written.width)
     message = f"The file holds its network: {len(written.graph.nodes)} operations."
+    more = (SEVERAL,) * written.several
     try:
         network, checks = network_of(written.graph, written.batch)
+        checks = (*more, *checks)
         found = unsaid.held(network, ARCHITECTURE, sides, message, checks, whole=written.whole)
         size = found.candidate.channels, found.candidate.height, found.candidate.width
         compared = _compared(path, written, network, size)
@@ -47,7 +52,9 @@ def read(path: Path) -> Held:
         missing = Check(
             "gradients", "warned", f"{error} onnxruntime computes it, without gradients."
         )
-        found = unsaid.held(runtime, ARCHITECTURE, sides, message, [missing], whole=written.whole)
+        found = unsaid.held(
+            runtime, ARCHITECTURE, sides, message, [missing, *more], whole=written.whole
+        )
         floats = [one for one in written.graph.constants.values() if one.is_floating_point()]
         return replace(found, parameters=sum(one.numel() for one in floats))
 

@@ -43,6 +43,7 @@ class Written:
         width: In px.
         batch: For how many images it was written; None for any number.
         whole: Whether the images go in as whole numbers, 0 to 255.
+        several: Whether more than one output looks like class scores.
         half: Whether anything was written in half precision, which is computed in single here.
     """
 
@@ -52,6 +53,7 @@ class Written:
     width: int | None
     batch: int | None
     whole: bool
+    several: bool = False
     half: bool = False
 
 
@@ -165,15 +167,19 @@ def _graph(model: ModelProto) -> Written:
         one_image=sides[0] == 1,
     )
     taken = inputs[0].type.tensor_type.elem_type in WHOLE
+    flat = [one for one in proto.output if len(one.type.tensor_type.shape.dim) == 2]
+    several = len(flat) > 1 and all(one.name != "logits" for one in flat)
     channels, height, width = (sides[place] for place in ((3, 1, 2) if last else (1, 2, 3)))
     kinds = {inputs[0].type.tensor_type.elem_type, *(one.data_type for one in proto.initializer)}
-    return Written(graph, channels, height, width, sides[0], taken, half=bool(kinds & set(HALVES)))
+    return Written(
+        graph, channels, height, width, sides[0], taken, several, bool(kinds & set(HALVES))
+    )
 
 
 def _output(outputs: Sequence[ValueInfoProto]) -> ValueInfoProto:
-    """Return the output that looks like class scores: the first of shape (n, k), or the first."""
+    """Return the output that looks like class scores: "logits", or the first of shape (n, k)."""
     flat = [one for one in outputs if len(one.type.tensor_type.shape.dim) == 2]
-    return (flat or outputs)[0]
+    return next((one for one in outputs if one.name == "logits"), (flat or outputs)[0])
 
 
 def _side(dimension: Any) -> int | None:

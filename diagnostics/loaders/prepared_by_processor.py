@@ -8,6 +8,11 @@ from typing import Any
 from diagnostics.preprocessing import Kernel, Preprocessing
 
 KERNELS: dict[int, Kernel] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box"}
+# Processors whose way is the one read here; others do something of their own.
+READ = (
+    *("ViT", "ConvNext", "ConvNeXT", "Bit", "Beit", "CLIP", "Siglip", "Swin", "Segformer"),
+    *("MobileNetV1", "MobileNetV2", "ResNet", "Hiera", "Dinov2", "PvtImage", "ViTHybrid"),
+)
 SMALL = 384  # px; below it ConvNeXt's processor crops, from it on it stretches
 USUAL = 1 / 255
 
@@ -42,6 +47,7 @@ def settings_of(processor: Mapping[str, Any], config: Mapping[str, Any]) -> Prep
     std = [1.0] if plain else processor.get("image_std") or [0.5]
     channels = max(len(mean), len(std), 1)
     channels = 3 if plain else channels
+    kernel = processor.get("resample")
     raw = abs(factor - USUAL) > USUAL / 100
     units = factor if raw else 1.0
     return Preprocessing(
@@ -50,12 +56,19 @@ def settings_of(processor: Mapping[str, Any], config: Mapping[str, Any]) -> Prep
         resize_px=shortest or min(size or taken),
         height=int(taken[0]),
         width=int(taken[1]),
-        interpolation=KERNELS[int(processor.get("resample") or 2)],
+        interpolation=KERNELS[2 if kernel is None else int(kernel)],
         bgr=bool(processor.get("do_flip_channel_order")),
         value_range=255 if raw else 1,
         mean=_spread(mean, channels, units),
         std=_spread(std, channels, units),
     )
+
+
+def is_read(processor: Mapping[str, Any]) -> bool:
+    """Say whether a processor does just what is read of its settings."""
+    kind = str(processor.get("image_processor_type") or processor.get("feature_extractor_type"))
+    plain = not processor.get("rescale_offset") and not processor.get("include_top")
+    return kind.startswith(READ) and plain
 
 
 def _of_timm(settings: Mapping[str, Any]) -> Preprocessing:

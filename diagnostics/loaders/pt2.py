@@ -8,10 +8,9 @@ weights, which are numbers.
 from __future__ import annotations
 
 import json
-import math
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +24,23 @@ from diagnostics.graph.pure import without_writes
 from diagnostics.loaders import archive, unsaid
 from diagnostics.loaders.held import Held
 from diagnostics.loaders.of_graph import network_of
+from diagnostics.loaders.pt2_parts import AGAIN, DENSE, DTYPES, read_json, read_tensors
 from diagnostics.spec import Check
 
-MOST_MIB = 64  # of the graph's description
 MOST_NODES = 50_000
 SCHEMA = 8
-AGAIN = "save it again: torch.export.save(torch.export.export(model.eval(), (images,)), path)."
-DTYPES = {  # by the format's number; half precision is computed in single, as everywhere here
-    **{1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64},
-    **{6: torch.float16, 7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16},
-}
 FORMATS = {
     1: torch.contiguous_format,
     2: torch.channels_last,
     3: torch.channels_last_3d,
     4: torch.preserve_format,
 }
-DENSE = 7
 AS_THEY_ARE = (
     *("as_none", "as_int", "as_ints", "as_string", "as_strings", "as_bool", "as_bools"),
     *("as_int_lists", "as_float_lists"),
 )
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+ASSERTIONS = ("._assert", "sym_constrain_range", "._check")
 PREFIXES = {"torch.ops.aten.": "", "_operator.": "number."}
 
 
@@ -64,10 +59,13 @@ def read(path: Path) -> Held:
     network, checks = network_of(graph, sides[0] if isinstance(sides[0], int) else None)
     count = len(graph.nodes)
     message = f"The file holds its network: {count} operations of torch."
+    if program.several:
+        warning = "Several of its outputs look like class scores; the first is taken."
+        checks = (*checks, Check("output", "warned", warning))
     if program.learns:
         warning = "It was exported while training; dropout and batch statistics are off here."
         checks = (*checks, Check("mode", "warned", warning))
-    return unsaid.held(network, "pt2", sides[1:], message, checks)
+    return unsaid.held(network, "pt2", sides[1:], message, checks, whole=program.takes_bytes)
 
 
 class _Program:
@@ -80,17 +78,19 @@ class _Program:
             if len(described) != 1:
                 raise ModelError(f"The file holds {len(described)} programs; expected one; {AGAIN}")
             root = described[0].removesuffix("models/model.json")
-            program = _json(file, described[0])
+            program = read_json(file, described[0])
             if program["schema_version"]["major"] != SCHEMA:
                 raise ModelError(f"The program was saved by another version of torch; {AGAIN}")
             module = program["graph_module"]
             self._graph, self._signature = module["graph"], module["signature"]
+            self._calls = module.get("module_call_graph") or []
+            self.several = False  # whether more than one output looks like class scores
             self._tensors: dict[str, Tensor] = {}
             for kind in ("weights", "constants"):
                 config = f"{root}data/{kind}/model_{kind}_config.json"
                 if config in members:
-                    listed = _json(file, config)["config"]
-                    self._tensors |= dict(_tensors(file, f"{root}data/{kind}/", listed))
+                    listed = read_json(file, config)["config"]
+                    self._tensors |= dict(read_tensors(file, f"{root}data/{kind}/", listed))
         self._values: dict[str, Any] = {}  # that are known: weights by name, and plain numbers
         self._image = self._find_inputs()
         self.learns = any(_is_training(node) for node in self._graph["nodes"])
@@ -131,6 +131,11 @@ class _Program:
         """Sides of the images, n first; None where they were left open."""
         return self._sizes(self._image)
 
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the images go in as whole numbers."""
+        return DTYPES.get(self._graph["tensor_values"][self._image]["dtype"]) in WHOLE
+
     def graph(self) -> Graph:
         """Return the graph, without what it only asserts."""
         described = self._graph["nodes"]
@@ -142,7 +147,7 @@ class _Program:
         nodes = [
             self._node(node, name)
             for node, name in zip(described, names, strict=True)
-            if node["outputs"] and "._assert" not in node["target"]
+            if not _only_asserts(node)
         ]
         pure, output = without_writes(nodes, self._image, self._output())
         tensors = {name: one for name, one in self._values.items() if isinstance(one, Tensor)}
@@ -157,7 +162,21 @@ class _Program:
         ]
         if not named:
             raise ModelError("The program gives no tensor; a classifier gives class scores.")
-        return str(next((one for one in named if len(self._sizes(one)) == 2), named[0]))
+        keys = self._keys()
+        if "logits" in keys and len(keys) == len(named):
+            return str(named[keys.index("logits")])
+        flat = [one for one in named if len(self._sizes(one)) == 2] or named
+        self.several = len(flat) > 1
+        return str(flat[0])
+
+    def _keys(self) -> list[str]:
+        """Return the keys of what the program gives, where that is one dictionary."""
+        for call in self._calls:
+            if call.get("fqn") == "" and call.get("signature"):
+                spec = json.loads(call["signature"]["out_spec"])[1]
+                if spec["type"] == "builtins.dict":
+                    return list(map(str, json.loads(spec["context"])))
+        return []
 
     def _node(self, described: Mapping[str, Any], name: str) -> Node:
         target = str(described["target"])
@@ -214,6 +233,20 @@ class _Program:
         return Slot(len(inputs) - 1, number)
 
 
+def _only_asserts(node: Mapping[str, Any]) -> bool:
+    """Say whether a node only demands something; any other that gives nothing is refused.
+
+    Raises:
+        ModelError: When it changes something in a way that is not computed.
+    """
+    target = str(node["target"])
+    if any(word in target for word in ASSERTIONS):
+        return True
+    if not node["outputs"]:
+        raise ModelError(f"The program uses {target[:60]}, which changes values out of sight.")
+    return False
+
+
 def _is_training(node: Mapping[str, Any]) -> bool:
     """Say whether a node is what only training does."""
     given = {one["name"]: one["arg"].get("as_bool") for one in node["inputs"]}
@@ -234,10 +267,11 @@ def _named(output: Mapping[str, Any]) -> list[str]:
 def _layer_names(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what people read: the module that a node was written in, and its operation."""
     modules = [_module(node) for node in nodes]
+    count = Counter(modules)
     names = []
     for module, node in zip(modules, nodes, strict=True):
         operation = str(node["target"]).rpartition("aten.")[2].partition(".")[0].strip("_")
-        alone = bool(module) and modules.count(module) == 1
+        alone = bool(module) and count[module] == 1
         names.append(module if alone else f"{module}.{operation}".strip("."))
     return names
 
@@ -247,43 +281,3 @@ def _module(node: Mapping[str, Any]) -> str:
     stack = str(node.get("metadata", {}).get("nn_module_stack", ""))
     path = stack.rpartition(";")[2].split(",")
     return path[1] if len(path) > 2 else ""
-
-
-def _json(file: zipfile.ZipFile, name: str) -> Any:
-    if file.getinfo(name).file_size > MOST_MIB * 2**20:
-        raise ModelError(f"The program's description exceeds {MOST_MIB} MiB; refused.")
-    try:
-        return json.loads(file.read(name))
-    except (zipfile.BadZipFile, zlib.error):
-        raise ModelError("The file is cut off or damaged; save it again.") from None
-
-
-def _tensors(
-    file: zipfile.ZipFile, folder: str, listed: Mapping[str, Any]
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield tensors that lie in an archive as plain numbers."""
-    for name, one in listed.items():
-        if one["use_pickle"] or not str(one["path_name"]).startswith(("weight_", "tensor_")):
-            raise ModelError(
-                f"The program keeps {name[:60]!r} as a pickle or an object, which may hold code; "
-                f"refused. To have it, {AGAIN}"
-            )
-        yield name, _tensor(name, file.read(folder + one["path_name"]), one["tensor_meta"])
-
-
-def _tensor(name: str, content: bytes, meta: Mapping[str, Any]) -> Tensor:
-    dtype = DTYPES.get(meta["dtype"])
-    if dtype is None or meta["layout"] != DENSE:
-        raise ModelError(f"The tensor {name[:60]!r} has a type that is not computed.")
-    sizes, strides = ([one["as_int"] for one in meta[key]] for key in ("sizes", "strides"))
-    offset, count = meta["storage_offset"]["as_int"], len(content) // dtype.itemsize
-    reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
-    empty = any(size == 0 for size in sizes)
-    if min([*sizes, *strides, offset]) < 0 or (reach >= count and not empty):
-        raise ModelError(f"The tensor {name[:60]!r} claims more than the file holds; refused.")
-    if math.prod(sizes) > count:
-        raise ModelError(f"The tensor {name[:60]!r} repeats its values; refused.")
-    if not content:
-        return torch.empty(sizes, dtype=single(dtype))
-    flat = torch.frombuffer(bytearray(content[: count * dtype.itemsize]), dtype=dtype)
-    return flat.as_strided(sizes, strides, offset).to(single(dtype))

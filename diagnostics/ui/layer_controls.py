@@ -13,7 +13,7 @@ from diagnostics.report.layer_in_depth import Order
 from diagnostics.report.layer_rows import LayerScale
 from diagnostics.request import File
 from diagnostics.shapes import representative
-from diagnostics.spec import ModelSpec
+from diagnostics.spec import ModelSpec, Need
 from diagnostics.ui.choices import WIDTH, choose, choose_many
 
 MOST_LAYERS = 12
@@ -38,6 +38,9 @@ class Layers:
 
 def layers(spec: ModelSpec) -> Layers:
     """Draw which layers to show."""
+    if not spec.layers:
+        st.text(spec.why_not(Need.LAYERS))
+        return Layers((), "each image", None)
     names = {layer.name: layer.name for layer in spec.layers}
     usual = list(representative(spec.layers, (spec.height, spec.width)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -52,6 +55,9 @@ def layers(spec: ModelSpec) -> Layers:
 
 def one_layer(spec: ModelSpec) -> str:
     """Draw which layer is looked at in depth."""
+    if not spec.layers:
+        st.info(words.markdown(spec.why_not(Need.LAYERS)))
+        st.stop()
     usual = representative(spec.layers, (spec.height, spec.width))
     shapes = {
         item.name: " × ".join(str(side) for side in item.shape) or "did not run"

@@ -12,7 +12,7 @@ from diagnostics import words
 from diagnostics.options import MethodInfo, Option, Value
 from diagnostics.request import STRONGEST
 from diagnostics.shapes import last_maps, layout
-from diagnostics.spec import ModelSpec
+from diagnostics.spec import ModelSpec, Need
 from diagnostics.ui import forms
 from diagnostics.ui.choices import choose, choose_many, remembered, shared_scale
 from diagnostics.ui.state import session
@@ -23,6 +23,7 @@ KEY = (
 )
 TOP_CLASS = "top class of each image"
 GRAD_CAM = "attribution/grad_cam"
+OCCLUSION = "attribution/occlusion"  # which every model can answer
 QUICK = ("attribution/gradient", "attribution/input_x_gradient", GRAD_CAM)
 
 
@@ -90,7 +91,7 @@ def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
     offered = {info.id: info for info in known if set(info.needs) <= spec.offers}
     usual = [name for name in QUICK if name in offered and (name != GRAD_CAM or last_maps(spec))]
     titles = {name: info.title for name, info in offered.items()}
-    names = choose_many("Methods", "gallery", titles, usual)
+    names = choose_many("Methods", "gallery", titles, usual or [OCCLUSION])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         target = explained(spec)
         against = compared(spec)
@@ -119,6 +120,8 @@ def missing_methods(spec: ModelSpec, known: Iterable[MethodInfo]) -> None:
     if lines:
         with st.expander("Methods that this model cannot answer"):
             st.markdown("\n".join(lines))
+            for need in sorted({need for needs in lacking.values() for need in needs}):
+                st.text(f"{need.capitalize()}: {spec.why_not(Need(need))}")
 
 
 def _usual(spec: ModelSpec) -> str:

@@ -32,11 +32,11 @@ def open_model() -> None:
     """Ask for weights, show what they are, and take the model in hand."""
     st.caption(
         "Weights from training: .safetensors, or .pt, .pth, .ckpt with a state_dict, whose network "
-        "is recognised from the tensors; or .onnx, .keras, .h5, .pt2 and a zipped folder of "
-        "Hugging Face, which hold their own."
+        "is recognised from the tensors; or .onnx, .keras, .h5, .pt2, a zipped folder of Hugging "
+        "Face, or a whole module of torch, torchvision or timm, which hold their own."
     )
     _sample_models()
-    file = upload("Weights", key=WEIGHTS)
+    file = upload("Model file", key=WEIGHTS)
     left, right = st.columns(2)
     classes = left.file_uploader(
         "Class names (optional): .txt, .json or .csv", key="open.classes", max_upload_size=LIST_MIB
@@ -139,7 +139,7 @@ def show_facts(spec: ModelSpec) -> None:
         "Parameters": f"{spec.parameters:,}",
         "sha256": f"{spec.sha256[:32]} {spec.sha256[32:]}",
     }
-    st.table({"": list(facts), "what the file says": list(facts.values())}, hide_index=True)
+    st.table({"": list(facts), "what was found": list(facts.values())}, hide_index=True)
     for check in spec.checks:
         mark, said = st.columns([1, 24])
         mark.markdown(MARKS[check.status])

@@ -82,7 +82,10 @@ class Session:
         before = self.sent.get(key)
         self.sent[key] = file = File(str(self.folder / digest), digest, name)
         kept.hold(file, self.holder)
-        path.replace(file.path)
+        if Path(file.path).exists():  # a worker may hold the one that is there
+            path.unlink()
+        else:
+            path.replace(file.path)
         if before is not None and before.sha256 not in (digest, self.model.file.sha256):
             kept.drop(before, self.holder)
 
@@ -162,6 +165,7 @@ class Session:
                 address(key, "")
         if model.file != self.model.file:
             self.adapt = None
+        if model.file.path != self.model.file.path:
             kept.drop(self.model.file, self.holder)
         self.model, self.preprocessing = model, preprocessing
         self.taken += 1

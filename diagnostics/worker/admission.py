@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from diagnostics.errors import BusyError
 
 POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 10.0  # after which a long question goes before short ones too
 USUAL_SECONDS = 2.0  # of a question, while none was answered
 WEIGHT = 0.3  # of the latest question in the mean
 
@@ -23,14 +24,16 @@ class _Ticket:
     owner: int
     long: bool
     number: int
+    asked: float
     started: float = 0.0
 
 
 class Admission:
     """Lets so many questions compute at once.
 
-    Long questions leave one place free for short ones. Of those that wait, short ones go first, and
-    among them the person who has least running, and whose last turn is longest ago.
+    Long questions leave one place free for short ones. Of those that wait, short ones go first
+    unless a long one has waited for ten seconds, and among them the person who has least running,
+    and whose last turn is longest ago.
 
     Args:
         places: How many compute at once.
@@ -82,7 +85,7 @@ class Admission:
                     "in a moment."
                 )
             self._count += 1
-            ticket = _Ticket(owner, long, self._count)
+            ticket = _Ticket(owner, long, self._count, time.monotonic())
             self._waiting.append(ticket)
             return ticket
 
@@ -121,11 +124,11 @@ class Admission:
         return own < self._per_owner and not (ticket.long and long >= max(1, self._places - 1))
 
     def _order(self) -> list[_Ticket]:
-        own = Counter(one.owner for one in self._running)
+        own, now = Counter(one.owner for one in self._running), time.monotonic()
         return sorted(
             self._waiting,
             key=lambda one: (
-                one.long,
+                one.long and now - one.asked < PATIENCE_SECONDS,
                 own[one.owner],
                 self._served.get(one.owner, 0),
                 one.number,

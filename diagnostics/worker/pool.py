@@ -84,9 +84,9 @@ class WorkerRunner:
         Raises:
             OversureError: When the request cannot be answered; the text says why.
         """
+        self._cancelled = False
         with self._turn, self._place(request, watch):
             self._drop_abandoned()
-            self._cancelled = False
             worker = self._ready()
             self._abandoned = True
             try:
@@ -116,6 +116,8 @@ class WorkerRunner:
             return nullcontext()
 
         def tell(before: int, seconds: float) -> None:
+            if self._cancelled:
+                raise CancelledError(CANCELLED)
             others = "another question" if before == 1 else f"{before} other questions"
             doing = f"Waiting for {others}" if before else "Waiting for a free place"
             if watch is not None:
@@ -135,15 +137,16 @@ class WorkerRunner:
 
     def cancel(self) -> None:
         """End the request that is being answered, from any thread, by ending its worker."""
+        self._cancelled = True
         worker = self._worker
         if worker is not None:
-            self._cancelled = True
             worker.kill()
             with self._turn:
                 self._kill()
 
     def close(self) -> None:
-        """End the worker."""
+        """End the worker, and whatever waits to ask one."""
+        self._cancelled = True
         if self._worker is not None:
             self._kill()
 

@@ -163,6 +163,18 @@ def test_weights_that_cannot_be_used_are_refused(file, content, words):
         opened(file(content()))
 
 
+def test_two_archives_in_one_file_are_refused(file):
+    """Readers differ on which of the two it is."""
+    whole = torch_saved(WEIGHTS)
+    for content in (
+        b"before" + whole,
+        whole + b"behind",
+        whole + torch_saved({"a": torch.ones(1)}),
+    ):
+        with pytest.raises(ModelError):
+            opened(file(content))
+
+
 def test_a_safetensors_header_has_a_limit(file):
     path = file(hostile.header(11 * 2**20))
     with pytest.raises(ModelError, match="at most 10 MiB"):

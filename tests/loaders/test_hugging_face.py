@@ -198,6 +198,11 @@ def changed(path, **changes):
     [
         ({"auto_map": {"AutoConfig": "evil.Config"}}, "code"),
         ({"quantization_config": {"bits": 4}}, "code or types"),
+        ({"attribute_map": {"architecture": "zz"}}, "code or types"),
+        ({"vision_config": {"auto_map": {"a": "b"}}}, "code or types"),
+        ({"num_hidden_layers": 10**9}, "at most 1000"),
+        ({"model_type": "timm_wrapper", "model_args": {"checkpoint_path": "/x"}}, "code or types"),
+        ({"model_type": "timm_wrapper"}, "no network 'None'"),
         ({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "LlamaForCausalLM"),
         ({"architectures": ["ResNetModel"]}, "ResNetModel"),
         ({"hidden_sizes": [8, 17]}, "fit|cannot build"),

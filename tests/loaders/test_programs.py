@@ -202,6 +202,167 @@ def test_values_that_are_changed_through_another_are_refused_or_the_program_answ
     assert Need.LAYERS not in model.spec.offers
 
 
+class Filled(nn.Module):
+    """Fills a tensor of zeros, part by part."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Linear(192, 3), nn.Linear(192, 3)
+
+    def forward(self, images):
+        found = torch.zeros(1, 6)
+        found[:, :3] = self.one(images.flatten(1))[:1]
+        return found + torch.cat([self.other(images.flatten(1))] * 2, 1)
+
+
+class Later(nn.Module):
+    """Changes a constant after it was used."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(192, 4)
+
+    def forward(self, images):
+        constant = torch.zeros(4)
+        before = self.fc(images.flatten(1)) + constant
+        constant.add_(1.0)
+        return before * 3 + constant
+
+
+class OutOfSight(nn.Module):
+    """Changes values by an operation that gives nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(192, 4)
+
+    def forward(self, images):
+        values = self.fc(images.flatten(1)) * 1
+        torch._foreach_add_([values], 5.0)
+        return values
+
+
+@pytest.mark.parametrize("way", ["pt2, any number", "pt2, one image"])
+@pytest.mark.parametrize("make", [Filled, Later, OutOfSight])
+def test_what_changes_values_in_other_ways_is_refused_and_never_wrong(tmp_path, make, way):
+    path = WAYS[way](make().eval(), (3, 8, 8), tmp_path / "model")
+    with pytest.raises(ModelError, match=r"in place|out of sight"):
+        pt2.read(path)
+
+
+def test_filled_tensors_are_computed_once_they_are_decomposed(tmp_path):
+    network = Filled().eval()
+    path = written.pt2(network, (3, 8, 8), tmp_path / "model", batch=1, decomposed=True)
+    opened = pt2.read(path).network
+    images = torch.rand(3, 3, 8, 8, requires_grad=True)
+    found = opened(images)
+    expected = torch.cat([network(image[None]) for image in images])
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert torch.autograd.grad(found.sum(), images)[0].abs().sum() > 0
+
+
+class Clamped(nn.Module):
+    """Clamps by a number that depends on the whole image."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 6, 3), nn.Linear(6, 4)
+
+    def forward(self, images):
+        values = self.conv(images).mean((2, 3), keepdim=True)
+        return self.fc(values.clamp(min=values.mean()).mean((2, 3)))
+
+
+def test_a_graph_for_one_image_does_not_mix_images(tmp_path):
+    network = Clamped().eval()
+    opened = pt2.read(written.pt2(network, (3, 8, 8), tmp_path / "model", batch=1)).network
+    images = torch.randn(4, 3, 8, 8)
+    expected = torch.cat([network(image[None]) for image in images])
+    assert torch.allclose(opened(images), expected, atol=1e-6)
+
+
+class Mixes(nn.Module):
+    """Looks at the whole batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(192, 4)
+
+    def forward(self, images):
+        values = self.fc(images.flatten(1))
+        return values - values.mean(0, keepdim=True)
+
+
+def test_a_network_that_mixes_the_images_of_a_batch_is_named(tmp_path):
+    model = open_model(source(written.pt2(Mixes().eval(), (3, 8, 8), tmp_path / "model")), ())
+    assert "others in its batch" in said(model.spec, "batch")[0].message
+
+
+class Views(nn.Module):
+    """Views what a convolution gave, which only some layouts in memory allow."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 6, 3), nn.Linear(216, 4)
+
+    def forward(self, images):
+        return self.fc(self.conv(images).relu().view(images.size(0), -1))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_values_may_be_viewed_in_any_layout(tmp_path, way):
+    network = Views().eval()
+    model = open_model(source(WAYS[way](network, (3, 8, 8), tmp_path / "model")), ())
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(model.network(images), network(images), atol=1e-5)
+
+
+class Named(nn.Module):
+    """Gives two values by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Linear(192, 6), nn.Linear(6, 4)
+
+    def forward(self, images):
+        features = self.one(images.flatten(1))
+        return {"features": features, "logits": self.other(features)}
+
+
+def test_of_several_values_the_logits_are_taken(tmp_path):
+    network = Named().eval()
+    opened = pt2.read(written.pt2(network, (3, 8, 8), tmp_path / "model")).network
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(opened(images), network(images)["logits"], atol=1e-6)
+
+
+def added(target, *arguments):
+    def change(content):
+        named = [{"name": f"a{i}", "arg": one, "kind": 1} for i, one in enumerate(arguments)]
+        node = {"target": target, "inputs": named, "outputs": [{"as_tensor": {"name": "beside"}}]}
+        content["graph_module"]["graph"]["nodes"].insert(0, {**node, "metadata": {}})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (added("_operator.pow", {"as_int": 9}, {"as_int": 10**9}), "power that large"),
+        (added("_operator.mod", {"as_string": "%3000000000d"}, {"as_int": 1}), "only numbers"),
+        (added("torch.ops.aten.remainder.int", {"as_int": 1}, {"as_int": 0}), r"remainder\.int"),
+        (
+            added("torch.ops.aten.full.default", {"as_ints": [2**16, 2**16]}, {"as_float": 1.0}),
+            "is refused",
+        ),
+    ],
+)
+def test_what_would_cost_without_end_is_refused(tmp_path, change, words):
+    path = written.pt2(FunctionalResidual().eval(), (3, 16, 16), tmp_path / "model")
+    with pytest.raises(ModelError, match=words):
+        pt2.read(changed(path, change))
+
+
 def test_torchscript_is_off_unless_it_was_turned_on(tmp_path):
     path = written.torchscript(FunctionalResidual().eval(), (3, 16, 16), tmp_path / "model")
     with pytest.raises(ModelError, match="TorchScript is off here"):

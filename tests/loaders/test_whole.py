@@ -136,6 +136,37 @@ def test_the_reader_alone_makes_nothing_that_is_not_known(tmp_path, monkeypatch)
     assert not marker.exists()
 
 
+class Called:
+    """Is unpickled by calling a class, as no saved module is."""
+
+    def __init__(self, made, *arguments):
+        self.made, self.arguments = made, arguments
+
+    def __reduce__(self):
+        return self.made, self.arguments
+
+
+def test_no_constructor_is_called(saved, tmp_path):
+    """Some write code out of the names of their layers, and run it."""
+    from timm.models._features_fx import GraphExtractNet
+
+    marker = tmp_path / "marker"
+    layers = nn.Sequential(nn.ReLU())
+    name = f'[", 0) or getattr(__import__("os"),"mkdir")("{marker}")+len("]'
+    layers._modules = {name: nn.ReLU(), "out": nn.ReLU()}
+    with pytest.raises(ModelError, match="GraphExtractNet"):
+        opened(saved(Called(GraphExtractNet, layers, ["out"])))
+    with pytest.raises(ModelError, match="built by a call"):
+        opened(saved(Called(nn.Linear, 3, 4)))
+    assert not marker.exists()
+
+
+def test_modules_are_of_their_own_classes(saved):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3600, 3)).eval()
+    found = opened(saved(network)).network
+    assert [type(one) for one in found.modules()] == [type(one) for one in network.modules()]
+
+
 def test_what_is_no_network_is_refused(saved):
     with pytest.raises(ModelError, match="does not run on images"):
         opened(saved(nn.Sequential(nn.Linear(3, 4))))

@@ -132,6 +132,8 @@ def _as_known(network: nn.Module, kind: str) -> Held | None:
     first = alike[0]
     own = getattr(network, "pretrained_cfg", None)  # timm's modules say what they were trained with
     settings = settings_of({}, {"pretrained_cfg": own}) if isinstance(own, dict) else None
+    if settings is not None and settings.colour != (first.channels == 3):
+        settings = None  # of the network before its first layer was changed
     scalings = {(one.preprocessing.mean, one.preprocessing.std) for one in alike}
     doubt = settings is None and len(scalings) > 1
     settings = settings or first.preprocessing

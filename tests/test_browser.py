@@ -355,6 +355,24 @@ def test_two_images_are_compared_with_the_pinned_one_in_sight(app, page):
     assert first.evaluate("e => getComputedStyle(e).position") == "sticky"
 
 
+def test_a_reload_keeps_the_preprocessing_and_the_pin(app, page):
+    """Other answers after a reload, without a word, would be worse than none."""
+    serving.opened(page, app[0])
+    page.get_by_role("button", name="Preprocessing").first.click()
+    page.get_by_text("Invert black and white").click()
+    serving.settled(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("combobox", name="Compare with").click()
+    page.get_by_role("option", name="letter-p-fuzzy.png").click()
+    serving.settled(page)
+    before = answers(page)
+    page.reload()
+    serving.opened(page, page.url)
+    assert answers(page) == before
+    assert "pinned=1" in page.url
+    assert "settings=" in page.url
+
+
 def test_a_reload_finds_what_was_uploaded(app, page, tmp_path):
     path = tmp_path / "mine.png"
     Image.fromarray(np.full((28, 28), 77, np.uint8)).save(path)

@@ -85,6 +85,7 @@ OUT_OF_NOTHING = ("new_zeros", "new_ones", "new_full", "new_empty")
 NEVER = (  # what trusts its inputs: it reads past their end, or divides by zero
     *("_native_batch_norm_legit.default", "_native_batch_norm_legit_no_training.default"),
     *("native_group_norm.default", "batch_norm.default", "remainder.int", "fmod.int", "div.int"),
+    *("to.prim_dtype", "to.prim_Device", "to.prim_other"),
 )
 MADE = {"zeros": 0, "ones": 0, "full": 0, "empty": 0, "repeat": 1, "tile": 1, "empty_permuted": 0}
 MADE |= dict.fromkeys(OUT_OF_NOTHING, 1)  # where the sizes stand of what is made out of nothing

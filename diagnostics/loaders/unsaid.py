@@ -128,8 +128,8 @@ def warnings(preprocessing: Preprocessing, *, open_size: bool) -> tuple[Check, .
     if open_size:
         size = f"{preprocessing.width} × {preprocessing.height} px"
         message = (
-            f"The size of its images is not said; {size} runs and is taken. Set width and height "
-            "where you trained with others."
+            f"The size of its images is not said; {size} runs and is taken. Where you trained with "
+            "others, say so in a recipe, or with --width and --height on the command line."
         )
         checks.append(Check("input", "warned", message))
     return tuple(checks)

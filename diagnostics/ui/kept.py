@@ -15,12 +15,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import File, ModelSource
 
 GRACE_SECONDS = 120
 ID_LENGTH = 20
 
-Thing: TypeAlias = File | ModelSource
+
+@dataclass(frozen=True)
+class Changed:
+    """Preprocessing that a person changed, and of which model."""
+
+    model: ModelSource
+    preprocessing: Preprocessing
+
+
+Thing: TypeAlias = File | ModelSource | Changed
 
 
 @dataclass
@@ -113,4 +123,5 @@ def _forget_if_free(thing: Thing) -> None:
 
 
 def _path(thing: Thing) -> Path:
-    return Path((thing.file if isinstance(thing, ModelSource) else thing).path)
+    source = thing.model if isinstance(thing, Changed) else thing
+    return Path((source.file if isinstance(source, ModelSource) else source).path)

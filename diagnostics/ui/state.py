@@ -77,6 +77,11 @@ class Session:
         left = shared.disk_mib * MIB - kept.held_bytes(self.holder)
         return max(0, min(shared.model_mib * MIB, left))
 
+    def full(self) -> str:
+        """Say that there is no room for more files."""
+        most = started.serving().disk_mib / 1024
+        return f"your files may have {most:.1f} GiB on this server, and it would be more."
+
     def receive(self, key: str, path: Path, digest: str, name: str) -> None:
         """Take a file that lies in our folder already, for a widget that asked for it."""
         before = self.sent.get(key)
@@ -96,11 +101,7 @@ class Session:
             InputError: When this person has as much here as one may have.
         """
         if len(content) > self.room():
-            most = started.serving().disk_mib / 1024
-            raise InputError(
-                f"{name[:60]} was not taken: your files have {most:.1f} GiB on this server, the "
-                "most that one person may have."
-            )
+            raise InputError(f"{name[:60]} was not taken: {self.full()}")
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / digest
         file = File(str(path), digest, name)
@@ -232,19 +233,27 @@ def session() -> Session:
     found = [images.get(name) or kept.find(name, holder) for name in dict.fromkeys(names)]
     files = [one for one in found if isinstance(one, File)] or [*(begun.images or usual)]
     model = named if isinstance(named, ModelSource) else None
+    in_hand = model or begun.model or ModelSource(models[samples.FIRST_MODEL])
+    changed = kept.find(st.query_params.get("settings", ""), holder)
+    is_ours = isinstance(changed, kept.Changed) and changed.model == in_hand
+    shown = [file.sha256 for file in files][:COLUMNS]
     return Session(
         holder=holder,
         folder=kept.uploads(Zygote.start().folder),
         runners=OrderedDict(),
-        model=model or begun.model or ModelSource(models[samples.FIRST_MODEL]),
+        model=in_hand,
         images=files,
-        shown=[file.sha256 for file in files][:COLUMNS],
-        adapt=None if model else begun.adapt,
+        shown=shown,
+        preprocessing=changed.preprocessing
+        if isinstance(changed, kept.Changed) and is_ours
+        else None,
+        adapt=None if model or is_ours else begun.adapt,
+        pinned=shown[0] if st.query_params.get("pinned") == "1" and len(shown) > 1 else "",
     )
 
 
 def share() -> None:
-    """Write the model and the images in hand to the address, so that a reload finds them.
+    """Write what is in hand, and how it is looked at, to the address, so that a reload finds it.
 
     Samples have names; what people brought has ids that only this server can read.
     """
@@ -252,9 +261,13 @@ def share() -> None:
     names = {file.sha256: name for name, file in samples.image_files().items()}
     models = {ModelSource(file): name for name, file in samples.model_files().items()}
     known = held.known_images()
-    shown = [names.get(one) or kept.hold(known[one], held.holder) for one in held.shown]
+    in_order = sorted(held.shown, key=lambda digest: digest != held.pinned)
+    shown = [names.get(one) or kept.hold(known[one], held.holder) for one in in_order]
     address("model", models.get(held.model) or kept.hold(held.model, held.holder))
     address("images", ",".join(shown))
+    changed = held.preprocessing and kept.Changed(held.model, held.preprocessing)
+    address("settings", kept.hold(changed, held.holder) if changed else "")
+    address("pinned", "1" if held.compares else "")
 
 
 def address(name: str, value: str) -> None:

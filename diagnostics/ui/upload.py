@@ -8,6 +8,7 @@ import streamlit as st
 
 from diagnostics.request import File
 from diagnostics.ui import uploads
+from diagnostics.ui.say import failure
 from diagnostics.ui.state import session
 
 FOLDER = Path(__file__).parent / "sender"
@@ -24,7 +25,11 @@ def upload(label: str, *, key: str) -> File | None:
     token = held.tickets.get(key) or uploads.issue(held.folder, limit)
     done = uploads.take(token)
     if done is not None:
-        held.receive(key, done.path, done.sha256, done.name)
+        if done.size > limit:  # other files came since the ticket was issued
+            done.path.unlink(missing_ok=True)
+            failure(f"{done.name[:60]} was not taken: {held.full()}")
+        else:
+            held.receive(key, done.path, done.sha256, done.name)
         limit = held.room()
         token = uploads.issue(held.folder, limit)
     held.tickets[key] = token

@@ -79,6 +79,7 @@ def test_without_a_model_the_page_says_why_and_offers_to_start_again(app, monkey
     assert page.title[0].value == "Inspect"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "address",
     [
@@ -134,6 +135,7 @@ def test_what_one_would_share_is_in_the_address_as_ids(app):
     assert "class" not in fine(page.run()).query_params
 
 
+@pytest.mark.slow
 def test_every_method_that_the_model_answers_draws_itself(app):
     page = fine(app.run())
     known = page.selectbox(key="method").options
@@ -208,6 +210,7 @@ def test_the_gallery_without_a_method_offers_the_quickest(on):
     assert len(page.multiselect(key="gallery").value) == 3
 
 
+@pytest.mark.slow
 def test_every_layer_can_be_looked_at_in_depth(on):
     page = on("pages/1_look/2_layers.py")
     for place in range(len(page.selectbox(key="deep").options)):

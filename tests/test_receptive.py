@@ -36,6 +36,7 @@ def strided():
 
 @pytest.mark.parametrize("cell", [(0, 0), (3, 5), (7, 7)])
 @pytest.mark.parametrize("layer", ["0", "2", "3"])
+@pytest.mark.slow
 def test_a_field_is_the_hull_of_the_gradient_of_a_network_that_hides_nothing(layer, cell):
     row, column = (place % (16 if layer == "0" else 8) for place in cell)
     model, expected = by_gradient(strided(), 32, 3, layer, row, column)

@@ -77,7 +77,13 @@ def source(path):
 @pytest.mark.parametrize(
     "packed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["folder", "zip"]
 )
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(one, marks=[pytest.mark.slow] * (one not in ("vit", "resnet")))
+        for one in CONFIGS
+    ],
+)
 def test_logits_are_those_of_transformers(folder, tmp_path, name, packed):
     path, model = folder(name)
     given = zipped(path, tmp_path) if packed else path
@@ -155,6 +161,7 @@ def test_images_are_prepared_as_the_folder_says(folder, case):
     assert np.abs(ours - theirs).max() <= 2.5 * step
 
 
+@pytest.mark.slow
 def test_a_network_of_timm_is_read_with_its_settings_and_labels(tmp_path):
     network = timm.create_model("test_vit", num_classes=5).eval()
     path = written.hugging_face(network, (3, 160, 160), tmp_path / "model.zip")
@@ -169,6 +176,7 @@ def test_a_network_of_timm_is_read_with_its_settings_and_labels(tmp_path):
     assert len(list_layers(opened.network, images)) > 20
 
 
+@pytest.mark.slow
 def test_it_opens_in_the_locked_worker_and_on_the_command_line(folder, tmp_path, capsys):
     path, _ = folder("vit")
     runner = WorkerRunner()

@@ -434,6 +434,7 @@ def test_damaged_files_are_refused_and_nothing_else_happens(written):
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_a_real_classifier_of_text_lines_tells_upright_from_turned(real_file, tmp_path, capsys):
     model = real_file(
         "rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx"
@@ -453,6 +454,7 @@ def test_a_real_classifier_of_text_lines_tells_upright_from_turned(real_file, tm
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_a_real_network_that_reads_text_is_no_classifier(real_file):
     path = real_file(
         "rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx"

@@ -244,6 +244,7 @@ class OutOfSight(nn.Module):
 
 @pytest.mark.parametrize("way", ["pt2, any number", "pt2, one image"])
 @pytest.mark.parametrize("make", [Filled, Later, OutOfSight])
+@pytest.mark.slow
 def test_what_changes_values_in_other_ways_is_refused_and_never_wrong(tmp_path, make, way):
     path = WAYS[way](make().eval(), (3, 8, 8), tmp_path / "model")
     with pytest.raises(ModelError, match=r"in place|out of sight"):
@@ -310,6 +311,7 @@ class Views(nn.Module):
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.slow
 def test_values_may_be_viewed_in_any_layout(tmp_path, way):
     network = Views().eval()
     model = open_model(source(WAYS[way](network, (3, 8, 8), tmp_path / "model")), ())
@@ -370,6 +372,7 @@ def test_torchscript_is_off_unless_it_was_turned_on(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["pt2, any number", "traced", "scripted"])
+@pytest.mark.slow
 def test_it_opens_in_the_locked_worker(tmp_path, way):
     network, shape = made("one channel")
     path = WAYS[way](network, shape, tmp_path / "model")

@@ -101,12 +101,14 @@ def test_an_exact_fit_is_opened_with_the_same_answers(source, name):
     assert torch.equal(opened.network(image), network(image))
 
 
+@pytest.mark.slow
 def test_networks_that_compute_the_same_are_one_candidate(source):
     opened = open_weights(source(seeded("torchvision/densenet121").state_dict()))
     assert [c.architecture for c in opened.candidates] == ["torchvision/densenet121"]
     assert "timm/densenet121 is the same network, published for" in opened.candidates[0].message
 
 
+@pytest.mark.slow
 def test_networks_that_compute_otherwise_are_left_to_the_person(source):
     """timm/resnetblur18 blurs before it skips pixels, and its blur has no tensors."""
     tensors = seeded("torchvision/resnet18").state_dict()

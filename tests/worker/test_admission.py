@@ -140,7 +140,7 @@ def test_whoever_gives_up_leaves_the_queue(order):
         raise TimeoutError
 
     with admission.place(ONE, long=False):
-        for _ in range(30):
+        for _ in range(6):
             with pytest.raises(TimeoutError), admission.place(TWO, long=False, tell=impatient):
                 pass
     with admission.place(TWO, long=False):

@@ -43,6 +43,8 @@ lint: $(LINT)
 
 bench: $(BENCH)
 	@sh scripts/install_browser.sh
+	@sh scripts/install_data.sh
+	$(BIN)/python -m tests.benchmarks.quality
 	$(BIN)/python -m tests.benchmarks
 
 screenshots: $(TEST)

@@ -9,7 +9,20 @@ from diagnostics.ui.sign_in import sign_in
 HERE = Path(__file__).parent
 PAGES = HERE / "pages"
 ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
-LOOK = {"inspect": "visibility", "layers": "layers", "attributions": "center_focus_strong"}
+TITLES = {"novelty": "Strangeness"}
+SECTIONS = {
+    "1_look": {
+        "inspect": "visibility",
+        "layers": "layers",
+        "attributions": "center_focus_strong",
+    },
+    "2_trust": {
+        "noise": "grain",
+        "novelty": "troubleshoot",
+        "calibration": "balance",
+        "guard": "shield",
+    },
+}
 
 SIDEBAR_PX = 256
 
@@ -18,15 +31,16 @@ st.set_page_config("Oversure", str(ICON), layout="wide", initial_sidebar_state=S
 sign_in()
 st.navigation(
     {
-        "Look": [
+        folder.partition("_")[2].capitalize(): [
             st.Page(
-                PAGES / "1_look" / f"{place}_{name}.py",
-                title=name.capitalize(),
+                PAGES / folder / f"{place}_{name}.py",
+                title=TITLES.get(name, name.capitalize()),
                 icon=f":material/{icon}:",
                 url_path=name,
-                default=place == 1,
+                default=name == "inspect",
             )
-            for place, (name, icon) in enumerate(LOOK.items(), 1)
+            for place, (name, icon) in enumerate(pages.items(), 1)
         ]
+        for folder, pages in SECTIONS.items()
     }
 ).run()

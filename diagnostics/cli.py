@@ -1,31 +1,36 @@
-"""The command line: app, serve, load, inspect, run, list, doctor."""
+"""The command line: what is asked, and who answers."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagnostics import flags
+from diagnostics import flags, measures
+from diagnostics.command import (
+    BAD_INPUT,
+    DONE,
+    WORKER_FAILED,
+    Command,
+    add_command,
+    add_output,
+    emit,
+    open_runner,
+    report,
+)
 from diagnostics.errors import InputError, NotOfferedError, WorkerError
-from diagnostics.report import files, lines
-from diagnostics.request import INSPECT, OPEN, STRONGEST, Request, Result
-from diagnostics.runner import LocalRunner, Runner
+from diagnostics.report import lines
+from diagnostics.request import INSPECT, OPEN, STRONGEST, Request
 from diagnostics.samples import file_at
 from diagnostics.spec import read
 
 if TYPE_CHECKING:
     from diagnostics.ui.started import Beginning
-
-DONE, BAD_INPUT, WORKER_FAILED = 0, 2, 3
-
-Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = made.add_subparsers(required=True, metavar="COMMAND")
 
-    app = _command(commands, "app", _app, "serve the app, with samples or with a model of yours")
-    _add_output(app)
+    app = add_command(commands, "app", _app, "serve the app, with samples or with a model of yours")
+    add_output(app)
     app.add_argument("model", nargs="?", metavar="MODEL")
     app.add_argument("images", nargs="*", metavar="IMAGE")
     app.add_argument("--port", type=int, default=8501)
@@ -72,19 +77,19 @@ def parser() -> argparse.ArgumentParser:
 
     app.add_argument("--weights", metavar="FILE", help="the model, named by a flag")
 
-    shared = _command(commands, "serve", _serve, "serve the app to several people")
-    _add_output(shared)
+    shared = add_command(commands, "serve", _serve, "serve the app to several people")
+    add_output(shared)
     shared.add_argument("model", nargs="?", metavar="MODEL")
     shared.add_argument("images", nargs="*", metavar="IMAGE")
     flags.add_serving_flags(shared)
 
-    load = _command(commands, "load", _load, "say what a weights file is")
-    _add_output(load)
+    load = add_command(commands, "load", _load, "say what a weights file is")
+    add_output(load)
     load.add_argument("model", metavar="MODEL")
     load.add_argument("images", nargs="*", metavar="IMAGE", help="images that rank the networks")
 
-    inspect = _command(commands, "inspect", _inspect, "show everything about some images")
-    _add_output(inspect)
+    inspect = add_command(commands, "inspect", _inspect, "show everything about some images")
+    add_output(inspect)
     inspect.add_argument("model", metavar="MODEL")
     inspect.add_argument("images", nargs="+", metavar="IMAGE")
     inspect.add_argument("--top", type=int, default=5, metavar="K", help="classes to rank")
@@ -97,33 +102,22 @@ def parser() -> argparse.ArgumentParser:
         help="family/name?option=value; see `oversure list`",
     )
 
-    run = _command(commands, "run", _run, "run one method")
-    _add_output(run)
+    run = add_command(commands, "run", _run, "run one method")
+    add_output(run)
     run.add_argument("method", metavar="FAMILY/METHOD")
     run.add_argument("model", metavar="MODEL")
     run.add_argument("images", nargs="+", metavar="IMAGE")
     _add_target(run)
     run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="method's options")
 
-    listing = _command(commands, "list", _list, "list the methods and their options")
-    _add_output(listing, model=False)
+    measures.add(commands)
 
-    doctor = _command(commands, "doctor", _doctor, "say what this machine offers, and its sandbox")
-    _add_output(doctor, model=False)
+    listing = add_command(commands, "list", _list, "list the methods and their options")
+    add_output(listing, model=False)
+
+    doctor = add_command(commands, "doctor", _doctor, "say what this machine offers")
+    add_output(doctor, model=False)
     return made
-
-
-def _command(commands: Any, name: str, command: Command, sentence: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=sentence, description=sentence)
-    parser.set_defaults(command=command)
-    return parser
-
-
-def _add_output(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, pictures and arrays")
-    if model:
-        flags.add_model_flags(parser)
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +137,7 @@ def _app(asked: argparse.Namespace) -> int:
     demand_sandbox(asked.address, programs=asked.torchscript)
     first = beginning(asked)
     address = f"http://{asked.address}:{asked.port}"
-    _emit(asked, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
+    emit(asked, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
     return serve(Serving(asked.address, asked.port), first)
 
 
@@ -158,7 +152,7 @@ def _serve(asked: argparse.Namespace) -> int:
     address = f"http://{serving.address}:{serving.port}{base}"
     who = "people who signed in" if serving.sign_in else "everybody who can reach it"
     lines = [f"Serving {address} to {who}; Ctrl+C ends it."]
-    _emit(asked, "serve", {"address": address, "signs_in": bool(serving.sign_in)}, lines)
+    emit(asked, "serve", {"address": address, "signs_in": bool(serving.sign_in)}, lines)
     return serve(serving, first)
 
 
@@ -181,9 +175,9 @@ def beginning(asked: argparse.Namespace) -> Beginning:
 def _load(asked: argparse.Namespace) -> int:
     source, _ = flags.source(asked)
     images = tuple(file_at(Path(image)) for image in asked.images)
-    with closing(_runner(asked)) as runner:
+    with closing(open_runner(asked)) as runner:
         result = runner.run(Request(OPEN, source, images))
-    return _report(asked, "load", result, lines.of_model)
+    return report(asked, "load", result, lines.of_model)
 
 
 def _inspect(asked: argparse.Namespace) -> int:
@@ -206,28 +200,17 @@ def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> in
     """Open the model, ask, and report; all images unreadable is bad input."""
     source, recipe = flags.source(asked)
     images = tuple(file_at(Path(image)) for image in asked.images)
-    with closing(_runner(asked)) as runner:
+    with closing(open_runner(asked)) as runner:
         own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
         settings = flags.preprocessing(asked, recipe, own)
         result = runner.run(
             Request(method, source, images, settings, asked.target, asked.against, options)
         )
-    _report(asked, method.replace("/", "-"), result, lines.of_images)
+    report(asked, method.replace("/", "-"), result, lines.of_images)
     entries = result.scores["images"]
     if all(entry["error"] for entry in entries):
         raise InputError(f"No image could be read; the first: {entries[0]['error']}")
     return DONE
-
-
-def _runner(asked: argparse.Namespace) -> Runner:
-    """Return what answers: this process, or a locked-down one where a program may run."""
-    if not asked.torchscript:
-        return LocalRunner()
-    from diagnostics.ui.serve import LOOPBACK, demand_sandbox
-    from diagnostics.worker import WorkerRunner
-
-    demand_sandbox(LOOPBACK[0], programs=True)
-    return WorkerRunner()
 
 
 def _list(asked: argparse.Namespace) -> int:
@@ -238,7 +221,7 @@ def _list(asked: argparse.Namespace) -> int:
     for info in known:
         lines.append(f"{info.id}  {info.summary}")
         lines += [f"    {one.name}={one.default!r}  {one.help}" for one in info.options]
-    _emit(asked, "list", {"methods": [asdict(info) for info in known]}, lines)
+    emit(asked, "list", {"methods": [asdict(info) for info in known]}, lines)
     return DONE
 
 
@@ -247,32 +230,8 @@ def _doctor(asked: argparse.Namespace) -> int:
 
     report = examine()
     lines = [f"{one.status:8} {one.name}: {one.message}" for one in report.checks]
-    _emit(asked, "doctor", report.described(), lines)
+    emit(asked, "doctor", report.described(), lines)
     return DONE
-
-
-def _report(
-    asked: argparse.Namespace,
-    name: str,
-    result: Result,
-    lines: Callable[[dict[str, Any]], list[str]],
-) -> int:
-    """Print the answer, and write it with its files where the person wants them."""
-    scores = files.write(result, asked.out) if asked.out else files.without_files(result)
-    scores.pop("methods", None)
-    _emit(asked, name, scores, lines(scores))
-    return DONE
-
-
-def _emit(
-    asked: argparse.Namespace, name: str, content: dict[str, Any], lines: Sequence[str]
-) -> None:
-    """Print JSON or lines, and write the JSON where the person wants it."""
-    text = json.dumps({"schema": 1, **content}, indent=2, ensure_ascii=False, allow_nan=False)
-    if asked.out:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        (asked.out / f"{name}.json").write_text(text + "\n", "utf-8")
-    print(text if asked.json else "\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,24 +19,27 @@ from typing import Any, TypeAlias
 import torch
 from numpy.typing import NDArray
 
+from diagnostics import reference
 from diagnostics.activations import count_silent
 from diagnostics.answering import Answering, as_it_was
 from diagnostics.classifier import TorchClassifier
-from diagnostics.errors import ImageError
+from diagnostics.errors import ImageError, NotOfferedError
 from diagnostics.explanation import Tell
 from diagnostics.findings import Findings, Wanted
 from diagnostics.image import Decoded, decode
 from diagnostics.loaders import index
-from diagnostics.method import methods
+from diagnostics.method import find, methods
 from diagnostics.networks import NETWORKS
 from diagnostics.opening import Model, open_model
 from diagnostics.prepared import Prepared, prepare
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.receptive import receptive_field
+from diagnostics.reference import Reference
 from diagnostics.remembered import copied
 from diagnostics.request import FIELD, INSPECT, OPEN, File, ModelSource, Progress, Request, Result
 from diagnostics.runner import Watch
-from diagnostics.spec import ModelSpec, describe
+from diagnostics.spec import ModelSpec, Need, describe
+from diagnostics.study import Study
 
 BATCH = 8  # most images of one forward pass: all their activations are in memory together
 MEMORY = 2 * 2**30
@@ -78,6 +81,7 @@ class Executor:
         self._model: Model | None = None
         self._prepared: OrderedDict[tuple[str, Preprocessing, bool], Prepared] = OrderedDict()
         self._answering = Answering()
+        self._known: tuple[str, Reference] | None = None  # by the hash of its file
 
     def execute(self, request: Request, watch: Watch | None = None) -> Result:
         """Return the answer to a request.
@@ -98,7 +102,8 @@ class Executor:
         else:
             with torch.random.fork_rng(devices=()):  # it may be somebody's own process
                 torch.manual_seed(request.seed)
-                scores = self._look(request, clock, arrays)
+                answer = self._look if _looks(request.method) else self._study
+                scores = answer(request, clock, arrays)
         versions = {library: version(library) for library in LIBRARIES}
         return Result(request.key, arrays, scores, clock.seconds, versions)
 
@@ -165,6 +170,42 @@ class Executor:
         clock.tell("Sending the answer", 0.9)
         return {"model": describe(classifier.spec), "images": entries}
 
+    def _study(
+        self, request: Request, clock: _Clock, arrays: dict[str, NDArray[Any]]
+    ) -> dict[str, Any]:
+        """Answer a method that looks at many images at once."""
+        method = find(request.method)
+        classifier = self._opened(request.model, (), clock).classifier(request.preprocessing)
+        missing = [need for need in method.info.needs if need not in classifier.spec.offers]
+        if missing:
+            why = classifier.spec.why_not(Need(missing[0]))
+            raise NotOfferedError(f"{method.info.title} cannot be had of this model. {why}")
+        settings = method.info.check(request.options)  # type: ignore[arg-type]
+        study = Study(
+            classifier,
+            files=request.images,
+            folder=request.folder,
+            strangers=request.strangers,
+            reference=self._reference(request.reference, classifier),
+            seed=request.seed,
+            tell=clock.part(0.0, 1.0),
+        )
+        with as_it_was(classifier.network):
+            outcome = method.function(study, **settings)
+        outcome.check()
+        clock.tell("Sending the answer", 0.95)
+        arrays |= outcome.arrays
+        return {"model": describe(classifier.spec), **outcome.scores}
+
+    def _reference(self, file: File | None, classifier: TorchClassifier) -> Reference | None:
+        """Return a reference, read once, that was measured with this very classifier."""
+        if file is None:
+            return None
+        if self._known is None or self._known[0] != file.sha256:
+            self._known = file.sha256, reference.load(Path(file.path), file.name)
+        self._known[1].demand_for(classifier)
+        return self._known[1]
+
     def _prepare(self, file: File, classifier: TorchClassifier) -> Prepared:
         """Make an image what the network receives, or take it from those made last."""
         strokes = classifier.spec.architecture in BRIGHT_STROKES
@@ -177,6 +218,11 @@ class Executor:
         while len(self._prepared) > BATCH:
             self._prepared.popitem(last=False)
         return made
+
+
+def _looks(method: str) -> bool:
+    """Say whether a request is about each image by itself."""
+    return method == INSPECT or method.startswith("attribution/")
 
 
 def _at_once(spec: ModelSpec) -> int:

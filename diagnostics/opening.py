@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from diagnostics.attention import global_layers
 from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import ModelError, NotOfferedError
+from diagnostics.heads import find_head
 from diagnostics.image import Decoded
 from diagnostics.layers import list_layers
 from diagnostics.loaders import Opened, open_weights, opened, unsaid
 from diagnostics.loaders.held import Held
-from diagnostics.outputs import head, recognise
+from diagnostics.outputs import as_logits, head, recognise
 from diagnostics.pipeline import Pipeline, network_input
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import ModelSource
@@ -133,6 +134,9 @@ def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mo
     fed = classifier.network_input(pixels[:2])
     layers = list_layers(network, fed)
     offers = _offers(network, layers, (spec.height, spec.width))
+    last, by_weights = find_head(network, fed, layers, as_logits(scores[:2], kind))
+    offers |= {Need.FEATURES} if last else set()
+    offers |= {Need.HEAD} if by_weights else set()
     with torch.enable_grad():
         again = head(network(fed.detach().requires_grad_()))
     if again.requires_grad:
@@ -150,13 +154,14 @@ def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mo
         layers=layers,
         offers=offers,
         checks=(*spec.checks, *checks),
+        head=last,
     )
 
 
 def _offers(network: nn.Module, layers: Sequence[LayerInfo], image_size: Size) -> frozenset[Need]:
     """Say what methods may use of a network, besides its gradients."""
     offers = {Need.LAYERS} if layers else set()
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+    if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         offers.add(Need.BATCHNORM)
     with suppress(NotOfferedError):
         global_layers(layers, image_size)

@@ -80,6 +80,9 @@ class Request:
             `STRONGEST`; None explains the logit alone.
         options: The method's settings.
         seed: Seed of everything random.
+        folder: Many images at once: a folder, or a .zip or .tar of one.
+        strangers: Another folder, of images that belong to none of the classes.
+        reference: What was measured on known-good images, see `diagnostics.reference`.
     """
 
     method: str
@@ -90,6 +93,15 @@ class Request:
     against: int | None = None
     options: Options = field(default_factory=dict)
     seed: int = 0
+    folder: File | None = None
+    strangers: File | None = None
+    reference: File | None = None
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Every file but the model that the answer is computed from."""
+        others = (self.folder, self.strangers, self.reference)
+        return (*self.images, *(file for file in others if file is not None))
 
     @property
     def key(self) -> str:
@@ -97,6 +109,8 @@ class Request:
         content = asdict(self)
         content["model"]["file"] = self.model.file.sha256
         content["images"] = [image.sha256 for image in self.images]
+        for name in ("folder", "strangers", "reference"):
+            content[name] = content[name] and content[name]["sha256"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -36,6 +36,15 @@ def image_files() -> dict[str, File]:
     return {path.stem: file_at(path) for path in sorted(IMAGES.glob("*.png"))}
 
 
+@cache
+def folders() -> dict[str, File]:
+    """Return the sample folders by what they are for, "known" and "strangers"."""
+    names = {"known": "known-letters.zip", "strangers": "strange-digits.zip"}
+    return {
+        role: file_at(IMAGES / name) for role, name in names.items() if (IMAGES / name).exists()
+    }
+
+
 def file_at(path: Path) -> File:
     """Return the file at a path with its hash.
 

@@ -16,6 +16,7 @@ class Need(StrEnum):
     GRADIENTS = "gradients"
     LAYERS = "layers"
     FEATURES = "features"
+    HEAD = "head"
     ATTENTION = "attention"
     BATCHNORM = "batchnorm"
 
@@ -111,6 +112,7 @@ class ModelSpec:
         offers: What methods may use.
         checks: What was looked at while opening.
         candidates: Every known network that takes these tensors, best first.
+        head: Name of the last layer, whose input are the features; empty where it cannot be told.
     """
 
     name: str
@@ -128,9 +130,12 @@ class ModelSpec:
     offers: frozenset[Need] = frozenset()
     checks: tuple[Check, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    head: str = ""
 
     def why_not(self, need: Need) -> str:
         """Say why the model does not offer something, as far as that is known."""
+        if need is Need.HEAD:
+            return "Its last layer does not make logits by weights and a bias alone."
         told = {Need.GRADIENTS: ("gradients",), Need.LAYERS: ("layers", "batch")}
         names = told.get(need, told[Need.LAYERS])
         said = [check.message for check in self.checks if check.name in names]
@@ -161,6 +166,7 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
         "offers": sorted(spec.offers),
         "checks": content["checks"],
         "layers": content["layers"],
+        "head": spec.head or None,
     }
 
 
@@ -192,6 +198,7 @@ def read(description: Mapping[str, Any]) -> ModelSpec:
             )
             for candidate in description["candidates"]
         ),
+        head=description["head"] or "",
     )
 
 

@@ -93,9 +93,9 @@ def _face(path: Path, style: str) -> Face | None:
     try:
         font = ImageFont.truetype(str(path), LARGE_PX)
         family = str(font.getname()[0])
-        small = [_large(font, letter) for letter in ascii_lowercase]
-        capitals = [_large(font, letter) for letter in ascii_uppercase]
-        missing = _large(font, "\ufffe")
+        small = [ink(font, letter) for letter in ascii_lowercase]
+        capitals = [ink(font, letter) for letter in ascii_uppercase]
+        missing = ink(font, "\ufffe")
     except (OSError, ValueError):
         return None
     shapes = [image.tobytes() for image in small if image is not None]
@@ -107,30 +107,31 @@ def _face(path: Path, style: str) -> Face | None:
     if same > 13 or any(word in family for word in NOT_LETTERS):
         return None
     glyphs = np.stack([soften(image) for image in small if image is not None])
-    return Face(_design(family), style, glyphs)
+    return Face(design(family), style, glyphs)
 
 
-def _design(family: str) -> str:
+def design(family: str) -> str:
+    """Return the design that a font's family belongs to."""
     name = " ".join(word for word in family.split() if word not in CUTS) or family
     known = SAME_DESIGN.get(family) or SAME_DESIGN.get(name)
     return known or name
 
 
-def _large(font: ImageFont.FreeTypeFont, letter: str) -> Image.Image | None:
+def ink(font: ImageFont.FreeTypeFont, letter: str) -> Image.Image | None:
     """Draw a letter white on black, cropped to its ink; None when there is none."""
     left, top, right, bottom = font.getbbox(letter)
     image = Image.new("L", (max(int(right - left), 1) + 8, max(int(bottom - top), 1) + 8))
     ImageDraw.Draw(image).text((4 - left, 4 - top), letter, 255, font)
-    ink = image.getbbox()
-    return image.crop(ink) if ink else None
+    box = image.getbbox()
+    return image.crop(box) if box else None
 
 
-def soften(ink: Image.Image) -> Glyphs:
-    """Give cropped ink the grey edges and the margin of EMNIST letters: 28 × 28 in [0, 1]."""
-    side = max(ink.size)
+def soften(drawn: Image.Image) -> Glyphs:
+    """Give a cropped letter the grey edges and the margin of EMNIST letters: 28 × 28 in [0, 1]."""
+    side = max(drawn.size)
     margin = round(side * (SIDE_PX - INSIDE_PX) / INSIDE_PX / 2)
     large = Image.new("L", (side + 2 * margin, side + 2 * margin))
-    large.paste(ink, ((large.width - ink.width) // 2, (large.height - ink.height) // 2))
+    large.paste(drawn, ((large.width - drawn.width) // 2, (large.height - drawn.height) // 2))
     soft = large.filter(ImageFilter.GaussianBlur(SOFTNESS_PX * side / LARGE_PX))
     small = soft.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
     return np.asarray(small, np.float32) / 255

@@ -22,9 +22,11 @@ LEVELS = (
         *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
         *("preprocessing", "prepared"),
         *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names", "floors"),
+        *("folder", "intervals", "pipelines", "roc"),
     },
     {
         "classifier",
+        "covariances",
         "layers",
         "operations",
         "attention",
@@ -33,11 +35,18 @@ LEVELS = (
         "networks/*",
         "graph",
         "graph/*",
+        "guard",
+        "heads",
+        "norms",
         "outputs",
+        "seen",
     },
     {
         *("loaders", "loaders/*", "methods", "methods/*"),
         *("predictions", "calibration", "ensemble", "receptive"),
+        *("calibration_report", "mistakes", "temperature"),
+        *("moments", "reference", "study", "novelty", "forensics", "noise_panel", "depth"),
+        *("guarded", "guarding", "logistic", "shipping"),
     },
     {
         *(
@@ -52,10 +61,10 @@ LEVELS = (
         *("execute", "runner", "store"),
     },
     {"worker", "worker/*", "audit", "audit/*", "report", "report/*"},
-    {"", "cli", "doctor", "flags", "live", "notebook", "ui", "ui/*"},
+    {"", "cli", "command", "measures", "doctor", "flags", "live", "notebook", "ui", "ui/*"},
     {"app.py", "pages/*"},
 )
-OF_OURS_FOR_PAGES = {"ui", "options", "request", "render", "report", "errors", "spec"}
+OF_OURS_FOR_PAGES = {"ui", "options", "request", "render", "report", "errors", "spec", "words"}
 
 ARRAYS = {"numpy", "PIL"}
 TORCH = ARRAYS | {"torch", "jaxtyping"}
@@ -83,6 +92,8 @@ ALSO = {
         "huggingface_hub",
     },
     "methods/": {"captum"},
+    "reference": {"safetensors"},
+    "shipping": {"safetensors"},
     "worker/": {"torch"},
     "audit/ray": {"ray"},
     "report/": {"plotly"},

@@ -302,3 +302,60 @@ def test_layers_whose_names_differ_in_the_middle_only_have_files_of_their_own(tm
 
     names = [f"encoder.layers.encoder_layer_{n}.self_attention.attention.png" for n in range(12)]
     assert len({plain(name, LONGEST) for name in names}) == 12
+
+
+KNOWN, STRANGE = (samples.folders()[role].path for role in ("known", "strangers"))
+
+
+@pytest.mark.slow
+def test_a_reference_is_built_and_scores_images_with_it(oversure, tmp_path):
+    file = tmp_path / "reference.safetensors"
+    code, _, err = oversure("reference", "build", MODEL, KNOWN, "--to", file)
+    assert (code, err) == (0, "")
+    code, out, _ = oversure("score", MODEL, X, NOISE, "--reference", file, "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert [image["strange"] for image in answer["images"]] == [False, True]
+    for image in answer["images"]:
+        assert image["scores"].keys() == {one["method"] for one in answer["given"]}
+        for one in image["scores"].values():
+            assert {"value", "percentile", "n", "direction"} <= one.keys()
+            assert one["direction"] == "higher is stranger"
+            assert one["n"] == answer["reference"]["images"]["calibration"]
+    code, out, _ = oversure("strangers", MODEL, STRANGE, "--reference", file, "--json")
+    assert code == 0
+    assert json.loads(out)["scores"]["score/combined"]["auroc"] > 0.7
+    dense = samples.model_files()["letters_dense"].path
+    code, _, err = oversure("score", dense, X, "--reference", file)
+    assert code == 2
+    assert "measure it again" in err
+
+
+def test_without_a_reference_nothing_is_called_strange(oversure):
+    code, out, _ = oversure("score", MODEL, X, NOISE, "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert [image["strange"] for image in answer["images"]] == [None, None]
+    assert all(one["percentile"] is None for one in answer["images"][0]["scores"].values())
+    assert {"score/knn", "score/mahalanobis"} <= {one["method"] for one in answer["left_out"]}
+
+
+@pytest.mark.parametrize("command", ["noise", "calibrate", "preprocessing", "depth"])
+def test_commands_about_folders_answer_in_json_and_in_lines(oversure, command):
+    given = {"noise": ["--folder", KNOWN], "preprocessing": [X, "--folder", KNOWN]}
+    arguments = given.get(command, [KNOWN])
+    code, out, err = oversure(command, MODEL, *arguments, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["schema"] == 1
+    code, out, err = oversure(command, MODEL, *arguments)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) > 3
+
+
+def test_a_folder_without_labels_or_images_is_named(oversure, tmp_path):
+    code, _, err = oversure("calibrate", MODEL, tmp_path)
+    assert code == 2
+    assert "no image" in err
+    code, _, err = oversure("calibrate", MODEL, STRANGE)
+    assert code == 2
+    assert "label" in err

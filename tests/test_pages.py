@@ -163,12 +163,13 @@ def on(app):
 @pytest.mark.parametrize("name", OTHER_PAGES)
 def test_every_page_shows_the_samples(on, name):
     page = on(name)
-    assert page.title[0].value == name.split("_")[-1].removesuffix(".py").capitalize()
+    own = name.split("_")[-1].removesuffix(".py").capitalize()
+    assert page.title[0].value == {"Novelty": "Strangeness"}.get(own, own)
     assert not page.error
     assert page.caption[0].value or page.caption[1].value
 
 
-@pytest.mark.parametrize("name", OTHER_PAGES)
+@pytest.mark.parametrize("name", [one for one in OTHER_PAGES if "calibration" not in one])
 def test_every_page_has_one_way_forward_without_images(on, app, name):
     page = on(name)
     page.multiselect(key="shown").set_value([])

@@ -46,6 +46,12 @@ def arrays(result: Result) -> bytes:
     return stream.getvalue()
 
 
+def parts(result: Result, name: str) -> bytes:
+    """Return a file that an answer carries in parts, "NAME/0", "NAME/1" and so on."""
+    count = sum(one.startswith(f"{name}/") for one in result.arrays)
+    return b"".join(result.arrays[f"{name}/{place}"].tobytes() for place in range(count))
+
+
 def without_files(result: Result) -> dict[str, Any]:
     """Return the scores of an answer that is not written to disk: no paths in them."""
     scores: dict[str, Any] = deepcopy(dict(result.scores))

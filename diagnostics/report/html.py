@@ -7,21 +7,24 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from typing import TypeAlias
 
 from diagnostics.render import Picture
-from diagnostics.report.table import Bar, Cell, Row
+from diagnostics.report.table import Bar, Cell, Row, Table
 
 STYLE = Path(__file__).with_name("page.css")
 BOX = 256
 
+Sections: TypeAlias = Mapping[str, Sequence[Row | Table]]
 
-def page(title: str, facts: Mapping[str, str], sections: Mapping[str, Sequence[Row]]) -> str:
+
+def page(title: str, facts: Mapping[str, str], sections: Sections) -> str:
     """Return a whole page.
 
     Args:
         title: Stands at the top.
         facts: What was looked at and how, name by name; the time is added.
-        sections: Rows by the section's heading, in the order of the screen.
+        sections: Rows and tables by the section's heading, in the order of the screen.
     """
     made = {**facts, "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
     items = "".join(
@@ -38,13 +41,28 @@ def page(title: str, facts: Mapping[str, str], sections: Mapping[str, Sequence[R
     )
 
 
-def _section(heading: str, rows: Sequence[Row]) -> str:
-    drawn = "".join(
-        f'{_text("h3", row.title)}<div class="row">{"".join(map(_cell, row.cells))}</div>'
-        for row in rows
-        if row.cells
-    )
+def _section(heading: str, rows: Sequence[Row | Table]) -> str:
+    drawn = "".join(_table(row) if isinstance(row, Table) else _row(row) for row in rows)
     return f"<section><h2>{escape(heading)}</h2>{drawn}</section>"
+
+
+def _row(row: Row) -> str:
+    if not row.cells:
+        return ""
+    return f'{_text("h3", row.title)}<div class="row">{"".join(map(_cell, row.cells))}</div>'
+
+
+def _table(table: Table) -> str:
+    names = list(table.rows[0]) if table.rows else []
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(row.get(name, str()))}</td>' for name in names)}</tr>"
+        for row in table.rows
+    )
+    return (
+        f"{_text('h3', table.title)}{_text('p', table.said)}"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
 
 
 def _cell(cell: Cell) -> str:

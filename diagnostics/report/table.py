@@ -1,7 +1,8 @@
-"""What stands in the table of pictures: rows are questions, columns are images."""
+"""What stands on a page: rows of pictures, a column per image, and tables of numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from diagnostics.render import Picture
@@ -60,3 +61,18 @@ class Row:
 
     cells: tuple[Cell, ...]
     title: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers, as they stand under a chart or by themselves.
+
+    Args:
+        rows: Each a text by the name of its column.
+        title: What they are.
+        said: What the chart above them shows.
+    """
+
+    rows: tuple[Mapping[str, str], ...]
+    title: str = ""
+    said: str = ""

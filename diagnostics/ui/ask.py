@@ -61,7 +61,7 @@ def _offer_again(key: str) -> None:
         st.info(said, icon=":material/cancel:")
     else:
         failure(said)
-    st.button("Start again", on_click=_forget, args=(key,), type="primary")
+    st.button("Start again", key=f"again-{key}", on_click=_forget, args=(key,), type="primary")
 
 
 def _forget(key: str) -> None:

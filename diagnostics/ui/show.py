@@ -16,7 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from diagnostics import words
 from diagnostics.render import Picture
 from diagnostics.report import html
-from diagnostics.report.table import SEPARATOR, Cell, Row
+from diagnostics.report.table import SEPARATOR, Cell, Row, Table
 from diagnostics.spec import ModelSpec
 from diagnostics.ui.state import session
 
@@ -51,7 +51,7 @@ class Board:
     def __init__(self, title: str, question: str, spec: ModelSpec) -> None:
         self._title = title
         self._spec = spec
-        self._sections: dict[str, list[Row]] = {}
+        self._sections: dict[str, list[Row | Table]] = {}
         self.facts: dict[str, str] = {}
         with st.container(horizontal=True, vertical_alignment="center"):
             st.title(title, width="stretch")
@@ -103,6 +103,39 @@ class Board:
         """Draw a row of differences to the pinned image, and say that it is one."""
         if cells:
             self.row(heading, [Cell(notes=(PINNED,)), *cells[1:]], key, title=MINUS)
+
+    def chart(
+        self, heading: str, figure: Any, table: Table, key: str, *, asks: bool = False
+    ) -> list[dict[str, Any]]:
+        """Draw a chart, with its numbers folded under it, and keep the numbers for the report.
+
+        Args:
+            heading: Of the section.
+            figure: A plotly figure.
+            table: Its numbers, and in a sentence what it shows.
+            key: Unique on the page.
+            asks: Report which of its marks were clicked.
+
+        Returns:
+            The marks that were clicked, as plotly describes points; none where it does not ask.
+        """
+        clicked: Any = st.plotly_chart(
+            figure,
+            key=key,
+            config={"displayModeBar": False, "scrollZoom": False},
+            on_select="rerun" if asks else "ignore",
+            selection_mode="points",
+        )
+        if table.said:
+            st.caption(table.said)
+        self.table(heading, table, folded=True)
+        return list(clicked.selection.points) if asks else []
+
+    def table(self, heading: str, table: Table, *, folded: bool = False) -> None:
+        """Draw a table of numbers, and keep it for the report."""
+        self._sections.setdefault(heading, []).append(table)
+        with st.expander("Numbers") if folded else st.container():
+            st.dataframe([dict(row) for row in table.rows], hide_index=True)
 
     def offer_report(self) -> None:
         """Offer what was drawn as one HTML file that needs no network."""

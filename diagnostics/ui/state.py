@@ -50,6 +50,9 @@ class Session:
         pictures: Pictures as they were sent, by a digest of their pixels, the latest last.
         tickets: Tickets of the uploads that a page offers, by the widget's key.
         sent: Files that came through them and are not in use yet, by the widget's key.
+        known: Known-good images, a folder in one file; None until there are some.
+        strangers: Images that belong to no class, likewise.
+        measured: Files that were made of them, by the key of the request that made them.
     """
 
     folder: Path
@@ -70,6 +73,9 @@ class Session:
     pictures: OrderedDict[str, str] = field(default_factory=OrderedDict)
     tickets: dict[str, str] = field(default_factory=dict)
     sent: dict[str, File] = field(default_factory=dict)
+    known: File | None = None
+    strangers: File | None = None
+    measured: dict[str, File] = field(default_factory=dict)
 
     def room(self) -> int:
         """Return how many bytes one file may have that this person brings next."""

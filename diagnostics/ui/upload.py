@@ -1,4 +1,4 @@
-"""A widget that sends one large file straight to the server's disk."""
+"""A widget that sends one large file, or a folder as one, straight to the server's disk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from diagnostics.ui.state import session
 FOLDER = Path(__file__).parent / "sender"
 
 
-def upload(label: str, *, key: str) -> File | None:
+def upload(label: str, *, key: str, folder: bool = False) -> File | None:
     """Draw the widget and return the file that came last, if one came.
 
     The script asks for its own ticket on every run, and the browser's word only makes it run: name,
     hash and size come from the server.
+
+    Args:
+        label: What is asked for.
+        key: The widget's, by which the session keeps its ticket and its file.
+        folder: Take a folder of images, which the browser sends as one .tar, or such an archive.
     """
     held = session()
     limit = held.room()
@@ -38,7 +43,7 @@ def upload(label: str, *, key: str) -> File | None:
         "oversure_upload",
         html=(FOLDER / "upload.html").read_text("utf-8"),
         css=(FOLDER / "upload.css").read_text("utf-8"),
-        js=(FOLDER / "upload.js").read_text("utf-8"),
+        js="".join((FOLDER / name).read_text("utf-8") for name in ("tar.js", "upload.js")),
         isolate_styles=False,  # a dialog's focus trap does not see into a shadow root
     )
     mount(
@@ -47,6 +52,7 @@ def upload(label: str, *, key: str) -> File | None:
             "url": uploads.address(token, str(st.get_option("server.baseUrlPath") or "")),
             "limit": limit,
             "label": label,
+            "folder": folder,
             "held": file.name if file else "",
             "size": Path(file.path).stat().st_size if file else 0,
         },

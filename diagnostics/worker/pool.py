@@ -220,15 +220,19 @@ class WorkerRunner:
         return code
 
     def _hand_over(self, request: Request) -> Request:
-        """Put a request's images where the worker may read them; it can read no others."""
+        """Put a request's files where the worker may read them; it can read no others."""
         if self._inbox is None:
             return request
-        wanted = {image.sha256 for image in request.images}
-        for path in self._inbox.iterdir():
-            if path.name not in wanted:  # images that were taken away meanwhile
+        inbox, wanted = self._inbox, {file.sha256 for file in request.files}
+        for path in inbox.iterdir():
+            if path.name not in wanted:  # files that were taken away meanwhile
                 path.unlink(missing_ok=True)
         return replace(
-            request, images=tuple(_handed(image, self._inbox) for image in request.images)
+            request,
+            images=tuple(_handed(image, inbox) for image in request.images),
+            folder=request.folder and _handed(request.folder, inbox),
+            strangers=request.strangers and _handed(request.strangers, inbox),
+            reference=request.reference and _handed(request.reference, inbox),
         )
 
     def _ended(self) -> OversureError:
@@ -252,19 +256,19 @@ class WorkerRunner:
         )
 
 
-def _handed(image: File, inbox: Path) -> File:
-    """Link or copy an image into a folder; one that is gone stays where it was, unreadable."""
-    place = inbox / image.sha256
+def _handed(file: File, inbox: Path) -> File:
+    """Link or copy a file into a folder; one that is gone stays where it was, unreadable."""
+    place = inbox / file.sha256
     with suppress(OSError):
         if not place.exists():
             try:
-                os.link(image.path, place)
+                os.link(file.path, place)
             except OSError:  # on another disk, or another user's
                 half = place.with_suffix(".half")
-                shutil.copyfile(image.path, half)
+                shutil.copyfile(file.path, half)
                 half.replace(place)
-        return replace(image, path=str(place))
-    return image
+        return replace(file, path=str(place))
+    return file
 
 
 def _is_gone(connection: socket.socket) -> bool:

@@ -22,6 +22,7 @@ from diagnostics.spec import preprocessing_from
 
 HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
 MIB = 2**20
+FOLDERS = ("folder", "strangers", "reference")
 KINDS = {"request", "progress", "result", "error"}
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -113,6 +114,7 @@ def read_request(header: Mapping[str, Any]) -> Request:
         against=header["against"],
         options=options,
         seed=header["seed"],
+        **{name: header[name] and File(**header[name]) for name in FOLDERS},
     )
 
 

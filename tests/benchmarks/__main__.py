@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import gates_speed, serving_speed, sharing_speed, torch_speed
+from tests.benchmarks import (
+    gates_speed,
+    reference_speed,
+    serving_speed,
+    sharing_speed,
+    torch_speed,
+)
 
 LATEST = Path("benchmarks/latest.json")
 
@@ -59,6 +65,7 @@ def main() -> int:
     measured = (
         *torch_speed.figures(paired),
         *gates_speed.figures(paired),
+        *reference_speed.figures(),
         *serving_speed.figures(),
         *sharing_speed.figures(),
     )

@@ -1,9 +1,11 @@
-// Sends one file to the server while the script may run as often as it likes.
+// Sends one file, or a folder as one, to the server while the script may run as often as it likes.
 
 const UNITS = ["B", "KiB", "MiB", "GiB"];
 const POINTER = ["pointerdown", "mousedown", "pointerup", "mouseup", "click"];
 const GUARDED = ["beforeunload", "keydown", ...POINTER];
 const SECONDS_SMOOTHED = 3;
+const ARCHIVE = /\.(zip|tar)$/i;
+const READ = "PNG, JPEG, WebP, BMP, TIFF, GIF";
 
 const amount = (bytes) => {
   const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1);
@@ -20,17 +22,20 @@ class Sender {
   constructor(root) {
     this.root = root;
     this.request = null;
-    this.input = this.find("input");
     this.browse = this.find("[name=browse]");
     this.cancel = this.find("[name=cancel]");
-    const zone = this.find(".zone");
-    this.browse.onclick = () => this.input.click();
+    const [zone, archive] = [this.find(".zone"), this.find("[name=archive]")];
+    const [file, folder] = [this.find("[name=file]"), this.find("[name=folder]")];
+    this.browse.onclick = () => (this.data.folder ? folder : file).click();
+    archive.onclick = () => file.click();
     this.cancel.onclick = () => this.request?.abort();
-    this.input.onchange = () => {
-      const [file] = this.input.files;
-      this.input.value = ""; // so that the same file can be chosen again
-      if (file) this.send(file);
+    const chosen = (input, take) => {
+      const files = [...input.files];
+      input.value = ""; // so that the same can be chosen again
+      if (files.length) take(files);
     };
+    file.onchange = () => chosen(file, ([one]) => this.send(one));
+    folder.onchange = () => chosen(folder, (files) => this.pack(chosenIn(files)));
     zone.ondragover = (event) => {
       event.preventDefault();
       zone.classList.add("over");
@@ -39,9 +44,33 @@ class Sender {
     zone.ondrop = (event) => {
       event.preventDefault();
       zone.classList.remove("over");
-      const [file] = event.dataTransfer.files;
-      if (file) this.send(file);
+      const { files, items } = event.dataTransfer;
+      if (this.data.folder) this.drop([...items], files);
+      else if (files.length) this.send(files[0]);
     };
+  }
+
+  // What is dropped can be asked for at once only, so nothing may be awaited before.
+  drop(items, files) {
+    const entries = items.map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    if (entries.length === 1 && entries[0].isDirectory) this.walk(entries[0]);
+    else if (entries.length === 1 && ARCHIVE.test(entries[0].name)) this.send(files[0]);
+    else this.say("Drop one folder, or one .zip or .tar.", true);
+  }
+
+  async walk(entry) {
+    this.say(`Looking through ${entry.name}`);
+    try {
+      this.pack(await droppedIn(entry));
+    } catch {
+      this.say(`${entry.name} was not read whole, so nothing was sent.`, true);
+    }
+  }
+
+  pack(folder) {
+    const file = packed(folder);
+    if (file) this.send(file);
+    else this.say(`${folder.name} holds no image; ${READ} are read. Nothing was sent.`, true);
   }
 
   // While a file is on its way, no slip may end it: not a click beside the dialog, not the key
@@ -64,9 +93,13 @@ class Sender {
   update({ data, setTriggerValue }) {
     this.data = data;
     this.tell = setTriggerValue;
+    const [browse, drop] = data.folder ? ["Browse a folder", "it"] : ["Browse", "a file"];
     this.find(".label").textContent = data.label;
-    this.find(".hint").textContent = `or drop a file here · up to ${amount(data.limit)}`;
-    this.browse.setAttribute("aria-label", `Browse: ${data.label}`);
+    this.find(".hint").textContent = `or drop ${drop} here · up to ${amount(data.limit)}`;
+    this.browse.textContent = browse;
+    this.browse.setAttribute("aria-label", `${browse}: ${data.label}`);
+    this.find("[name=archive]").hidden = !data.folder;
+    this.find("[name=file]").accept = data.folder ? ".zip,.tar" : "";
     this.find("progress").setAttribute("aria-label", `Upload: ${data.label}`);
     if (!this.request && data.held) this.say(`${data.held} · ${amount(data.size)}`);
   }
@@ -78,6 +111,7 @@ class Sender {
   }
 
   send(file) {
+    if (this.request) return; // a folder that was walked through meanwhile
     const most = amount(this.data.limit);
     if (file.size > this.data.limit) {
       this.say(`${file.name} is larger than ${most}, the most that is taken here.`, true);
@@ -101,7 +135,7 @@ class Sender {
     this.find(".name").textContent = file.name;
     this.show(0, file.size, came);
     this.say(`Sending ${file.name}`);
-    const focused = this.root.getRootNode().activeElement === this.browse;
+    const focused = this.find(".zone").contains(this.root.getRootNode().activeElement);
     this.find(".zone").hidden = true;
     this.find(".going").hidden = false;
     if (focused) this.cancel.focus();

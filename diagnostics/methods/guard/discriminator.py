@@ -1,0 +1,66 @@
+"""A small network that tells known from strange by the features of several layers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from diagnostics.guard import Guard
+from diagnostics.guarded import telling_layers
+from diagnostics.guarding import SPLIT, Collector, limited
+from diagnostics.method import method
+from diagnostics.methods.guard import outcome
+from diagnostics.options import Range
+from diagnostics.study import Outcome, Study
+
+HIDDEN, STEPS, RATE, DECAY = 64, 300, 1e-2, 1e-3
+
+
+@method("Discriminator", source="After Lee et al. 2018, arXiv:1807.03888, features of many layers")
+def discriminator(study: Study, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05) -> Outcome:
+    """Learn to tell known images from noise, fooling images and strangers by several layers.
+
+    Args:
+        study: Gives known-good images, and strangers if there are some.
+        alpha: Share of known-good images that may be rejected.
+
+    Returns:
+        Gains and costs beside the bare model, and the guard's file.
+    """
+    layers = telling_layers(study.classifier)
+    material = Collector(study, layers).collect(*SPLIT)
+    known, strange = material.known, material.learned
+    features = torch.cat([known.layers, strange.layers]).double()
+    truth = torch.cat([torch.zeros(len(known.labels)), torch.ones(len(strange.labels))]).double()
+    mean = known.layers.double().mean(0)
+    std = known.layers.double().std(0).clamp_min(1e-6) + features.std() * 1e-3
+    balance = torch.where(truth > 0, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
+    torch.manual_seed(study.seed)
+    first, last = nn.Linear(features.shape[1], HIDDEN).double(), nn.Linear(HIDDEN, 1).double()
+    learned = [*first.parameters(), *last.parameters()]
+    search = torch.optim.AdamW(learned, RATE, weight_decay=DECAY)
+    fed = (features - mean) / std
+    for step in range(STEPS):
+        study.tell("Learning the discriminator", 0.5 + 0.4 * step / STEPS)
+        search.zero_grad()
+        odds = last(first(fed).relu())[:, 0]
+        loss = functional.binary_cross_entropy_with_logits(odds, truth, balance)
+        for value, gradient in zip(learned, torch.autograd.grad(loss, learned), strict=True):
+            value.grad = gradient
+        search.step()
+    tensors = {
+        "guard_temperature": torch.tensor(1.0, dtype=torch.float64),
+        "guard_mean": mean,
+        "guard_std": std,
+        "guard_weight_1": first.weight,
+        "guard_bias_1": first.bias,
+        "guard_weight_2": last.weight[0],
+        "guard_bias_2": last.bias[0],
+        "guard_threshold": torch.tensor(0.0, dtype=torch.float64),
+    }
+    guard = Guard("discriminator", "", {name: one.detach() for name, one in tensors.items()})
+    guard = limited(guard, material.limits, alpha, "guard_threshold", 1.0)
+    return outcome(study, guard, layers, material, alpha)

@@ -1,0 +1,61 @@
+"""Rejects what a score finds too strange."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+
+from diagnostics.errors import InputError
+from diagnostics.guard import Guard
+from diagnostics.guarding import Collector, limited
+from diagnostics.method import method
+from diagnostics.methods.guard import outcome
+from diagnostics.novelty import Judge
+from diagnostics.options import Range
+from diagnostics.seen import early_layer
+from diagnostics.study import Outcome, Study
+from diagnostics.temperature import temperature
+
+
+@method("Threshold", source="Hendrycks & Gimpel 2017; threshold by Papadopoulos et al. 2002")
+def threshold(
+    study: Study, *, score: str = "", alpha: Annotated[float, Range(0.001, 0.5)] = 0.05
+) -> Outcome:
+    """Reject an image when its score of strangeness exceeds what known-good images reach.
+
+    Args:
+        study: Gives known-good images, and strangers if there are some, to judge by.
+        score: Name of the score; empty takes the usual one.
+        alpha: Share of known-good images that may be rejected.
+
+    Returns:
+        Gains and costs beside the bare model, and the guard's file.
+
+    Raises:
+        InputError: When there are too few images, or this model has no such score.
+    """
+    early = early_layer(study.classifier.network, study.classifier.spec)
+    layers = (early,) if early else ()
+    material = Collector(study, layers).collect()
+    judge = Judge(study.classifier.spec, material.reference)
+    chosen = score.removeprefix("score/") or judge.default
+    if chosen not in judge.alone:
+        raise InputError(
+            f"This model has no score {chosen!r} for a guard; it has {', '.join(judge.alone)}."
+        )
+    fitted = {name: one for name, one in judge.fitted(chosen).items() if name != "calibrated"}
+    spread = float(judge.calibrated[chosen].std()) or 1.0
+    known = material.known.of(material.known.labels >= 0)
+    warmth = 1.0
+    if len(known.labels):
+        found = temperature(known.logits.double().numpy(), known.labels.numpy())
+        warmth = 1.0 if found.at_bound else found.value  # where all is right, none is too low
+    tensors = fitted | {
+        "guard_temperature": torch.tensor(warmth, dtype=torch.float64),
+        "guard_threshold": torch.tensor(0.0, dtype=torch.float64),
+        "guard_scale": torch.tensor(spread, dtype=torch.float64),
+    }
+    guard = Guard("threshold", chosen, tensors)
+    guard = limited(guard, material.limits, alpha, "guard_threshold", spread)
+    return outcome(study, guard, layers, material, alpha)

@@ -1,0 +1,42 @@
+"""Measure a model on known-good images."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from diagnostics.method import method
+from diagnostics.reference import Gathering, dumps
+from diagnostics.seen import see
+from diagnostics.study import Outcome, Study
+
+PART_BYTES = 32 * 2**20
+
+
+@method("Reference", source="Split conformal prediction: Papadopoulos et al. 2002, ECML")
+def reference(study: Study) -> Outcome:
+    """What the model gives for known-good images, so that strange ones can be told.
+
+    The images are put in a random order and dealt in turn to two halves: one fits the scores, the
+    other, never the same image, judges them. Of images with the same bytes one counts.
+
+    Args:
+        study: Gives the folder.
+
+    Returns:
+        What the reference is about; its file in the arrays "file/0", "file/1", … as bytes.
+    """
+    known = study.mixed(study.known())
+    gathering, taken = Gathering(study.classifier), 0
+    for one in study.passes(known, "Measuring the known-good images", distinct=True):
+        seen = see(study.classifier, one.pixels)
+        turn = torch.arange(taken, taken + len(one.names)) % 2
+        for half in (0, 1):
+            rows = torch.nonzero(turn == half)[:, 0]
+            gathering.add(seen.of(rows), one.labels[rows], one.pixels[rows], half)
+        taken += len(one.names)
+    found = gathering.done({"seed": study.seed, **study.sources()})
+    content = np.frombuffer(dumps(found), np.uint8)
+    parts = range(0, len(content), PART_BYTES)
+    arrays = {f"file/{place}": content[at : at + PART_BYTES] for place, at in enumerate(parts)}
+    return Outcome({"reference": dict(found.about), "notes": study.said()}, arrays)

@@ -1,0 +1,63 @@
+"""What a network's BatchNorm layers remember of the training, and what they receive now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+def _norms(network: nn.Module) -> list[Any]:
+    return [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+
+
+def remembered(network: nn.Module) -> tuple[NDArray[np.float64], ...]:
+    """Return running means and variances of all channels, and each channel's share of the mean.
+
+    Channels of a layer are averaged, then layers.
+    """
+    norms = _norms(network)
+    if not norms:
+        return np.zeros(0), np.ones(0), np.zeros(0)
+    mean = torch.cat([one.running_mean for one in norms])
+    variance = torch.cat([one.running_var + one.eps for one in norms])
+    share = torch.cat(
+        [torch.full_like(one.running_mean, 1 / len(one.running_mean)) for one in norms]
+    )
+    return tuple(one.double().cpu().numpy() for one in (mean, variance, share / len(norms)))
+
+
+@contextmanager
+def moments_of(network: nn.Module, images: int) -> Iterator[Callable[[], Tensor]]:
+    """Note each image's mean and mean square of every channel that a BatchNorm receives.
+
+    Yields:
+        What returns them after the pass, shape (images, 2, channels), in the order of `_norms`; a
+        layer that did not run gave what it remembers.
+    """
+    norms = _norms(network)
+    heard: dict[Any, Tensor] = {}
+
+    def listen(module: Any, given: tuple[Tensor, ...]) -> None:
+        values = given[0]
+        heard[module] = torch.stack([values.mean((2, 3)), (values**2).mean((2, 3))], 1)
+
+    def usual(module: Any) -> Tensor:
+        square = module.running_var + module.eps + module.running_mean**2
+        return torch.stack([module.running_mean, square])[None].expand(images, -1, -1)
+
+    def noted() -> Tensor:
+        parts = [heard[one] if one in heard else usual(one) for one in norms]
+        return torch.cat(parts, 2).double().cpu() if parts else torch.zeros(images, 2, 0)
+
+    handles = [one.register_forward_pre_hook(listen) for one in norms]
+    try:
+        yield noted
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,91 @@
+"""Take the images behind a mark in hand, and open them in Inspect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from diagnostics.errors import InputError
+from diagnostics.image import encode_png
+from diagnostics.request import File, Request
+from diagnostics.ui.add_images import MOST_IMAGES
+from diagnostics.ui.ask import try_to_ask
+from diagnostics.ui.say import failure
+from diagnostics.ui.state import session
+
+MOST = 8  # images that a probe gives at once
+INSPECT_PAGE = "pages/1_look/1_inspect.py"
+DRAWN = "draw "  # begins the names of images drawn here
+
+
+def is_drawn(file: File) -> bool:
+    """Whether an image is a draw of the panel of noise, opened from its page."""
+    return file.name.startswith(DRAWN)
+
+
+def draws(asked: Request, family: str, numbers: Sequence[int]) -> list[File]:
+    """Return draws of noise as files; none where it was said why not.
+
+    Args:
+        asked: What the noise probe was asked.
+        family: Id of the family.
+        numbers: Of the draws.
+    """
+    wanted = ",".join(str(number) for number in numbers[:MOST])
+    options = {"family": family, "draws": wanted, "made": asked.options.get("made", "")}
+    answer = try_to_ask(replace(asked, method="probe/noise_images", options=options))
+    if answer is None:
+        return []
+    return _kept(
+        (_png(answer.arrays[f"draw/{number}"]), f"{DRAWN}{number} {family}.png")
+        for number in answer.scores["draws"]
+    )
+
+
+def folder_images(asked: Request, names: Sequence[str]) -> list[File]:
+    """Return images of the folder as files; none where it was said why not.
+
+    Args:
+        asked: What was asked about the folder.
+        names: Their paths below the folder.
+    """
+    options = {"names": json.dumps(list(names[:MOST]))}
+    answer = try_to_ask(replace(asked, method="probe/folder_images", images=(), options=options))
+    if answer is None:
+        return []
+    return _kept(
+        (answer.arrays[f"image/{place}"].tobytes(), name)
+        for place, name in enumerate(answer.scores["names"])
+    )
+
+
+def inspect(files: Sequence[File]) -> None:
+    """Take files in hand and go to Inspect; do nothing where there are none."""
+    held = session()
+    fresh = {file.sha256 for file in files} - held.known_images().keys()
+    if len(held.images) + len(fresh) > MOST_IMAGES:
+        failure(f"{MOST_IMAGES} images are the most that can be in hand at once.")
+    elif files:
+        held.add_images(files)
+        st.switch_page(INSPECT_PAGE)
+
+
+def _kept(contents: Iterable[tuple[bytes, str]]) -> list[File]:
+    """Write images to this person's files, as many as there is room for."""
+    files: list[File] = []
+    for content, name in contents:
+        try:
+            files.append(session().keep(content, name))
+        except InputError as error:
+            failure(error.message)
+            break
+    return files
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    return encode_png(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

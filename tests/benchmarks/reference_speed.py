@@ -1,0 +1,101 @@
+"""What a reference costs: beside the bare forward pass, and in memory as images grow many."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision.models import resnet18
+
+from diagnostics.classifier import TorchClassifier
+from diagnostics.opening import open_live
+from diagnostics.preprocessing import Preprocessing
+from diagnostics.reference import Gathering
+from diagnostics.request import File, ModelSource
+from diagnostics.seen import images_at_once, see
+
+SMALL, LARGE = 1_000, 60_000
+IMAGES = 96
+ROUNDS = 5
+THIS = "tests.benchmarks.reference_speed"
+
+
+def figures() -> Iterator[tuple[str, float, float, str]]:
+    """Yield what was measured, the value, its limit and its unit."""
+    yield "a reference on ResNet-18 at 224 px beside the bare forward pass", _ratio(), 1 / 0.9, "x"
+    small, large = (_memory(count) for count in (SMALL, LARGE))
+    yield f"memory of a reference of {LARGE:,} images beside {SMALL:,}", large - small, 100, "MiB"
+
+
+def _ratio() -> float:
+    """Return the time of a reference's passes, over that of bare passes at the best batch size."""
+    torch.manual_seed(0)
+    classifier = _classifier(resnet18(), Preprocessing())
+    pixels = torch.rand(IMAGES, 3, 224, 224)
+    labels = torch.zeros(IMAGES, dtype=torch.int64)
+    bare = {size: _fastest(lambda n=size: _bare(classifier, pixels, n)) for size in (8, 16, 32)}
+    return _fastest(lambda: _gathered(classifier, pixels, labels)) / min(bare.values())
+
+
+def _gathered(classifier: TorchClassifier, pixels: torch.Tensor, labels: torch.Tensor) -> None:
+    gathering = Gathering(classifier)
+    for start in range(0, len(pixels), images_at_once(classifier)):
+        part = pixels[start : start + images_at_once(classifier)]
+        gathering.add(see(classifier, part), labels[: len(part)], part, start % 2)
+
+
+@torch.no_grad()
+def _bare(classifier: TorchClassifier, pixels: torch.Tensor, size: int) -> None:
+    for part in torch.split(pixels, size):
+        classifier.logits(part)
+
+
+def _fastest(run: object) -> float:
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        run()  # type: ignore[operator]
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def _memory(count: int) -> float:
+    """Return the largest memory of a process that measures so many small images, in MiB."""
+    done = subprocess.run(
+        [sys.executable, "-m", THIS, str(count)], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
+
+
+def _classifier(network: torch.nn.Module, settings: Preprocessing) -> TorchClassifier:
+    source = ModelSource(File("", "0" * 64, "benchmark"))
+    return open_live(source, network, settings).classifier()
+
+
+def _measure(count: int) -> None:
+    """Measure that many images, made as they are needed, and print the largest memory in MiB."""
+    from scripts import train_fashion
+
+    settings = Preprocessing(
+        colour=False, fit="none", height=28, width=28, mean=(0.286,), std=(0.353,)
+    )
+    classifier = _classifier(train_fashion.load("fashion_cnn"), settings)
+    gathering, random = Gathering(classifier), np.random.default_rng(0)
+    for start in range(0, count, 256):
+        size = min(256, count - start)
+        pixels = torch.from_numpy(random.random((size, 1, 28, 28), np.float32))
+        labels = torch.from_numpy(random.integers(0, 10, size))
+        gathering.add(see(classifier, pixels), labels, pixels, start // 256 % 2)
+    gathering.done({})
+    status = Path("/proc/self/status").read_text("utf-8")  # getrusage would count the parent in
+    print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    _measure(int(sys.argv[1]))

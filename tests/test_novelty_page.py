@@ -1,0 +1,136 @@
+"""The page of strangeness without a browser: no folder, the sample folders, wrong preprocessing."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from diagnostics import samples
+from diagnostics.ui import state
+from tests.conftest import ROOT
+
+PAGE = str(ROOT / "pages" / "2_trust" / "2_novelty.py")
+
+
+@pytest.fixture
+def app():
+    """The app on its first visit; every AppTest has the same session, so it is ended after each."""
+    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def page(app):
+    app.run()
+    app.switch_page(PAGE)
+    return fine(app.run())
+
+
+def fine(page):
+    assert not page.exception
+    return page
+
+
+def pressed(page, key):
+    return fine(page.button(key=key).click().run())
+
+
+def text(page):
+    """Return what stands on the page in sentences, without the marks that keep it plain."""
+    parts = (*page.markdown, *page.caption, *page.warning, *page.error)
+    return "\n".join(one.value for one in parts).replace("\\", "")
+
+
+def test_without_a_folder_values_are_shown_and_nothing_is_promised(page):
+    said = text(page)
+    assert "Without known-good images a value is only a number" in said
+    assert "cannot see" in said
+    assert "Promised" not in said
+    assert not page.error
+    values = next(one.value for one in page.dataframe if "score" in one.value)
+    assert "Doubt (MSP)" in list(values["score"])
+    assert len(values.columns) == 6  # the score, and five images
+
+
+def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
+    page = pressed(page, "sample.known")
+    said = text(page)
+    assert "Promised: of images like the known-good ones, at most 5 %" in said
+    assert "strangers missed" not in said
+    page = pressed(page, "sample.strangers")
+    said = text(page)
+    assert "known-good images flagged" in said
+    assert "of 160 strangers missed" in said
+    assert not page.error
+    page.selectbox(key="novelty.score").set_value("score/msp")
+    page = fine(page.run())
+    assert "By Doubt (MSP)" in text(page)
+    assert page.query_params["novelty.score"] == "score/msp"
+
+
+def test_fewer_false_alarms_are_promised_without_asking_the_model_again(page, monkeypatch):
+    page = pressed(page, "sample.known")
+    asked = []
+    monkeypatch.setattr(
+        "diagnostics.worker.WorkerRunner.run", lambda *request: asked.append(request)
+    )
+    page.selectbox(key="novelty.alpha").set_value("10")
+    page = fine(page.run())
+    assert "at most 1 %" in text(page)
+    page.selectbox(key="novelty.alpha").set_value("1")
+    assert "cannot promise 0.1 %: nothing is ever flagged" in text(fine(page.run()))
+    assert not asked
+
+
+def test_a_wrong_preprocessing_is_said_first_and_offers_the_switch(page):
+    page = pressed(page, "sample.known")
+    own = page.session_state  # AppTest keeps one session for all
+    assert own is not None
+    held = state.session()
+    usual = state.session().preprocessing
+    assert usual is None
+    (invert,) = [False]
+    held.preprocessing = replace(_published(), invert=not invert)
+    page = fine(page.run())
+    warnings = [one.value.replace("\\", "") for one in page.warning]
+    assert "looks wrong" in warnings[0]
+    assert "switch the preprocessing above first" in warnings[1]
+    page = pressed(page, "novelty.switch.0")
+    assert not page.warning
+    assert state.session().preprocessing.invert is False
+    assert "Fine." in text(page)
+
+
+def _published():
+    held = state.session()
+    from diagnostics.request import OPEN, Request
+    from diagnostics.spec import read
+
+    opened = held.runner(held.model).run(Request(OPEN, held.model))
+    return read(opened.scores["model"]).preprocessing
+
+
+def test_a_folder_that_is_none_is_said_and_can_be_put_away(page, tmp_path):
+    path = tmp_path / "broken.zip"
+    path.write_bytes(b"PK\x03\x04 not a zip")
+    state.session().known = samples.file_at(path)
+    page = fine(page.run())
+    assert len(page.error) == 1
+    page = pressed(page, "away.known")
+    assert not page.error
+    assert state.session().known is None
+
+
+def test_strangers_without_an_image_leave_the_verdicts_standing(page, tmp_path):
+    page = pressed(page, "sample.known")
+    path = tmp_path / "empty.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    state.session().strangers = samples.file_at(path)
+    page = fine(page.run())
+    assert len(page.error) == 1
+    assert "Promised" in text(page)

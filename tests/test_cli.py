@@ -340,6 +340,7 @@ def test_without_a_reference_nothing_is_called_strange(oversure):
     assert {"score/knn", "score/mahalanobis"} <= {one["method"] for one in answer["left_out"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["noise", "calibrate", "preprocessing", "depth"])
 def test_commands_about_folders_answer_in_json_and_in_lines(oversure, command):
     given = {"noise": ["--folder", KNOWN], "preprocessing": [X, "--folder", KNOWN]}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ pytestmark = [
 ]
 
 SENDER = serving.ROOT / "diagnostics" / "ui" / "sender"
-LONG = f"c/{'Größe 漢字 🙂 ' * 14}.png"
+LONG = f"{'c' * 13}/{'Größe 漢字 🙂 ' * 12}.png"
 FILES = {
     "b/2.png": bytes(range(256)) * 8,
     "a/10.jpeg": b"one byte more than two blocks".ljust(1025, b"."),
@@ -69,9 +71,17 @@ ZONE = "[role=dialog] .straight-upload .zone"
 
 
 @pytest.fixture(scope="module")
-def app():
-    with serving.server() as (address, process):
-        yield address, process
+def place(tmp_path_factory):
+    """Where the server keeps what it is sent."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def app(place):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(place))
+        with serving.server() as (address, _):
+            yield address
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +93,9 @@ def chrome():
 @pytest.fixture
 def page(chrome):
     context = chrome.new_context(viewport={"width": 1440, "height": 1000})
-    yield context.new_page()
+    page = context.new_page()
+    page.on("filechooser", lambda _: None)  # so that it is caught from the first one on
+    yield page
     context.close()
 
 
@@ -111,8 +123,6 @@ def test_a_folder_is_packed_as_a_tar_that_python_reads(page, tmp_path):
 
 
 def test_the_system_tar_reads_it_too(page, tmp_path):
-    import subprocess
-
     _, content = packed(page, FILES)
     (tmp_path / "f").write_bytes(content)
     subprocess.run(["tar", "-xf", "f"], cwd=tmp_path, check=True, capture_output=True)
@@ -131,9 +141,9 @@ def images(path: Path, count: int = 6) -> Path:
     """Write images in folders of classes, and what is no image."""
     for index in range(count):
         values = np.random.default_rng(index).integers(0, 256, (28, 28), dtype=np.uint8)
-        place = path / "abc"[index % 3] / f"Bild {index} ä.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(values).save(place)
+        image = path / "abc"[index % 3] / f"Bild {index} ä.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(image)
     (path / "notes.txt").write_text("no image")
     return path
 
@@ -142,6 +152,107 @@ def dialog(page, address):
     """Open the dialog that brings a folder of known-good images."""
     page.set_default_timeout(serving.PATIENCE_MS)
     page.goto(f"{address}/novelty")
-    page.locator(".st-key-bring\\.known button, [class*='st-key-bring-known'] button").first.click()
+    serving.settled(page)
+    page.get_by_role("button", name="Add a folder").first.click()
     page.locator(ZONE).wait_for()
     return page.locator("[role=dialog]")
+
+
+def arrived(place):
+    """Return what the server was sent and holds."""
+    held = [path for path in place.glob("oversure-*/uploads/*") if path.is_file()]
+    return [path for path in held if path.read_bytes()[:2] == b"PK" or tarfile.is_tarfile(path)]
+
+
+def test_a_directory_that_is_chosen_arrives_as_it_is(app, page, place, tmp_path):
+    source = images(tmp_path / "known letters")
+    box = dialog(page, app)
+    box.locator("input[webkitdirectory]").set_input_files(str(source))
+    box.wait_for(state="hidden")
+    page.get_by_text("known letters.tar").wait_for()
+    (path,) = [one for one in arrived(place) if b"Bild 0" in one.read_bytes()]
+    sent, truth = Folder(path), Folder(source)
+    assert sent.entries == truth.entries
+    assert len(sent.entries) == 6
+    assert [sent.read(one) for one in sent.entries] == [truth.read(one) for one in truth.entries]
+
+
+def test_an_archive_that_is_chosen_is_sent_as_it_is(app, page, place, tmp_path):
+    path = tmp_path / "strange.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for image in images(tmp_path / "f").rglob("*.png"):
+            archive.write(image, image.relative_to(tmp_path))
+    box = dialog(page, app)
+    box.locator("input[type=file]").first.set_input_files(str(path))
+    box.wait_for(state="hidden")
+    page.get_by_text("strange.zip").wait_for()
+    assert path.read_bytes() in [one.read_bytes() for one in arrived(place)]
+
+
+def test_a_folder_that_is_dropped_is_sent_with_the_folders_in_it(app, page, place):
+    tree = {
+        "top.png": "1",
+        "a": {f"{number}.png": "2" for number in range(7)},
+        "b": {"deep": {"er": {"x.jpg": "3"}}, "empty": {}, "notes.txt": ""},
+    }
+    box = dialog(page, app)
+    page.evaluate(DROP, [ZONE, {"dropped": tree}])
+    box.wait_for(state="hidden")
+    page.get_by_text("dropped.tar").wait_for()
+    names = ["a/0.png", "a/1.png", "a/2.png", "a/3.png", "a/4.png", "a/5.png", "a/6.png"]
+    names += ["b/deep/er/x.jpg", "top.png"]
+    folders = [Folder(one) for one in arrived(place)]
+    assert names in [[entry.name for entry in folder.entries] for folder in folders]
+
+
+@pytest.mark.parametrize(
+    ("tree", "sentence"),
+    [
+        ({"notes": {"a.txt": "", "labels.csv": ""}}, "notes holds no image; PNG, JPEG"),
+        ({"one": {"1.png": ""}, "two": {"1.png": ""}}, "Drop one folder, or one .zip or .tar."),
+        ({"1.png": ""}, "Drop one folder, or one .zip or .tar."),
+    ],
+)
+def test_what_is_no_folder_of_images_is_said_and_nothing_is_sent(app, page, tree, sentence):
+    sent = []
+    page.on("request", lambda request: sent.append(request.method))
+    box = dialog(page, app)
+    page.evaluate(DROP, [ZONE, tree])
+    box.get_by_role("status").filter(has_text=sentence).wait_for()
+    page.wait_for_timeout(200)
+    assert "PUT" not in sent
+
+
+def test_a_folder_is_chosen_and_cancelled_by_keyboard(app, page, tmp_path):
+    """The dialog's first stop is the folder's button, the second that of archives."""
+    source = images(tmp_path / "f")
+    box = dialog(page, app)
+    browse = box.get_by_role("button", name="Browse a folder: Known-good images")
+    browse.focus()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    assert chooser.value.element.get_attribute("webkitdirectory") is not None
+    page.keyboard.press("Tab")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    assert chooser.value.element.get_attribute("accept") == ".zip,.tar"
+    page.route("**/upload/*", lambda route: None)  # it never gets there
+    browse.focus()
+    box.locator("input[webkitdirectory]").set_input_files(str(source))
+    box.get_by_role("progressbar", name="Upload: Known-good images").wait_for()
+    page.keyboard.press("Enter")
+    box.get_by_role("status").filter(has_text="f.tar was cancelled.").wait_for()
+    assert browse.evaluate("e => e === document.activeElement")
+
+
+def test_a_model_is_sent_as_one_file_still(app, page):
+    page.set_default_timeout(serving.PATIENCE_MS)
+    serving.opened(page, app)
+    page.locator(".st-key-open button").first.click()
+    zone = page.locator(ZONE)
+    zone.wait_for()
+    assert zone.get_by_role("button").all_inner_texts() == ["Browse"]
+    assert not zone.locator("input[type=file]").first.get_attribute("accept")
+    with page.expect_file_chooser() as chooser:
+        zone.get_by_role("button").click()
+    assert chooser.value.element.get_attribute("webkitdirectory") is None

@@ -38,8 +38,7 @@ class Given(Study):
 
 
 def photos(real_file, kind, *, labelled=True):
-    folder = real_file("foolbox", f"foolbox/data/{kind}_00_0.png").parent if kind == "x" else None
-    folder = folder or real_file("foolbox", "foolbox/__init__.py").parent / "data"
+    folder = real_file("foolbox", "foolbox/__init__.py").parent / "data"
     return [
         Picture(
             path.name,
@@ -64,6 +63,7 @@ def examined(model, settings, pictures):
 
 
 @pytest.mark.real
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("wrong", ["raw 0..255", "divided by 255 twice"])
 def test_gross_errors_are_named_from_one_photo(lite, real_file, wrong, count):
@@ -123,6 +123,7 @@ def test_a_keras_model_fed_0_to_1_is_caught_by_labels_and_by_its_collapse(real_f
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_digits_of_inverted_polarity_are_caught_by_labels(real_file):
     weights = real_file("digit-recognizer-py", "digit_recognizer/models/handwriting_model.pth")
     model = open_model(ModelSource(file_at(weights)), ())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import replace
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from diagnostics import samples
-from diagnostics.ui import state
+from diagnostics import cli, samples
+from diagnostics.ui.started import Beginning, begin_with
 from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
 
 PAGE = str(ROOT / "pages" / "2_trust" / "2_novelty.py")
 
@@ -86,51 +87,79 @@ def test_fewer_false_alarms_are_promised_without_asking_the_model_again(page, mo
     assert not asked
 
 
-def test_a_wrong_preprocessing_is_said_first_and_offers_the_switch(page):
+@pytest.fixture
+def begun(app):
+    """Return a function that opens the page as `oversure app MODEL IMAGE…` starts the app."""
+
+    def start(*arguments):
+        model = samples.model_files()["letters_conv"].path
+        begin_with(cli.beginning(cli.parser().parse_args(["app", model, *arguments])))
+        app.run()
+        app.switch_page(PAGE)
+        return fine(app.run())
+
+    yield start
+    begin_with(Beginning())
+
+
+def test_a_wrong_preprocessing_is_said_first_and_offers_the_switch(begun):
+    page = begun(samples.image_files()["letter-p-thin"].path, "--invert")
     page = pressed(page, "sample.known")
-    own = page.session_state  # AppTest keeps one session for all
-    assert own is not None
-    held = state.session()
-    usual = state.session().preprocessing
-    assert usual is None
-    (invert,) = [False]
-    held.preprocessing = replace(_published(), invert=not invert)
-    page = fine(page.run())
-    warnings = [one.value.replace("\\", "") for one in page.warning]
-    assert "looks wrong" in warnings[0]
-    assert "switch the preprocessing above first" in warnings[1]
+    first, second = (one.value.replace("\\", "") for one in page.warning)
+    assert "looks wrong" in first
+    assert "switch the preprocessing above first" in second
     page = pressed(page, "novelty.switch.0")
     assert not page.warning
-    assert state.session().preprocessing.invert is False
-    assert "Fine." in text(page)
+    assert "**Fine.**" in text(page)
+    (invert,) = [box for box in inspect(page).checkbox if box.label == "Invert black and white"]
+    assert not invert.value
 
 
-def _published():
-    held = state.session()
-    from diagnostics.request import OPEN, Request
-    from diagnostics.spec import read
-
-    opened = held.runner(held.model).run(Request(OPEN, held.model))
-    return read(opened.scores["model"]).preprocessing
+def inspect(page):
+    page.switch_page(str(ROOT / "pages" / "1_look" / "1_inspect.py"))
+    return fine(page.run())
 
 
-def test_a_folder_that_is_none_is_said_and_can_be_put_away(page, tmp_path):
+def bring(monkeypatch, **paths):
+    """Let the buttons of the sample folders bring other files."""
+    brought = {role: samples.file_at(path) for role, path in paths.items()}
+    known = samples.folders()
+    monkeypatch.setattr(samples, "folders", lambda: {**known, **brought})
+
+
+def test_a_folder_that_is_none_is_said_and_can_be_put_away(page, tmp_path, monkeypatch):
     path = tmp_path / "broken.zip"
     path.write_bytes(b"PK\x03\x04 not a zip")
-    state.session().known = samples.file_at(path)
-    page = fine(page.run())
+    bring(monkeypatch, known=path)
+    page = pressed(page, "sample.known")
     assert len(page.error) == 1
     page = pressed(page, "away.known")
     assert not page.error
-    assert state.session().known is None
+    assert "Without known-good images" in text(page)
 
 
-def test_strangers_without_an_image_leave_the_verdicts_standing(page, tmp_path):
+def test_strangers_without_an_image_leave_the_verdicts_standing(page, tmp_path, monkeypatch):
     page = pressed(page, "sample.known")
     path = tmp_path / "empty.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "nothing")
-    state.session().strangers = samples.file_at(path)
-    page = fine(page.run())
+    bring(monkeypatch, strangers=path)
+    page = pressed(page, "sample.strangers")
     assert len(page.error) == 1
     assert "Promised" in text(page)
+
+
+def test_an_image_that_cannot_be_read_keeps_its_column(begun, tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"\x89PNG not an image")
+    page = begun(str(path), samples.image_files()["letter-p-thin"].path)
+    values = next(one.value for one in page.dataframe if "score" in one.value)
+    assert set(values["1. broken.png"]) == {"not read"}
+    assert "not read" not in set(values["2. letter-p-thin.png"])
+
+
+def test_where_no_image_can_be_read_it_is_said(begun, tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"\x89PNG not an image")
+    page = begun(str(path))
+    assert "No image could be read" in text(page)

@@ -22,6 +22,8 @@ from diagnostics.ui import frame
 from diagnostics.ui.state import session
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 NOISE = "pages/2_trust/1_noise.py"
 CALIBRATION = "pages/2_trust/3_calibration.py"
 MODEL = ModelSource(samples.model_files()["letters_conv"])

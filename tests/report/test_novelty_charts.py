@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diagnostics.intervals import wilson
+from diagnostics.novelty import Judge
 from diagnostics.report import novelty_charts, novelty_rows, preprocessing_rows, strangers_charts
 from diagnostics.report.novelty_rows import STRANGE, UNTOLD, USUAL, Judged
 
@@ -116,6 +117,16 @@ def test_an_image_is_strange_exactly_from_the_threshold_on(alpha):
     assert novelty_rows.verdict(placed(np.nextafter(limit, -np.inf)), alpha)[0] == USUAL
 
 
+@pytest.mark.parametrize("alpha", [0.001, 0.01, 0.05, 0.29])
+def test_the_page_flags_what_the_model_s_process_flags(alpha):
+    judge = object.__new__(Judge)
+    judge.__dict__["calibrated"] = {"one": GOOD}
+    for value in (*GOOD, *OTHERS):
+        entry = judge.placed("one", float(value), alpha)
+        assert (novelty_rows.verdict(entry, alpha)[0] == STRANGE) == entry["flagged"]
+    assert novelty_rows.threshold(GOOD, alpha) == (judge.threshold("one", alpha) or np.inf)
+
+
 def test_nothing_is_flagged_and_nobody_is_usual_where_too_few_images_judge():
     few = GOOD[:9]
     assert novelty_rows.threshold(few, 0.05) == np.inf
@@ -162,7 +173,7 @@ def test_an_unreadable_image_keeps_its_column_and_the_others_keep_theirs():
 def test_bars_are_places_and_never_values():
     (cell,) = novelty_rows.places(judged(("a.png", placed(1.0))))
     below = sum(one < 1.0 for one in GOOD)
-    assert {bar.share for bar in cell.bars} == {below / N}
+    assert [bar.share for bar in cell.bars] == pytest.approx([below / N] * 2)
     assert f"{100 * below / N:.1f} %" == cell.bars[0].text
     assert "1" in cell.bars[0].title
     assert "higher is stranger" in cell.bars[0].title
@@ -204,7 +215,7 @@ def test_the_spread_holds_every_image_and_says_what_it_shows():
     assert sum(good.y) == pytest.approx(100)
     assert sum(others.y) == pytest.approx(100)
     edges = np.array(good.x)
-    by_hand = [sum(a <= one < b for one in GOOD) for a, b in pairwise(edges)]
+    by_hand = [sum(low <= one < high for one in GOOD) for low, high in pairwise(edges)]
     assert np.allclose(np.array(good.y[:-1]) * N / 100, by_hand)
     assert list(usual.x) == [0.0]
     assert list(strange.marker.symbol) == ["triangle-right"]  # beyond the end, and it says so

@@ -93,7 +93,7 @@ class Sender {
   update({ data, setTriggerValue }) {
     this.data = data;
     this.tell = setTriggerValue;
-    const [browse, drop] = data.folder ? ["Browse a folder", "it"] : ["Browse", "a file"];
+    const [browse, drop] = data.folder ? ["Browse a folder", "one"] : ["Browse", "a file"];
     this.find(".label").textContent = data.label;
     this.find(".hint").textContent = `or drop ${drop} here · up to ${amount(data.limit)}`;
     this.browse.textContent = browse;

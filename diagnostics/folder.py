@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
@@ -71,12 +72,7 @@ class Folder:
     """
 
     def __init__(self, path: Path) -> None:
-        found = _listed(path)
-        if len(found) > MOST_ENTRIES:
-            raise ImageError(
-                f"{path.name} holds {len(found):,} files; {MOST_ENTRIES:,} are the most."
-            )
-        kept = {name: held for name, held in found.items() if not _hidden(name)}
+        kept = {name: held for name, held in _listed(path).items() if not _hidden(name)}
         self._files = kept
         self._list = _label_list([name for name in kept if _ending(name) == ".csv"])
         images = (name for name in kept if _ending(name) in ENDINGS)
@@ -106,19 +102,21 @@ class Folder:
         Raises:
             ImageError: When the list cannot be read.
         """
+        notes: list[str] = []
         if self._list is not None:
             held = self._files[self._list]
             said = _label_by_name(_bounded(held, "The list of labels", MOST_LIST_BYTES))
             above = f"{PurePosixPath(self._list).parent}/"
             names = [one.name for one in self.entries]
             ways = [(name, name.removeprefix(above), _base(name)) for name in names]
-            listed = [next(filter(None, map(said.get, way)), None) for way in ways]
-            return _fitted(listed, class_names)
+            listed = [next(filter(None, map(said.get, way)), "") for way in ways]
+            if any(listed):
+                return _fitted(listed, class_names, notes)
+            notes.append(f"{_base(self._list)} labels none of these images; it was left out.")
         folders = [one.folder for one in self.entries]
-        distinct = set(folders)
-        if len(distinct) < 2 and all(_match(name, class_names) is None for name in distinct):
-            return _fitted([None] * len(folders), class_names)
-        return _fitted(folders, class_names)
+        if len(set(folders)) < 2 and _match(folders[0], class_names) is None:
+            folders = [""] * len(folders)
+        return _fitted(folders, class_names, notes)
 
 
 def fingerprint(path: Path) -> str:
@@ -148,7 +146,10 @@ def _listed(path: Path) -> dict[str, Held]:
         else:
             with path.open("rb") as stream:
                 found = _zipped(path) if stream.read(4) in ZIPS else _tarred(path)
-        return {_legible(name): held for name, held in found}
+        first = list(islice(found, MOST_ENTRIES + 1))  # a list without end fills no memory
+        if len(first) > MOST_ENTRIES:
+            raise ImageError(f"{path.name} holds more than {MOST_ENTRIES:,} files.")
+        return {_legible(name): held for name, held in first}
     except UNREADABLE as error:
         raise ImageError(
             f"{path.name} cannot be read; give a folder, a .zip, or a .tar without compression."
@@ -261,10 +262,9 @@ def _label_by_name(content: bytes) -> dict[str, str]:
     return {row[0].strip().replace("\\", "/").removeprefix("./"): row[1].strip() for row in rows}
 
 
-def _fitted(texts: Sequence[str | None], class_names: Sequence[str]) -> Labels:
+def _fitted(texts: Sequence[str], class_names: Sequence[str], notes: list[str]) -> Labels:
     distinct = sorted({text for text in texts if text}, key=_natural)
     names = {text: _match(text, class_names) for text in distinct}
-    notes = []
     fits = any(index is not None for index in names.values())
     if not fits and len(distinct) == len(class_names):
         names = {text: place for place, text in enumerate(distinct)}
@@ -273,7 +273,7 @@ def _fitted(texts: Sequence[str | None], class_names: Sequence[str]) -> Labels:
             f"{distinct[0]!r} is class 0. Give the model its class names to be sure."
         )
     found = {text: index for text, index in names.items() if index is not None}
-    indices = tuple(found.get(text) if text else None for text in texts)
+    indices = tuple(found.get(text) for text in texts)
     missing = sum(index is None for index in indices)
     unfit = [text for text in distinct if text not in found][:NAMED]
     if missing:

@@ -12,6 +12,7 @@ import zipfile
 
 import pytest
 
+from diagnostics import folder as module
 from diagnostics.errors import ImageError
 from diagnostics.folder import MOST_BYTES, MOST_LIST_BYTES, Folder, fingerprint
 
@@ -525,3 +526,32 @@ def test_a_fingerprint_of_an_archive_is_its_hash(tmp_path):
     assert fingerprint(one) == fingerprint(other)
     other.write_bytes(one.read_bytes() + b"\0")
     assert fingerprint(one) != fingerprint(other)
+
+
+@pytest.mark.parametrize("name", ["results.csv", "a/meta.csv", "labels.csv"])
+@pytest.mark.parametrize("content", [b"", b"x,y\n1,2\n", b"other.png,c\n"])
+def test_a_list_of_none_of_the_images_leaves_the_word_to_the_folders_and_it_is_said(
+    made, name, content
+):
+    labels = Folder(made({"a/1.png": b"", "b/1.png": b"", name: content})).labels(LETTERS)
+    assert labels.indices == (0, 1)
+    end = name.rpartition("/")[2]
+    assert labels.notes == (f"{end} labels none of these images; it was left out.",)
+
+
+def test_more_files_than_the_most_are_refused_before_all_are_listed(made, monkeypatch):
+    monkeypatch.setattr(module, "MOST_ENTRIES", 3)
+    files = {f"{n}.png": b"" for n in range(4)}
+    with pytest.raises(ImageError, match="holds more than 3 files"):
+        Folder(made(files))
+
+
+def test_as_many_files_as_the_most_are_read(made, monkeypatch):
+    monkeypatch.setattr(module, "MOST_ENTRIES", 3)
+    assert len(Folder(made({f"{n}.png": b"" for n in range(3)})).entries) == 3
+
+
+def test_files_of_one_name_count_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_ENTRIES", 3)
+    with pytest.raises(ImageError, match="more than 3"):
+        Folder(as_zip(tmp_path / "f", {"a.png": b"", "./a.png": b"", "b.png": b"", "c.png": b""}))

@@ -42,7 +42,13 @@ def add(commands: Any) -> None:
     score.add_argument("--alpha", type=float, default=0.05, help="share of good images flagged")
     noise = _images(commands, "noise", "probe/noise", "say what a model makes of noise", least="*")
     noise.add_argument("--draws", type=int, default=64, help="images of each family")
-    _images(commands, "preprocessing", "probe/preprocessing", "say whether the preprocessing fits")
+    _images(
+        commands,
+        "preprocessing",
+        "probe/preprocessing",
+        "say whether the preprocessing fits",
+        least="*",
+    )
     _folder(commands, "calibrate", "probe/calibration", "say whether percentages can be believed")
     strangers = _folder(commands, "strangers", "probe/strangers", "say how well scores tell them")
     strangers.add_argument("--reference", type=Path, metavar="FILE", required=True)

@@ -362,7 +362,10 @@ def test_a_reload_keeps_the_preprocessing_and_the_pin(app, page):
     page.get_by_text("Invert black and white").click()
     serving.settled(page)
     page.keyboard.press("Escape")
-    page.get_by_role("combobox", name="Compare with").click()
+    choice = page.get_by_role("combobox", name="Compare with")
+    choice.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)  # a list that opens while the sidebar still moves closes again
+    choice.click()
     page.get_by_role("option", name="letter-p-fuzzy.png").click()
     serving.settled(page)
     before = answers(page)

@@ -68,7 +68,7 @@ class Looking:
 
 def looking(spec: ModelSpec, known: Iterable[MethodInfo]) -> Looking:
     """Draw one method, its options, what is explained, and opacity."""
-    offered = {info.id: info for info in known if set(info.needs) <= spec.offers}
+    offered = {info.id: info for info in _maps(known) if set(info.needs) <= spec.offers}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         identity = choose(
             "Method",
@@ -88,7 +88,7 @@ def looking(spec: ModelSpec, known: Iterable[MethodInfo]) -> Looking:
 
 def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
     """Draw several methods, what all of them explain, and opacity."""
-    offered = {info.id: info for info in known if set(info.needs) <= spec.offers}
+    offered = {info.id: info for info in _maps(known) if set(info.needs) <= spec.offers}
     usual = [name for name in QUICK if name in offered and (name != GRAD_CAM or last_maps(spec))]
     titles = {name: info.title for name, info in offered.items()}
     names = choose_many("Methods", "gallery", titles, usual or [OCCLUSION])
@@ -115,13 +115,18 @@ def quick_methods() -> None:
 
 def missing_methods(spec: ModelSpec, known: Iterable[MethodInfo]) -> None:
     """Say of each method that this model cannot answer what it would need."""
-    lacking = {info.title: sorted(set(info.needs) - spec.offers) for info in known}
+    lacking = {info.title: sorted(set(info.needs) - spec.offers) for info in _maps(known)}
     lines = [f"- **{title}** needs {', '.join(needs)}" for title, needs in lacking.items() if needs]
     if lines:
         with st.expander("Methods that this model cannot answer"):
             st.markdown("\n".join(lines))
             for need in sorted({need for needs in lacking.values() for need in needs}):
                 st.text(f"{need.capitalize()}: {spec.why_not(Need(need))}")
+
+
+def _maps(known: Iterable[MethodInfo]) -> list[MethodInfo]:
+    """Return the methods that say where the network looked; others have pages of their own."""
+    return [info for info in known if info.id.startswith("attribution/")]
 
 
 def _usual(spec: ModelSpec) -> str:

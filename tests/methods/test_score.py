@@ -301,6 +301,8 @@ def theirs():
 def test_a_score_of_logits_equals_pytorch_oods(theirs, name, peer, offset, factor):
     seen = strangers()
     logits = seen.logits.double() / 4  # theirs cuts probabilities at 1e-7
+    logits = logits[logits.softmax(1).amin(1) > 1e-6]
+    assert len(logits) >= 8
     own = of_logits(logits, name)
     peers = getattr(theirs, peer)(None).predict_logits(logits).numpy() * factor + offset
     assert own == pytest.approx(peers, rel=1e-5)
@@ -352,7 +354,7 @@ def test_vim_equals_pytorch_oods(theirs):
     peer.fit_features(reference.fit.seen.features, reference.fit.labels)
     peers = peer.predict_features(seen.features).numpy()  # in float32: a sum of two parts
     size = np.abs(of_logits(seen.logits, "energy")).max()
-    assert scores("vim", seen, reference) == pytest.approx(peers, rel=1e-5, abs=1e-5 * size)
+    assert scores("vim", seen, reference) == pytest.approx(peers, rel=1e-4, abs=1e-4 * size)
 
 
 def test_mahalanobis_equals_pytorch_oods_up_to_twice_the_images(theirs):

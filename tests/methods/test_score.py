@@ -354,7 +354,7 @@ def test_vim_equals_pytorch_oods(theirs):
     peer.fit_features(reference.fit.seen.features, reference.fit.labels)
     peers = peer.predict_features(seen.features).numpy()  # in float32: a sum of two parts
     size = np.abs(of_logits(seen.logits, "energy")).max()
-    assert scores("vim", seen, reference) == pytest.approx(peers, rel=1e-4, abs=1e-4 * size)
+    assert scores("vim", seen, reference) == pytest.approx(peers, rel=1e-3, abs=1e-3 * size)
 
 
 def test_mahalanobis_equals_pytorch_oods_up_to_twice_the_images(theirs):

@@ -18,13 +18,12 @@ from diagnostics import flags
 from diagnostics.command import DONE, add_command, add_output, emit, open_runner
 from diagnostics.folder import fingerprint
 from diagnostics.report import files, measured
-from diagnostics.request import OPEN, File, Request, Result
+from diagnostics.request import FOLDERS, OPEN, File, Request, Result
 from diagnostics.samples import file_at
 from diagnostics.spec import read
 
 Lines = Callable[[dict[str, Any]], list[str]]
 
-FOLDERS = ("folder", "strangers", "reference")
 OPTIONS = ("alpha", "draws", "family", "bins", "score")
 
 

@@ -12,8 +12,37 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
-def _norms(network: nn.Module) -> list[Any]:
+def norms_of(network: nn.Module) -> list[Any]:
+    """Return a network's BatchNorm layers, in the order in which it names them."""
     return [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+
+
+@contextmanager
+def listening(network: nn.Module, note: Callable[[Any, Tensor], None]) -> Iterator[None]:
+    """Tell what every BatchNorm layer receives, shape (n, c, h, w), while the context is open."""
+
+    def listen(module: Any, given: tuple[Tensor, ...]) -> None:
+        note(module, given[0])
+
+    handles = [one.register_forward_pre_hook(listen) for one in norms_of(network)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def deviation(module: Any, mean: Tensor, variance: Tensor) -> Tensor:
+    """Return how far channels' statistics lie from those that a BatchNorm layer remembers.
+
+    |mean - running mean| / running std + |log(variance / running variance)|, averaged over the
+    channels, which stand on the last axis.
+    """
+    remembered = module.running_var + module.eps
+    shift = (mean - module.running_mean).abs() / remembered.sqrt()
+    spread = ((variance + module.eps) / remembered).log().abs()
+    mean_over_channels: Tensor = (shift + spread).mean(-1)
+    return mean_over_channels
 
 
 def remembered(network: nn.Module) -> tuple[NDArray[np.float64], ...]:
@@ -21,7 +50,7 @@ def remembered(network: nn.Module) -> tuple[NDArray[np.float64], ...]:
 
     Channels of a layer are averaged, then layers.
     """
-    norms = _norms(network)
+    norms = norms_of(network)
     if not norms:
         return np.zeros(0), np.ones(0), np.zeros(0)
     mean = torch.cat([one.running_mean for one in norms])
@@ -37,14 +66,13 @@ def moments_of(network: nn.Module, images: int) -> Iterator[Callable[[], Tensor]
     """Note each image's mean and mean square of every channel that a BatchNorm receives.
 
     Yields:
-        What returns them after the pass, shape (images, 2, channels), in the order of `_norms`; a
+        What returns them after the pass, shape (images, 2, channels), in the order of `norms_of`; a
         layer that did not run gave what it remembers.
     """
-    norms = _norms(network)
+    norms = norms_of(network)
     heard: dict[Any, Tensor] = {}
 
-    def listen(module: Any, given: tuple[Tensor, ...]) -> None:
-        values = given[0]
+    def note(module: Any, values: Tensor) -> None:
         heard[module] = torch.stack([values.mean((2, 3)), (values**2).mean((2, 3))], 1)
 
     def usual(module: Any) -> Tensor:
@@ -55,9 +83,5 @@ def moments_of(network: nn.Module, images: int) -> Iterator[Callable[[], Tensor]
         parts = [heard[one] if one in heard else usual(one) for one in norms]
         return torch.cat(parts, 2).double().cpu() if parts else torch.zeros(images, 2, 0)
 
-    handles = [one.register_forward_pre_hook(listen) for one in norms]
-    try:
+    with listening(network, note):
         yield noted
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -151,10 +151,7 @@ def class_means(reference: Reference, least: int) -> Tensor:
 
 def covariance(reference: Reference) -> Tensor:
     """Return the features' covariance, shape (d, d), shrunk where the images are few."""
-    moments = reference.moments
-    count, mean = float(moments["count"]), mean_feature(reference)
-    whole = moments["gram"] / count - torch.outer(mean, mean)
-    return _steady(whole, reference.fit.seen.features.double() - mean, count)
+    return _around(mean_feature(reference), "gram", reference, reference.fit.seen.features)
 
 
 def tied_covariance(reference: Reference) -> Tensor:
@@ -171,10 +168,7 @@ def tied_covariance(reference: Reference) -> Tensor:
 
 def layer_covariance(reference: Reference) -> Tensor:
     """Return the covariance of the early layer's statistics, shrunk where the images are few."""
-    moments = reference.moments
-    count, mean = float(moments["count"]), mean_layers(reference)
-    whole = moments["layer_gram"] / count - torch.outer(mean, mean)
-    return _steady(whole, reference.fit.seen.layers.double() - mean, count)
+    return _around(mean_layers(reference), "layer_gram", reference, reference.fit.seen.layers)
 
 
 def mean_layers(reference: Reference) -> Tensor:
@@ -187,6 +181,13 @@ def mean_feature(reference: Reference) -> Tensor:
     """Return the mean feature, shape (d,)."""
     mean: Tensor = reference.moments["sum"] / reference.moments["count"]
     return mean
+
+
+def _around(mean: Tensor, products: str, reference: Reference, rows: Tensor) -> Tensor:
+    """Return the covariance around a mean, out of the summed products of that name."""
+    count = float(reference.moments["count"])
+    whole = reference.moments[products] / count - torch.outer(mean, mean)
+    return _steady(whole, rows.double() - mean, count)
 
 
 def _steady(covariances: Tensor, centred: Tensor, count: float) -> Tensor:

@@ -18,6 +18,7 @@ Options: TypeAlias = Mapping[str, Value | tuple[str, ...]]
 OPEN = "open"
 INSPECT = "inspect"
 FIELD = "field"
+FOLDERS = ("folder", "strangers", "reference")  # files of a request beside its images
 STRONGEST = -1  # against: for each image, the strongest class but the one explained
 
 
@@ -100,7 +101,7 @@ class Request:
     @property
     def files(self) -> tuple[File, ...]:
         """Every file but the model that the answer is computed from."""
-        others = (self.folder, self.strangers, self.reference)
+        others = (getattr(self, name) for name in FOLDERS)
         return (*self.images, *(file for file in others if file is not None))
 
     @property
@@ -109,7 +110,7 @@ class Request:
         content = asdict(self)
         content["model"]["file"] = self.model.file.sha256
         content["images"] = [image.sha256 for image in self.images]
-        for name in ("folder", "strangers", "reference"):
+        for name in FOLDERS:
             content[name] = content[name] and content[name]["sha256"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

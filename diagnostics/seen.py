@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from diagnostics import norms
 from diagnostics.classifier import TorchClassifier
 from diagnostics.heads import Heard, affine, listening
 from diagnostics.layers import as_maps
@@ -30,7 +31,7 @@ class Seen:
         logits: Shape (n, k), float32.
         features: What the last layer received, shape (n, d); d is 0 where it cannot be told.
         batchnorm: How far each image's own channel statistics lie from those that the BatchNorm
-            layers remember, shape (n,); see `_deviating`. Empty without BatchNorm.
+            layers remember, shape (n,); see `norms.deviation`. Empty without BatchNorm.
         layers: Mean and deviation of every channel of an early layer, shape (n, 2 channels); no
             columns where no layer has maps or tokens.
     """
@@ -108,8 +109,8 @@ def joined(parts: list[Seen]) -> Seen:
 def early_layer(network: nn.Module, spec: ModelSpec) -> LayerInfo | None:
     """Return the first layer that normalises, else the first one; it must give maps or tokens."""
     fitting = with_channels(network, spec)
-    norms = [layer for layer in fitting if "norm" in layer.kind.lower()]
-    return next(iter(norms or fitting), None)
+    normalise = [layer for layer in fitting if "norm" in layer.kind.lower()]
+    return next(iter(normalise or fitting), None)
 
 
 def with_channels(network: nn.Module, spec: ModelSpec) -> list[LayerInfo]:
@@ -162,24 +163,11 @@ def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def _deviating(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Note, for every BatchNorm that runs, how far each image lies from what it remembers.
-
-    For every channel: |mean - running mean| / running std + |log(variance / running variance)|,
-    averaged over the channels.
-    """
+    """Note, for every BatchNorm that runs, how far each image lies from what it remembers."""
     found: list[Tensor] = []
 
-    def listen(module: Any, given: tuple[Tensor, ...]) -> None:
-        mean, variance = _moments(given[0])
-        remembered = module.running_var + module.eps
-        shift = (mean - module.running_mean).abs() / remembered.sqrt()
-        spread = ((variance + module.eps) / remembered).log().abs()
-        found.append((shift + spread).mean(1))
+    def note(module: Any, values: Tensor) -> None:
+        found.append(norms.deviation(module, *_moments(values)))
 
-    norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
-    handles = [one.register_forward_pre_hook(listen) for one in norms]
-    try:
+    with norms.listening(network, note):
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()

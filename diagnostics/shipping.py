@@ -12,9 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -26,7 +24,6 @@ from diagnostics.guarding import Material
 from diagnostics.spec import LayerInfo, Output
 from diagnostics.study import Study
 
-PART_BYTES = 32 * 2**20
 TESTED = 8
 OPSET = 17
 
@@ -77,13 +74,6 @@ def shipped(
                 first = str(error).strip().partition("\n")[0][:160]
                 problems.append(f"{name} could not be written: {first or type(error).__name__}.")
     return stream.getvalue(), problems
-
-
-def in_parts(content: bytes) -> dict[str, NDArray[np.uint8]]:
-    """Return a file as the arrays "file/0", "file/1" and so on."""
-    whole = np.frombuffer(content, np.uint8)
-    starts = range(0, len(whole), PART_BYTES)
-    return {f"file/{place}": whole[at : at + PART_BYTES] for place, at in enumerate(starts)}
 
 
 def _test_pixels(study: Study) -> Tensor:

@@ -34,6 +34,7 @@ Made = TypeVar("Made")
 
 AHEAD = 3  # passes whose images are decoded before the network asks for them
 DECODERS = 2
+PART_BYTES = 32 * 2**20  # of a file; the wire takes no larger array than twice that
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class Outcome:
             ValueError: When it is no JSON, or holds a number that is not finite.
         """
         json.dumps(self.scores, allow_nan=False)
+
+
+def in_parts(content: bytes) -> dict[str, NDArray[np.uint8]]:
+    """Return a file as the arrays "file/0", "file/1" and so on."""
+    whole = np.frombuffer(content, np.uint8)
+    starts = range(0, len(whole), PART_BYTES)
+    return {f"file/{place}": whole[at : at + PART_BYTES] for place, at in enumerate(starts)}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from diagnostics.norms import deviation, listening
+
 
 @torch.no_grad()
 def batchnorm_deviation(network: nn.Module, network_input: Tensor) -> float | None:
@@ -26,18 +28,10 @@ def batchnorm_deviation(network: nn.Module, network_input: Tensor) -> float | No
     """
     found: list[float] = []
 
-    def listen(module: Any, arguments: tuple[Tensor, ...]) -> None:
-        variance, mean = torch.var_mean(arguments[0], (0, 2, 3), correction=0)
-        remembered = module.running_var + module.eps
-        shift = (mean - module.running_mean).abs() / remembered.sqrt()
-        spread = ((variance + module.eps) / remembered).log().abs()
-        found.append(float((shift + spread).mean()))
+    def note(module: Any, values: Tensor) -> None:
+        variance, mean = torch.var_mean(values, (0, 2, 3), correction=0)
+        found.append(float(deviation(module, mean, variance)))
 
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    handles = [module.register_forward_pre_hook(listen) for module in norms]
-    try:
+    with listening(network, note):
         network(network_input)
-    finally:
-        for handle in handles:
-            handle.remove()
     return sum(found) / len(found) if found else None

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from diagnostics.request import Factory, File, ModelSource, Progress, Request, Result
+from diagnostics.request import FOLDERS, Factory, File, ModelSource, Progress, Request, Result
 from diagnostics.spec import preprocessing_from
 
 HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
 MIB = 2**20
-FOLDERS = ("folder", "strangers", "reference")
 KINDS = {"request", "progress", "result", "error"}
 Arrays = Mapping[str, NDArray[Any]]
 

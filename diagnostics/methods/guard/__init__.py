@@ -15,9 +15,9 @@ from typing import Any
 
 from diagnostics.guard import Guard
 from diagnostics.guarding import Material, compared
-from diagnostics.shipping import in_parts, shipped
+from diagnostics.shipping import shipped
 from diagnostics.spec import LayerInfo
-from diagnostics.study import Outcome, Study
+from diagnostics.study import Outcome, Study, in_parts
 
 
 def outcome(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from diagnostics.method import method
 from diagnostics.reference import Gathering, dumps
 from diagnostics.seen import see
-from diagnostics.study import Outcome, Study
-
-PART_BYTES = 32 * 2**20
+from diagnostics.study import Outcome, Study, in_parts
 
 
 @method("Reference", source="Split conformal prediction: Papadopoulos et al. 2002, ECML")
@@ -36,7 +33,5 @@ def reference(study: Study) -> Outcome:
             gathering.add(seen.of(rows), one.labels[rows], one.pixels[rows], half)
         taken += len(one.names)
     found = gathering.done({"seed": study.seed, **study.sources()})
-    content = np.frombuffer(dumps(found), np.uint8)
-    parts = range(0, len(content), PART_BYTES)
-    arrays = {f"file/{place}": content[at : at + PART_BYTES] for place, at in enumerate(parts)}
-    return Outcome({"reference": dict(found.about), "notes": study.said()}, arrays)
+    said = {"reference": dict(found.about), "notes": study.said()}
+    return Outcome(said, in_parts(dumps(found)))

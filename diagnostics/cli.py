@@ -192,8 +192,13 @@ def _inspect(asked: argparse.Namespace) -> int:
 def _run(asked: argparse.Namespace) -> int:
     from diagnostics.method import find
 
-    written = flags.method_options(asked.set)
-    return _look(asked, asked.method, find(asked.method).info.read(written))
+    info = find(asked.method).info
+    if not info.id.startswith("attribution/"):
+        raise InputError(
+            f"{info.id} does not look at single images; it has a command of its own, see "
+            "oversure --help."
+        )
+    return _look(asked, info.id, info.read(flags.method_options(asked.set)))
 
 
 def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> int:

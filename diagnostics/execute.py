@@ -23,7 +23,7 @@ from diagnostics import reference
 from diagnostics.activations import count_silent
 from diagnostics.answering import Answering, as_it_was
 from diagnostics.classifier import TorchClassifier
-from diagnostics.errors import ImageError, NotOfferedError
+from diagnostics.errors import ImageError, NotOfferedError, OptionError
 from diagnostics.explanation import Tell
 from diagnostics.findings import Findings, Wanted
 from diagnostics.image import Decoded, decode
@@ -175,6 +175,8 @@ class Executor:
     ) -> dict[str, Any]:
         """Answer a method that looks at many images at once."""
         method = find(request.method)
+        if request.method.startswith("score/"):
+            raise OptionError(f"{request.method} is asked for with all scores: probe/novelty.")
         classifier = self._opened(request.model, (), clock).classifier(request.preprocessing)
         missing = [need for need in method.info.needs if need not in classifier.spec.offers]
         if missing:

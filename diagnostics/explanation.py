@@ -56,6 +56,8 @@ def add_maps(
         OptionError: When an option does not fit.
     """
     method, family = registry.find(identity), registry.family(identity)
+    if not identity.startswith("attribution/"):
+        raise OptionError(f"{identity} makes no map; only methods of attribution do.")
     missing = sorted(set(method.info.needs) - classifier.spec.offers)
     if missing:
         raise NotOfferedError(

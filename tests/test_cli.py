@@ -360,3 +360,12 @@ def test_a_folder_without_labels_or_images_is_named(oversure, tmp_path):
     code, _, err = oversure("calibrate", MODEL, STRANGE)
     assert code == 2
     assert "label" in err
+
+
+@pytest.mark.parametrize("method", ["score/energy", "probe/noise", "guard/threshold"])
+def test_what_makes_no_map_is_refused_in_a_sentence(oversure, method):
+    for arguments in (("run", method, MODEL, X), ("inspect", MODEL, X, "--attribution", method)):
+        code, _, err = oversure(*arguments)
+        assert code == 2
+        assert method in err
+        assert len(err.splitlines()) == 1

@@ -13,6 +13,7 @@ from diagnostics.errors import InputError
 from diagnostics.intervals import bootstrap, wilson
 from diagnostics.mistakes import confident_errors, confusion, labelled, most_confused, per_class
 from diagnostics.temperature import Temperature, temperature
+from diagnostics.words import signed
 
 ENOUGH = 100  # images for a verdict
 FEW_IN_A_BIN = 10  # images, below which a bin's accuracy says little
@@ -203,11 +204,12 @@ def _verdict(n: int, values: dict[str, float], chance: dict[str, Band]) -> tuple
             "calibration error look larger than it is."
         )
     low, high = chance["gap"]["low"], chance["gap"]["high"]
-    chances = f"calibrated answers would stay between {low:+.3f} and {high:+.3f} (n = {n})"
+    usual = f"{signed(low, 3)} and {signed(high, 3)}"
+    chances = f"calibrated answers would stay between {usual} (n = {n})"
     if gap > high:
-        return "too sure", f"Mean confidence minus accuracy is {gap:+.3f}; {chances}."
+        return "too sure", f"Mean confidence minus accuracy is {signed(gap, 3)}; {chances}."
     if gap < low:
-        return "not sure enough", f"Mean confidence minus accuracy is {gap:+.3f}; {chances}."
+        return "not sure enough", f"Mean confidence minus accuracy is {signed(gap, 3)}; {chances}."
     most = chance["ece"]["high"]
     if error > most:
         return "uneven", (

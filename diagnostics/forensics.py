@@ -138,7 +138,7 @@ class _Examined:
         if self.evidence == "answers":
             return self._by_answers(current, best, count)
         if self.evidence == "accuracy":
-            figures = f"{own:.0%} right as it is set now, {other:.0%} with “{name}”"
+            figures = f"{100 * own:.0f} % right as it is set now, {100 * other:.0f} % with “{name}”"
         else:
             figures = f"deviation {own:.2f} as it is set now, {other:.2f} with “{name}”"
         if current["tied"]:
@@ -150,7 +150,7 @@ class _Examined:
 
     def _own(self, value: float) -> str:
         if self.evidence == "accuracy":
-            return f"{value:.0%} right"
+            return f"{100 * value:.0f} % right"
         return f"deviation {value:.2f} from what BatchNorm remembers"
 
     def _by_answers(
@@ -163,8 +163,8 @@ class _Examined:
             )
         if current["measure"] >= COLLAPSED > best["measure"]:
             return "wrong", (
-                f"The preprocessing looks wrong: {current['measure']:.0%} of {count} get the same "
-                f"answer as it is set now, {best['measure']:.0%} with “{best['names'][0]}”. This "
+                f"The preprocessing looks wrong: {100 * current['measure']:.0f} % of {count} get the same "
+                f"answer as it is set now, {100 * best['measure']:.0f} % with “{best['names'][0]}”. This "
                 "is weak evidence, unless the images are all of one class; labels would decide."
             )
         return "can't tell", (

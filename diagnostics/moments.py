@@ -13,23 +13,23 @@ MOST_FEATURES = 2048  # of which every pair's product is summed
 UNKNOWN = -1  # label of an image that has none
 
 
-def sums(seen: Seen, labels: Tensor, pixels: Tensor) -> dict[str, Tensor]:
+def sums(seen: Seen, labels: Tensor) -> dict[str, Tensor]:
     """Return what is summed over images: their number, sums by class, products of features.
 
     Args:
         seen: What the network gave.
         labels: Index of each image's class, or `UNKNOWN`.
-        pixels: The images, values in [0, 1].
     """
     features, layers = seen.features.double(), seen.layers.double()
-    shades, classes = pixels.double().cpu(), seen.logits.shape[1]
+    mean, deviation = seen.shades.double().chunk(2, 1)
+    classes = seen.logits.shape[1]
     known = labels != UNKNOWN
     truth = _one_hot(labels.clamp_min(0), classes) * known[:, None]
     found = {
         "count": torch.tensor(float(len(labels)), dtype=torch.float64),
         "sum": features.sum(0),
-        "pixel_mean": shades.mean((2, 3)).sum(0),
-        "pixel_square": (shades**2).mean((2, 3)).sum(0),
+        "pixel_mean": mean.sum(0),
+        "pixel_square": (mean**2 + deviation**2).sum(0),
         "class_count": truth.sum(0),
     }
     if classes <= MOST_FEATURES:

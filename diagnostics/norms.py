@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+Received: TypeAlias = tuple[Any, Tensor, Tensor]  # a layer, mean and variance of its channels
+
 
 def norms_of(network: nn.Module) -> list[Any]:
-    """Return a network's BatchNorm layers, in the order in which it names them."""
-    return [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+    """Return a network's BatchNorm layers that remember, in the order in which it names them."""
+    norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+    return [one for one in norms if one.running_mean is not None]
 
 
 @contextmanager
@@ -32,17 +35,44 @@ def listening(network: nn.Module, note: Callable[[Any, Tensor], None]) -> Iterat
             handle.remove()
 
 
-def deviation(module: Any, mean: Tensor, variance: Tensor) -> Tensor:
-    """Return how far channels' statistics lie from those that a BatchNorm layer remembers.
+def deviation(received: Sequence[Received]) -> Tensor:
+    """Return how far channels' statistics lie from those that BatchNorm layers remember.
 
     |mean - running mean| / running std + |log(variance / running variance)|, averaged over the
-    channels, which stand on the last axis.
+    channels of a layer, then over the layers.
+
+    Args:
+        received: Layers, and the mean and variance of what each received, shape (..., c).
+
+    Returns:
+        Shape (...).
     """
-    remembered = module.running_var + module.eps
-    shift = (mean - module.running_mean).abs() / remembered.sqrt()
-    spread = ((variance + module.eps) / remembered).log().abs()
-    mean_over_channels: Tensor = (shift + spread).mean(-1)
-    return mean_over_channels
+    layers, means, variances = zip(*received, strict=True)
+    mean, variance = torch.cat(means, -1), torch.cat(variances, -1)
+    usual = torch.cat([one.running_mean for one in layers])
+    eps = torch.cat([torch.full_like(one.running_var, one.eps) for one in layers])
+    spread = torch.cat([one.running_var for one in layers]) + eps
+    share = torch.cat([torch.full_like(one.running_var, 1 / one.num_features) for one in layers])
+    off = (mean - usual).abs() / spread.sqrt() + ((variance + eps) / spread).log().abs()
+    return off @ share / len(layers)
+
+
+def given_by(module: Any, mean: Tensor, variance: Tensor) -> Tensor:
+    """Return mean and deviation of what a BatchNorm layer gives, out of what it received.
+
+    Args:
+        module: The layer.
+        mean: Of what it received, shape (n, c).
+        variance: The same.
+
+    Returns:
+        Shape (n, 2 c).
+    """
+    scale = (module.running_var + module.eps).rsqrt()
+    shift = torch.zeros_like(scale) if module.bias is None else module.bias
+    scale = scale if module.weight is None else scale * module.weight
+    given = (mean - module.running_mean) * scale + shift
+    return torch.cat([given, variance.sqrt() * scale.abs()], 1)
 
 
 def remembered(network: nn.Module) -> tuple[NDArray[np.float64], ...]:

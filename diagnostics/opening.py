@@ -18,6 +18,7 @@ from diagnostics.image import Decoded
 from diagnostics.layers import list_layers
 from diagnostics.loaders import Opened, open_weights, opened, unsaid
 from diagnostics.loaders.held import Held
+from diagnostics.norms import norms_of
 from diagnostics.outputs import as_logits, head, recognise
 from diagnostics.pipeline import Pipeline, network_input
 from diagnostics.preprocessing import Preprocessing
@@ -161,7 +162,7 @@ def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mo
 def _offers(network: nn.Module, layers: Sequence[LayerInfo], image_size: Size) -> frozenset[Need]:
     """Say what methods may use of a network, besides its gradients."""
     offers = {Need.LAYERS} if layers else set()
-    if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+    if norms_of(network):
         offers.add(Need.BATCHNORM)
     with suppress(NotOfferedError):
         global_layers(layers, image_size)

@@ -23,7 +23,8 @@ from diagnostics.spec import Need
 
 ROWS = 4096  # of each half that are kept one by one
 NORMS = "batchnorm"
-PARTS = ("logits", "features", NORMS, "layers")
+PARTS = ("logits", "features", NORMS, "layers", "shades")
+SUMMED_AT_ONCE = 256
 LEAST = 10
 ADVISED = 50
 FORMAT = "oversure reference 1"
@@ -92,6 +93,7 @@ class Gathering:
         self._classifier = classifier
         self._halves: tuple[list[Half], list[Half]] = ([], [])
         self._counts = [0, 0]
+        self._waiting: list[Half] = []
         self._moments: dict[str, Tensor] = {}
         self._head: dict[str, Tensor] = {}
         self._left_out = 0
@@ -108,10 +110,11 @@ class Gathering:
         if len(kept):
             self._halves[half].append(Half(seen.of(kept), labels[kept]))
         if half == 0 and len(labels):
-            if not self._moments and Need.HEAD in self._classifier.spec.offers:
+            if not self._head and Need.HEAD in self._classifier.spec.offers:
                 self._head = head_weights(self._classifier, pixels[:2])
-            for name, value in sums(seen, labels, pixels).items():
-                self._moments[name] = self._moments.get(name, torch.zeros(())) + value
+            self._waiting.append(Half(seen, labels))
+            if sum(len(part.labels) for part in self._waiting) >= SUMMED_AT_ONCE:
+                self._sum()
 
     def done(self, about: Mapping[str, Any]) -> Reference:
         """Return the reference.
@@ -127,6 +130,7 @@ class Gathering:
                 f"A reference needs {LEAST} readable images at least, better {ADVISED} or more; "
                 f"got {sum(self._counts)}."
             )
+        self._sum()
         spec = self._classifier.spec
         content = {
             "format": FORMAT,
@@ -139,6 +143,13 @@ class Gathering:
         }
         fit, calibration = (_whole(parts) for parts in self._halves)
         return Reference(fit, calibration, {**self._moments, **self._head}, content)
+
+    def _sum(self) -> None:
+        """Sum what waits; products of features cost as much for a few images as for many."""
+        if self._waiting:
+            whole, self._waiting = _whole(self._waiting), []
+            for name, value in sums(whole.seen, whole.labels).items():
+                self._moments[name] = self._moments.get(name, torch.zeros(())) + value
 
 
 def class_means(reference: Reference, least: int) -> Tensor:

@@ -20,6 +20,7 @@ from diagnostics.spec import LayerInfo, ModelSpec, Need
 PIXELS_AT_ONCE = 2**20  # of all images of a pass
 MOST_AT_ONCE = 256
 ARRANGED = ("channels", "channels last", "tokens")
+CACHED = 2**19  # values whose squares stay in the processor's cache
 WIDEST = 2048  # columns that an early layer may give
 
 
@@ -34,12 +35,14 @@ class Seen:
             layers remember, shape (n,); see `norms.deviation`. Empty without BatchNorm.
         layers: Mean and deviation of every channel of an early layer, shape (n, 2 channels); no
             columns where no layer has maps or tokens.
+        shades: Mean and deviation of every channel of the pixels, shape (n, 2 channels).
     """
 
     logits: Tensor
     features: Tensor
     batchnorm: Tensor
     layers: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    shades: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
 
     def finite(self) -> Tensor:
         """Return which images' numbers are all finite, shape (n,)."""
@@ -54,9 +57,7 @@ class Seen:
 
     def of(self, rows: Tensor) -> Seen:
         """Return the same of some of the images."""
-        own = self.batchnorm[rows] if len(self.batchnorm) else self.batchnorm
-        layers = self.layers[rows] if len(self.layers) else self.layers
-        return Seen(self.logits[rows], self.features[rows], own, layers)
+        return Seen(*(part[rows] if len(part) else part for part in _parts(self)))
 
 
 def images_at_once(classifier: TorchClassifier) -> int:
@@ -70,21 +71,26 @@ def see(classifier: TorchClassifier, pixels: Tensor) -> Seen:
     """Return what one pass gives for pixels of shape (n, c, h, w) in [0, 1]."""
     network, spec = classifier.network, classifier.spec
     heard: list[Heard] = []
-    deviations: list[Tensor] = []
+    received: list[norms.Received] = []
     early = early_layer(network, spec)
+    first = network.get_submodule(early.name) if early else None
     summed: dict[str, Tensor] = {}
     with ExitStack() as stack:
-        if early is not None:
-            summed = stack.enter_context(summing(network, [early], (spec.height, spec.width)))
         if Need.FEATURES in spec.offers:
             heard = stack.enter_context(listening(network, spec.head))
         if Need.BATCHNORM in spec.offers:
-            deviations = stack.enter_context(_deviating(network))
+            received = stack.enter_context(_receiving(network))
+        if early is not None and first not in norms.norms_of(network):
+            summed = stack.enter_context(summing(network, [early], (spec.height, spec.width)))
         logits = classifier.logits(pixels)
     features = heard[0].features.cpu() if len(heard) == 1 else torch.zeros(len(pixels), 0)
-    own = torch.stack(deviations).mean(0).cpu() if deviations else torch.zeros(0)
-    layers = summed[early.name].cpu() if early and summed else torch.zeros(len(pixels), 0)
-    return Seen(logits.float().cpu(), features, own, layers)
+    own = norms.deviation(received).cpu() if received else torch.zeros(0)
+    layers = [norms.given_by(*one) for one in received if one[0] is first]
+    layers += [summed[early.name]] if early and summed else []
+    layers += [torch.zeros(len(pixels), 0)]
+    mean, variance = _moments_in_parts(pixels)
+    shades = torch.cat([mean, variance.sqrt()], 1).cpu()
+    return Seen(logits.float().cpu(), features, own, layers[0].cpu(), shades)
 
 
 @torch.no_grad()
@@ -96,14 +102,13 @@ def head_weights(classifier: TorchClassifier, pixels: Tensor) -> dict[str, Tenso
     return {"head_weight": weight.cpu(), "head_bias": bias.cpu()}
 
 
-def joined(parts: list[Seen]) -> Seen:
+def joined(parts: Sequence[Seen]) -> Seen:
     """Return what was seen in several passes as one."""
-    return Seen(
-        torch.cat([part.logits for part in parts]),
-        torch.cat([part.features for part in parts]),
-        torch.cat([part.batchnorm for part in parts]),
-        torch.cat([part.layers for part in parts]),
-    )
+    return Seen(*(torch.cat(part) for part in zip(*map(_parts, parts), strict=True)))
+
+
+def _parts(seen: Seen) -> tuple[Tensor, ...]:
+    return tuple(vars(seen).values())
 
 
 def early_layer(network: nn.Module, spec: ModelSpec) -> LayerInfo | None:
@@ -161,13 +166,24 @@ def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (maps - mean[..., None, None]).square().mean((2, 3))
 
 
+def _moments_in_parts(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the same, a few images at a time: what stays in the processor's cache is faster."""
+    at_once = max(1, CACHED // maps[0].numel())
+    means, variances, room = [], [], torch.empty_like(maps[:at_once])
+    for part in torch.split(maps, at_once):
+        means.append(part.mean((2, 3)))
+        centred = torch.sub(part, means[-1][..., None, None], out=room[: len(part)])
+        variances.append(centred.mul_(centred).mean((2, 3)))
+    return torch.cat(means), torch.cat(variances)
+
+
 @contextmanager
-def _deviating(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Note, for every BatchNorm that runs, how far each image lies from what it remembers."""
-    found: list[Tensor] = []
+def _receiving(network: nn.Module) -> Iterator[list[norms.Received]]:
+    """Note mean and variance of what every BatchNorm receives, once for every time that it runs."""
+    found: list[norms.Received] = []
 
     def note(module: Any, values: Tensor) -> None:
-        found.append(norms.deviation(module, *_moments(values)))
+        found.append((module, *_moments_in_parts(values)))
 
     with norms.listening(network, note):
         yield found

@@ -141,7 +141,7 @@ class ModelSpec:
         said = [check.message for check in self.checks if check.name in names]
         if said:
             return said[0]
-        return f"This network has no {need}."
+        return f"This network has no {'BatchNorm' if need is Need.BATCHNORM else need}."
 
     def layer(self, name: str) -> LayerInfo | None:
         """Return the layer of that name; None when there is none."""

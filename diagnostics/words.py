@@ -39,9 +39,9 @@ def number(value: float | None) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def signed(value: float) -> str:
-    """Return a logit: its sign and two decimals."""
-    return f"{value:+.2f}".replace("-", "−")
+def signed(value: float, digits: int = 2) -> str:
+    """Return a number with its sign, such as a logit."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def counted(count: int, thing: str, things: str = "") -> str:

@@ -44,7 +44,7 @@ LEVELS = (
     {
         *("loaders", "loaders/*", "methods", "methods/*"),
         *("predictions", "calibration", "ensemble", "receptive"),
-        *("calibration_report", "mistakes", "temperature"),
+        *("calibration_report", "mistakes", "temperature", "likeness"),
         *("moments", "reference", "study", "novelty", "forensics", "noise_panel", "depth"),
         *("guarded", "guarding", "logistic", "shipping"),
     },

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diagnostics.norms import deviation, listening
+from diagnostics.norms import Received, deviation, listening
 
 
 @torch.no_grad()
@@ -26,12 +26,12 @@ def batchnorm_deviation(network: nn.Module, network_input: Tensor) -> float | No
     Returns:
         0 or more, lower fits better; None without BatchNorm.
     """
-    found: list[float] = []
+    received: list[Received] = []
 
     def note(module: Any, values: Tensor) -> None:
         variance, mean = torch.var_mean(values, (0, 2, 3), correction=0)
-        found.append(float(deviation(module, mean, variance)))
+        received.append((module, mean, variance))
 
     with listening(network, note):
         network(network_input)
-    return sum(found) / len(found) if found else None
+    return float(deviation(received)) if received else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from diagnostics import words
+from diagnostics.report import rates
 
 Scores = dict[str, Any]
 
@@ -23,6 +24,8 @@ def reference(scores: Scores) -> list[str]:
 def score(scores: Scores) -> list[str]:
     """Say how strange images are."""
     lines = [*preprocessing(scores, notes=False)]
+    if alike := scores["likeness"]:
+        lines.append(f"beside the known-good images: {alike['verdict']}. {alike['sentence']}")
     promise = scores["false_alarms"]
     if promise["n"]:
         lines.append(
@@ -107,6 +110,9 @@ def guard(scores: Scores) -> list[str]:
     if scores["accuracy"]:
         lines.append(f"right and not rejected: {_rate(scores['accuracy'])}")
         lines.append(f"right, the bare model: {_rate(scores['bare_accuracy'])}")
+    doubted = f"were answers below 90 % rejected instead: {_rate(scores['unsure_rejected'])}"
+    right = scores["unsure_accuracy"]
+    lines.append(f"{doubted} rejected" + (f", {_rate(right)} right and kept" if right else ""))
     for one in scores["kinds"]:
         learned = "learned on others of the kind" if one["learned"] else "never learned on"
         lines.append(
@@ -118,7 +124,7 @@ def guard(scores: Scores) -> list[str]:
 
 def _rate(rate: Scores) -> str:
     """Return "18 of 20 (68–98 %)"."""
-    return f"{rate['hits']} of {rate['n']} ({100 * rate['low']:.0f}–{100 * rate['high']:.0f} %)"
+    return rates.rate(rate["hits"], rate["n"])
 
 
 def depth(scores: Scores) -> list[str]:

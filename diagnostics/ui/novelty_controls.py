@@ -60,6 +60,16 @@ def prepared(found: Mapping[str, Any], board: Board, heading: str, spec: ModelSp
         board.chart(heading, preprocessing_rows.figure(found), table, "novelty.ways")
 
 
+def beside(found: Mapping[str, Any] | None) -> None:
+    """Say whether the images in hand reach the network as the known-good ones did."""
+    if found:
+        said = words.markdown(found["sentence"])
+        if found["verdict"] == "alike":
+            st.markdown(f":material/check_circle: {said}")
+        else:
+            st.warning(said, icon=":material/warning:")
+
+
 def score(answer: Mapping[str, Any]) -> str:
     """Draw which score decides; return its id."""
     return choose(

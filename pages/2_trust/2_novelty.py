@@ -42,6 +42,7 @@ with strange:
     shown = Request(INSPECT, held.model, held.shown_images(), settings, options=PICTURES)
     pictures = ask(shown, st.empty())
     answer = ask(novelty_controls.about_images(spec, measured), st.empty())
+    novelty_controls.beside(answer.scores["likeness"])
     judged = novelty_controls.judge(answer.scores, board)
     board.row(STRANGE, rows.verdicts(judged), "novelty.verdicts")
     board.row(STRANGE, rows.images(pictures), "novelty.images")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from diagnostics.forensics import examine
+from diagnostics.likeness import likeness
 from diagnostics.method import method
 from diagnostics.novelty import Judge
 from diagnostics.options import Range
@@ -34,7 +35,8 @@ def novelty(
         examined: Whether the preprocessing is examined; not where it was asked for by itself.
 
     Returns:
-        What was found of the preprocessing, the scores there are and those left out with their
+        What was found of the preprocessing, whether the images reach the network as the known-good
+        ones did, the scores there are and those left out with their
         reasons, and each image's value, percentile and flag by every score; the scores of the
         known-good images, sorted, in the arrays "good/NAME".
     """
@@ -63,6 +65,7 @@ def novelty(
         {
             "preprocessing": found,
             "reference": about and dict(about),
+            "likeness": study.reference and likeness(study.reference, names, seen),
             "false_alarms": judge.promise(alpha),
             **judge.described(alpha),
             "images": images,

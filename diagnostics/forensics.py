@@ -162,10 +162,11 @@ class _Examined:
                 f"{LEAST_COLLAPSE} images or more, can say whether the preprocessing is right."
             )
         if current["measure"] >= COLLAPSED > best["measure"]:
+            now, other = (f"{100 * one['measure']:.0f} %" for one in (current, best))
             return "wrong", (
-                f"The preprocessing looks wrong: {100 * current['measure']:.0f} % of {count} get the same "
-                f"answer as it is set now, {100 * best['measure']:.0f} % with “{best['names'][0]}”. This "
-                "is weak evidence, unless the images are all of one class; labels would decide."
+                f"The preprocessing looks wrong: {now} of {count} get the same answer as it is set "
+                f"now, {other} with “{best['names'][0]}”. This is weak evidence, "
+                "unless the images are all of one class; labels would decide."
             )
         return "can't tell", (
             f"The answers do not collapse on {count}, and this network has no BatchNorm; only "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pytest
@@ -43,6 +44,16 @@ def real_file() -> Callable[[str, str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def app() -> Iterator[Any]:
+    """The app on its first visit; every AppTest has the same session, so it is ended after each."""
+    import streamlit as st
+    from streamlit.testing.v1 import AppTest
+
+    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=180)
+    st.cache_resource.clear()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,37 +6,23 @@ import io
 import zipfile
 
 import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from diagnostics.errors import CANCELLED, WorkerMemoryError
 from diagnostics.ui import guard_controls
 from diagnostics.ui.state import session
 from diagnostics.worker import WorkerRunner
-from tests.conftest import ROOT
+from tests.pages_for_tests import fine, opened, pressed
 
-PAGE = str(ROOT / "pages" / "2_trust" / "4_guard.py")
+pytestmark = pytest.mark.slow
+
+PAGE = "pages/2_trust/4_guard.py"
 TRY = "Try it with letters, and digits as strangers"
 
 
 @pytest.fixture
-def page():
-    """The page with the samples in hand; every AppTest has the same session, ended after each."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=180)
-    app.run()
-    app.switch_page(PAGE)
-    yield fine(app.run())
-    st.cache_resource.clear()
-
-
-def fine(page):
-    assert not page.exception
-    return page
-
-
-def pressed(page, label):
-    (button,) = [button for button in page.button if button.label == label]
-    return fine(button.click().run())
+def page(app):
+    """The page with the samples in hand."""
+    return opened(app, PAGE)
 
 
 def headings(page):

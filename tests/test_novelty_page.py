@@ -5,35 +5,19 @@ from __future__ import annotations
 import zipfile
 
 import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from diagnostics import cli, samples
 from diagnostics.ui.started import Beginning, begin_with
-from tests.conftest import ROOT
+from tests.pages_for_tests import fine, opened
 
 pytestmark = pytest.mark.slow
 
-PAGE = str(ROOT / "pages" / "2_trust" / "2_novelty.py")
-
-
-@pytest.fixture
-def app():
-    """The app on its first visit; every AppTest has the same session, so it is ended after each."""
-    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    st.cache_resource.clear()
+PAGE = "pages/2_trust/2_novelty.py"
 
 
 @pytest.fixture
 def page(app):
-    app.run()
-    app.switch_page(PAGE)
-    return fine(app.run())
-
-
-def fine(page):
-    assert not page.exception
-    return page
+    return opened(app, PAGE)
 
 
 def pressed(page, key):
@@ -116,8 +100,7 @@ def test_a_wrong_preprocessing_is_said_first_and_offers_the_switch(begun):
 
 
 def inspect(page):
-    page.switch_page(str(ROOT / "pages" / "1_look" / "1_inspect.py"))
-    return fine(page.run())
+    return opened(page, "pages/1_look/1_inspect.py")
 
 
 def bring(monkeypatch, **paths):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import streamlit as st
 from safetensors.torch import load_file, save_file
-from streamlit.testing.v1 import AppTest
 
 from diagnostics import cli, samples
 from diagnostics.errors import WorkerMemoryError
@@ -15,43 +13,14 @@ from diagnostics.worker import WorkerRunner
 from tests.conftest import ROOT
 from tests.loaders import written
 from tests.networks_for_tests import FunctionalResidual
+from tests.pages_for_tests import PAGES, fine, opened, pressed
 
-PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/*.py"))
-
-
-@pytest.fixture
-def app():
-    """The app on its first visit; every AppTest has the same session, so it is ended after each."""
-    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    st.cache_resource.clear()
-
-
-def fine(page):
-    """Return the page, which must have drawn itself without an exception."""
-    assert not page.exception
-    return page
-
-
-def pressed(page, label):
-    (button,) = [button for button in page.button if button.label == label]
-    return button.click().run()
-
-
-def test_every_page_lies_in_a_section():
-    assert "pages/1_look/1_inspect.py" in PAGES
-    assert not list((ROOT / "pages").glob("*.py"))
+pytestmark = pytest.mark.slow
 
 
 def errors(page):
     """Return the errors as people read them, without the marks that keep them plain text."""
     return [error.value.replace("\\", "") for error in page.error]
-
-
-def test_the_first_visit_has_model_and_images(app):
-    page = fine(app.run())
-    assert page.title[0].value == "Inspect"
-    assert not page.error
-    assert len(page.multiselect(key="shown").value) == 5
 
 
 def test_without_images_there_is_one_way_forward(app):
@@ -79,7 +48,6 @@ def test_without_a_model_the_page_says_why_and_offers_to_start_again(app, monkey
     assert page.title[0].value == "Inspect"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "address",
     [
@@ -135,7 +103,6 @@ def test_what_one_would_share_is_in_the_address_as_ids(app):
     assert "class" not in fine(page.run()).query_params
 
 
-@pytest.mark.slow
 def test_every_method_that_the_model_answers_draws_itself(app):
     page = fine(app.run())
     known = page.selectbox(key="method").options
@@ -146,32 +113,9 @@ def test_every_method_that_the_model_answers_draws_itself(app):
         assert not page.error, title
 
 
-OTHER_PAGES = [name for name in PAGES if not name.endswith("1_inspect.py")]
-
-
-@pytest.fixture
-def on(app):
-    """Return a function that opens another page, as the navigation does."""
-
-    def open_page(name):
-        app.switch_page(str(ROOT / name))
-        return fine(app.run())
-
-    return open_page
-
-
-@pytest.mark.parametrize("name", OTHER_PAGES)
-def test_every_page_shows_the_samples(on, name):
-    page = on(name)
-    own = name.split("_")[-1].removesuffix(".py").capitalize()
-    assert page.title[0].value == {"Novelty": "Strangeness"}.get(own, own)
-    assert not page.error
-    assert page.caption[0].value or page.caption[1].value
-
-
-@pytest.mark.parametrize("name", [one for one in OTHER_PAGES if "calibration" not in one])
-def test_every_page_has_one_way_forward_without_images(on, app, name):
-    page = on(name)
+@pytest.mark.parametrize("name", [one for one in PAGES[1:] if "calibration" not in one])
+def test_every_page_has_one_way_forward_without_images(app, name):
+    page = opened(app, name)
     page.multiselect(key="shown").set_value([])
     page = fine(page.run())
     assert "No image is shown" in page.info[0].value
@@ -179,31 +123,31 @@ def test_every_page_has_one_way_forward_without_images(on, app, name):
     assert not page.info
 
 
-@pytest.mark.parametrize("name", OTHER_PAGES)
-def test_every_page_says_why_the_model_failed(on, app, monkeypatch, name):
+@pytest.mark.parametrize("name", PAGES[1:])
+def test_every_page_says_why_the_model_failed(app, monkeypatch, name):
     def fail(*_):
         raise WorkerMemoryError("The memory is full.")
 
     monkeypatch.setattr(WorkerRunner, "run", fail)
-    page = on(name)
+    page = opened(app, name)
     assert errors(page) == ["The memory is full."]
 
 
-def test_a_choice_is_the_same_on_every_page(on, app):
+def test_a_choice_is_the_same_on_every_page(app):
     page = fine(app.run())
     page.selectbox(key="class").set_value("3")
     page.slider(key="opacity").set_value(85)
     page.toggle(key="looked.shared").set_value(True)
     fine(page.run())
-    page = on("pages/1_look/3_attributions.py")
+    page = opened(app, "pages/1_look/3_attributions.py")
     assert page.selectbox(key="class").value == "3"
     assert page.slider(key="opacity").value == 85
     assert page.toggle(key="looked.shared").value is True
     assert page.query_params["opacity"] == "85"
 
 
-def test_the_gallery_without_a_method_offers_the_quickest(on):
-    page = on("pages/1_look/3_attributions.py")
+def test_the_gallery_without_a_method_offers_the_quickest(app):
+    page = opened(app, "pages/1_look/3_attributions.py")
     page.multiselect(key="gallery").set_value([])
     page = fine(page.run())
     assert "No method is chosen" in page.info[0].value
@@ -211,9 +155,8 @@ def test_the_gallery_without_a_method_offers_the_quickest(on):
     assert len(page.multiselect(key="gallery").value) == 3
 
 
-@pytest.mark.slow
-def test_every_layer_can_be_looked_at_in_depth(on):
-    page = on("pages/1_look/2_layers.py")
+def test_every_layer_can_be_looked_at_in_depth(app):
+    page = opened(app, "pages/1_look/2_layers.py")
     for place in range(len(page.selectbox(key="deep").options)):
         page.selectbox(key="deep").select_index(place)
         page = fine(page.run())
@@ -221,8 +164,8 @@ def test_every_layer_can_be_looked_at_in_depth(on):
         assert len(page.dataframe) == 2
 
 
-def test_one_image_alone_is_compared_with_itself(on, app):
-    page = on("pages/1_look/2_layers.py")
+def test_one_image_alone_is_compared_with_itself(app):
+    page = opened(app, "pages/1_look/2_layers.py")
     page.multiselect(key="shown").set_value(page.multiselect(key="shown").value[:1])
     page = fine(page.run())
     assert page.selectbox(key="one").value == page.selectbox(key="other").value
@@ -316,35 +259,34 @@ def test_noise_is_added_in_front(app):
     assert page.multiselect(key="shown").options[-1] == "uniform 1.png"
 
 
-def test_every_method_can_stand_in_the_gallery_at_once(on, app):
+def test_every_method_can_stand_in_the_gallery_at_once(app):
     known = [method.info for method in methods("attribution")]
     names = [info.id for info in known if "attention" not in info.needs]
     app.query_params["gallery"] = ",".join(names)
-    page = on("pages/1_look/3_attributions.py")
+    page = opened(app, "pages/1_look/3_attributions.py")
     assert not page.error
     assert page.multiselect(key="gallery").value == names
 
 
-def test_a_method_that_cannot_answer_leaves_the_others_standing(on, app):
+def test_a_method_that_cannot_answer_leaves_the_others_standing(app):
     app.query_params["model"] = "letters_dense"
     app.query_params["gallery"] = "attribution/grad_cam,attribution/gradient,attribution/gradient"
-    page = on("pages/1_look/3_attributions.py")
+    page = opened(app, "pages/1_look/3_attributions.py")
     assert len(page.error) == 1
     assert "dense layers only" in errors(page)[0]
     assert len(page.multiselect(key="gallery").value) == 2
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_model_that_gives_no_numbers_is_shown_and_said(begun, on, tmp_path, name):
+def test_a_model_that_gives_no_numbers_is_shown_and_said(app, begun, tmp_path, name):
     tensors = load_file(samples.model_files()["letters_dense"].path)
     first = next(iter(tensors))
     tensors[first].flatten()[0] = float("nan")
     save_file(tensors, tmp_path / "broken.safetensors")
     begun(tmp_path / "broken.safetensors", samples.image_files()["noise-uniform"].path)
-    assert not on(name).exception
+    assert not opened(app, name).exception
 
 
-@pytest.mark.slow
 def test_a_model_without_layers_says_why_on_every_page(begun, tmp_path):
     """A program for two images at a time: what it gives cannot be told apart by image."""
     path = written.pt2(FunctionalResidual().eval(), (3, 16, 16), tmp_path / "model", batch=2)

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from streamlit.testing.v1 import AppTest
 
 from diagnostics import samples
 from diagnostics.request import INSPECT, ModelSource, Request
@@ -20,7 +18,7 @@ from diagnostics.runner import LocalRunner
 from diagnostics.samples import file_at
 from diagnostics.ui import frame
 from diagnostics.ui.state import session
-from tests.conftest import ROOT
+from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
 
@@ -43,29 +41,9 @@ def sessions(monkeypatch):
 
 
 @pytest.fixture
-def on(sessions):
-    """Return a function that opens a page; every AppTest has the same session, ended after each."""
-
-    def open_page(name, **address):
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-        for key, value in address.items():
-            app.query_params[key] = value
-        fine(app.run())
-        return fine(app.switch_page(str(ROOT / name)).run())
-
-    yield open_page
-    st.cache_resource.clear()
-
-
-def fine(page):
-    """Return the page, which must have drawn itself without an exception."""
-    assert not page.exception
-    return page
-
-
-def pressed(page, label):
-    (button,) = [button for button in page.button if button.label == label]
-    return fine(button.click().run())
+def on(app, sessions):
+    """Return a function that opens a page."""
+    return lambda name, **address: opened(app, name, **address)
 
 
 def charts(page):
@@ -138,7 +116,7 @@ def test_real_images_and_noise_of_ones_own_open_in_inspect(on, sessions, label):
 
 def test_draws_that_were_opened_are_neither_real_nor_a_persons_noise(on):
     page = pressed(on(NOISE), "Checkerboards")
-    page = fine(page.switch_page(str(ROOT / NOISE)).run())
+    page = opened(page, NOISE)
     real, own = 3, 1  # the blank image has no column any more
     assert titles(page)[0] == f"Confidence in {384 + own} images of noise, {real} real"
 
@@ -154,7 +132,7 @@ def test_a_model_without_finite_answers_is_said(on, sessions, tmp_path):
     assert not titles(page)
     sessions[-1].known = samples.folders()["known"]
     page = page.run()
-    page = fine(page.switch_page(str(ROOT / CALIBRATION)).run())
+    page = opened(page, CALIBRATION)
     assert "nothing can be measured" in page.error[0].value.replace("\\", "")
 
 
@@ -189,7 +167,7 @@ def test_a_folder_without_labels_is_said_without_a_trace(on, sessions, tmp_path)
     sessions[-1].known = folder_file(tmp_path)
     page = fine(page.run())
     assert "No image of this folder has a label" in page.error[0].value.replace("\\", "")
-    page = fine(page.switch_page(str(ROOT / NOISE)).run())
+    page = opened(page, NOISE)
     assert titles(page)[0] == "Confidence in 386 images of noise, 1 real"
     page = fine(page.toggle(key="noise.deep").set_value(True).run())
     assert "2 labelled images or more" in page.error[0].value.replace("\\", "")

@@ -106,6 +106,7 @@ def run_alone(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_exported_module_answers_alone_as_the_app_does(kind, outcomes, letters, tmp_path):
     _, folder = outcomes[kind]
@@ -123,6 +124,7 @@ def test_the_exported_module_answers_alone_as_the_app_does(kind, outcomes, lette
     assert float((alone - app).abs().max()) < CLOSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_self_test_passes_and_notices_a_changed_weight(kind, outcomes, tmp_path):
     _, folder = outcomes[kind]

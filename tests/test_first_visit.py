@@ -1,0 +1,29 @@
+"""The first visit to every page: a model and images are there, and nothing fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.pages_for_tests import PAGES, fine, opened
+
+
+def test_every_page_lies_in_a_section():
+    assert "pages/1_look/1_inspect.py" in PAGES
+    assert not list((ROOT / "pages").glob("*.py"))
+
+
+def test_the_first_visit_has_model_and_images(app):
+    page = fine(app.run())
+    assert page.title[0].value == "Inspect"
+    assert not page.error
+    assert len(page.multiselect(key="shown").value) == 5
+
+
+@pytest.mark.parametrize("name", PAGES[1:])
+def test_every_page_shows_the_samples(app, name):
+    page = opened(app, name)
+    own = name.split("_")[-1].removesuffix(".py").capitalize()
+    assert page.title[0].value == {"Novelty": "Strangeness"}.get(own, own)
+    assert not page.error
+    assert page.caption[0].value or page.caption[1].value

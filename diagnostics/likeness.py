@@ -18,6 +18,7 @@ SHIFT, SPREAD = 1.0, 0.35  # below which an image is alike, however alike the kn
 ENOUGH = 3  # images, below which a mismatch is only possible
 NEARER = 0.5  # of its distance that a turned image must fall below to be named
 TINY = 1e-8
+NAMED = 3
 SAID = {"pixels": "in the pixels", "layer": "behind the first layer"}
 
 
@@ -98,7 +99,8 @@ def likeness(reference: Reference, names: Sequence[str], seen: Seen) -> dict[str
     ]
     places = [SAID[place] for place, one in beyond.items() if one.sum() * 2 > len(names)]
     turned = _turned(usual["pixels"], seen.shades[unlike])
-    said = _said(int(unlike.sum()), len(names), len(reference.calibration.labels), places, turned)
+    odd = [name for row, name in enumerate(names) if unlike[row]]
+    said = _said(odd, len(names), len(reference.calibration.labels), places, turned)
     return {**said, "n": len(reference.calibration.labels), "images": images}
 
 
@@ -108,20 +110,29 @@ def _figures(off: Tensor) -> dict[str, float | None]:
 
 
 def _said(
-    unlike: int, images: int, known: int, places: Sequence[str], turned: str
+    odd: Sequence[str], images: int, known: int, places: Sequence[str], turned: str
 ) -> Mapping[str, str]:
-    """Return verdict and sentence."""
-    if not unlike:
+    """Return verdict and sentence.
+
+    Args:
+        odd: Names of the images that are unlike the known ones.
+        images: How many were compared.
+        known: How many known ones were held out.
+        places: Where most images are unlike them.
+        turned: What would bring them nearer.
+    """
+    if not odd:
         sentence = f"As the network receives them, {_all(images)} within what {known} held-out "
         return {"verdict": "alike", "sentence": f"{sentence}known-good images show."}
+    named = ", ".join(odd[:NAMED]) + (", …" if len(odd) > NAMED else "")
+    where = f" {' and '.join(places)}" if places else ""
     also = f" Turned {turned}, they would lie much nearer." if turned else ""
-    where = f" ({' and '.join(places)})" if places else ""
-    which = f"{unlike} of {counted(images, 'image')} in hand {'lies' if unlike == 1 else 'lie'}"
     sentence = (
-        f"{which} farther from the known-good images' mean and spread than all {known} held-out "
-        f"ones{where}.{also}"
+        f"{len(odd)} of {counted(images, 'image')} in hand ({named}) "
+        f"{'lies' if len(odd) == 1 else 'lie'} farther from the known-good images' mean and spread"
+        f"{where} than all {known} held-out ones.{also}"
     )
-    if images < ENOUGH or unlike * 2 <= images:
+    if images < ENOUGH or len(odd) * 2 <= images:
         return {
             "verdict": "can't tell",
             "sentence": f"{sentence} So few may simply be strange images.",

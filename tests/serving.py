@@ -85,6 +85,12 @@ def browser() -> Iterator[Browser]:
             started.close()
 
 
+AT_REST = (
+    "() => !document.querySelector('[data-testid=stApp]')"
+    ".dataset.testScriptState.startsWith('running')"
+)
+
+
 def opened(page: Page, url: str) -> Page:
     """Open an address and wait until the page shows its answers."""
     page.set_default_timeout(PATIENCE_MS)
@@ -103,8 +109,5 @@ def given(page: Page, dialog: Literal["add", "open"], path: Path) -> None:
 def settled(page: Page) -> None:
     """Wait until the script has run and every row is drawn."""
     page.locator(".row, [data-testid=stAlert]").first.wait_for()
-    page.wait_for_function(
-        "() => !document.querySelector('[data-testid=stApp]')"
-        ".dataset.testScriptState.startsWith('running')"
-    )
+    page.wait_for_function(AT_REST)
     page.wait_for_timeout(300)

@@ -9,7 +9,11 @@ from diagnostics.ui.sign_in import sign_in
 HERE = Path(__file__).parent
 PAGES = HERE / "pages"
 ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
-TITLES = {"novelty": "Strangeness"}
+TITLES = {
+    "novelty": "Strangeness",
+    "adversarial": "Smallest changes",
+    "fooling": "Fooling images",
+}
 SECTIONS = {
     "1_look": {
         "inspect": "visibility",
@@ -21,6 +25,12 @@ SECTIONS = {
         "novelty": "troubleshoot",
         "calibration": "balance",
         "guard": "shield",
+    },
+    "3_stress": {
+        "sweeps": "tune",
+        "adversarial": "my_location",
+        "fooling": "casino",
+        "sufficient_pixels": "grid_4x4",
     },
 }
 
@@ -34,12 +44,13 @@ st.navigation(
         folder.partition("_")[2].capitalize(): [
             st.Page(
                 PAGES / folder / f"{place}_{name}.py",
-                title=TITLES.get(name, name.capitalize()),
+                title=TITLES.get(name, name.replace("_", " ").capitalize()),
                 icon=f":material/{icon}:",
                 url_path=name,
                 default=name == "inspect",
             )
             for place, (name, icon) in enumerate(pages.items(), 1)
+            if (PAGES / folder / f"{place}_{name}.py").exists()
         ]
         for folder, pages in SECTIONS.items()
     }

@@ -24,13 +24,15 @@ from diagnostics.command import (
     report,
 )
 from diagnostics.errors import InputError, NotOfferedError, WorkerError
-from diagnostics.report import lines
+from diagnostics.report import lines, outcome
 from diagnostics.request import INSPECT, OPEN, STRONGEST, Request
 from diagnostics.samples import file_at
 from diagnostics.spec import read
 
 if TYPE_CHECKING:
     from diagnostics.ui.started import Beginning
+
+WITH_COMMANDS = ("score/", "guard/", "probe/reference")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,8 +108,10 @@ def parser() -> argparse.ArgumentParser:
     add_output(run)
     run.add_argument("method", metavar="FAMILY/METHOD")
     run.add_argument("model", metavar="MODEL")
-    run.add_argument("images", nargs="+", metavar="IMAGE")
+    run.add_argument("images", nargs="*", metavar="IMAGE")
     _add_target(run)
+    run.add_argument("--folder", type=Path, metavar="DIR", help="many images, where it takes some")
+    run.add_argument("--seed", type=int, default=0, help="of everything random")
     run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="method's options")
 
     measures.add(commands)
@@ -193,12 +197,19 @@ def _run(asked: argparse.Namespace) -> int:
     from diagnostics.method import find
 
     info = find(asked.method).info
-    if not info.id.startswith("attribution/"):
-        raise InputError(
-            f"{info.id} does not look at single images; it has a command of its own, see "
-            "oversure --help."
-        )
-    return _look(asked, info.id, info.read(flags.method_options(asked.set)))
+    options = info.read(flags.method_options(asked.set))
+    if info.id.startswith("attribution/"):
+        if not asked.images:
+            raise InputError(f"{info.id} explains images; give one or more behind the model.")
+        return _look(asked, info.id, options)
+    if info.id.startswith(WITH_COMMANDS):
+        raise InputError(f"{info.id} has a command of its own, see oversure --help.")
+    result = measures.ask(asked, info.id, more=options)
+    scores = {name: value for name, value in result.scores.items() if name != "model"}
+    if asked.out:
+        scores["files"] = outcome.write(result.arrays, asked.out)
+    emit(asked, info.id.replace("/", "-"), scores, outcome.lines(scores))
+    return DONE
 
 
 def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -23,8 +22,8 @@ from diagnostics import reference
 from diagnostics.activations import count_silent
 from diagnostics.answering import Answering, as_it_was
 from diagnostics.classifier import TorchClassifier
+from diagnostics.clock import Clock
 from diagnostics.errors import ImageError, NotOfferedError, OptionError
-from diagnostics.explanation import Tell
 from diagnostics.findings import Findings, Wanted
 from diagnostics.image import Decoded, decode
 from diagnostics.loaders import index
@@ -36,15 +35,14 @@ from diagnostics.preprocessing import Preprocessing
 from diagnostics.receptive import receptive_field
 from diagnostics.reference import Reference
 from diagnostics.remembered import copied
-from diagnostics.request import FIELD, INSPECT, OPEN, File, ModelSource, Progress, Request, Result
+from diagnostics.request import FIELD, INSPECT, OPEN, File, ModelSource, Request, Result
 from diagnostics.runner import Watch
 from diagnostics.spec import ModelSpec, Need, describe
-from diagnostics.study import Study
+from diagnostics.study import Outcome, Study
 
 BATCH = 8  # most images of one forward pass: all their activations are in memory together
 MEMORY = 2 * 2**30
 COPIES, BYTES = 3, 4
-LEAST_TO_JUDGE = 0.03  # share of the images that must be done before the rest is estimated
 RANKING = 20  # images that rank the networks where the tensors cannot tell
 BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
@@ -93,7 +91,7 @@ class Executor:
         Raises:
             OversureError: When the request cannot be answered; the text says why.
         """
-        clock = _Clock(watch)
+        clock = Clock(watch)
         arrays: dict[str, NDArray[Any]] = {}
         if request.method == OPEN:
             scores = self._open(request, clock)
@@ -107,14 +105,14 @@ class Executor:
         versions = {library: version(library) for library in LIBRARIES}
         return Result(request.key, arrays, scores, clock.seconds, versions)
 
-    def _open(self, request: Request, clock: _Clock) -> dict[str, Any]:
+    def _open(self, request: Request, clock: Clock) -> dict[str, Any]:
         clock.tell("Reading the images", 0.0)
         decoded = map(_decode, request.images[:RANKING])
         images = [image for image in decoded if isinstance(image, Decoded)]
         spec = self._opened(request.model, images, clock).spec
         return {"model": describe(spec), "methods": [asdict(known.info) for known in methods()]}
 
-    def _field(self, request: Request, clock: _Clock) -> dict[str, Any]:
+    def _field(self, request: Request, clock: Clock) -> dict[str, Any]:
         classifier = self._opened(request.model, (), clock).classifier(request.preprocessing)
         clock.tell("Finding what the cell can see", 0.2)
         with as_it_was(classifier.network):
@@ -125,7 +123,7 @@ class Executor:
         """Say whether this very model is open and its network decided."""
         return self._source == source and self._model is not None and bool(self._model.network)
 
-    def _opened(self, source: ModelSource, images: Sequence[Decoded], clock: _Clock) -> Model:
+    def _opened(self, source: ModelSource, images: Sequence[Decoded], clock: Clock) -> Model:
         if self._model is None or not self._holds(source):
             clock.tell(f"Opening {source.file.name}", 0.1)
             self._model = None
@@ -133,7 +131,7 @@ class Executor:
         return self._model
 
     def _look(
-        self, request: Request, clock: _Clock, arrays: dict[str, NDArray[Any]]
+        self, request: Request, clock: Clock, arrays: dict[str, NDArray[Any]]
     ) -> dict[str, Any]:
         """Answer INSPECT or a method's request; a bad image does not spoil the others."""
         clock.tell("Reading the images", 0.0)
@@ -171,7 +169,7 @@ class Executor:
         return {"model": describe(classifier.spec), "images": entries}
 
     def _study(
-        self, request: Request, clock: _Clock, arrays: dict[str, NDArray[Any]]
+        self, request: Request, clock: Clock, arrays: dict[str, NDArray[Any]]
     ) -> dict[str, Any]:
         """Answer a method that looks at many images at once."""
         method = find(request.method)
@@ -190,7 +188,9 @@ class Executor:
             strangers=request.strangers,
             reference=self._reference(request.reference, classifier),
             seed=request.seed,
+            target=request.target,
             tell=clock.part(0.0, 1.0),
+            keep=lambda outcome: clock.keep(_so_far(request, classifier.spec, outcome, clock)),
         )
         with as_it_was(classifier.network):
             outcome = method.function(study, **settings)
@@ -220,6 +220,19 @@ class Executor:
         while len(self._prepared) > BATCH:
             self._prepared.popitem(last=False)
         return made
+
+
+def _so_far(
+    request: Request, spec: ModelSpec, outcome: Outcome, clock: Clock
+) -> Callable[[], Result]:
+    """Return what makes a result of work that is not done."""
+
+    def make() -> Result:
+        outcome.check()
+        scores = {"model": describe(spec), **outcome.scores}
+        return Result(request.key, outcome.arrays, scores, clock.seconds, {})
+
+    return make
 
 
 def _looks(method: str) -> bool:
@@ -258,34 +271,3 @@ def _entry(
         **said,
         "warnings": [*made.warnings, *said.get("warnings", [])],
     }
-
-
-class _Clock:
-    """Tells how far a request is, and, once images are worked on, how long it will still take."""
-
-    def __init__(self, watch: Watch | None) -> None:
-        self._watch = watch
-        self._started = time.perf_counter()
-        self._opened: float | None = None  # when the first image was begun
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._started
-
-    def part(self, start: float, share: float) -> Tell:
-        """Return what tells how far one part of the images is."""
-        self._opened = self._opened or self.seconds
-
-        def tell(doing: str, done: float) -> None:
-            whole = start + share * done
-            self.tell(doing, 0.2 + 0.7 * whole, whole)
-
-        return tell
-
-    def tell(self, doing: str, done: float, images: float = 0.0) -> None:
-        """Say what is being done, which share of all is done, and which of the images."""
-        left = None
-        if self._opened is not None and images >= LEAST_TO_JUDGE:
-            left = (self.seconds - self._opened) * (1 - images) / images
-        if self._watch is not None:
-            self._watch(Progress(doing, done, left))

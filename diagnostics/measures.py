@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ import numpy as np
 from diagnostics import flags
 from diagnostics.command import DONE, add_command, add_output, emit, open_runner
 from diagnostics.folder import fingerprint
+from diagnostics.options import Value
 from diagnostics.report import files, measured
 from diagnostics.request import FOLDERS, OPEN, File, Request, Result
 from diagnostics.samples import file_at
@@ -100,13 +101,19 @@ def folder_at(path: Path) -> File:
     return file_at(path)
 
 
-def ask(asked: argparse.Namespace, method: str, without: Sequence[str] = ()) -> Result:
+def ask(
+    asked: argparse.Namespace,
+    method: str,
+    without: Sequence[str] = (),
+    more: Mapping[str, Value] | None = None,
+) -> Result:
     """Return the answer to a question about the images and folders of the command line.
 
     Args:
         asked: The command line.
         method: Id of the method.
         without: Options of the command line that the method does not have.
+        more: Options that stand nowhere else.
 
     Raises:
         InputError: When a file cannot be read.
@@ -121,10 +128,12 @@ def ask(asked: argparse.Namespace, method: str, without: Sequence[str] = ()) -> 
     options = {
         name: given[name] for name in OPTIONS if given.get(name) is not None and name not in without
     }
+    options |= more or {}
+    target, seed = given.get("target"), given.get("seed", 0)
     with closing(open_runner(asked)) as runner:
         own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
         settings = flags.preprocessing(asked, recipe, own)
-        request = Request(method, source, images, settings, options=options)
+        request = Request(method, source, images, settings, target, options=options, seed=seed)
         known, strange, reference = (folder(name) for name in FOLDERS)
         return runner.run(replace(request, folder=known, strangers=strange, reference=reference))
 

@@ -143,8 +143,10 @@ class Progress:
         doing: What is being done, in words.
         done: Share that is done, 0 to 1.
         seconds_left: Estimate of the time that remains, or None while there is none.
+        so_far: What would be the answer if the work ended now; None where nothing is new.
     """
 
     doing: str
     done: float
     seconds_left: float | None = None
+    so_far: Result | None = None

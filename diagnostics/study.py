@@ -94,7 +94,9 @@ class Study:
         strangers: Images that belong to no class, or None.
         reference: What was measured on known-good images, or None.
         seed: Seed of everything random.
+        target: Index of the class that is meant; None means each image's first.
         tell: Called with what is being done, and which share of it is done, 0 to 1.
+        keep: Called with what would be the outcome if the work ended now.
     """
 
     def __init__(
@@ -106,10 +108,12 @@ class Study:
         strangers: File | None = None,
         reference: Reference | None = None,
         seed: int = 0,
+        target: int | None = None,
         tell: Tell = lambda doing, done: None,
+        keep: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
         self.classifier, self.files, self.seed, self.tell = classifier, files, seed, tell
-        self.reference = reference
+        self.reference, self.target, self.keep = reference, target, keep
         self._folder, self._strangers = folder, strangers
         self.notes: list[str] = []
         self._left_out: list[str] = []

@@ -49,6 +49,17 @@ def counted(count: int, thing: str, things: str = "") -> str:
     return f"{count} {thing if count == 1 else things or f'{thing}s'}"
 
 
+def duration(seconds: float) -> str:
+    """Return an estimate of a time, such as "About 12 s" or "Less than a second"."""
+    if seconds < 1:
+        return "Less than a second"
+    if seconds < 90:
+        return f"About {seconds:.0f} s"
+    if seconds < 5400:
+        return f"About {seconds / 60:.0f} min"
+    return f"About {seconds / 3600:.1f} h"
+
+
 def shortened(name: str, length: int = 24) -> str:
     """Shorten a long name in the middle."""
     if len(name) <= length:

@@ -23,6 +23,7 @@ LEVELS = (
         *("preprocessing", "prepared"),
         *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names", "floors"),
         *("folder", "intervals", "pipelines", "roc"),
+        *("corruptions", "cppn", "sis"),
     },
     {
         "classifier",
@@ -39,6 +40,7 @@ LEVELS = (
         "heads",
         "norms",
         "outputs",
+        "relus",
         "seen",
     },
     {
@@ -47,6 +49,8 @@ LEVELS = (
         *("calibration_report", "mistakes", "temperature", "likeness"),
         *("moments", "reference", "study", "novelty", "forensics", "noise_panel", "depth"),
         *("guarded", "guarding", "logistic", "shipping"),
+        *("sweeping", "minimal", "lbfgs", "random_rays", "ascent", "elites"),
+        *("fills", "backselect", "subset_controls", "trusting", "randomised"),
     },
     {
         *(
@@ -57,6 +61,7 @@ LEVELS = (
             "explanation",
             "inspection",
             "answering",
+            "clock",
         ),
         *("execute", "runner", "store"),
     },

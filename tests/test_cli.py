@@ -362,10 +362,32 @@ def test_a_folder_without_labels_or_images_is_named(oversure, tmp_path):
     assert "label" in err
 
 
-@pytest.mark.parametrize("method", ["score/energy", "probe/noise", "guard/threshold"])
+@pytest.mark.parametrize("method", ["score/energy", "probe/reference", "guard/threshold"])
 def test_what_makes_no_map_is_refused_in_a_sentence(oversure, method):
     for arguments in (("run", method, MODEL, X), ("inspect", MODEL, X, "--attribution", method)):
         code, _, err = oversure(*arguments)
         assert code == 2
         assert method in err
         assert len(err.splitlines()) == 1
+
+
+def test_a_method_that_looks_at_images_together_is_run(oversure, tmp_path):
+    arguments = (
+        "run",
+        "probe/noise_images",
+        MODEL,
+        X,
+        "--set",
+        "family=uniform",
+        "--out",
+        tmp_path,
+    )
+    code, out, err = oversure(*arguments, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert "model" not in found
+    assert found["files"]
+    assert {name for name in found["files"]} <= {path.name for path in tmp_path.iterdir()}
+    code, _, err = oversure("run", "attribution/gradient", MODEL)
+    assert code == 2
+    assert "give one or more" in err

@@ -18,10 +18,13 @@ from diagnostics.execute import Executor
 from diagnostics.findings import Wanted
 from diagnostics.image import decode, encode_png
 from diagnostics.inspection import explain, inspect
+from diagnostics.method import Method
 from diagnostics.networks import LettersConv
+from diagnostics.options import MethodInfo
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import INSPECT, OPEN, File, ModelSource, Request
 from diagnostics.spec import ModelSpec, describe, read
+from diagnostics.study import Outcome
 from tests.networks_for_tests import FunctionalResidual, classifier, linear
 
 LETTERS = samples.model_files()["letters_conv"]
@@ -454,3 +457,33 @@ def test_all_batches_draw_the_maps_of_the_first_image(monkeypatch):
     ]
     assert drawn[0] == drawn[1] == drawn[2]
     assert len(drawn[0]) == 5
+
+
+def test_a_method_is_given_target_and_seed_and_tells_what_is_there_so_far(executor, monkeypatch):
+    given = []
+
+    def found(study):
+        given.append((study.target, study.seed))
+        for step in range(3):
+            study.tell("Working", step / 3)
+            study.keep(Outcome({"step": step, "complete": False}, {"a": np.full(1, step)}))
+        return Outcome({"complete": True})
+
+    method = Method(MethodInfo("probe/work", "Work", "", "", (), (), False), found, lambda spec: 1)
+    monkeypatch.setattr("diagnostics.execute.find", lambda identity: method)
+    told = []
+    request = Request("probe/work", ModelSource(LETTERS), target=4, seed=9)
+    result = executor.execute(request, told.append)
+    assert given == [(4, 9)]
+    assert result.scores["complete"] is True
+    (early,) = [one.so_far for one in told if one.so_far]  # a moment later is no news
+    assert early.key == request.key
+    assert early.scores["step"] == 0
+    assert early.scores["model"]["name"] == LETTERS.name
+    assert early.arrays["a"] == 0
+
+
+def test_the_cost_of_a_pass_is_measured(executor):
+    scores = executor.execute(Request("probe/cost", ModelSource(LETTERS))).scores
+    assert 0 < scores["forward_seconds"] < 1
+    assert 0 < scores["backward_seconds"] < 1

@@ -19,6 +19,7 @@ from diagnostics.ui import kept, started, uploads
 from diagnostics.worker import Live, WorkerRunner, Zygote
 
 ANSWERS_KEPT = 24
+SO_FAR_KEPT = 4
 MODELS_KEPT = 2
 MIB = 2**20
 PICTURE_BYTES = 24 * MIB
@@ -46,6 +47,7 @@ class Session:
         settings: Where sliders and switches that several pages share stood last.
         taken: How often a model was taken in hand; forms begin anew with each.
         answers: Answers by request key, the latest last.
+        so_far: What a request had found before it was cancelled, by its key.
         failures: Why a request failed or was cancelled, by request key.
         pictures: Pictures as they were sent, by a digest of their pixels, the latest last.
         tickets: Tickets of the uploads that a page offers, by the widget's key.
@@ -69,6 +71,7 @@ class Session:
     settings: dict[str, int] = field(default_factory=dict)
     taken: int = 0
     answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
+    so_far: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)
     pictures: OrderedDict[str, str] = field(default_factory=OrderedDict)
     tickets: dict[str, str] = field(default_factory=dict)
@@ -202,6 +205,12 @@ class Session:
         while len(self.runners) > MODELS_KEPT:
             self.runners.popitem(last=False)[1].close()
         return self.runners[digest]
+
+    def note(self, result: Result) -> None:
+        """Keep what an answer would be if its work ended now."""
+        self.so_far[result.key] = result
+        while len(self.so_far) > SO_FAR_KEPT:
+            self.so_far.popitem(last=False)
 
     def remember(self, result: Result) -> None:
         """Keep an answer for the next rerun."""

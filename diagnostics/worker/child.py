@@ -109,9 +109,11 @@ def answer(connection: socket.socket, executor: Any, request: Request) -> None:
 
     def watch(progress: Progress) -> None:
         nonlocal last, doing
-        if progress.doing != doing or time.monotonic() - last >= REPORT_SECONDS:
+        late = time.monotonic() - last >= REPORT_SECONDS
+        if progress.so_far or progress.doing != doing or late:
             last, doing = time.monotonic(), progress.doing
-            wire.send(connection, {"type": "progress", **vars(progress)})
+            arrays = progress.so_far.arrays if progress.so_far else {}
+            wire.send(connection, wire.progress_message(progress), arrays)
 
     try:
         result = executor.execute(request, watch)

@@ -172,10 +172,12 @@ class WorkerRunner:
                     return wire.read_result(header, arrays, request.key)
                 if header["type"] == "error":
                     raise by_name(str(header.get("kind")))(str(header.get("message"))[:1000])
-                progress, heard = wire.read_progress(header), time.monotonic()
+                progress = wire.read_progress(header, arrays, request.key)
+                heard = time.monotonic()
             self._demand_in_time(started, heard)
             if watch is not None:
                 watch(progress)
+                progress = replace(progress, so_far=None)  # told once
 
     def _demand_in_time(self, started: float, heard: float) -> None:
         """End a worker that takes too long in all, or has been silent for too long."""

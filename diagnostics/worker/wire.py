@@ -142,17 +142,27 @@ def read_result(header: Mapping[str, Any], arrays: Arrays, key: str) -> Result:
     return Result(key, arrays, scores, float(seconds), versions)  # type: ignore[arg-type]
 
 
-def read_progress(header: Mapping[str, Any]) -> Progress:
+def progress_message(progress: Progress) -> dict[str, Any]:
+    """Return the message that reports progress; the arrays of what is there travel beside it."""
+    so_far = progress.so_far and result_message(progress.so_far)
+    return {**vars(progress), "type": "progress", "so_far": so_far}
+
+
+def read_progress(header: Mapping[str, Any], arrays: Arrays, key: str) -> Progress:
     """Return the progress that a message reports.
 
     Raises:
-        ProtocolError: When it is not as agreed.
+        ProtocolError: When it is of another request, or not as agreed.
     """
     doing, done, left = header.get("doing"), header.get("done"), header.get("seconds_left")
     numbers = isinstance(done, int | float) and (left is None or isinstance(left, int | float))
     if not isinstance(doing, str) or not numbers:
         raise ProtocolError("a progress that is not as agreed")
-    return Progress(doing[:200], min(max(float(done or 0), 0.0), 1.0), left)
+    so_far = header.get("so_far")
+    if so_far is not None and not isinstance(so_far, dict):
+        raise ProtocolError("an answer so far that is not as agreed")
+    found = None if so_far is None else read_result(so_far, arrays, key)
+    return Progress(doing[:200], min(max(float(done or 0), 0.0), 1.0), left, found)
 
 
 def _npy(values: NDArray[Any]) -> bytes:

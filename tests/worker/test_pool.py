@@ -179,6 +179,21 @@ def test_cancel_ends_an_endless_loop_within_a_second(runner):
     assert runner.run(ask("count")).scores == {"asked": 1}
 
 
+def test_what_was_there_before_a_cancel_is_told_once(runner):
+    told = []
+
+    def watch(progress):
+        if progress.so_far is not None:
+            told.append(progress.so_far)
+            later(0.3, runner.cancel)
+
+    with pytest.raises(CancelledError):
+        runner.run(ask("work"), watch)
+    (found,) = told
+    assert found.scores == {"complete": False}
+    assert np.array_equal(found.arrays["part"], [1, 1])
+
+
 def test_cancel_with_nothing_to_cancel_does_nothing(runner):
     runner.cancel()
     assert runner.run(ask("count")).scores == {"asked": 1}

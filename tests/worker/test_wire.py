@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import File, ModelSource, Request
+from diagnostics.request import File, ModelSource, Progress, Request, Result
 from diagnostics.worker import wire
 
 REQUEST = Request(
@@ -153,9 +153,27 @@ def test_a_result_with_other_fields_is_refused(change):
 
 
 def test_progress_is_brought_into_its_bounds():
-    long = wire.read_progress({"doing": "x" * 5000, "done": 7})
+    long = wire.read_progress({"doing": "x" * 5000, "done": 7}, {}, "")
     assert len(long.doing) == 200
     assert long.done == 1
     for wrong in ({"doing": 3, "done": 0.1}, {"doing": "x", "done": "half"}):
         with pytest.raises(wire.ProtocolError):
-            wire.read_progress(wrong)
+            wire.read_progress(wrong, {}, "")
+
+
+def test_what_is_there_so_far_travels_with_progress():
+    ours, theirs = socket.socketpair()
+    made = Result("k", {"a": np.arange(3)}, {"complete": False}, 0.25, {})
+    progress = Progress("Working", 0.5, 2.0, made)
+    with ours, theirs:
+        wire.send(ours, wire.progress_message(progress), made.arrays)
+        header, arrays = wire.receive(theirs)
+    read = wire.read_progress(header, arrays, "k")
+    assert (read.doing, read.done, read.seconds_left) == ("Working", 0.5, 2.0)
+    assert read.so_far is not None
+    assert read.so_far.scores == {"complete": False}
+    assert np.array_equal(read.so_far.arrays["a"], [0, 1, 2])
+    with pytest.raises(wire.ProtocolError):
+        wire.read_progress(header, arrays, "another")
+    with pytest.raises(wire.ProtocolError):
+        wire.read_progress({"doing": "x", "done": 0.1, "so_far": "all"}, {}, "k")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from diagnostics.ui.sign_in import sign_in
 
@@ -16,22 +17,23 @@ TITLES = {
 }
 SECTIONS = {
     "1_look": {
-        "inspect": "visibility",
-        "layers": "layers",
-        "attributions": "center_focus_strong",
+        "1_inspect": "visibility",
+        "2_layers": "layers",
+        "3_attributions": "center_focus_strong",
     },
     "2_trust": {
-        "noise": "grain",
-        "novelty": "troubleshoot",
-        "calibration": "balance",
-        "guard": "shield",
+        "1_noise": "grain",
+        "2_novelty": "troubleshoot",
+        "3_calibration": "balance",
+        "4_guard": "shield",
     },
     "3_stress": {
-        "sweeps": "tune",
-        "adversarial": "my_location",
-        "fooling": "casino",
-        "sufficient_pixels": "grid_4x4",
+        "1_sweeps": "tune",
+        "2_adversarial": "my_location",
+        "3_fooling": "casino",
+        "4_sufficient_pixels": "grid_4x4",
     },
+    "4_release": {"2_compare": "compare"},
 }
 
 SIDEBAR_PX = 256
@@ -39,18 +41,26 @@ SIDEBAR_PX = 256
 st.set_page_config("Oversure", str(ICON), layout="wide", initial_sidebar_state=SIDEBAR_PX)
 
 sign_in()
+
+
+def page(folder: str, file: str, icon: str) -> StreamlitPage:
+    """Return a page of the navigation."""
+    name = file.partition("_")[2]
+    return st.Page(
+        PAGES / folder / f"{file}.py",
+        title=TITLES.get(name, name.replace("_", " ").capitalize()),
+        icon=f":material/{icon}:",
+        url_path=name,
+        default=name == "inspect",
+    )
+
+
 st.navigation(
     {
         folder.partition("_")[2].capitalize(): [
-            st.Page(
-                PAGES / folder / f"{place}_{name}.py",
-                title=TITLES.get(name, name.replace("_", " ").capitalize()),
-                icon=f":material/{icon}:",
-                url_path=name,
-                default=name == "inspect",
-            )
-            for place, (name, icon) in enumerate(pages.items(), 1)
-            if (PAGES / folder / f"{place}_{name}.py").exists()
+            page(folder, file, icon)
+            for file, icon in pages.items()
+            if (PAGES / folder / f"{file}.py").exists()
         ]
         for folder, pages in SECTIONS.items()
     }

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from diagnostics.attention import global_layers
 from diagnostics.classifier import TorchClassifier
+from diagnostics.ensemble import EnsembleNetwork, ensemble_spec
 from diagnostics.errors import ModelError, NotOfferedError
 from diagnostics.heads import find_head
 from diagnostics.image import Decoded
@@ -63,6 +64,12 @@ def open_model(source: ModelSource, images: Sequence[Decoded]) -> Model:
         ModelError: When the file cannot be opened.
         ArchitectureError: When no known network takes its tensors.
     """
+    if source.others:
+        members = [open_model(one, images).classifier() for one in source.members]
+        network = EnsembleNetwork(members)
+        spec = probed(network, ensemble_spec(source, members), "logits")
+        one_members = {Need.FEATURES, Need.HEAD}  # of its last member alone
+        return Model(replace(spec, offers=spec.offers - one_members, head=""), network)
     return model_of(source, open_weights(source, _ranker(images) if images else None))
 
 

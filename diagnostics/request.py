@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -56,6 +56,7 @@ class ModelSource:
         factory: Builds the network; None recognises it. Never set by the page.
         programs: Whether a file that is a program may run. Never set by the page.
         modules: Whether a file that is a whole module may be opened.
+        others: Models that answer together with this one; the mean of their logits is the answer.
     """
 
     file: File
@@ -65,6 +66,37 @@ class ModelSource:
     factory: Factory | None = None
     programs: bool = False
     modules: bool = True
+    others: tuple[ModelSource, ...] = ()
+
+    @property
+    def members(self) -> tuple[ModelSource, ...]:
+        """The models that answer together; this one alone where there are no others."""
+        return (replace(self, others=()), *self.others)
+
+    @property
+    def weights(self) -> tuple[File, ...]:
+        """The files of its weights, of an ensemble those of all its members."""
+        return tuple(one.file for one in self.members)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights; of an ensemble, of all its members' hashes."""
+        if not self.others:
+            return self.file.sha256
+        hashes = " ".join(one.sha256 for one in self.members)
+        return hashlib.sha256(hashes.encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """What people call it: its file, or its members' files without their endings."""
+        if not self.others:
+            return self.file.name
+        return " + ".join(one.name.rpartition(".")[0] or one.name for one in self.members)
+
+    def content(self) -> dict[str, Any]:
+        """Return what decides its answers, as JSON; paths and names are not part of it."""
+        own = {**asdict(self), "file": self.file.sha256}
+        return {**own, "others": [one.content() for one in self.others]}
 
 
 @dataclass(frozen=True)
@@ -100,15 +132,16 @@ class Request:
 
     @property
     def files(self) -> tuple[File, ...]:
-        """Every file but the model that the answer is computed from."""
+        """Every file but the first model's that the answer is computed from."""
         others = (getattr(self, name) for name in FOLDERS)
-        return (*self.images, *(file for file in others if file is not None))
+        members = (one.file for one in self.model.others)
+        return (*self.images, *members, *(file for file in others if file is not None))
 
     @property
     def key(self) -> str:
         """Hash of everything that decides the answer; paths and names are not part of it."""
         content = asdict(self)
-        content["model"]["file"] = self.model.file.sha256
+        content["model"] = self.model.content()
         content["images"] = [image.sha256 for image in self.images]
         for name in FOLDERS:
             content[name] = content[name] and content[name]["sha256"]

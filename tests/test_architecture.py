@@ -22,7 +22,7 @@ LEVELS = (
         *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
         *("preprocessing", "prepared"),
         *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names", "floors"),
-        *("folder", "intervals", "pipelines", "roc"),
+        *("folder", "intervals", "pipelines", "roc", "agreement"),
         *("corruptions", "cppn", "sis"),
     },
     {

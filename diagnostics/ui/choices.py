@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from diagnostics.ui.state import address, session
+from diagnostics.ui.address import address
+from diagnostics.ui.state import session
 
 WIDTH = 215
 

@@ -34,7 +34,7 @@ def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
             st.markdown("**Model**", width="stretch")
             if st.button("Open", key="open", help="Open another model"):
                 open_model()
-        st.text(words.shortened(held.model.file.name, 30))
+        st.text(words.shortened(held.model.name, 30))
         facts = st.empty()  # what was said of the model before is gone while this one is opened
         facts.caption(":orange[●] opening")
         answer = try_to_ask(Request(OPEN, held.model))

@@ -16,11 +16,12 @@ from diagnostics.errors import InputError
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import File, ModelSource, Result
 from diagnostics.ui import kept, started, uploads
+from diagnostics.ui.address import address
 from diagnostics.worker import Live, WorkerRunner, Zygote
 
 ANSWERS_KEPT = 24
 SO_FAR_KEPT = 4
-MODELS_KEPT = 2
+MODELS_KEPT = 3
 MIB = 2**20
 PICTURE_BYTES = 24 * MIB
 COLUMNS = 8
@@ -37,6 +38,7 @@ class Session:
         holder: Names this session where uploads are kept.
         runners: This session's own workers, one for each model, the latest last.
         model: The model in hand.
+        models: The models that were in hand, that one among them, the latest last.
         images: All images in hand, in the order they came.
         shown: Hashes of the images shown, at most `COLUMNS`.
         preprocessing: The person's own settings; None takes the model's.
@@ -61,6 +63,7 @@ class Session:
     holder: int
     runners: OrderedDict[str, WorkerRunner]
     model: ModelSource
+    models: list[ModelSource]
     images: list[File]
     shown: list[str]
     preprocessing: Preprocessing | None = None
@@ -175,10 +178,20 @@ class Session:
                 address(key, "")
         if model.file != self.model.file:
             self.adapt = None
-        if model.file.path != self.model.file.path:
-            kept.drop(self.model.file, self.holder)
+        self.models = [one for one in self.models if one.sha256 != model.sha256]
+        self.models.append(model)
+        while len(self.models) > MODELS_KEPT:
+            self.put_away(self.models[0])
         self.model, self.preprocessing = model, preprocessing
         self.taken += 1
+
+    def put_away(self, model: ModelSource) -> None:
+        """Let go of a model that is not in hand, and of its file where no other model needs it."""
+        self.models.remove(model)
+        needed = {file.path for one in self.models for file in one.weights}
+        for file in model.weights:
+            if file.path not in needed:
+                kept.drop(file, self.holder)
 
     def begin(self, own: Preprocessing) -> None:
         """Take the settings that the server was started with, once the model's own are known.
@@ -192,7 +205,7 @@ class Session:
 
     def runner(self, model: ModelSource) -> WorkerRunner:
         """Return the runner whose worker holds this model; the oldest other one is ended."""
-        digest = model.file.sha256
+        digest = model.sha256
         if digest not in self.runners:
             live, first = started.beginning().live, started.beginning().model
             is_live = first is not None and model.file == first.file
@@ -257,6 +270,7 @@ def session() -> Session:
         folder=kept.uploads(Zygote.start().folder),
         runners=OrderedDict(),
         model=in_hand,
+        models=[in_hand],
         images=files,
         shown=shown,
         preprocessing=changed.preprocessing
@@ -283,11 +297,3 @@ def share() -> None:
     changed = held.preprocessing and kept.Changed(held.model, held.preprocessing)
     address("settings", kept.hold(changed, held.holder) if changed else "")
     address("pinned", "1" if held.compares else "")
-
-
-def address(name: str, value: str) -> None:
-    """Write a value to the page's address; an empty one leaves it out."""
-    if value and st.query_params.get(name) != value:
-        st.query_params[name] = value
-    elif not value and name in st.query_params:
-        del st.query_params[name]

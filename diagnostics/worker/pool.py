@@ -231,6 +231,12 @@ class WorkerRunner:
                 path.unlink(missing_ok=True)
         return replace(
             request,
+            model=replace(
+                request.model,
+                others=tuple(
+                    replace(one, file=_handed(one.file, inbox)) for one in request.model.others
+                ),
+            ),
             images=tuple(_handed(image, inbox) for image in request.images),
             folder=request.folder and _handed(request.folder, inbox),
             strangers=request.strangers and _handed(request.strangers, inbox),

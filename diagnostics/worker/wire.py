@@ -94,19 +94,14 @@ def request_message(request: Request, inbox: str = "") -> dict[str, Any]:
 
 def read_request(header: Mapping[str, Any]) -> Request:
     """Return the request that a message asks."""
-    model, settings = header["model"], header["preprocessing"]
-    names = model["class_names"] and tuple(model["class_names"])
-    factory = model["factory"] and Factory(**model["factory"])
-    file = File(**model["file"])
-    decided = (model["architecture"], names, model["output"], factory)
-    source = ModelSource(file, *decided, model["programs"], model["modules"])
+    settings = header["preprocessing"]
     options = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in header["options"].items()
     }
     return Request(
         method=header["method"],
-        model=source,
+        model=_read_source(header["model"]),
         images=tuple(File(**image) for image in header["images"]),
         preprocessing=settings and preprocessing_from(settings),
         target=header["target"],
@@ -115,6 +110,15 @@ def read_request(header: Mapping[str, Any]) -> Request:
         seed=header["seed"],
         **{name: header[name] and File(**header[name]) for name in FOLDERS},
     )
+
+
+def _read_source(model: Mapping[str, Any]) -> ModelSource:
+    names = model["class_names"] and tuple(model["class_names"])
+    factory = model["factory"] and Factory(**model["factory"])
+    file = File(**model["file"])
+    decided = (model["architecture"], names, model["output"], factory)
+    others = tuple(map(_read_source, model["others"]))
+    return ModelSource(file, *decided, model["programs"], model["modules"], others)
 
 
 def result_message(result: Result) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""Several models that answer together: the mean of their logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from diagnostics.classifier import TorchClassifier
+from diagnostics.errors import ModelError
+from diagnostics.request import ModelSource
+from diagnostics.spec import Check, ModelSpec, Output
+
+# Settings of the picture itself, which all members must share.
+SHARED = ("colour", "grey", "invert", "fit", "contrast", "blur", "threshold")
+
+
+class EnsembleNetwork(nn.Module):
+    """Gives the mean of its members' logits, for pixels in [0, 1].
+
+    Every member's own channel order, value range, mean and std are applied inside; a member of
+    another size receives the pixels resized to its own.
+
+    Args:
+        classifiers: The members, with their preprocessing.
+    """
+
+    def __init__(self, classifiers: Sequence[TorchClassifier]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(one.network for one in classifiers)
+        self._classifiers = tuple(classifiers)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return the mean logits, shape (n, k)."""
+        answers = [one.logits(_sized(pixels, one.spec)) for one in self._classifiers]
+        return torch.stack([answer.to(pixels.dtype) for answer in answers]).mean(0)
+
+
+def ensemble_spec(source: ModelSource, classifiers: Sequence[TorchClassifier]) -> ModelSpec:
+    """Return what is known of an ensemble before it is looked at.
+
+    Raises:
+        ModelError: When its members do not see the same images or name other classes.
+    """
+    first, *others = [one.spec for one in classifiers]
+    settings = [_pixels_only(one) for one in classifiers]
+    for spec, made in zip(others, settings[1:], strict=True):
+        if len(spec.class_names) != len(first.class_names) or spec.channels != first.channels:
+            raise ModelError(
+                f"{first.name} has {_shape(first)} and {spec.name} {_shape(spec)}; an ensemble "
+                "needs models of the same classes and channels."
+            )
+        if spec.class_names != first.class_names:
+            raise ModelError(
+                f"{first.name} and {spec.name} name their classes differently, so their logits "
+                "cannot be averaged; give both the same class names in the same order."
+            )
+        if any(getattr(made, name) != getattr(settings[0], name) for name in SHARED):
+            raise ModelError(
+                f"{first.name} and {spec.name} differ in how an image is turned, fitted or "
+                "blurred before they see it; an ensemble sees one image. Mean and std may differ."
+            )
+    sizes = {(one.height, one.width) for one in (first, *others)}
+    said = f"{len(classifiers)} models; the mean of their logits is the answer."
+    if len(sizes) > 1:
+        said += f" Pixels are made {first.width} x {first.height} and resized for the others."
+    return ModelSpec(
+        name=source.name,
+        format="ensemble",
+        architecture=" + ".join(one.architecture for one in (first, *others)),
+        sha256=source.sha256,
+        parameters=sum(one.parameters for one in (first, *others)),
+        height=first.height,
+        width=first.width,
+        channels=first.channels,
+        class_names=first.class_names,
+        output=Output.LOGITS,
+        preprocessing=settings[0],
+        checks=(Check("ensemble", "passed", said),),
+    )
+
+
+def _sized(pixels: Tensor, spec: ModelSpec) -> Tensor:
+    size = (spec.height, spec.width)
+    if tuple(pixels.shape[2:]) == size:
+        return pixels
+    return interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _pixels_only(classifier: TorchClassifier) -> Any:
+    """Return settings whose values reach the ensemble as pixels in [0, 1]."""
+    channels = classifier.spec.channels
+    return replace(
+        classifier.preprocessing,
+        bgr=False,
+        value_range=1,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+    )
+
+
+def _shape(spec: ModelSpec) -> str:
+    return f"{len(spec.class_names)} classes and {spec.channels} channels"

@@ -1,0 +1,134 @@
+"""Several models on the same images: what changes its answer, and how far they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics import words
+from diagnostics.agreement import Agreement, agreement
+from diagnostics.report.rates import escaped
+from diagnostics.report.rows import said
+from diagnostics.report.table import Cell, Table
+from diagnostics.request import Result
+
+Answers = Mapping[str, Result]
+PARTS = {"expected": "each model's own doubt", "disagreement": "disagreement between them"}
+ROW_PX, EDGE_PX = 34, 150
+
+
+def answers(answer: Result, *, independent: bool) -> list[Cell]:
+    """Return what one model says, with the image's name only above the first model's row."""
+    cells = said(answer.scores["images"], answer.arrays, independent=independent)
+    return [replace(cell, bars=cell.bars[:3]) for cell in cells]
+
+
+def headline(compared: Answers) -> str:
+    """Say how many images get another answer by another model."""
+    tops = [_tops(result) for result in compared.values()]
+    images = list(zip(*tops, strict=True))
+    read = [one for one in images if all(one)]
+    other = sum(len(set(one)) > 1 for one in read)
+    count = words.counted(len(read), "image")
+    if not read:
+        return "No image got an answer by every model."
+    if not other:
+        return f"All models give the same answer to {count}."
+    return f"{other} of {count} {'gets' if other == 1 else 'get'} another answer by another model."
+
+
+def changes(compared: Answers) -> Table:
+    """Return each image's answer by each model, and whether it is the same."""
+    names = [image["file"] for image in next(iter(compared.values())).scores["images"]]
+    rows = []
+    for place, name in enumerate(names):
+        row = {"image": name}
+        for model, result in compared.items():
+            image = result.scores["images"][place]
+            first = image["top"][0] if image["top"] else None
+            sure = first and words.probability(first["probability"], first["distance"])
+            row[model] = f"{first['class']} {sure}" if first else image["error"] or "no answer"
+        tops = [_tops(result)[place] for result in compared.values()]
+        row["same answer"] = "yes" if all(tops) and len(set(tops)) == 1 else "no"
+        rows.append(row)
+    return Table(tuple(rows))
+
+
+def why_not(compared: Answers) -> str:
+    """Say why the models' logits cannot be compared; empty where they can."""
+    classes = [result.scores["model"]["classes"] for result in compared.values()]
+    if len(compared) < 2:
+        return "Choose two models or more to see how far they agree."
+    if any(one != classes[0] for one in classes):
+        return (
+            "These models name different classes, so only their answers are compared, not their "
+            "percentages."
+        )
+    return ""
+
+
+def agreed(compared: Answers) -> tuple[list[str], Agreement]:
+    """Return the images that every model gave finite logits for, and how far the models agree."""
+    results = list(compared.values())
+    files = [image["file"] for image in results[0].scores["images"]]
+    fine = [
+        place
+        for place in range(len(files))
+        if all(
+            f"{place}/logits" in one.arrays and np.isfinite(one.arrays[f"{place}/logits"]).all()
+            for one in results
+        )
+    ]
+    logits = [[one.arrays[f"{place}/logits"] for place in fine] for one in results]
+    return [files[place] for place in fine], agreement(np.array(logits, np.float64))
+
+
+def doubt(files: Sequence[str], found: Agreement) -> go.Figure:
+    """Draw the entropy of the mean answer, split into its two parts; an image a bar."""
+    figure = go.Figure()
+    names = [f"{place}. {escaped(name)}" for place, name in enumerate(files, 1)]
+    for part, title in PARTS.items():
+        figure.add_bar(x=getattr(found, part), y=names, name=title, orientation="h")
+    figure.update_layout(
+        title=f"Doubt of the models together (n = {len(files)})",
+        barmode="stack",
+        height=EDGE_PX + ROW_PX * len(files),
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
+        margin={"t": 80},
+    )
+    figure.update_yaxes(autorange="reversed", title="image")
+    figure.update_xaxes(
+        title="entropy of the mean answer (nats, higher is less sure)", rangemode="tozero"
+    )
+    return figure
+
+
+def doubts(files: Sequence[str], found: Agreement, classes: Sequence[str]) -> Table:
+    """Return the numbers of the chart."""
+    rows = tuple(
+        {
+            "image": name,
+            "together": classes[found.together[place]],
+            "same answer": "yes" if found.same[place] else "no",
+            "entropy of the mean (nats)": words.number(float(found.total[place])),
+            "own doubt": words.number(float(found.expected[place])),
+            "disagreement": words.number(float(found.disagreement[place])),
+        }
+        for place, name in enumerate(files)
+    )
+    most = max(float(found.disagreement.max(initial=0)), 0.0)
+    said = (
+        "Disagreement is doubt that no model has by itself: each may be sure, of another class. It "
+        f"reaches {words.number(most)} nats here; ln {len(found.said)} = "
+        f"{words.number(float(np.log(len(found.said))))} is the most that so many models can reach."
+    )
+    return Table(rows, said=said)
+
+
+def _tops(result: Result) -> list[str]:
+    images: Sequence[Mapping[str, Any]] = result.scores["images"]
+    return [image["top"][0]["class"] if image["top"] else "" for image in images]

@@ -1,0 +1,76 @@
+"""The controls of the comparison: which models, and their answer together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import streamlit as st
+
+from diagnostics import samples, words
+from diagnostics.request import INSPECT, ModelSource, Options, Request, Result
+from diagnostics.spec import read
+from diagnostics.ui.ask import try_to_ask
+from diagnostics.ui.open_model import open_model
+from diagnostics.ui.state import MODELS_KEPT, session
+
+CHOSEN = "compare.models"
+TOP = 3
+
+
+def models() -> dict[str, ModelSource]:
+    """Draw which models are compared; return them by the names that they are shown under."""
+    held = session()
+    known = {_name(one): one for one in held.models}
+    for file in samples.model_files().values():
+        known.setdefault(file.name, ModelSource(file))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Models compared",
+            list(known),
+            default=[_name(one) for one in held.models][:MODELS_KEPT],
+            key=CHOSEN,
+            max_selections=MODELS_KEPT,
+            help="Models that were opened in this session, and the samples. Each answers with its "
+            "own preprocessing.",
+        )
+        if st.button("Open another", key="compare.open"):
+            open_model()
+    return {name: known[name] for name in chosen}
+
+
+def ask_all(chosen: Mapping[str, ModelSource], options: Options) -> dict[str, Result]:
+    """Ask every model about the images shown; one that fails says why, beside the others."""
+    held, found = session(), {}
+    for name, model in chosen.items():
+        own = held.preprocessing if model == held.model else None
+        request = Request(INSPECT, model, held.shown_images(), own, options=options)
+        answer = try_to_ask(request, st.empty())
+        if answer is not None:
+            found[name] = answer
+    return found
+
+
+def together(chosen: Mapping[str, ModelSource]) -> None:
+    """Offer to take the models' mean answer in hand, as a model like any other."""
+    members = [one for one in chosen.values() if not one.others]
+    if len(members) < 2:
+        return
+    first, *others = members
+    st.button(
+        "Take their ensemble in hand",
+        on_click=session().use,
+        args=(replace(first, others=tuple(others)),),
+        key="compare.together",
+        help="The mean of their logits, as a model that every page and method works on. "
+        "All must have the same classes and see the same pixels.",
+    )
+
+
+def independent(answer: Result) -> bool:
+    """Say whether each class is a yes or no of its own."""
+    return read(answer.scores["model"]).output.independent
+
+
+def _name(model: ModelSource) -> str:
+    return words.shortened(model.name, 60)

@@ -1,0 +1,60 @@
+"""Compare: several models on the same images, and their answer together."""
+
+import streamlit as st
+
+from diagnostics import words
+from diagnostics.report import compare_rows as rows
+from diagnostics.report.rows import looked, originals
+from diagnostics.request import Options
+from diagnostics.ui import compare_controls, controls, frame
+from diagnostics.ui.looking import looking
+from diagnostics.ui.show import Board
+from diagnostics.ui.state import session
+
+QUESTION = "Do two models, checkpoints or formats answer alike, and where do they differ?"
+MODELS, SAID = "Which models", "What each says"
+CHANGED, AGREED = "Which images change their answer?", "How far do they agree?"
+LOOKED = "Where each looked"
+
+spec, methods = frame.in_hand()
+board = Board("Compare", QUESTION, spec)
+if not session().shown:
+    controls.offer_samples()
+
+which, said, changed, agreed, looks = map(board.section, (MODELS, SAID, CHANGED, AGREED, LOOKED))
+with which:
+    chosen = compare_controls.models()
+    compare_controls.together(chosen)
+with looks:
+    look = looking(spec, methods)
+    method = look.methods[0]
+with said:
+    wanted = {"layers": (), "attributions": (method.written,)}
+    options: Options = {"top": compare_controls.TOP, **wanted}
+    compared = compare_controls.ask_all(chosen, options)
+    if not compared:
+        board.offer_report()
+        st.stop()
+    first = next(iter(compared.values()))
+    pictures = originals(first.scores["images"], first.arrays)
+    board.row(SAID, pictures, "compare.images")
+    for name, answer in compared.items():
+        cells = rows.answers(answer, independent=compare_controls.independent(answer))
+        board.row(SAID, cells, f"compare.said.{name}", title=name)
+with changed:
+    st.markdown(f"**{words.markdown(rows.headline(compared))}**")
+    board.table(CHANGED, rows.changes(compared))
+with agreed:
+    if why := rows.why_not(compared):
+        st.caption(why)
+    else:
+        files, found = rows.agreed(compared)
+        table = rows.doubts(files, found, first.scores["model"]["classes"])
+        board.chart(AGREED, rows.doubt(files, found), table, "compare.doubt")
+with looks:
+    for name, answer in compared.items():
+        cells = looked(answer, spec, look.opacity, look.shared)
+        board.row(LOOKED, cells, f"compare.looked.{name}", title=name)
+    board.facts["Method"] = method.described
+board.facts["Models"] = ", ".join(compared)
+board.offer_report()

@@ -1,0 +1,56 @@
+"""The page that compares models, without a browser: answers, agreement, and the ensemble."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pages_for_tests import fine, opened, pressed
+
+pytestmark = pytest.mark.slow
+
+PAGE = "pages/4_release/2_compare.py"
+CONV, DENSE = "letters_conv.safetensors", "letters_dense.safetensors"
+
+
+@pytest.fixture
+def page(app):
+    """The page with both sample models chosen."""
+    first = opened(app, PAGE)
+    first.multiselect(key="compare.models").set_value([CONV, DENSE])
+    return fine(first.run())
+
+
+def said(page):
+    return "\n".join(one.value for one in (*page.markdown, *page.caption)).replace("\\", "")
+
+
+def test_one_model_alone_is_compared_with_nothing(app):
+    page = opened(app, PAGE)
+    assert page.multiselect(key="compare.models").value == [CONV]
+    assert "Choose two models or more" in said(page)
+    assert "Take their ensemble in hand" not in [button.label for button in page.button]
+
+
+def test_images_that_change_their_answer_are_counted_and_listed(page):
+    assert "2 of 5 images get another answer" in said(page)
+    table = next(one.value for one in page.dataframe if "same answer" in one.value)
+    assert list(table["same answer"]) == ["yes", "yes", "yes", "no", "no"]
+    assert {CONV, DENSE} <= set(table.columns)
+    assert page.get("plotly_chart")
+    assert not page.error
+
+
+def test_the_ensemble_is_a_model_like_any_other(page):
+    page = pressed(page, "Take their ensemble in hand")
+    assert "letters_conv + letters_dense" in [one.value for one in page.sidebar.text]
+    page = opened(page, "pages/1_look/1_inspect.py")
+    assert not page.error
+    assert page.title[0].value == "Inspect"
+    page = opened(page, "pages/2_trust/2_novelty.py")
+    assert not page.error
+
+
+def test_no_model_chosen_is_no_error(page):
+    page.multiselect(key="compare.models").set_value([])
+    page = fine(page.run())
+    assert not page.error

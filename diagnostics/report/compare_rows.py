@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,31 @@ import plotly.graph_objects as go
 
 from diagnostics import words
 from diagnostics.agreement import Agreement, agreement
+from diagnostics.report import layer_rows
 from diagnostics.report.rates import escaped
 from diagnostics.report.rows import said
 from diagnostics.report.table import Cell, Table
 from diagnostics.request import Result
+from diagnostics.spec import read
 
 Answers = Mapping[str, Result]
-PARTS = {"expected": "each model's own doubt", "disagreement": "disagreement between them"}
+PARTS = {"expected": "own doubt", "disagreement": "disagreement"}
 ROW_PX, EDGE_PX = 34, 150
 
 
-def answers(answer: Result, *, independent: bool) -> list[Cell]:
-    """Return what one model says, with the image's name only above the first model's row."""
-    cells = said(answer.scores["images"], answer.arrays, independent=independent)
-    return [replace(cell, bars=cell.bars[:3]) for cell in cells]
+def answers(answer: Result) -> list[Cell]:
+    """Return what one model says of every image."""
+    independent = read(answer.scores["model"]).output.independent
+    return said(answer.scores["images"], answer.arrays, independent=independent)
+
+
+def layers(answer: Result) -> Iterator[tuple[str, list[Cell]]]:
+    """Yield the heading and the cells of every layer of one model that was asked for."""
+    spec, images = read(answer.scores["model"]), answer.scores["images"]
+    drawn = [one["name"] for image in images for one in image["layers"] if one["picture"]]
+    for name in dict.fromkeys(drawn):
+        cells = layer_rows.layer(images, answer.arrays, name, scale="each image", spec=spec)
+        yield layer_rows.heading(images, name, pinned=False), cells
 
 
 def headline(compared: Answers) -> str:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import streamlit as st
 
 from diagnostics import samples, words
-from diagnostics.request import INSPECT, ModelSource, Options, Request, Result
-from diagnostics.spec import read
+from diagnostics.request import INSPECT, OPEN, ModelSource, Options, Request, Result
+from diagnostics.shapes import last_maps
+from diagnostics.spec import ModelSpec, read
 from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.open_model import open_model
 from diagnostics.ui.state import MODELS_KEPT, session
@@ -39,16 +40,33 @@ def models() -> dict[str, ModelSource]:
     return {name: known[name] for name in chosen}
 
 
-def ask_all(chosen: Mapping[str, ModelSource], options: Options) -> dict[str, Result]:
-    """Ask every model about the images shown; one that fails says why, beside the others."""
+def ask_all(chosen: Mapping[str, ModelSource], attribution: str) -> dict[str, Result]:
+    """Ask every model about the images shown; one that fails says why, beside the others.
+
+    Args:
+        chosen: The models by their names.
+        attribution: The method, with its settings, by which each says where it looked.
+    """
     held, found = session(), {}
     for name, model in chosen.items():
+        opened = try_to_ask(Request(OPEN, model), st.empty())
+        if opened is None:
+            continue
+        layer = deepest(read(opened.scores["model"]))
         own = held.preprocessing if model == held.model else None
+        layers = (layer,) if layer else ()
+        options: Options = {"top": TOP, "layers": layers, "attributions": (attribution,)}
         request = Request(INSPECT, model, held.shown_images(), own, options=options)
         answer = try_to_ask(request, st.empty())
         if answer is not None:
             found[name] = answer
     return found
+
+
+def deepest(spec: ModelSpec) -> str:
+    """Return the last layer that gives maps, else the last but one; empty where none is known."""
+    hidden = [layer.name for layer in spec.layers[:-1]]
+    return last_maps(spec) or next(reversed(hidden), "")
 
 
 def together(chosen: Mapping[str, ModelSource]) -> None:
@@ -65,11 +83,6 @@ def together(chosen: Mapping[str, ModelSource]) -> None:
         help="The mean of their logits, as a model that every page and method works on. "
         "All must have the same classes and see the same pixels.",
     )
-
-
-def independent(answer: Result) -> bool:
-    """Say whether each class is a yes or no of its own."""
-    return read(answer.scores["model"]).output.independent
 
 
 def _name(model: ModelSource) -> str:

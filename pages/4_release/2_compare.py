@@ -5,7 +5,7 @@ import streamlit as st
 from diagnostics import words
 from diagnostics.report import compare_rows as rows
 from diagnostics.report.rows import looked, originals
-from diagnostics.request import Options
+from diagnostics.report.table import SEPARATOR
 from diagnostics.ui import compare_controls, controls, frame
 from diagnostics.ui.looking import looking
 from diagnostics.ui.show import Board
@@ -14,14 +14,15 @@ from diagnostics.ui.state import session
 QUESTION = "Do two models, checkpoints or formats answer alike, and where do they differ?"
 MODELS, SAID = "Which models", "What each says"
 CHANGED, AGREED = "Which images change their answer?", "How far do they agree?"
-LOOKED = "Where each looked"
+LOOKED, DEEP = "Where each looked", "What its last maps are"
 
 spec, methods = frame.in_hand()
 board = Board("Compare", QUESTION, spec)
 if not session().shown:
     controls.offer_samples()
 
-which, said, changed, agreed, looks = map(board.section, (MODELS, SAID, CHANGED, AGREED, LOOKED))
+headings = (MODELS, SAID, CHANGED, AGREED, LOOKED, DEEP)
+which, said, changed, agreed, looks, deep = map(board.section, headings)
 with which:
     chosen = compare_controls.models()
     compare_controls.together(chosen)
@@ -29,9 +30,7 @@ with looks:
     look = looking(spec, methods)
     method = look.methods[0]
 with said:
-    wanted = {"layers": (), "attributions": (method.written,)}
-    options: Options = {"top": compare_controls.TOP, **wanted}
-    compared = compare_controls.ask_all(chosen, options)
+    compared = compare_controls.ask_all(chosen, method.written)
     if not compared:
         board.offer_report()
         st.stop()
@@ -39,8 +38,7 @@ with said:
     pictures = originals(first.scores["images"], first.arrays)
     board.row(SAID, pictures, "compare.images")
     for name, answer in compared.items():
-        cells = rows.answers(answer, independent=compare_controls.independent(answer))
-        board.row(SAID, cells, f"compare.said.{name}", title=name)
+        board.row(SAID, rows.answers(answer), f"compare.said.{name}", title=name)
 with changed:
     st.markdown(f"**{words.markdown(rows.headline(compared))}**")
     board.table(CHANGED, rows.changes(compared))
@@ -56,5 +54,10 @@ with looks:
         cells = looked(answer, spec, look.opacity, look.shared)
         board.row(LOOKED, cells, f"compare.looked.{name}", title=name)
     board.facts["Method"] = method.described
+with deep:
+    for name, answer in compared.items():
+        for heading, cells in rows.layers(answer):
+            title = f"{name}{SEPARATOR}{heading.replace(SEPARATOR, ', ')}"
+            board.row(DEEP, cells, f"compare.deep.{name}.{heading}", title=title)
 board.facts["Models"] = ", ".join(compared)
 board.offer_report()

@@ -346,7 +346,10 @@ def test_a_cell_of_a_layer_shows_what_it_can_see(app, page):
 
 def test_two_images_are_compared_with_the_pinned_one_in_sight(app, page):
     serving.opened(page, f"{app[0]}/?images=letter-x-fuzzy,letter-p-thin")
-    page.locator(".st-key-pinned").get_by_role("combobox").click()
+    choice = page.locator(".st-key-pinned").get_by_role("combobox")
+    choice.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)  # a list that opens while the sidebar still moves closes again
+    choice.click()
     page.get_by_role("option", name="letter-p-thin.png").click()
     page.get_by_text("minus the pinned image's").first.wait_for()
     serving.settled(page)

@@ -10,11 +10,7 @@ from diagnostics.ui.sign_in import sign_in
 HERE = Path(__file__).parent
 PAGES = HERE / "pages"
 ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
-TITLES = {
-    "novelty": "Strangeness",
-    "adversarial": "Smallest changes",
-    "fooling": "Fooling images",
-}
+TITLES = {"novelty": "Strangeness"}
 SECTIONS = {
     "1_look": {
         "1_inspect": "visibility",
@@ -26,12 +22,6 @@ SECTIONS = {
         "2_novelty": "troubleshoot",
         "3_calibration": "balance",
         "4_guard": "shield",
-    },
-    "3_stress": {
-        "1_sweeps": "tune",
-        "2_adversarial": "my_location",
-        "3_fooling": "casino",
-        "4_sufficient_pixels": "grid_4x4",
     },
     "4_release": {"2_compare": "compare"},
 }
@@ -48,7 +38,7 @@ def page(folder: str, file: str, icon: str) -> StreamlitPage:
     name = file.partition("_")[2]
     return st.Page(
         PAGES / folder / f"{file}.py",
-        title=TITLES.get(name, name.replace("_", " ").capitalize()),
+        title=TITLES.get(name, name.capitalize()),
         icon=f":material/{icon}:",
         url_path=name,
         default=name == "inspect",
@@ -58,9 +48,7 @@ def page(folder: str, file: str, icon: str) -> StreamlitPage:
 st.navigation(
     {
         folder.partition("_")[2].capitalize(): [
-            page(folder, file, icon)
-            for file, icon in pages.items()
-            if (PAGES / folder / f"{file}.py").exists()
+            page(folder, file, icon) for file, icon in pages.items()
         ]
         for folder, pages in SECTIONS.items()
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from diagnostics.calibration import Floats, log_softmax
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,6 @@ class Agreement:
 
     Args:
         said: Index of the first class, shape (m, n).
-        confidence: Its probability by each model, shape (m, n).
         together: Index of the first class of the mean logits, shape (n,).
         total: Entropy of the mean probabilities, in nats, shape (n,).
         expected: Mean of the models' own entropies: doubt that each has by itself.
@@ -24,7 +23,6 @@ class Agreement:
     """
 
     said: NDArray[np.intp]
-    confidence: Floats
     together: NDArray[np.intp]
     total: Floats
     expected: Floats
@@ -45,15 +43,13 @@ def agreement(logits: Floats) -> Agreement:
 
     Source: Depeweg et al. 2018, arXiv:1710.07283, section 2.
     """
-    shifted = logits - logits.max(2, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(2, keepdims=True))
+    log_p = log_softmax(logits)
     p = np.exp(log_p)
-    expected = -(p * np.where(p > 0, log_p, 0)).sum(2).mean(0)
+    expected = -(p * log_p).sum(2).mean(0)
     mean = p.mean(0)
     total = -(mean * np.log(np.where(mean > 0, mean, 1))).sum(1)
     return Agreement(
         said=logits.argmax(2),
-        confidence=p.max(2),
         together=logits.mean(0).argmax(1),
         total=total,
         expected=expected,

@@ -223,10 +223,10 @@ def log_softmax(logits: Floats) -> Floats:
     """Return log probabilities, finite also where the probability would round to 0.
 
     Args:
-        logits: Shape (n, k), finite.
+        logits: Classes on the last axis, finite.
     """
-    below = logits - logits.max(axis=1, keepdims=True)
-    result: Floats = below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+    below = logits - logits.max(axis=-1, keepdims=True)
+    result: Floats = below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
     return result
 
 

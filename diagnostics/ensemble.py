@@ -15,6 +15,7 @@ from diagnostics.errors import ModelError
 from diagnostics.request import ModelSource
 from diagnostics.spec import Check, ModelSpec, Output
 
+MEMBERS = "members."  # what the names of their layers begin with
 # Settings of the picture itself, which all members must share.
 SHARED = ("colour", "grey", "invert", "fit", "contrast", "blur", "threshold")
 

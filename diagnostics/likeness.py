@@ -29,20 +29,17 @@ class Usual:
     Args:
         mean: Of each channel over all images, shape (c,).
         variance: The same.
-        farthest: The largest shift and spread of an image that was held out.
     """
 
     mean: Tensor
     variance: Tensor
-    farthest: Tensor
 
     @classmethod
-    def of(cls, fit: Tensor, held_out: Tensor) -> Usual:
+    def of(cls, statistics: Tensor) -> Usual:
         """Return it of images' channel means and deviations, shape (n, 2 c)."""
-        means, deviations = fit.double().chunk(2, 1)
+        means, deviations = statistics.double().chunk(2, 1)
         mean = means.mean(0)
-        usual = cls(mean, (means**2 + deviations**2).mean(0) - mean**2, torch.zeros(2))
-        return cls(mean, usual.variance, usual.off(held_out).amax(0))
+        return cls(mean, (means**2 + deviations**2).mean(0) - mean**2)
 
     def off(self, statistics: Tensor) -> Tensor:
         """Return how far images lie from it.
@@ -78,16 +75,16 @@ def likeness(reference: Reference, names: Sequence[str], seen: Seen) -> dict[str
         place, and whether it is "unlike".
     """
     fit, held_out = reference.fit.seen, reference.calibration.seen
-    usual = {"pixels": Usual.of(fit.shades, held_out.shades)}
-    given = {"pixels": seen.shades}
+    pixels = Usual.of(fit.shades)
+    measured = {"pixels": (pixels, held_out.shades, seen.shades)}
     if fit.layers.shape[1]:
-        usual["layer"], given["layer"] = Usual.of(fit.layers, held_out.layers), seen.layers
+        measured["layer"] = Usual.of(fit.layers), held_out.layers, seen.layers
     floor = torch.tensor([SHIFT, SPREAD])
-    off = {place: one.off(given[place]) for place, one in usual.items()}
-    beyond = {
-        place: (one > torch.maximum(usual[place].farthest, floor)).any(1)
-        for place, one in off.items()
-    }
+    off, beyond = {}, {}
+    for place, (usual, known, given) in measured.items():
+        off[place] = usual.off(given)
+        farthest = torch.maximum(usual.off(known).amax(0), floor)
+        beyond[place] = (off[place] > farthest).any(1)
     unlike = torch.stack(list(beyond.values())).any(0)
     images = [
         {
@@ -98,7 +95,7 @@ def likeness(reference: Reference, names: Sequence[str], seen: Seen) -> dict[str
         for row, name in enumerate(names)
     ]
     places = [SAID[place] for place, one in beyond.items() if one.sum() * 2 > len(names)]
-    turned = _turned(usual["pixels"], seen.shades[unlike])
+    turned = _turned(pixels, seen.shades[unlike])
     odd = [name for row, name in enumerate(names) if unlike[row]]
     said = _said(odd, len(names), len(reference.calibration.labels), places, turned)
     return {**said, "n": len(reference.calibration.labels), "images": images}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from diagnostics.attention import global_layers
 from diagnostics.classifier import TorchClassifier
-from diagnostics.ensemble import EnsembleNetwork, ensemble_spec
+from diagnostics.ensemble import MEMBERS, EnsembleNetwork, ensemble_spec
 from diagnostics.errors import ModelError, NotOfferedError
 from diagnostics.heads import find_head
 from diagnostics.image import Decoded
@@ -69,7 +69,9 @@ def open_model(source: ModelSource, images: Sequence[Decoded]) -> Model:
         network = EnsembleNetwork(members)
         spec = probed(network, ensemble_spec(source, members), "logits")
         one_members = {Need.FEATURES, Need.HEAD}  # of its last member alone
-        return Model(replace(spec, offers=spec.offers - one_members, head=""), network)
+        own = tuple(one for one in spec.layers if one.name.startswith(MEMBERS))  # no mean and std
+        spec = replace(spec, offers=spec.offers - one_members, head="", layers=own)
+        return Model(spec, network)
     return model_of(source, open_weights(source, _ranker(images) if images else None))
 
 

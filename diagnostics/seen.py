@@ -161,7 +161,10 @@ def summing(
 
 
 def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance of every channel; var_mean is fifty times slower channels-last."""
+    """Return mean and variance of every channel, so that it can be exported for any batch.
+
+    var_mean is fifty times slower channels-last.
+    """
     mean = maps.mean((2, 3))
     return mean, (maps - mean[..., None, None]).square().mean((2, 3))
 

@@ -22,8 +22,7 @@ LEVELS = (
         *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
         *("preprocessing", "prepared"),
         *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names", "floors"),
-        *("folder", "intervals", "pipelines", "roc", "agreement"),
-        *("corruptions", "cppn", "sis"),
+        *("folder", "intervals", "pipelines", "roc"),
     },
     {
         "classifier",
@@ -40,17 +39,14 @@ LEVELS = (
         "heads",
         "norms",
         "outputs",
-        "relus",
         "seen",
     },
     {
         *("loaders", "loaders/*", "methods", "methods/*"),
         *("predictions", "calibration", "ensemble", "receptive"),
-        *("calibration_report", "mistakes", "temperature", "likeness"),
+        *("calibration_report", "mistakes", "temperature", "likeness", "agreement"),
         *("moments", "reference", "study", "novelty", "forensics", "noise_panel", "depth"),
         *("guarded", "guarding", "logistic", "shipping"),
-        *("sweeping", "minimal", "lbfgs", "random_rays", "ascent", "elites"),
-        *("fills", "backselect", "subset_controls", "trusting", "randomised"),
     },
     {
         *(

@@ -44,6 +44,10 @@ def test_methods_run_on_it_and_features_of_one_member_are_not_offered():
     )
     (image,) = answer.scores["images"]
     assert image["top"][0]["class"] == "x"
+    (map_,) = image["attributions"]
+    assert map_["layer"] == "members.0.pool3"  # not where a member's own mean is subtracted
+    assert np.isfinite(answer.arrays[f"0/{map_['array']}"]).all()
+    assert answer.arrays[f"0/{map_['array']}"].any()
     names = {layer["name"] for layer in image["layers"]}
     assert {"members.0.conv1", "members.1.fc1"} <= names
     assert not {Need.FEATURES, Need.HEAD} & set(answer.scores["model"]["offers"])

@@ -30,7 +30,7 @@ def statistics(mean, deviation, count=40):
 
 def test_shift_and_spread_equal_the_closed_form():
     known = statistics((0.5, 0.2), (0.1, 0.4))
-    usual = Usual.of(known, known)
+    usual = Usual.of(known)
     other = torch.tensor([[0.5 + 3 * 0.1, 0.2, 0.1 * math.e, 0.4 * math.e]])
     assert usual.off(other)[0].tolist() == pytest.approx([3.0, 2.0], rel=1e-4)
     assert usual.off(known)[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
@@ -41,7 +41,7 @@ def test_the_spread_of_the_known_images_counts_their_means_apart_too():
     pixels = torch.rand(50, 1, 6, 6, generator=generator).double()
     pixels += torch.arange(50)[:, None, None, None] / 10
     rows = torch.cat([pixels.mean((2, 3)), pixels.std((2, 3), correction=0)], 1)
-    usual = Usual.of(rows, rows)
+    usual = Usual.of(rows)
     assert float(usual.variance) == pytest.approx(float(pixels.var(correction=0)))
 
 

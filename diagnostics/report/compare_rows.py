@@ -63,38 +63,51 @@ def changes(compared: Answers) -> Table:
             sure = first and words.probability(first["probability"], first["distance"])
             row[model] = f"{first['class']} {sure}" if first else image["error"] or "no answer"
         tops = [_tops(result)[place] for result in compared.values()]
-        row["same answer"] = "yes" if all(tops) and len(set(tops)) == 1 else "no"
+        same = "yes" if len(set(tops)) == 1 else "no"
+        row["same answer"] = same if all(tops) else "can't tell"
         rows.append(row)
     return Table(tuple(rows))
 
 
 def why_not(compared: Answers) -> str:
     """Say why the models' logits cannot be compared; empty where they can."""
-    classes = [result.scores["model"]["classes"] for result in compared.values()]
+    specs = [read(result.scores["model"]) for result in compared.values()]
     if len(compared) < 2:
         return "Choose two models or more to see how far they agree."
-    if any(one != classes[0] for one in classes):
+    if any(one.class_names != specs[0].class_names for one in specs):
         return (
             "These models name different classes, so only their answers are compared, not their "
             "percentages."
         )
+    if any(one.output.independent for one in specs):
+        return (
+            "Each class is a yes or no of its own here, so there is no one doubt to split; only "
+            "their answers are compared."
+        )
+    if not _finite(compared):
+        return "No image got finite numbers from every model, so nothing can be said."
     return ""
 
 
 def agreed(compared: Answers) -> tuple[list[str], Agreement]:
     """Return the images that every model gave finite logits for, and how far the models agree."""
+    results, fine = list(compared.values()), _finite(compared)
+    files = [results[0].scores["images"][place]["file"] for place in fine]
+    logits = [[one.arrays[f"{place}/logits"] for place in fine] for one in results]
+    return files, agreement(np.array(logits, np.float64))
+
+
+def _finite(compared: Answers) -> list[int]:
+    """Return the places of the images that every model gave finite logits for."""
     results = list(compared.values())
-    files = [image["file"] for image in results[0].scores["images"]]
-    fine = [
+    return [
         place
-        for place in range(len(files))
+        for place in range(len(results[0].scores["images"]))
         if all(
             f"{place}/logits" in one.arrays and np.isfinite(one.arrays[f"{place}/logits"]).all()
             for one in results
         )
     ]
-    logits = [[one.arrays[f"{place}/logits"] for place in fine] for one in results]
-    return [files[place] for place in fine], agreement(np.array(logits, np.float64))
 
 
 def doubt(files: Sequence[str], found: Agreement) -> go.Figure:

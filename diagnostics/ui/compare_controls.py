@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -22,14 +22,12 @@ TOP = 3
 def models() -> dict[str, ModelSource]:
     """Draw which models are compared; return them by the names that they are shown under."""
     held = session()
-    known = {_name(one): one for one in held.models}
-    for file in samples.model_files().values():
-        known.setdefault(file.name, ModelSource(file))
+    known = _named(held.models)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Models compared",
             list(known),
-            default=[_name(one) for one in held.models][:MODELS_KEPT],
+            default=[name for name, one in known.items() if one in held.models],
             key=CHOSEN,
             max_selections=MODELS_KEPT,
             help="Models that were opened in this session, and the samples. Each answers with its "
@@ -85,5 +83,13 @@ def together(chosen: Mapping[str, ModelSource]) -> None:
     )
 
 
-def _name(model: ModelSource) -> str:
-    return words.shortened(model.name, 60)
+def _named(models: Sequence[ModelSource]) -> dict[str, ModelSource]:
+    """Return models and the samples by name; of one name, also by the start of their hash."""
+    hashes = {one.sha256 for one in models}
+    others = [ModelSource(file) for file in samples.model_files().values()]
+    known = [*models, *(one for one in others if one.sha256 not in hashes)]
+    names = [words.shortened(one.name, 60) for one in known]
+    return {
+        name if names.count(name) == 1 else f"{name} ({one.sha256[:8]})": one
+        for name, one in zip(names, known, strict=True)
+    }

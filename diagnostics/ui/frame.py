@@ -71,6 +71,8 @@ def _facts(spec: ModelSpec) -> None:
     with st.popover(label, width="stretch"):
         show_facts(spec)
         _names_of_folders()
+        if session().model.others:  # a recipe goes with one file of weights
+            return
         st.download_button(
             "Download recipe",
             written_recipe(spec),

@@ -170,13 +170,13 @@ class Session:
 
     def use(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
         """Take a model in hand with its own or other settings; its worker starts when asked."""
-        if (model.file, model.architecture) != (self.model.file, self.model.architecture):
+        if (model.sha256, model.architecture) != (self.model.sha256, self.model.architecture):
             layers = [key for key in self.choices if key.startswith("layer.")]
             for key in (*OF_THE_MODEL, *layers):
                 st.session_state.pop(key, None)
                 self.choices.pop(key, None)
                 address(key, "")
-        if model.file != self.model.file:
+        if model.sha256 != self.model.sha256:
             self.adapt = None
         self.models = [one for one in self.models if one.sha256 != model.sha256]
         self.models.append(model)

@@ -52,7 +52,7 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path, threa
             request = wire.read_request(header)
             if not locked:
                 model = Path(request.model.file.path)
-                _limit_memory(model)
+                _limit_memory(*_weights(request))
                 factory = request.model.factory
                 code = [Path(factory.folder)] if factory else []
                 lock_down([model, Path(header["inbox"]), *code], [home])
@@ -87,18 +87,23 @@ def prepare(home: Path, threads: int = 0) -> None:
         sys.modules["torch"].set_num_threads(threads or max(1, (os.cpu_count() or 1) // 2))
 
 
-def memory_limit(model: Path) -> int:
-    """Return how many bytes a worker with this model may use, beside what the libraries take."""
-    return int(min(MEMORY_GIB * GIB + 2 * model.stat().st_size, MOST_MEMORY_GIB * GIB))
+def memory_limit(*weights: Path) -> int:
+    """Return how many bytes a worker with these weights may use, beside what libraries take."""
+    size = sum(path.stat().st_size for path in weights)
+    return int(min(MEMORY_GIB * GIB + 2 * size, MOST_MEMORY_GIB * GIB))
 
 
-def _limit_memory(model: Path) -> None:
+def _weights(request: Request) -> list[Path]:
+    return [Path(file.path) for file in request.model.weights]
+
+
+def _limit_memory(*weights: Path) -> None:
     """Limit the address space, except beside a GPU, whose driver reserves far more than it uses."""
-    if GPU.exists() or not model.exists():
+    if GPU.exists() or not all(path.exists() for path in weights):
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     mapped = int(STATM.read_text().split()[0]) * resource.getpagesize() if STATM.exists() else 0
-    limit = mapped + memory_limit(model)
+    limit = mapped + memory_limit(*weights)
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
@@ -130,7 +135,7 @@ def _explained(error: Exception, request: Request) -> dict[str, str]:
         message = f"{error}, too much for the page; show fewer images or fewer layers."
         return {"type": "error", "kind": WorkerError.__name__, "message": message}
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
-        limit = memory_limit(Path(request.model.file.path)) / GIB
+        limit = memory_limit(*_weights(request)) / GIB
         message = (
             f"The model's process reached its memory limit of {limit:.1f} GiB and was ended. Start "
             "again; if it happens again, show fewer images, or choose a quicker method."

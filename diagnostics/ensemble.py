@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,12 @@ from torch.nn.functional import interpolate
 
 from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import ModelError
+from diagnostics.members import why_apart
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import ModelSource
 from diagnostics.spec import Check, ModelSpec, Output
 
 MEMBERS = "members."  # what the names of their layers begin with
-# Settings of the picture itself, which all members must share.
-SHARED = ("colour", "grey", "invert", "fit", "contrast", "blur", "threshold")
 
 
 class EnsembleNetwork(nn.Module):
@@ -47,40 +46,26 @@ def ensemble_spec(source: ModelSource, classifiers: Sequence[TorchClassifier]) -
     Raises:
         ModelError: When its members do not see the same images or name other classes.
     """
-    first, *others = [one.spec for one in classifiers]
-    settings = [_pixels_only(one) for one in classifiers]
-    for spec, made in zip(others, settings[1:], strict=True):
-        if len(spec.class_names) != len(first.class_names) or spec.channels != first.channels:
-            raise ModelError(
-                f"{first.name} has {_shape(first)} and {spec.name} {_shape(spec)}; an ensemble "
-                "needs models of the same classes and channels."
-            )
-        if spec.class_names != first.class_names:
-            raise ModelError(
-                f"{first.name} and {spec.name} name their classes differently, so their logits "
-                "cannot be averaged; give both the same class names in the same order."
-            )
-        if any(getattr(made, name) != getattr(settings[0], name) for name in SHARED):
-            raise ModelError(
-                f"{first.name} and {spec.name} differ in how an image is turned, fitted or "
-                "blurred before they see it; an ensemble sees one image. Mean and std may differ."
-            )
-    sizes = {(one.height, one.width) for one in (first, *others)}
+    specs = [one.spec for one in classifiers]
+    if why := why_apart(specs):
+        raise ModelError(why)
+    first = specs[0]
+    sizes = {(one.height, one.width) for one in specs}
     said = f"{len(classifiers)} models; the mean of their logits is the answer."
     if len(sizes) > 1:
         said += f" Pixels are made {first.width} x {first.height} and resized for the others."
     return ModelSpec(
         name=source.name,
         format="ensemble",
-        architecture=" + ".join(one.architecture for one in (first, *others)),
+        architecture=" + ".join(one.architecture for one in specs),
         sha256=source.sha256,
-        parameters=sum(one.parameters for one in (first, *others)),
+        parameters=sum(one.parameters for one in specs),
         height=first.height,
         width=first.width,
         channels=first.channels,
         class_names=first.class_names,
-        output=Output.LOGITS,
-        preprocessing=settings[0],
+        output=Output.SIGMOID_LOGITS if first.output.independent else Output.LOGITS,
+        preprocessing=_pixels_only(classifiers[0]),
         checks=(Check("ensemble", "passed", said),),
     )
 
@@ -92,17 +77,7 @@ def _sized(pixels: Tensor, spec: ModelSpec) -> Tensor:
     return interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def _pixels_only(classifier: TorchClassifier) -> Any:
+def _pixels_only(classifier: TorchClassifier) -> Preprocessing:
     """Return settings whose values reach the ensemble as pixels in [0, 1]."""
-    channels = classifier.spec.channels
-    return replace(
-        classifier.preprocessing,
-        bgr=False,
-        value_range=1,
-        mean=(0.0,) * channels,
-        std=(1.0,) * channels,
-    )
-
-
-def _shape(spec: ModelSpec) -> str:
-    return f"{len(spec.class_names)} classes and {spec.channels} channels"
+    zeros, ones = (0.0,) * classifier.spec.channels, (1.0,) * classifier.spec.channels
+    return replace(classifier.preprocessing, bgr=False, value_range=1, mean=zeros, std=ones)

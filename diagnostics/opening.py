@@ -67,7 +67,8 @@ def open_model(source: ModelSource, images: Sequence[Decoded]) -> Model:
     if source.others:
         members = [open_model(one, images).classifier() for one in source.members]
         network = EnsembleNetwork(members)
-        spec = probed(network, ensemble_spec(source, members), "logits")
+        known = ensemble_spec(source, members)
+        spec = probed(network, known, known.output)
         one_members = {Need.FEATURES, Need.HEAD}  # of its last member alone
         own = tuple(one for one in spec.layers if one.name.startswith(MEMBERS))  # no mean and std
         spec = replace(spec, offers=spec.offers - one_members, head="", layers=own)

@@ -37,6 +37,7 @@ LEVELS = (
         "graph/*",
         "guard",
         "heads",
+        "members",
         "norms",
         "outputs",
         "seen",

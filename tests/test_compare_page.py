@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from diagnostics import samples
+from diagnostics.request import ModelSource
+from diagnostics.ui.started import Beginning, begin_with
 from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
@@ -48,6 +51,22 @@ def test_the_ensemble_is_a_model_like_any_other(page):
     assert page.title[0].value == "Inspect"
     page = opened(page, "pages/2_trust/2_novelty.py")
     assert not page.error
+
+
+def test_each_model_names_its_own_classes_and_models_apart_have_no_ensemble(app):
+    names = tuple(f"sign {place}" for place in range(26))
+    begin_with(Beginning(ModelSource(samples.model_files()["letters_conv"], class_names=names)))
+    try:
+        page = opened(app, PAGE)
+        page.multiselect(key="compare.models").set_value([CONV, DENSE])
+        page = fine(page.run())
+    finally:
+        begin_with(Beginning())
+    assert "name their classes differently" in said(page)
+    assert "Take their ensemble in hand" not in [button.label for button in page.button]
+    table = next(one.value for one in page.dataframe if "same answer" in one.value)
+    assert table[CONV][0].startswith("sign 23 ")
+    assert table[DENSE][0].startswith("x ")
 
 
 def test_no_model_chosen_is_no_error(page):

@@ -77,12 +77,13 @@ def test_its_key_is_that_of_its_members_in_their_order():
     ("change", "said"),
     [
         ({"class_names": tuple("zyxwvutsrqponmlkjihgfedcba")}, "name their classes differently"),
+        ({"output": "independent logits"}, "mean different things by their outputs"),
         ({"class_names": None}, "an ensemble needs models of the same classes"),
     ],
 )
 def test_members_that_do_not_fit_are_named(tmp_path, change, said):
     other = DENSE
-    if change["class_names"] is None:
+    if "class_names" in change and change["class_names"] is None:
         tensors = load_file(DENSE.file.path)
         last = [name for name, value in tensors.items() if len(value) == 26]
         path = tmp_path / "fewer.safetensors"
@@ -90,6 +91,11 @@ def test_members_that_do_not_fit_are_named(tmp_path, change, said):
         other = ModelSource(File(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), "few"))
     with pytest.raises(ModelError, match=said):
         open_model(replace(CONV, others=(replace(other, **change),)), ())
+
+
+def test_independent_outputs_stay_independent():
+    one, other = (replace(source, output="independent logits") for source in (CONV, DENSE))
+    assert open_model(replace(one, others=(other,)), ()).spec.output == "independent logits"
 
 
 def test_doubt_is_split_into_the_models_own_and_what_is_between_them():

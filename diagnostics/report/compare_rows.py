@@ -10,9 +10,8 @@ import plotly.graph_objects as go
 
 from diagnostics import words
 from diagnostics.agreement import Agreement, agreement
-from diagnostics.report import layer_rows
+from diagnostics.report import layer_rows, rows
 from diagnostics.report.rates import escaped
-from diagnostics.report.rows import said
 from diagnostics.report.table import Cell, Table
 from diagnostics.request import Result
 from diagnostics.spec import read
@@ -25,7 +24,7 @@ ROW_PX, EDGE_PX = 34, 150
 def answers(answer: Result) -> list[Cell]:
     """Return what one model says of every image."""
     independent = read(answer.scores["model"]).output.independent
-    return said(answer.scores["images"], answer.arrays, independent=independent)
+    return rows.said(answer.scores["images"], answer.arrays, independent=independent)
 
 
 def layers(answer: Result) -> Iterator[tuple[str, list[Cell]]]:
@@ -54,7 +53,7 @@ def headline(compared: Answers) -> str:
 def changes(compared: Answers) -> Table:
     """Return each image's answer by each model, and whether it is the same."""
     names = [image["file"] for image in next(iter(compared.values())).scores["images"]]
-    rows = []
+    found = []
     for place, name in enumerate(names):
         row = {"image": name}
         for model, result in compared.items():
@@ -65,8 +64,8 @@ def changes(compared: Answers) -> Table:
         tops = [_tops(result)[place] for result in compared.values()]
         same = "yes" if len(set(tops)) == 1 else "no"
         row["same answer"] = same if all(tops) else "can't tell"
-        rows.append(row)
-    return Table(tuple(rows))
+        found.append(row)
+    return Table(tuple(found))
 
 
 def why_not(compared: Answers) -> str:
@@ -132,7 +131,7 @@ def doubt(files: Sequence[str], found: Agreement) -> go.Figure:
 
 def doubts(files: Sequence[str], found: Agreement, classes: Sequence[str]) -> Table:
     """Return the numbers of the chart."""
-    rows = tuple(
+    numbers = tuple(
         {
             "image": name,
             "together": classes[found.together[place]],
@@ -149,7 +148,7 @@ def doubts(files: Sequence[str], found: Agreement, classes: Sequence[str]) -> Ta
         f"reaches {words.number(most)} nats here; ln {len(found.said)} = "
         f"{words.number(float(np.log(len(found.said))))} is the most that so many models can reach."
     )
-    return Table(rows, said=said)
+    return Table(numbers, said=said)
 
 
 def _tops(result: Result) -> list[str]:

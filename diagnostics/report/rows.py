@@ -14,7 +14,6 @@ from diagnostics.predictions import probabilities
 from diagnostics.render import Scale
 from diagnostics.report.table import Bar, Cell
 from diagnostics.request import STRONGEST, Result
-from diagnostics.spec import ModelSpec
 
 Entry = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
@@ -170,16 +169,16 @@ def _stages(
     )
 
 
-def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> list[Cell]:
+def looked(answer: Result, opacity: float, shared: bool) -> list[Cell]:
     """What one method says of where the network looked, over what the network received.
 
     Args:
         answer: The answer to one method, or with one attribution.
-        spec: Gives the names of the classes.
         opacity: Of the map over the image, 0 to 1.
         shared: One scale for all images.
     """
     images, arrays = answer.scores["images"], answer.arrays
+    classes = answer.scores["model"]["classes"]
     maps = {
         index: arrays[f"{index}/{image['attributions'][0]['array']}"]
         for index, image in enumerate(images)
@@ -206,7 +205,7 @@ def looked(answer: Result, spec: ModelSpec, opacity: float, shared: bool) -> lis
         cells.append(
             Cell(
                 pictures=(picture,),
-                notes=(_explained(entry, spec.class_names), *filter(None, remarks)),
+                notes=(_explained(entry, classes), *filter(None, remarks)),
                 details=(f"at layer {entry['layer']}",) if entry["layer"] else (),
                 warnings=(entry["note"],) if entry["note"] else (),
             )

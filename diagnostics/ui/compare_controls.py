@@ -8,6 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from diagnostics import samples, words
+from diagnostics.members import why_apart
 from diagnostics.request import INSPECT, OPEN, ModelSource, Options, Request, Result
 from diagnostics.shapes import last_maps
 from diagnostics.spec import ModelSpec, read
@@ -67,12 +68,20 @@ def deepest(spec: ModelSpec) -> str:
     return last_maps(spec) or next(reversed(hidden), "")
 
 
-def together(chosen: Mapping[str, ModelSource]) -> None:
-    """Offer to take the models' mean answer in hand, as a model like any other."""
-    members = [one for one in chosen.values() if not one.others]
+def together(chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]) -> None:
+    """Offer to take the models' mean answer in hand, or say why they have none.
+
+    Args:
+        chosen: The models by their names.
+        compared: The answers of those that answered.
+    """
+    members = {name: chosen[name] for name in compared if not chosen[name].others}
     if len(members) < 2:
         return
-    first, *others = members
+    if why := why_apart([read(compared[name].scores["model"]) for name in members]):
+        st.caption(words.markdown(why))
+        return
+    first, *others = members.values()
     st.button(
         "Take their ensemble in hand",
         on_click=session().use,

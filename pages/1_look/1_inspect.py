@@ -73,7 +73,7 @@ with looked:
     dear = Request(method.info.id, *asked, method.options)
     answer = ask(dear, waiting) if method.info.dear else answer
     board.facts["Method"] = method.described
-    board.row(LOOKED, rows.looked(answer, spec, look.opacity, look.shared), "row.looked")
+    board.row(LOOKED, rows.looked(answer, look.opacity, look.shared), "row.looked")
     if pinned:
         board.difference(LOOKED, minus.looked(answer), "row.looked.minus")
 board.offer_report()

@@ -41,7 +41,7 @@ for method in look.methods:
             with head:
                 board.row("What it says", rows.titles(answer), "titles")
         titled = True
-        cells = rows.looked(answer, spec, look.opacity, look.shared)
+        cells = rows.looked(answer, look.opacity, look.shared)
         board.row(method.described, cells, f"row.{method.info.id}")
         if held.compares:
             board.difference(method.described, minus.looked(answer), f"minus.{method.info.id}")

@@ -25,7 +25,7 @@ headings = (MODELS, SAID, CHANGED, AGREED, LOOKED, DEEP)
 which, said, changed, agreed, looks, deep = map(board.section, headings)
 with which:
     chosen = compare_controls.models()
-    compare_controls.together(chosen)
+    offered = st.container()
 with looks:
     look = looking(spec, methods)
     method = look.methods[0]
@@ -34,6 +34,8 @@ with said:
     if not compared:
         board.offer_report()
         st.stop()
+    with offered:
+        compare_controls.together(chosen, compared)
     first = next(iter(compared.values()))
     pictures = originals(first.scores["images"], first.arrays)
     board.row(SAID, pictures, "compare.images")
@@ -51,7 +53,7 @@ with agreed:
         board.chart(AGREED, rows.doubt(files, found), table, "compare.doubt")
 with looks:
     for name, answer in compared.items():
-        cells = looked(answer, spec, look.opacity, look.shared)
+        cells = looked(answer, look.opacity, look.shared)
         board.row(LOOKED, cells, f"compare.looked.{name}", title=name)
     board.facts["Method"] = method.described
 with deep:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diagnostics import samples
-from diagnostics.report import compare_rows
+from diagnostics.report import compare_rows, rows
 from diagnostics.request import INSPECT, ModelSource, Request, Result
 from diagnostics.runner import LocalRunner
 from diagnostics.ui import compare_controls
@@ -71,6 +71,13 @@ def test_logits_that_are_not_finite_are_left_out_and_none_at_all_is_said(compare
 def test_percentages_that_cannot_be_compared_are_not(compared, model, said):
     other = changed(compared["letters_dense"], model=model)
     assert said in compare_rows.why_not({**compared, "letters_dense": other})
+
+
+def test_a_map_is_for_a_class_as_its_own_model_names_it(compared):
+    names = [f"sign {place}" for place in range(26)]
+    named = changed(compared["letters_conv"], model={"classes": names})
+    (cell, _) = rows.looked(named, 0.6, shared=False)
+    assert any("sign 23" in note for note in cell.notes)
 
 
 def test_models_of_one_name_are_told_apart_by_their_hash():

@@ -116,10 +116,8 @@ def test_an_image_like_the_pinned_one_has_the_same_logit(ask):
 
 def test_saved_pictures_are_named_after_image_method_and_layer(ask, spec):
     cells = [
-        rows.looked(ask("attribution/gradient"), spec, 0.6, shared=False),
-        rows.looked(
-            ask("attribution/grad_cam", options={"layer": "conv2"}), spec, 0.6, shared=False
-        ),
+        rows.looked(ask("attribution/gradient"), 0.6, shared=False),
+        rows.looked(ask("attribution/grad_cam", options={"layer": "conv2"}), 0.6, shared=False),
     ]
     names = [row[0].pictures[0].name for row in cells]
     assert names == ["letter-x-fuzzy-gradient-pixels-over", "letter-x-fuzzy-grad_cam-conv2-over"]
@@ -179,15 +177,12 @@ def test_a_shared_scale_has_the_same_ends_for_all_images(inspected, spec):
 
 
 def test_what_is_explained_is_said(ask, spec):
-    alone = rows.looked(ask("attribution/gradient"), spec, 0.6, shared=False)
+    alone = rows.looked(ask("attribution/gradient"), 0.6, shared=False)
     assert alone[0].notes[0] == "for the logit of x"
     other = ask("attribution/gradient", target=3, against=5)
-    assert (
-        rows.looked(other, spec, 0.6, shared=True)[0].notes[0]
-        == "for the logit of d minus that of f"
-    )
+    assert rows.looked(other, 0.6, shared=True)[0].notes[0] == "for the logit of d minus that of f"
     strongest = ask("attribution/gradient", against=STRONGEST)
-    assert "the strongest other class" in rows.looked(strongest, spec, 0.6, shared=True)[0].notes[0]
+    assert "the strongest other class" in rows.looked(strongest, 0.6, shared=True)[0].notes[0]
 
 
 def test_the_arrays_of_a_method_are_read_back_as_they_were(ask, tmp_path):

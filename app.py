@@ -10,7 +10,12 @@ from diagnostics.ui.sign_in import sign_in
 HERE = Path(__file__).parent
 PAGES = HERE / "pages"
 ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
-TITLES = {"novelty": "Strangeness"}
+TITLES = {
+    "novelty": "Strangeness",
+    "adversarial": "Smallest changes",
+    "fooling": "Fooling images",
+    "sufficient_pixels": "Sufficient pixels",
+}
 SECTIONS = {
     "1_look": {
         "1_inspect": "visibility",

@@ -23,6 +23,9 @@ LEVELS = (
         *("preprocessing", "prepared"),
         *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names", "floors"),
         *("folder", "intervals", "pipelines", "roc"),
+        *("corruptions", "corruptions_of_values", "corruptions_of_shape", "corruptions_reading"),
+        "cppn",
+        *("sis", "sufficiency"),
     },
     {
         "classifier",
@@ -40,6 +43,7 @@ LEVELS = (
         "members",
         "norms",
         "outputs",
+        "relus",
         "seen",
     },
     {
@@ -48,6 +52,12 @@ LEVELS = (
         *("calibration_report", "mistakes", "temperature", "likeness", "agreement"),
         *("moments", "reference", "study", "novelty", "forensics", "noise_panel", "depth"),
         *("guarded", "guarding", "logistic", "shipping"),
+        "sweeping",
+        *("minimal", "minimal_box", "minimal_goal", "minimal_judged"),
+        *("minimal_beside", "minimal_pixels", "random_rays"),
+        *("ascent", "elites"),
+        *("randomised", "removal", "examining", "trusting"),
+        *("fills", "backselect", "subset_controls"),
     },
     {
         *(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from diagnostics.errors import InputError
 from diagnostics.image import encode_png
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import File, Request
 from diagnostics.ui.add_images import MOST_IMAGES
 from diagnostics.ui.ask import try_to_ask
@@ -61,6 +62,35 @@ def folder_images(asked: Request, names: Sequence[str]) -> list[File]:
     return _kept(
         (answer.arrays[f"image/{place}"].tobytes(), name)
         for place, name in enumerate(answer.scores["names"])
+    )
+
+
+def pictures(made: Iterable[tuple[NDArray[np.uint8], str]]) -> list[File]:
+    """Return pictures as files, as many as there is room for.
+
+    Args:
+        made: Pixels, shape (h, w, c) with one or three channels, and the name of each.
+    """
+    return _kept((_png(pixels), f"{name}.png") for pixels, name in made)
+
+
+def again(settings: Preprocessing) -> str:
+    """Say what Inspect does again to a picture of what the network received; empty if nothing."""
+    done = []
+    if settings.invert:
+        done.append("inverted")
+    shorter = min(settings.height, settings.width)
+    if settings.fit == "crop" and settings.resize_px != shorter:
+        done.append(f"resized to {settings.resize_px} px and cut in the middle")
+    if settings.contrast:
+        done.append("put through the contrast curve")
+    if settings.blur:
+        done.append("blurred")
+    if not done:
+        return ""
+    return (
+        f"Inspect preprocesses an opened image as any other: it is {', '.join(done)} again, so "
+        "the answer there can differ."
     )
 
 

@@ -73,3 +73,14 @@ def test_no_model_chosen_is_no_error(page):
     page.multiselect(key="compare.models").set_value([])
     page = fine(page.run())
     assert not page.error
+
+
+def test_strangeness_is_measured_for_each_model_by_itself(page):
+    assert "Add a folder of known-good images to see which" in said(page)
+    page.button(key="sample.known").click()
+    page = fine(page.run())
+    page.toggle(key="compare.strange").set_value(True)
+    page = fine(page.run())
+    assert not page.error
+    promises = [one.value for one in page.caption if "Promised" in one.value]
+    assert len(promises) == 2  # one for each model

@@ -9,15 +9,21 @@ import streamlit as st
 
 from diagnostics import samples, words
 from diagnostics.members import why_apart
+from diagnostics.report import novelty_rows
+from diagnostics.report.novelty_rows import Judged
 from diagnostics.request import INSPECT, OPEN, ModelSource, Options, Request, Result
 from diagnostics.shapes import last_maps
 from diagnostics.spec import ModelSpec, read
 from diagnostics.ui.ask import try_to_ask
+from diagnostics.ui.choices import remembered
+from diagnostics.ui.folders import folder, measured
 from diagnostics.ui.open_model import open_model
+from diagnostics.ui.show import Board
 from diagnostics.ui.state import MODELS_KEPT, session
 
 CHOSEN = "compare.models"
 TOP = 3
+ALPHA = 0.05  # of the known-good images, at most, are called strange
 
 
 def models() -> dict[str, ModelSource]:
@@ -90,6 +96,50 @@ def together(chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]) 
         help="The mean of their logits, as a model that every page and method works on. "
         "All must have the same classes and see the same pixels.",
     )
+
+
+def strangeness(
+    board: Board, heading: str, chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]
+) -> None:
+    """Draw which images are strange to each model, among the known-good images of the folder.
+
+    Args:
+        board: Of the page.
+        heading: Of the section.
+        chosen: The models by their names.
+        compared: The answers of those that answered.
+    """
+    held = session()
+    if folder("known") is None:
+        st.caption("Add a folder of known-good images to see which images are strange to each.")
+        return
+    remembered("compare.strange", usual=0, most=1)
+    wanted = st.toggle(
+        "Measure each model on the folder",
+        key="compare.strange",
+        help="Every model is asked about every image of the folder once.",
+    )
+    names = tuple(file.name for file in held.shown_images())
+    for name, answer in compared.items() if wanted else ():
+        model, own = chosen[name], read(answer.scores["model"]).preprocessing
+        settings = (model == held.model and held.preprocessing) or own
+        reference = measured(model, settings, st.empty())
+        asked = Request(
+            "probe/novelty",
+            model,
+            held.shown_images(),
+            settings,
+            options={"examined": False},
+            reference=reference,
+        )
+        found = reference and try_to_ask(asked, st.empty())
+        if found and found.scores["given"]:
+            judged = Judged(found.scores, names, found.scores["default"], ALPHA)
+            verdicts = novelty_rows.verdicts(judged)
+            board.row(heading, verdicts, f"compare.strange.{name}", title=name)
+            st.caption(words.markdown(f"{judged.title}. {judged.promise}"))
+        elif found:
+            st.caption(words.markdown(f"{name}: {novelty_rows.missing(found.scores)}"))
 
 
 def _named(models: Sequence[ModelSource]) -> dict[str, ModelSource]:

@@ -9,10 +9,11 @@ import streamlit.elements.plotly_chart  # gives figures made after it the colour
 from streamlit.delta_generator import DeltaGenerator
 
 from diagnostics import samples, words
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.report import files
-from diagnostics.request import File, Request
+from diagnostics.request import File, ModelSource, Request
 from diagnostics.spec import ModelSpec
-from diagnostics.ui.ask import ask
+from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.state import session
 from diagnostics.ui.upload import upload
 
@@ -44,14 +45,31 @@ def folder(role: Role) -> File | None:
 
 
 def reference(spec: ModelSpec, place: DeltaGenerator) -> File | None:
-    """Return what the model in hand gives for the known-good images, measured once."""
+    """Return what the model in hand gives for the known-good images, or end the page without."""
+    held = session()
+    found = measured(held.model, held.preprocessing or spec.preprocessing, place)
+    if found is None and held.known is not None:
+        st.stop()
+    return found
+
+
+def measured(model: ModelSource, settings: Preprocessing, place: DeltaGenerator) -> File | None:
+    """Return what a model gives for the known-good images, measured once.
+
+    Args:
+        model: Any model of this session.
+        settings: Its preprocessing.
+        place: Where progress is shown, and why there is no answer.
+    """
     held = session()
     if held.known is None:
         return None
-    settings = held.preprocessing or spec.preprocessing
-    request = Request("probe/reference", held.model, (), settings, folder=held.known)
+    request = Request("probe/reference", model, (), settings, folder=held.known)
     if request.key not in held.measured:
-        content = files.parts(ask(request, place), "file")
+        answer = try_to_ask(request, place)
+        if answer is None:
+            return None
+        content = files.parts(answer, "file")
         held.answers.pop(request.key, None)
         held.measured[request.key] = held.keep(content, "reference.safetensors")
     return held.measured[request.key]

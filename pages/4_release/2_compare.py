@@ -14,6 +14,7 @@ from diagnostics.ui.state import session
 QUESTION = "Do two models, checkpoints or formats answer alike, and where do they differ?"
 MODELS, SAID = "Which models", "What each says"
 CHANGED, AGREED = "Which images change their answer?", "How far do they agree?"
+STRANGE = "Which images are strange to each?"
 LOOKED, DEEP = "Where each looked", "What its last maps are"
 
 spec, methods = frame.in_hand()
@@ -21,8 +22,8 @@ board = Board("Compare", QUESTION, spec)
 if not session().shown:
     controls.offer_samples()
 
-headings = (MODELS, SAID, CHANGED, AGREED, LOOKED, DEEP)
-which, said, changed, agreed, looks, deep = map(board.section, headings)
+headings = (MODELS, SAID, CHANGED, AGREED, STRANGE, LOOKED, DEEP)
+which, said, changed, agreed, strange, looks, deep = map(board.section, headings)
 with which:
     chosen = compare_controls.models()
     offered = st.container()
@@ -51,6 +52,8 @@ with agreed:
         files, found = rows.agreed(compared)
         table = rows.doubts(files, found, first.scores["model"]["classes"])
         board.chart(AGREED, rows.doubt(files, found), table, "compare.doubt")
+with strange:
+    compare_controls.strangeness(board, STRANGE, chosen, compared)
 with looks:
     for name, answer in compared.items():
         cells = looked(answer, look.opacity, look.shared)

@@ -18,6 +18,8 @@ RUN   := $(VENV)/.installed-run
 TEST  := $(VENV)/.installed-test
 LINT  := $(VENV)/.installed-lint
 BENCH := $(VENV)/.installed-bench
+# Two processes with one thread each; a browser's waits want the machine for themselves.
+SHARED := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 PAGES  = $(sort $(wildcard app.py pages/*/*.py))
 
 .PHONY: help run test test-fast lint bench screenshots wheel clean
@@ -31,10 +33,11 @@ run: $(RUN)
 
 test: $(TEST)
 	@sh scripts/install_browser.sh
-	$(BIN)/python -m pytest
+	$(SHARED) -m "not browser"
+	$(BIN)/python -m pytest -m browser
 
 test-fast: $(TEST)
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(SHARED) -m "not slow and not browser"
 
 lint: $(LINT)
 	$(BIN)/ruff check .

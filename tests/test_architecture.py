@@ -56,7 +56,7 @@ LEVELS = (
         *("sweeping", "swept"),
         *("minimal", "minimal_box", "minimal_goal", "minimal_judged"),
         *("minimal_beside", "minimal_pixels", "random_rays"),
-        *("ascent", "elites"),
+        *("ascent", "elites", "fooled"),
         *("randomised", "removal", "examining", "trusting"),
         *("fills", "backselect", "subset_controls"),
     },

@@ -57,7 +57,7 @@ LEVELS = (
         *("minimal", "minimal_box", "minimal_goal", "minimal_judged"),
         *("minimal_beside", "minimal_pixels", "random_rays"),
         *("ascent", "elites", "fooled"),
-        *("randomised", "removal", "examining", "trusting"),
+        *("coalitions", "randomised", "removal", "examining", "trusting"),
         *("fills", "backselect", "subset_controls"),
     },
     {

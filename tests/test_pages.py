@@ -106,7 +106,7 @@ def test_what_one_would_share_is_in_the_address_as_ids(app):
 def test_every_method_that_the_model_answers_draws_itself(app):
     page = fine(app.run())
     known = page.selectbox(key="method").options
-    assert len(known) == 7
+    assert len(known) == 11
     for title in known:
         page.selectbox(key="method").select(title)
         page = fine(page.run())

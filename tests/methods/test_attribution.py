@@ -359,10 +359,13 @@ NETWORKS = {
 }
 NEED_MAPS = {"attribution/grad_cam", "attribution/score_cam"}
 NEED_TOKENS = {"attribution/attention_rollout", "attribution/gradient_rollout"}
+NEED_RULES = {"attribution/deep_lift", "attribution/guided_backprop"}  # for every activation
 
 
 def answers(method, network):
     """Say whether a method should answer for a network; in words why not is tested below."""
+    if method in NEED_RULES:
+        return network in ("residual", "mlp")
     if method in NEED_TOKENS:
         return network in ("vit", "attention")
     return method not in NEED_MAPS or network != "mlp"
@@ -397,7 +400,8 @@ def test_every_method_keeps_the_familys_promise(method, channels, name):
 
 @pytest.mark.parametrize("method", every_attribution(), ids=lambda method: method.info.id)
 def test_a_method_asks_as_often_as_it_says(method):
-    model = classifier(seeded(Attends("fused", 3)), 12, 3)
+    network = mlp(144, 4, 3) if method.info.id in NEED_RULES else Attends("fused", 3)
+    model = classifier(seeded(network), 12, 3)
     asked = []
     counted = Counted(model, asked.append)
     settings = method.info.check({})

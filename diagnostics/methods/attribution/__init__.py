@@ -8,7 +8,7 @@ classified with certainty.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,6 +23,8 @@ from diagnostics.shapes import last_maps, layout, token_grid
 from diagnostics.spec import LayerInfo, ModelSpec
 
 ROUNDING = 32  # times the precision of numbers: what a deep network's rounding amounts to
+
+FEW, SMALL = 64, 28**2  # so many images of so many values stay in the processor's cache
 
 Fill: TypeAlias = Literal["mean", "black", "grey", "white", "blur"]
 
@@ -39,6 +41,8 @@ class Heatmap:
         blank: Why a map that is zero everywhere is so.
         remarks: What should be read with each image's map; none when empty.
         any_class: Whether the map is the same whatever class is explained.
+        rises: By how much each image's logit rises over its baseline, where the map promises to
+            sum to that; empty where it promises nothing.
     """
 
     values: Float[Tensor, "n h w"]
@@ -47,6 +51,7 @@ class Heatmap:
     blank: str = "The gradient is zero at every pixel."
     remarks: tuple[str, ...] = ()
     any_class: bool = False
+    rises: tuple[float, ...] = ()
 
 
 def layer_with_maps(spec: ModelSpec, name: str) -> LayerInfo:
@@ -88,6 +93,21 @@ def at_once(pixels: Tensor) -> int:
     return 64 if pixels.is_cuda else 10
 
 
+def forward_at_once(pixels: Tensor) -> int:
+    """Return how many images to ask about at once where no gradients are kept."""
+    if pixels.is_cuda:
+        return 256
+    return max(at_once(pixels), min(FEW, FEW * SMALL // max(pixels[0].numel(), 1)))
+
+
+def cell_of(pixels: Tensor, rows: int, columns: int) -> Int[Tensor, "h w"]:
+    """Return in which cell of a grid each pixel lies, counted row by row."""
+    height, width = pixels.shape[2:]
+    down = torch.arange(height, device=pixels.device) * rows // height
+    across = torch.arange(width, device=pixels.device) * columns // width
+    return down[:, None] * columns + across
+
+
 def pixel_gradient(
     classifier: Classifier, pixels: Float[Tensor, "n c h w"], target: Int[Tensor, " n"]
 ) -> Float[Tensor, "n c h w"]:
@@ -127,6 +147,14 @@ def without_rounding(values: Float[Tensor, "h w"], logits: Tensor) -> Float[Tens
     """
     noise = ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().max().clamp_min(1)
     return torch.zeros_like(values) if values.abs().max() <= noise else values
+
+
+def summing_remarks(sums: Iterable[Tensor], rises: Iterable[Tensor]) -> tuple[str, ...]:
+    """Say of each map what it sums to, and what it should sum to, in logits."""
+    return tuple(
+        f"The map sums to {float(total):.3g} of {float(rise):.3g} logits.".replace("-", "−")
+        for total, rise in zip(sums, rises, strict=True)
+    )
 
 
 def check(heatmap: Heatmap, pixels: Tensor) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diagnostics.classifier import Classifier
 from diagnostics.method import method
-from diagnostics.methods.attribution import Fill, Heatmap, at_once, filled
+from diagnostics.methods.attribution import Fill, Heatmap, at_once, filled, summing_remarks
 from diagnostics.options import Range
 from diagnostics.spec import Need
 
@@ -51,7 +51,7 @@ def integrated_gradients(
 
     fill: Fill = baseline
     explainer = captum.attr.IntegratedGradients(classifier.logits)
-    maps, remarks = [], []
+    maps, rises = [], []
     for row, image in enumerate(torch.split(pixels, 1)):
         nothing = filled(image, fill)
         found, delta = explainer.attribute(
@@ -63,7 +63,7 @@ def integrated_gradients(
             return_convergence_delta=True,
         )
         maps.append(found.sum(1)[0].detach())
-        total = float(maps[-1].double().sum())
-        rise = total - float(delta)
-        remarks.append(f"The map sums to {total:.3g} of {rise:.3g} logits.".replace("-", "−"))
-    return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=tuple(remarks))
+        rises.append(maps[-1].double().sum() - float(delta))
+    remarks = summing_remarks((one.double().sum() for one in maps), rises)
+    told = tuple(float(rise) for rise in rises)
+    return Heatmap(torch.stack(maps), True, blank=BLANK, remarks=remarks, rises=told)

@@ -1,0 +1,30 @@
+"""RISE, one mask after the other: each made large, then cut out."""
+
+import torch
+from torch.nn import functional
+
+
+def slow_rise(classifier, pixels, target, *, masks, cells, keep, value):
+    """Return, for every pixel, the mean logit weighed by how far masks keep it, minus the mean."""
+    height, width = pixels.shape[2:]
+    maps = []
+    for image, index in zip(pixels, target, strict=True):
+        generator = torch.Generator().manual_seed(torch.initial_seed())
+        drawn = []
+        for start in range(0, masks, 64):  # drawn together: grids first, then shifts down and along
+            count = min(64, masks - start)
+            grids = (torch.rand(count, cells, cells, generator=generator) < keep).float()
+            down, along = (-(-side // cells) for side in (height, width))
+            tops = torch.randint(down, (count,), generator=generator)
+            lefts = torch.randint(along, (count,), generator=generator)
+            drawn += list(zip(grids, tops, lefts, strict=True))
+        weighed, kept, total = torch.zeros(height, width), torch.zeros(height, width), 0.0
+        for grid, top, left in drawn:
+            size = ((cells + 1) * down, (cells + 1) * along)
+            large = functional.interpolate(grid[None, None], size, mode="bilinear")[0, 0]
+            mask = large[top : top + height, left : left + width]
+            covered = image * mask + value * (1 - mask)
+            logit = float(classifier.logits(covered[None])[0, index])
+            weighed, kept, total = weighed + logit * mask, kept + mask, total + logit
+        maps.append(weighed / kept - total / masks)
+    return torch.stack(maps)

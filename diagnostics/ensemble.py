@@ -32,11 +32,11 @@ class EnsembleNetwork(nn.Module):
     def __init__(self, classifiers: Sequence[TorchClassifier]) -> None:
         super().__init__()
         self.members = nn.ModuleList(one.network for one in classifiers)
-        self._classifiers = tuple(classifiers)
+        self.classifiers = tuple(classifiers)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return the mean logits, shape (n, k)."""
-        answers = [one.logits(_sized(pixels, one.spec)) for one in self._classifiers]
+        answers = [one.logits(_sized(pixels, one.spec)) for one in self.classifiers]
         return torch.stack([answer.to(pixels.dtype) for answer in answers]).mean(0)
 
 

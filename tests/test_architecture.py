@@ -58,7 +58,7 @@ LEVELS = (
         *("minimal_beside", "minimal_pixels", "random_rays"),
         *("ascent", "elites", "fooled"),
         *("coalitions", "randomised", "removal", "examining", "trusting"),
-        *("fills", "backselect", "subset_controls"),
+        *("fills", "backselect", "subset_controls", "sufficient"),
     },
     {
         *(

@@ -33,6 +33,7 @@ def covering(
 
 @pytest.fixture
 def registered(monkeypatch):
+    registry.methods()  # found once, and not into the copy
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
     return lambda function, module: registry.method("T", source="S", needs={Need.LAYERS})(
         _moved(function, module)

@@ -28,6 +28,7 @@ SECTIONS = {
         "3_calibration": "balance",
         "4_guard": "shield",
     },
+    "3_stress": {"1_sweeps": "tune"},
     "4_release": {"2_compare": "compare"},
 }
 

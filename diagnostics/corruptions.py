@@ -72,18 +72,21 @@ def _c(name: str, title: str, about: str, apply: Apply) -> Axis:
     listed, ends = ", ".join(f"{one:g}" for one in constants), (0.0, float(len(constants)))
     said = f"{about} {listed} at the severities 1 to 5, chosen for 224 px."
     applied = _by_severity(constants, apply)
-    return Axis(f"ImageNet-C {title}", "severity", ends, ends, 0, said, applied, whole=True)
+    return Axis(
+        *(f"ImageNet-C {title}", "severity", "severity {}", ends, ends, 0, said, applied),
+        whole=True,
+    )
 
 
 AXES: dict[Name, Axis] = {
     "contrast": Axis(
-        *("Contrast", "slope", (0, 10_000), (0, 50), 0),
+        *("Contrast", "slope", "slope {}", (0, 10_000), (0, 50), 0),
         "The logistic curve of this slope, rescaled so that 0 stays 0 and 1 stays 1: greys become "
         "black or white, and the value range stays the model's.",
         tone.contrast,
     ),
     "value_range": Axis(
-        *("Value range", "× the values", (1e-4, 1e4), (1 / 255, 255), 1),
+        *("Value range", "× the values", "{} × the values", (1e-4, 1e4), (1 / 255, 255), 1),
         "Every value is multiplied and nothing is clipped, as when the values are divided by 255 "
         "once too often. The picture stays the same picture.",
         tone.value_range,
@@ -91,112 +94,112 @@ AXES: dict[Name, Axis] = {
         beyond=True,
     ),
     "threshold": Axis(
-        *("Hard threshold", "level", (0, 1), (0.05, 0.95), None),
+        *("Hard threshold", "level", "level {}", (0, 1), (0.05, 0.95), None),
         "Every value above the level becomes 1 and every other 0.",
         tone.threshold,
     ),
     "faded": Axis(
-        *("Fading", "× contrast", (0, 8), (1, 0), 1),
+        *("Fading", "× contrast", "{} × the contrast", (0, 8), (1, 0), 1),
         "Each value's distance from its channel's mean is multiplied: 0 leaves an even grey.",
         tone.faded,
     ),
     "inverted": Axis(
-        *("Negative", "share", (0, 1), (0, 1), 0),
+        *("Negative", "share", "share {}", (0, 1), (0, 1), 0),
         "The image mixed with its negative: 0.5 is an even grey, 1 the negative alone.",
         tone.inverted,
     ),
     "brightness": Axis(
-        *("Brightness", "added", (-1, 1), (-0.5, 0.5), 0),
+        *("Brightness", "added", "{} added", (-1, 1), (-0.5, 0.5), 0),
         "The number is added to each pixel's brightest channel, hue and saturation kept.",
         tone.brightness,
     ),
     "saturation": Axis(
-        *("Colour", "× saturation", (0, 10), (0, 2), 1),
+        *("Colour", "× saturation", "{} × the saturation", (0, 10), (0, 2), 1),
         "Each colour's distance from its grey is multiplied: 0 leaves greys.",
         tone.saturation,
         colour=True,
     ),
     "gaussian_noise": Axis(
-        *("Gaussian noise", "standard deviation", (0, 2), (0, 0.5), 0),
+        *("Gaussian noise", "standard deviation", "standard deviation {}", (0, 2), (0, 0.5), 0),
         "Normal noise is added to every value; the draw is the same at every step.",
         tone.gaussian_noise,
     ),
     "uniform_noise": Axis(
-        *("Uniform noise", "largest change", (0, 2), (0, 0.8), 0),
+        *("Uniform noise", "largest change", "a reach of {}", (0, 2), (0, 0.8), 0),
         "Even noise is added to every value; the draw is the same at every step.",
         tone.uniform_noise,
     ),
     "impulse_noise": Axis(
-        *("Impulse noise", "share of values", (0, 1), (0, 0.5), 0),
+        *("Impulse noise", "share of values", "share {}", (0, 1), (0, 0.5), 0),
         "This share of the values turns black or white; those struck stay struck as it grows.",
         tone.impulse_noise,
     ),
     "speckle_noise": Axis(
-        *("Speckle noise", "standard deviation", (0, 2), (0, 1), 0),
+        *("Speckle noise", "standard deviation", "standard deviation {}", (0, 2), (0, 1), 0),
         "Normal noise in proportion to the value is added; the draw is the same at every step.",
         tone.speckle_noise,
     ),
     "shot_noise": Axis(
-        *("Shot noise", "photons at white", (1, 1000), (250, 1), None),
+        *("Shot noise", "photons at white", "{} photons", (1, 1000), (250, 1), None),
         "Photons are counted, on average so many where the image is white; fewer are noisier.",
         tone.shot_noise,
         geometric=True,
     ),
     "blur": Axis(
-        *("Blur", "px, standard deviation", (0, 50), (0, 4), 0),
+        *("Blur", "px, standard deviation", "{} px of blur", (0, 50), (0, 4), 0),
         "A Gaussian blur, edges mirrored.",
         shape.blurred,
     ),
     "out_of_focus": Axis(
-        *("Out of focus", "px, radius", (0, 50), (0, 8), 0),
+        *("Out of focus", "px, radius", "a radius of {} px", (0, 50), (0, 8), 0),
         "Every pixel becomes the average of a disk about it.",
         shape.out_of_focus,
     ),
     "motion": Axis(
-        *("Motion blur", "px", (0, 100), (0, 16), 0),
+        *("Motion blur", "px", "{} px of motion", (0, 100), (0, 16), 0),
         "Every pixel becomes the average of a level line through it.",
         shape.moved,
     ),
     "jpeg": Axis(
-        *("JPEG", "quality", (1, 100), (100, 1), None),
+        *("JPEG", "quality", "quality {}", (1, 100), (100, 1), None),
         "The image is saved as JPEG of this quality and read back; lower is worse.",
         shape.jpeg,
         whole=True,
     ),
     "pixelated": Axis(
-        *("Pixelated", "share of each side", (0.01, 1), (1, 0.1), 1),
+        *("Pixelated", "share of each side", "{} of each side", (0.01, 1), (1, 0.1), 1),
         "The image is shrunk to this share of its sides by averaging, and made large again.",
         shape.pixelated,
     ),
     "thickened": Axis(
-        *("Thicker or thinner", "px", (-16, 16), (-3, 3), 0),
+        *("Thicker or thinner", "px", "{} px", (-16, 16), (-3, 3), 0),
         "Bright parts grow by so many px on every side; below zero dark parts grow.",
         shape.thickened,
         whole=True,
     ),
     "rotated": Axis(
-        *("Rotation", "degrees", (-360, 360), (-180, 180), 0),
+        *("Rotation", "degrees", "{}°", (-360, 360), (-180, 180), 0),
         "Turned about the centre, counter-clockwise above zero; edges are repeated outwards.",
         shape.rotated,
     ),
     "shifted_right": Axis(
-        *("Shift to the right", "% of the width", (-100, 100), (-50, 50), 0),
+        *("Shift to the right", "% of the width", "{} % of the width", (-100, 100), (-50, 50), 0),
         "Shifted in whole px, to the left below zero; the edge is repeated.",
         shape.shifted_right,
     ),
     "shifted_down": Axis(
-        *("Shift down", "% of the height", (-100, 100), (-50, 50), 0),
+        *("Shift down", "% of the height", "{} % of the height", (-100, 100), (-50, 50), 0),
         "Shifted in whole px, up below zero; the edge is repeated.",
         shape.shifted_down,
     ),
     "scaled": Axis(
-        *("Size", "× both sides", (0.05, 8), (0.25, 4), 1),
+        *("Size", "× both sides", "{} × the size", (0.05, 8), (0.25, 4), 1),
         "What is in the image becomes larger or smaller about its centre; the edge is repeated.",
         shape.scaled,
         geometric=True,
     ),
     "cropped": Axis(
-        *("Crop", "share of each side", (0, 1), (1, 0), 1),
+        *("Crop", "share of each side", "{} of each side", (0, 1), (1, 0), 1),
         "Only the central part is kept; what lies outside becomes the image's mean.",
         shape.cropped,
     ),

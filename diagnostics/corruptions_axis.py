@@ -24,6 +24,7 @@ class Axis:
     Args:
         title: What people read.
         unit: Of the number.
+        phrase: A number on it in a sentence, after "at"; "{}" is the number.
         limits: The smallest and the largest number.
         usual: From where to where it goes unless a person says otherwise.
         neutral: The number that leaves every image exactly as it is; None where none does.
@@ -37,6 +38,7 @@ class Axis:
 
     title: str
     unit: str
+    phrase: str
     limits: tuple[float, float]
     usual: tuple[float, float]
     neutral: float | None

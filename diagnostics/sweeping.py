@@ -55,6 +55,7 @@ class Way:
             "name": self.name,
             "title": axis.title,
             "unit": axis.unit,
+            "phrase": axis.phrase,
             "about": axis.about,
             "values": list(self.values),
             "neutral": self.neutral,
@@ -150,6 +151,9 @@ class Sweep:
         unasked = np.full((count, len(before)), np.nan, np.float32)
         one = Found(name, label, before, unasked, np.zeros(count, np.bool_))
         self._doing = one
+        self._arrays |= (
+            {f"image/{len(self._entries)}/before": thumbnail(values)} if self.each else {}
+        )
         at_once = images_at_once(self.study.classifier)
         names = [way.name for way in self.ways]
         for start in range(0, count, at_once):

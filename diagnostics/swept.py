@@ -95,7 +95,8 @@ def bands(entries: Sequence[Entry], points: int) -> list[Entry]:
 
     Returns:
         At each point the number of images "n" and of those whose answer is "not_finite" there; the
-        5th, 50th and 95th percentile of the probability of the class meant; how many say the same
+        5th, 50th and 95th percentile of the probability of the class meant, and their "distances"
+        from one; how many say the same
         class as before any change, and how many with a label say that, with 95 % intervals.
     """
     fine = [one for one in entries if one["before"]]
@@ -128,7 +129,10 @@ def _curves(one: Found, classes: Sequence[int], *, independent: bool) -> dict[st
 def _band(entries: Sequence[Entry], place: int) -> Entry:
     there = [one for one in entries if one["said"][place] is not None]
     fine = [one for one in there if one["said"][place] != NOT_FINITE]
-    sure = [one["curves"][str(one["meant"])]["probability"][place] for one in fine]
+    sure, short = (
+        [one["curves"][str(one["meant"])][key][place] for one in fine]
+        for key in ("probability", "distance")
+    )
     kept = sum(one["said"][place] == one["before"][0][0] for one in there)
     known = [one for one in there if one["label"] is not None]
     right = sum(one["said"][place] == one["label"] for one in known)
@@ -136,6 +140,7 @@ def _band(entries: Sequence[Entry], place: int) -> Entry:
         "n": len(there),
         "not_finite": len(there) - len(fine),
         "quantiles": [float(one) for one in np.quantile(sure, BANDS)] if sure else None,
+        "distances": [float(one) for one in np.quantile(short, BANDS[::-1])] if sure else None,
         "kept": {"hits": kept, "interval": list(wilson(kept, len(there)))},
         "right": {"hits": right, "n": len(known), "interval": list(wilson(right, len(known)))},
     }

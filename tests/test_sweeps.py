@@ -170,6 +170,7 @@ def test_a_bands_numbers_are_those_of_counting(pictures, folder):
         p = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
         sure = p[range(5), first]
         assert band["quantiles"] == pytest.approx(np.quantile(sure, [0.05, 0.5, 0.95]), rel=1e-4)
+        assert np.add(band["quantiles"], band["distances"]) == pytest.approx(1)
         kept = int((logits.argmax(1) == first).sum())
         assert band["kept"] == {"hits": kept, "interval": list(wilson(kept, 5))}
         right = int((logits.argmax(1) == [0, 1, 0, 1, 0]).sum())
@@ -207,11 +208,12 @@ def test_what_is_there_so_far_is_kept_and_says_that_it_is_not_all(pictures, monk
 
 def test_pictures_are_the_altered_images_and_at_most_24_of_each(pictures):
     outcome = sweep(Study(model(), files=pictures[:2]), axis="contrast", steps=101)
-    assert len(outcome.arrays) == 48
+    assert len(outcome.arrays) == 2 * (24 + 1)
     for row, image in enumerate(outcome.scores["images"]):
         assert image["pictures"][0] == 0
         assert image["pictures"][-1] == 100
         values = values_of(pictures[row]).astype(np.float32)[..., None]
+        assert (outcome.arrays[f"image/{row}/before"] == np.rint(values * 255)).all()
         for place in image["pictures"]:
             slope = outcome.scores["axes"][0]["values"][place]
             wanted = np.rint(altered(values, [("contrast", slope)], 0) * 255)
@@ -244,6 +246,7 @@ def test_answers_that_are_not_finite_are_told_apart(pictures):
         "n": 5,
         "not_finite": 5,
         "quantiles": None,
+        "distances": None,
         "kept": {"hits": 0, "interval": list(wilson(0, 5))},
         "right": {"hits": 0, "n": 0, "interval": [0.0, 1.0]},
     }
@@ -438,5 +441,6 @@ def test_every_axis_has_a_title_a_unit_and_a_sentence():
     assert len({axis.title for axis in AXES.values()}) == len(AXES)
     for axis in AXES.values():
         assert axis.unit
+        assert axis.phrase.count("{}") == 1
         assert axis.about.endswith(".")
         assert axis.limits[0] <= min(axis.usual) < max(axis.usual) <= axis.limits[1]

@@ -54,10 +54,9 @@ LEVELS = (
         *("moments", "reference", "study", "novelty", "forensics", "noise_panel", "depth"),
         *("guarded", "guarding", "logistic", "shipping"),
         *("sweeping", "swept"),
-        *("minimal", "minimal_box", "minimal_goal", "minimal_judged"),
-        *("minimal_beside", "minimal_pixels", "random_rays"),
+        *("minimal", "minimal_box", "minimal_goal", "minimal_judged", "minimal_ways"),
         *("ascent", "elites", "fooled"),
-        *("coalitions", "randomised", "removal", "examining", "trusting"),
+        *("coalitions"),
         *("fills", "backselect", "subset_controls", "sufficient"),
     },
     {

@@ -55,6 +55,7 @@ LEVELS = (
         *("guarded", "guarding", "logistic", "shipping"),
         *("sweeping", "swept"),
         *("minimal", "minimal_box", "minimal_goal", "minimal_judged", "minimal_ways"),
+        *("minimal_beside", "minimal_pixels", "random_rays", "flips", "screening"),
         *("ascent", "elites", "fooled"),
         *("coalitions"),
         *("fills", "backselect", "subset_controls", "sufficient"),

@@ -44,8 +44,7 @@ class OnePixel:
         _, self._channels, self._height, self._width = flips.pixels.shape
         self._pixels = self._height * self._width
         order = torch.randperm(self._pixels, generator=self._generator(0))
-        self._exact = self._pixels <= max(SMALL, sample)
-        self._chosen = order if self._exact else order[:sample]
+        self._chosen = order if self._pixels <= SMALL else order[:sample]
         self._at_once = min(images_at_once(study.classifier), CACHED)
         self._map = np.full(self._pixels, np.nan, np.float32)
         self._screened: dict[str, Any] | None = None
@@ -66,16 +65,17 @@ class OnePixel:
             1 - share over all pixels, None for minus infinity; and what was "redrawn".
         """
         known = self._known()
+        exact = len(known) == self._pixels
         said: dict[str, Any] = {
             "pixels": self._pixels,
             "tried": len(known),
             "levels": len(self._levels),
         }
-        said |= {"exact": self._exact, "channels": self._channels, "screening": self._screened}
+        said |= {"exact": exact, "channels": self._channels, "screening": self._screened}
         if not len(known):
             return {**said, "mean": None, "redrawn": []}
         low = high = None
-        if not self._exact:
+        if not exact:
             ends = bootstrap(lambda rows: known[rows].mean(), len(known), seed=self._study.seed)
             low, high = map(float, ends)
         stable = self._log_stable(torch.arange(self._pixels)[None])[0]

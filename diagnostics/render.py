@@ -164,6 +164,17 @@ class Scale:
         return f"colours {low} … {number(self.limit)}{beyond}"
 
 
+def missing(pixels: Rgb, where: NDArray[np.bool_]) -> Rgb:
+    """Return a picture with slanted lines where there is no value.
+
+    Args:
+        pixels: Shape (h, w, 3).
+        where: Which have none, shape (h, w).
+    """
+    lines: Rgb = np.where(where[..., None], _hatch(*where.shape), pixels)
+    return lines
+
+
 def enlarge(pixels: Rgb, factor: int) -> Rgb:
     """Repeat every pixel `factor` times in both directions."""
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -17,8 +17,9 @@ import numpy as np
 from diagnostics import flags
 from diagnostics.command import DONE, add_command, add_output, emit, open_runner
 from diagnostics.folder import fingerprint
+from diagnostics.image import encode_png
 from diagnostics.options import Value
-from diagnostics.report import files, measured
+from diagnostics.report import files, measured, outcome, trust_rows
 from diagnostics.request import FOLDERS, OPEN, File, Request, Result
 from diagnostics.samples import file_at
 from diagnostics.spec import read
@@ -54,6 +55,17 @@ def add(commands: Any) -> None:
     strangers.add_argument("--reference", type=Path, metavar="FILE", required=True)
     depth = _folder(commands, "depth", "probe/depth", "say at which layer noise becomes a class")
     depth.add_argument("--family", default="uniform", help="family of noise")
+
+    trust = add_command(commands, "trust", _trust, "say whether an attribution can be trusted")
+    add_output(trust)
+    trust.add_argument("attribution", metavar="ATTRIBUTION", help="name?option=value")
+    trust.add_argument("model", metavar="MODEL")
+    trust.add_argument("images", nargs="+", metavar="IMAGE")
+    trust.add_argument("--target", type=int, metavar="INDEX", help="class to explain")
+    trust.add_argument("--against", metavar="INDEX", help="explain the margin over this class")
+    trust.add_argument("--copies", type=int, default=2, help="random networks of each kind")
+    trust.add_argument("--random-maps", type=int, default=12, help="random maps to compare with")
+    trust.add_argument("--seed", type=int, default=0, help="of everything random")
 
     guard = add_command(commands, "guard", _guard, "make a model that can say none of the above")
     add_output(guard)
@@ -163,6 +175,25 @@ def _guard(asked: argparse.Namespace) -> int:
         archive.extractall(asked.to)
     lines = [*measured.guard(dict(result.scores)), f"written to {asked.to}"]
     _show(asked, "guard", replace(result, arrays={}), lines)
+    return DONE
+
+
+def _trust(asked: argparse.Namespace) -> int:
+    """Examine an attribution's maps, and write them as arrays and pictures."""
+    written = asked.attribution
+    options: dict[str, Value] = {
+        "method": written if "/" in written.partition("?")[0] else f"attribution/{written}",
+        "against": asked.against or "",
+        "copies": asked.copies,
+        "random_maps": asked.random_maps,
+    }
+    result = ask(asked, "probe/trust", more=options)
+    content = {**result.scores, "model": short(result.scores["model"])}
+    if asked.out:
+        outcome.write(result.arrays, asked.out)
+        for name, pixels in trust_rows.drawn(result).items():
+            (asked.out / f"{name.replace('/', '-')}.png").write_bytes(encode_png(pixels))
+    emit(asked, "trust", content, trust_rows.lines(content))
     return DONE
 
 

@@ -9,6 +9,7 @@ from diagnostics.ui.ask import ask
 from diagnostics.ui.looking import looking
 from diagnostics.ui.show import Board, numbers
 from diagnostics.ui.state import session
+from diagnostics.ui.trust_controls import trusted
 
 SAID, IMAGE, RECEIVED = "What it says", "The image", "What the network receives"
 LOOKED, LAYERS = "Where it looked", "What each layer did"
@@ -19,7 +20,6 @@ held = session()
 board = Board("Inspect", QUESTION, spec)
 if not held.shown:
     controls.offer_samples()
-
 progress = st.empty()
 said, image, received, looked, layers = map(board.section, (SAID, IMAGE, RECEIVED, LOOKED, LAYERS))
 with said, st.container(horizontal=True, vertical_alignment="bottom"):
@@ -76,4 +76,5 @@ with looked:
     board.row(LOOKED, rows.looked(answer, look.opacity, look.shared), "row.looked")
     if pinned:
         board.difference(LOOKED, minus.looked(answer), "row.looked.minus")
+    trusted(board, LOOKED, method, dear, answer, spec)
 board.offer_report()

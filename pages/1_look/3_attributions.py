@@ -8,6 +8,7 @@ from diagnostics.ui import controls, frame, looking
 from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
+from diagnostics.ui.trust_controls import trusted
 
 QUESTION = "Where did the network look? Each method answers a question of its own; compare them."
 
@@ -34,7 +35,8 @@ for method in look.methods:
                 st.caption(method.info.summary)
             method = looking.settings(method, spec)
             download = st.container(width="content")
-        answer = try_to_ask(Request(method.info.id, *asked, method.options), st.empty())
+        request = Request(method.info.id, *asked, method.options)
+        answer = try_to_ask(request, st.empty())
         if answer is None:
             continue
         if not titled:
@@ -45,6 +47,7 @@ for method in look.methods:
         board.row(method.described, cells, f"row.{method.info.id}")
         if held.compares:
             board.difference(method.described, minus.looked(answer), f"minus.{method.info.id}")
+        trusted(board, method.described, method, request, answer, spec)
         download.download_button(
             "Arrays",
             files.arrays(answer),

@@ -28,7 +28,10 @@ SECTIONS = {
         "3_calibration": "balance",
         "4_guard": "shield",
     },
-    "3_stress": {"1_sweeps": "tune"},
+    "3_stress": {
+        "1_sweeps": "tune",
+        "4_sufficient_pixels": "grid_4x4",
+    },
     "4_release": {"2_compare": "compare"},
 }
 

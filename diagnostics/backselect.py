@@ -126,6 +126,11 @@ class Scene:
             self.spent(len(part), 0)
         return torch.cat(found).numpy()
 
+    def received(self, mask: NDArray[np.bool_]) -> Tensor:
+        """Return what the network receives under one mask, shape (c, h, w)."""
+        shown = torch.from_numpy(mask)[None].to(self.fill.pixels.device)
+        return self.fill.applied(shown)[0]
+
 
 class Search:
     """Hides pixels of several images at a time, those first whose loss costs the margin least.

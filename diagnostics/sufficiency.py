@@ -124,36 +124,39 @@ def checks(one: Entry) -> list[dict[str, Any]]:
     half = words.probability(tau / 2, 1 - tau / 2)
     most_of_blank = max(0.5, tau / 2)
     others = ", ".join(f"{one['title']} {sure(one)}" for one in swap["fills"])
+    less = words.counted(one["coarse"], "pixel")
     return [
         {
             "name": "Blank image",
-            "found": f"{sure(blank)} with every pixel hidden",
+            "found": sure(blank),
             "demand": f"below {words.probability(most_of_blank, 1 - most_of_blank)}",
             "holds": blank["confidence"] < most_of_blank,
+            "details": "with every pixel removed",
             "else": f"the fill alone already gives {sure(blank)}",
         },
         {
             "name": "Other fills",
-            "found": f"{sure(swap)} in the middle: {others}",
+            "found": f"{sure(swap)} (median)",
             "demand": f"{half} or more",
             "holds": swap["confidence"] >= tau / 2,
+            "details": others,
             "else": f"on other fills the same pixels give {sure(swap)}: the mask's colour counts",
         },
         {
-            "name": "Wider subset",
-            "found": f"{sure(wide)} with {words.counted(wide['size'], 'pixel')}: each kept pixel "
-            "and the eight around it",
+            "name": "Widened subset",
+            "found": sure(wide),
             "demand": f"{half} or more",
             "holds": wide["confidence"] >= tau / 2,
+            "details": f"each kept pixel and the eight around it: {wide['size']} pixels",
             "else": f"with those around them they give {sure(wide)}: the mask's shape counts",
         },
         {
             "name": "Wrong classes",
-            "found": _wrong(wrong),
-            "demand": f"found for fewer than {100 * WRONG_RATE:.0f} % of them, or of "
-            f"{MUCH_SMALLER} times the {words.counted(one['coarse'], 'pixel')} that this search, "
-            "not refined, needs for the class itself",
+            "found": f"a subset for {wrong['found']} of {len(wrong['classes'])}",
+            "demand": f"fewer than {100 * WRONG_RATE:.0f} % of them",
             "holds": _wrong_holds(one["coarse"], wrong),
+            "details": f"{_wrong(wrong)}; {MUCH_SMALLER} times the {less} that the class itself "
+            "needs in this search, not refined, would do as well",
             "else": f"the same search finds a subset for {wrong['found']} of "
             f"{words.counted(len(wrong['classes']), 'wrong class', 'wrong classes')}",
         },
@@ -163,10 +166,9 @@ def checks(one: Entry) -> list[dict[str, Any]]:
 def _wrong(wrong: Entry) -> str:
     if not wrong["classes"]:
         return "there is no other class"
-    each = ", ".join(
+    return ", ".join(
         f"{words.shortened(one['name'])} {_size(one['size'])}" for one in wrong["classes"]
     )
-    return f"found for {wrong['found']} of {len(wrong['classes'])}: {each}"
 
 
 def _size(size: int | None) -> str:

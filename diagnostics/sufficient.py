@@ -57,6 +57,8 @@ class Image:
     pixels: Tensor
     target: int
     found: list[Path] = field(default_factory=list)
+    alone: list[NDArray[np.uint8]] = field(default_factory=list)
+    wide: NDArray[np.bool_] | None = None
     entry: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,10 +105,9 @@ class Sufficient:
             Image(name, pixels[row : row + 1], int(firsts[row])) for row, name in enumerate(names)
         ]
         self._images += group
-        searched = []
         for image, margin in zip(group, whole.tolist(), strict=True):
             image.entry = self._described(image, margin)
-            searched += [image] if not image.entry["error"] else []
+        searched = [image for image in group if not image.entry["error"]]
         if not searched:
             return
         if settings.step:
@@ -140,9 +141,10 @@ class Sufficient:
         if size is None:
             return
         kept = first.mask(size)
+        image.alone.append(_levels(scene.received(kept)))
         entry["border"] = subset_controls.in_region(scene, kept, subset_controls.edge(*kept.shape))
-        if self._box is not None:
-            entry["background"] = subset_controls.in_region(scene, kept, ~self._box)
+        if (box := self._box) is not None:
+            entry["background"] = subset_controls.in_region(scene, kept, ~box)
         if settings.controls and size:
             self._controls(scene, image, kept)
         self._keep()
@@ -170,8 +172,10 @@ class Sufficient:
                 self._keep()
             (path,) = search.paths()
             image.found.append(refined(scene, path, tau, len(path.kept)))
+        size = image.found[-1].smallest(tau)
+        image.alone.append(_levels(scene.received(image.found[-1].mask(size or 0))))
         self._keep()
-        return bool(image.found[-1].smallest(tau))
+        return bool(size)
 
     def _exactly(self, scene: Scene, image: Image, shown: NDArray[np.bool_]) -> None:
         self._doing = "Hiding one pixel after the other"
@@ -188,6 +192,7 @@ class Sufficient:
         step = (settings.step or sufficiency.usual_step(kept.size)) if by_gradient else 0
         paths = subset_controls.searched_wrong(scene, wrong, step, self._keep)
         self._doing = "Running the controls"
+        image.wide = subset_controls.widened(kept)
         image.entry["controls"] = {
             "blank": image.entry["blank"],
             "swap": subset_controls.swapped(scene, kept, seed),
@@ -247,8 +252,10 @@ class Sufficient:
         """Return one image's part of the outcome, its arrays added under the prefix."""
         tau, entry = self._settings.tau, dict(image.entry)
         entry |= {"size": None, "resolution": None, "kept": None, "highest": None, "subsets": []}
-        values = image.pixels[0].movedim(0, 2).cpu().numpy()
-        arrays[f"{prefix}pixels"] = np.rint(255 * values.clip(0, 1)).astype(np.uint8)
+        arrays[f"{prefix}pixels"] = _levels(image.pixels[0])
+        arrays |= {f"{prefix}alone/{place}": one for place, one in enumerate(image.alone)}
+        if image.wide is not None:
+            arrays[f"{prefix}wide"] = image.wide
         for place, path in enumerate(image.found):
             size = path.smallest(tau)
             arrays[f"{prefix}removed/{place}"] = path.removed()
@@ -265,6 +272,14 @@ class Sufficient:
             entry["highest"] = {"kept": int(path.kept[top]), **sure(float(path.margins[top]))}
             entry |= entry["subsets"][0] if entry["subsets"] else {}
         return entry | _read(entry)
+
+
+def _levels(pixels: Tensor) -> NDArray[np.uint8]:
+    """Return pixels (c, h, w) in [0, 1] as a picture, shape (h, w, c)."""
+    values: NDArray[np.uint8] = (
+        (255 * pixels.movedim(0, 2).clamp(0, 1)).round().byte().cpu().numpy()
+    )
+    return values
 
 
 def _note(images: list[Image], search: Search) -> None:

@@ -57,7 +57,7 @@ LEVELS = (
         *("minimal", "minimal_box", "minimal_goal", "minimal_judged", "minimal_ways"),
         *("minimal_beside", "minimal_pixels", "random_rays", "flips", "screening"),
         *("ascent", "elites", "fooled"),
-        *("coalitions"),
+        *("coalitions", "randomised", "removal", "examining", "trusting"),
         *("fills", "backselect", "subset_controls", "sufficient"),
     },
     {

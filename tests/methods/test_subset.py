@@ -131,7 +131,7 @@ def test_a_class_that_the_same_search_finds_as_well_is_no_evidence(study):
     assert checks == {
         "Blank image": True,
         "Other fills": True,
-        "Wider subset": True,
+        "Widened subset": True,
         "Wrong classes": False,
     }
     assert found["verdict"] == sufficiency.MASK_INDUCED

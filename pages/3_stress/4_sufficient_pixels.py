@@ -1,0 +1,61 @@
+"""Sufficient pixels: which few pixels alone keep the class, and is that the image or the mask?"""
+
+import streamlit as st
+
+from diagnostics import words
+from diagnostics.report import subset_rows as rows
+from diagnostics.ui import controls, frame, sufficient_beside
+from diagnostics.ui import sufficient_controls as own
+from diagnostics.ui.ask import try_to_ask
+from diagnostics.ui.show import Board
+from diagnostics.ui.state import session
+
+QUESTION = "Which few pixels alone keep the model sure, and is that the image or the mask?"
+SEARCHED, READ = "What is searched", "Is it the image or the mask?"
+PLAYED, ALONE = "Remove pixels in their order", "The pixels that suffice"
+BESIDE = "Beside other models"
+NOT_YET = "Press Search to remove pixels until few are left."
+
+spec, _ = frame.in_hand()
+board = Board("Sufficient pixels", QUESTION, spec)
+if not session().shown:
+    controls.offer_samples()
+
+headings = (SEARCHED, READ, PLAYED, ALONE, BESIDE)
+searched, read, played, alone, others = map(board.section, headings)
+with searched:
+    asked = own.about(spec)
+    started = asked is not None and own.wanted(asked, spec)
+with read:
+    answer = try_to_ask(asked, st.empty(), own.live()) if asked and started else None
+    if asked is None or answer is None:
+        st.caption("" if started else NOT_YET)
+        board.offer_report()
+        st.stop()
+    one, arrays = answer.scores["images"][0], rows.of_image(answer.arrays, 0)
+    st.markdown(f"**{words.markdown(one['reading'])}**")
+    if said := rows.raised(one):
+        st.warning(words.markdown(said), icon=":material/trending_up:")
+    if one["checks"]:
+        board.table(READ, rows.controls(one))
+    for line in (rows.by_chance(one), rows.border(one), rows.background(one)):
+        st.caption(words.markdown(line))
+if "kept/0" in arrays:
+    with played:
+        own.play(one, arrays, asked.key)
+        board.table(PLAYED, rows.curve(one, arrays), folded=True)
+    with alone:
+        board.row(ALONE, rows.pictures(one, arrays), "sufficient.pictures")
+        if len(one["subsets"]) > 1:
+            title = "Disjoint subsets, each enough by itself"
+            board.row(ALONE, rows.others(one, arrays), "sufficient.others", title=title)
+        own.open_alone(one, arrays, asked)
+    with others:
+        compared = sufficient_beside.beside(asked, spec)
+        if compared:
+            st.markdown(f"**{words.markdown(rows.beside(compared))}**")
+            board.table(BESIDE, rows.side_by_side(compared))
+for name, text in {"Image": one["file"], "Class": one["name"], "Reading": one["reading"]}.items():
+    board.facts[name] = text
+board.facts["Search"] = ", ".join(f"{name} {value}" for name, value in asked.options.items())
+board.offer_report()

@@ -194,6 +194,7 @@ class Sweep:
             "axes": [way.content() for way in self.ways],
             "images": entries if self.each else [],
             "bands": swept.bands(entries, len(self.points)) if one_axis else [],
+            "size": [spec.height, spec.width],
             "classes": swept.named(entries, spec.class_names),
             "n": len(entries),
             "labelled": sum(one["label"] is not None for one in entries),

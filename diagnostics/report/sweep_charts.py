@@ -23,6 +23,7 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 TICKS = 11
 STEP_LETTERS = 5.5  # of a name that fit into one step of twenty
 STEPS_AT_ONCE = 21
+LEAST_LETTERS = 4
 PICTURE_PX = 112
 ROW_PX, STRIPS_PX, CURVES_PX = 34, 120, 560
 DARK = 0.55  # brightness of a colour, under which white text stands on it
@@ -43,7 +44,9 @@ def shades(answer: Said, alike: Said | None = None) -> dict[int, str]:
                 counts[said] = counts.get(said, 0) + 1
     ranked = sorted(counts, key=lambda one: -counts[one])
     used = {taken[one] for one in ranked if one in taken}
-    left = iter([one for one in COLOURS[:COLOURED] if one not in used])
+    left = iter(
+        sorted((one for one in COLOURS if one not in used), key=set(taken.values()).__contains__)
+    )
     return {one: taken[one] if taken.get(one, GREY) != GREY else next(left, GREY) for one in ranked}
 
 
@@ -84,7 +87,7 @@ def curves(row: int, answer: Said, arrays: Arrays, *, stretch: bool) -> go.Figur
     for place in image["pictures"]:
         made.add_layout_image(_image(arrays[f"image/{row}/step/{place}"], place))
     made.update_layout(
-        title=f"Confidence in {escaped(image['file'], 28)} (n = 1)",
+        title=f"Confidence, {escaped(image['file'], 28)} (n = 1)",
         height=CURVES_PX,
         barmode="overlay",
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
@@ -226,18 +229,12 @@ def _strip(
     )
     room = STEP_LETTERS * STEPS_AT_ONCE / max(len(said), 1)
     found = [one for one in runs(said) if one[2] is not None]
-    names = [
-        escaped(named(answer, index), max(int(room * (end - start)), 1))
-        for start, end, index in found
-    ]
+    names = [_fitting(named(answer, one), int(room * (end - start))) for start, end, one in found]
     made.add_scatter(
         x=[(start + end - 1) / 2 for start, end, _ in found],
         y=[y] * len(found),
         yaxis=axis,
-        text=[
-            f"<b>{name}</b>" if len(name) > 1 or len(named(answer, one[2])) == 1 else ""
-            for name, one in zip(names, found, strict=True)
-        ],
+        text=[f"<b>{name}</b>" if name else "" for name in names],
         mode="text",
         textfont={"color": [on(colours.get(one[2] or 0, GREY)) for one in found], "size": 13},
         hoverinfo="skip",
@@ -250,6 +247,13 @@ def _bare(domain: list[float], title: str) -> dict[str, Any]:
         **{"domain": domain, "title": title, "range": [0, 1], "fixedrange": True},
         **{"showticklabels": False, "showgrid": False, "zeroline": False},
     }
+
+
+def _fitting(name: str, letters: int) -> str:
+    """Return a name shortened to so many letters; empty where these would not tell it."""
+    if len(name) <= max(letters, 1):
+        return escaped(name)
+    return escaped(name, letters) if letters >= LEAST_LETTERS else ""
 
 
 def _image(values: NDArray[Any], place: int) -> dict[str, Any]:

@@ -168,7 +168,8 @@ def cell(row: int, place: int | None, answer: Said, arrays: Arrays) -> Cell:
     title = f"{step[0].upper()}{step[1:]}"
     top = image["before"] if place is None else image["top"][place]
     key = f"image/{row}/before" if place is None else f"image/{row}/step/{place}"
-    drawn = picture(arrays[key], f"{image['file']}, {step}") if key in arrays else None
+    name = f"{image['file']}, {step}"
+    drawn = picture(arrays[key], name, answer["size"]) if key in arrays else None
     shown = Cell(title=title, hover=title, pictures=(drawn,) if drawn else ())
     if not top:
         return replace(shown, empty=NO_ANSWER if top is not None else "not asked yet")
@@ -184,10 +185,18 @@ def cell(row: int, place: int | None, answer: Said, arrays: Arrays) -> Cell:
     )
 
 
-def picture(values: NDArray[Any], name: str) -> Picture:
-    """Return an altered image of 8 bit."""
+def picture(values: NDArray[Any], name: str, size: Sequence[int]) -> Picture:
+    """Return an altered image of 8 bit; one smaller than what the network receives says so.
+
+    Args:
+        values: Shape (h, w, c).
+        name: Of the image, with its step.
+        size: Height and width of what the network receives.
+    """
     shown = render.photo(values.astype(np.float64) / 255)
-    return Picture(shown, f"{name}.", "", pictures.plain(name))
+    height, width = size
+    shrunk = "" if values.shape[:2] == (height, width) else f"average of {width} × {height} px"
+    return Picture(shown, f"{name}.", shrunk, pictures.plain(name))
 
 
 def band_numbers(answer: Said) -> Table:

@@ -45,6 +45,9 @@ Name: TypeAlias = Literal[
     "imagenet_c_jpeg",
     "imagenet_c_brightness",
     "imagenet_c_noise",
+    "imagenet_c_shot",
+    "imagenet_c_impulse",
+    "imagenet_c_speckle",
 ]
 NAMES: tuple[Name, ...] = get_args(Name)
 
@@ -64,6 +67,9 @@ IMAGENET_C: dict[str, tuple[float, ...]] = {
     "imagenet_c_jpeg": (25, 18, 15, 10, 7),
     "imagenet_c_brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
     "imagenet_c_noise": (0.08, 0.12, 0.18, 0.26, 0.38),
+    "imagenet_c_shot": (60, 25, 12, 5, 3),
+    "imagenet_c_impulse": (0.03, 0.06, 0.09, 0.17, 0.27),
+    "imagenet_c_speckle": (0.15, 0.2, 0.35, 0.45, 0.6),
 }
 
 
@@ -87,8 +93,8 @@ AXES: dict[Name, Axis] = {
     ),
     "value_range": Axis(
         *("Value range", "× the values", "{} × the values", (1e-4, 1e4), (1 / 255, 255), 1),
-        "Every value is multiplied and nothing is clipped, as when the values are divided by 255 "
-        "once too often. The picture stays the same picture.",
+        "Every value is multiplied and the model gets it unclipped, as when values are divided by "
+        "255 once too often. Shapes and edges stay; the pictures shown are clipped to 0 to 1.",
         tone.value_range,
         geometric=True,
         beyond=True,
@@ -227,6 +233,18 @@ AXES: dict[Name, Axis] = {
         "Gaussian noise",
         "Normal noise with a standard deviation of",
         tone.gaussian_noise,
+    ),
+    "imagenet_c_shot": _c(
+        "imagenet_c_shot", "shot noise", "Photons counted, on average at white", tone.shot_noise
+    ),
+    "imagenet_c_impulse": _c(
+        "imagenet_c_impulse", "impulse noise", "Black or white becomes a share", tone.impulse_noise
+    ),
+    "imagenet_c_speckle": _c(
+        "imagenet_c_speckle",
+        "speckle noise",
+        "Noise in proportion to the value with a standard deviation of",
+        tone.speckle_noise,
     ),
 }
 

@@ -22,6 +22,7 @@ from diagnostics.seen import images_at_once
 from diagnostics.stages import Values
 from diagnostics.study import Outcome, Picture, Study
 from diagnostics.swept import Entry, Found
+from diagnostics.words import number
 
 MOST_POINTS = 2500  # that one image is asked at
 THUMBNAILS = 24  # of one image, at most
@@ -178,7 +179,9 @@ class Sweep:
     def _summed_up(self, one: Found) -> tuple[Entry, dict[str, NDArray[Any]]]:
         entry = swept.described(one, self.study.classifier.spec, self.study.target)
         if len(self.ways) == 1:
-            entry = swept.with_turns(entry, self.ways[0].neutral)
+            (way,), names = self.ways, self.study.classifier.spec.class_names
+            steps = [way.axis.phrase.format(number(one)) for one in way.values]
+            entry = swept.with_turns(entry, way.neutral, steps, names)
         row = len(self._entries)
         return entry, {f"image/{row}/step/{at}": shown for at, shown in one.pictures.items()}
 

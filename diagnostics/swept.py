@@ -80,10 +80,26 @@ def described(one: Found, spec: ModelSpec, target: int | None) -> Entry:
     }
 
 
-def with_turns(entry: Entry, neutral: int | None) -> Entry:
-    """Return an image's entry with where its answer changes along one axis, see `turns`."""
+def with_turns(
+    entry: Entry, neutral: int | None, steps: Sequence[str], names: Sequence[str]
+) -> Entry:
+    """Return an image's entry with where its answer changes along one axis, see `turns`.
+
+    Args:
+        entry: Of the image.
+        neutral: Place of the step that leaves images as they are.
+        steps: Every step in words, such as "slope 12.5".
+        names: Of the classes.
+    """
     before = entry["before"][0][0] if entry["before"] else NOT_FINITE
-    return {**entry, "turns": turns(entry["said"], before, neutral)}
+    found = turns(entry["said"], before, neutral)
+    for one in found:
+        was, now = (
+            "no finite answer" if one[key] == NOT_FINITE else names[one[key]]
+            for key in ("was", "now")
+        )
+        one["title"] = f"{was} becomes {now} at {steps[one['place']]}"
+    return {**entry, "turns": found}
 
 
 def bands(entries: Sequence[Entry], points: int) -> list[Entry]:

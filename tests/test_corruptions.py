@@ -300,6 +300,9 @@ def test_severities_of_imagenet_c_are_the_published_constants():
         "imagenet_c_jpeg": (25, 18, 15, 10, 7),
         "imagenet_c_brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
         "imagenet_c_noise": (0.08, 0.12, 0.18, 0.26, 0.38),
+        "imagenet_c_shot": (60, 25, 12, 5, 3),
+        "imagenet_c_impulse": (0.03, 0.06, 0.09, 0.17, 0.27),
+        "imagenet_c_speckle": (0.15, 0.2, 0.35, 0.45, 0.6),
     }
 
 
@@ -320,6 +323,11 @@ def test_each_severity_does_what_its_constant_says():
             assert (by_severity == along(plain, constant, values)).all()
     grey = np.full((100, 100, 3), 0.5, np.float32)
     assert along("imagenet_c_noise", 1, grey).std() == pytest.approx(0.08, rel=0.02)
+    assert along("imagenet_c_speckle", 1, grey).std() == pytest.approx(0.5 * 0.15, rel=0.02)
+    assert (along("imagenet_c_impulse", 2, grey) != 0.5).mean() == pytest.approx(0.06, rel=0.1)
+    counts = along("imagenet_c_shot", 1, grey).astype(float) * 60
+    assert counts == pytest.approx(counts.round(), abs=1e-4)
+    assert counts.var() == pytest.approx(30, rel=0.05)  # a Poisson number's variance is its mean
 
 
 def test_imagenet_c_defocus_is_its_smoothed_disk():

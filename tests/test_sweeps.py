@@ -106,6 +106,8 @@ def test_a_linear_model_under_another_range_is_its_scaled_logits_and_turns_where
             at, last = (found["axes"][0]["values"][turn[key]] for key in ("place", "last"))
             assert (at * z + b)[now] > (at * z + b)[was]
             assert (last * z + b)[was] > (last * z + b)[now]
+            assert turn["title"].startswith(f"class {was} becomes class {now} at ")
+            assert turn["title"].endswith("× the values")
         turned += len(image["turns"])
     assert turned > 0
 

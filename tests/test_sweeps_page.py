@@ -9,6 +9,7 @@ import pytest
 from diagnostics import samples
 from diagnostics.request import INSPECT, ModelSource, Request
 from diagnostics.runner import LocalRunner
+from diagnostics.samples import file_at
 from diagnostics.ui import frame
 from diagnostics.ui.state import session
 from tests.pages_for_tests import fine, opened, pressed
@@ -148,3 +149,18 @@ def test_the_letter_experiment_tells_contrast_from_range(on, sessions):
     headings = [one.value for one in page.markdown]
     for layer in ("relu1", "fc2"):
         assert sum(one.startswith(f"**{layer}**") for one in headings) == 2
+
+
+def test_an_image_that_cannot_be_read_shifts_none_of_the_others(on, sessions, tmp_path):
+    (tmp_path / "broken.png").write_text("no image")
+    page = on(images="letter-x-thin,letter-x-blurred", **{"sweep.axis": "threshold"})
+    sessions[-1].add_images([file_at(tmp_path / "broken.png")])
+    page = fine(page.run())
+    assert "1 image left out" in said(page)
+    assert titles(page)[:2] == [
+        "First class of each image (n = 2)",
+        "Confidence, letter-x-blurred.png (n = 1)",
+    ]
+    page = fine(page.toggle(key="sweep.two").set_value(True).run())
+    assert not page.error
+    assert "First class; confidence in x (n = 1)" in titles(page)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from diagnostics import pictures, samples, words
+from diagnostics import pictures, words
 from diagnostics.corruptions import AXES, NAMES, Name
 from diagnostics.options import Value
-from diagnostics.report import sweep_rows
+from diagnostics.report import sweep_bands, sweep_charts, sweep_maps, sweep_rows
 from diagnostics.report.sweep_rows import Said, at
-from diagnostics.request import File, Request
+from diagnostics.request import File, Request, Result
 from diagnostics.spec import ModelSpec
 from diagnostics.ui import opened
 from diagnostics.ui.address import address
@@ -29,7 +30,6 @@ STEPS, USUAL_STEPS = (11, 21), "21"
 MOST, USUAL_MOST = (32, 64, 128, 256, 512), "128"
 SECOND_STEPS = 13
 PROBED = 17  # questions about each image that tell transitions from range
-EXAMPLE = "letter-x-blurred"
 
 
 def axis(spec: ModelSpec) -> dict[str, Value]:
@@ -109,37 +109,24 @@ def one_image(answer: Said, asked: Request) -> int:
     """Draw which image is looked at; usually the first that changes its answer. Return its row."""
     images = answer["images"]
     usual = next((row for row, one in enumerate(images) if one.get("turns")), 0)
-    ids = [_id(_file(asked, one)) for one in images]
+    ids = [image_id(one) for one in files_of(answer, asked)]
     shown = {own: words.shortened(one["file"], 32) for own, one in zip(ids, images, strict=True)}
     told = "The image whose confidence is drawn step by step."
     return ids.index(choose("Image", IMAGE, shown, told, first=ids[usual], width=260))
 
 
-def _file(asked: Request, image: Said) -> File:
-    """Return the file that an image of an answer was read from."""
-    return next(one for one in asked.images if one.name == image["file"])
+def files_of(answer: Said, asked: Request) -> list[File]:
+    """Return the files that an answer's images were read from; unreadable ones have none."""
+    left, found = list(asked.images), []
+    for image in answer["images"]:
+        found.append(next(one for one in left if one.name == image["file"]))
+        left.remove(found[-1])
+    return found
 
 
-def _id(file: File) -> str:
+def image_id(file: File) -> str:
+    """Return how an image is called in the address."""
     return file.sha256[:12]
-
-
-def offer_example() -> None:
-    """Offer the sample that is worth looking at."""
-    held, file = session(), samples.image_files().get(EXAMPLE)
-    if file and held.model.file in samples.model_files().values() and file not in held.images:
-        st.button(
-            "Show a letter that breaks",
-            on_click=_take_example,
-            args=(file,),
-            help="Takes a blurred x in hand and puts it through hard thresholds.",
-        )
-
-
-def _take_example(file: File) -> None:
-    session().add_images([file])
-    for key, value in ((AXIS, "threshold"), (IMAGE, _id(file))):
-        st.session_state[key] = session().choices[key] = value
 
 
 def open_clicked(points: Sequence[Mapping[str, Any]], answer: Said, asked: Request) -> None:
@@ -191,7 +178,7 @@ def _open(row: int, places: Sequence[int], answer: Said, asked: Request) -> None
         return
     pairs = list(zip(axes, places, strict=True))
     along = [[one["name"], one["values"][place]] for one, place in pairs]
-    file = _file(asked, image)
+    file = files_of(answer, asked)[row]
     only: dict[str, Value] = {"along": json.dumps([along])}
     request = replace(asked, method="probe/sweep_images", images=(file,), options=only)
     found = try_to_ask(request, st.empty())
@@ -201,9 +188,8 @@ def _open(row: int, places: Sequence[int], answer: Said, asked: Request) -> None
         opened.inspect(opened.pictures(made))
 
 
-def about_two(spec: ModelSpec, options: Mapping[str, Value], row: int) -> Request | None:
+def about_two(spec: ModelSpec, options: Mapping[str, Value], file: File) -> Request | None:
     """Draw which second axis is swept with the first; return the question once it is wanted."""
-    held = session()
     names = [name for name in NAMES if name != options["axis"]]
     usual: Name = "blur" if options["axis"] != "blur" else "contrast"
     names.sort(key=lambda name: name != usual)
@@ -216,7 +202,7 @@ def about_two(spec: ModelSpec, options: Mapping[str, Value], row: int) -> Reques
         st.caption(f"{cost(spec, forward=points)} About the one image chosen above.")
         return None
     asked = about_images(spec, {**options, "second": second, "second_steps": SECOND_STEPS})
-    return replace(asked, images=(held.shown_images()[row],))
+    return replace(asked, images=(file,))
 
 
 def _points(options: Mapping[str, Value]) -> int:
@@ -266,6 +252,22 @@ def _wanted(label: str, key: str, spec: ModelSpec, passes: int) -> bool:
     if not wanted:
         st.caption(f"{cost(spec, forward=passes)}")
     return wanted
+
+
+def live() -> Callable[[Result], None]:
+    """Return what draws the answers so far, of one axis or two."""
+    drawn = itertools.count()
+
+    def draw(so_far: Result) -> None:
+        found, key = so_far.scores, f"sweep.live.{next(drawn)}"
+        if found["images"]:
+            two = len(found["axes"]) == 2
+            figure = sweep_maps.maps(0, found, found) if two else sweep_charts.strips(found)
+        else:
+            figure = sweep_bands.bands(found, stretch=False)
+        st.plotly_chart(figure, key=key, config={"displayModeBar": False})
+
+    return draw
 
 
 def notes(answer: Said) -> None:

@@ -1,4 +1,4 @@
-"""The letter experiment on the page of sweeps: contrast apart from value range."""
+"""Ready examples of the page of sweeps: a letter that breaks, and the letter experiment."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import streamlit as st
 from diagnostics import samples, words
 from diagnostics.report import layer_rows
 from diagnostics.report import lesson_rows as lesson
-from diagnostics.request import INSPECT, ModelSource, Options, Request, Result
+from diagnostics.request import INSPECT, File, ModelSource, Options, Request, Result
 from diagnostics.shapes import representative
 from diagnostics.spec import ModelSpec
 from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.choices import choose, choose_many, remembered
 from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
+from diagnostics.ui.sweep_controls import AXIS, IMAGE, image_id
 
 WANTED, LETTERS = "sweep.lesson", ("letter-x-fuzzy", "letter-p-fuzzy")
+EXAMPLE = "letter-x-blurred"
 SLOPES, USUAL_SLOPE = (5, 10, 25, 50, 100), "25"
 IMAGES, TOP, MOST_LAYERS = 2, 3, 8
 ABOUT = (
@@ -23,6 +25,24 @@ ABOUT = (
     "answer fall apart, and concluded that the network had learned the fuzzy edges. But its curve "
     "also took the values from 0…255 to 0…1. Here the two are altered apart."
 )
+
+
+def offer_example() -> None:
+    """Offer the sample that is worth looking at."""
+    held, file = session(), samples.image_files().get(EXAMPLE)
+    if file and held.model.file in samples.model_files().values() and file not in held.images:
+        st.button(
+            "Show a letter that breaks",
+            on_click=_take_example,
+            args=(file,),
+            help="Takes a blurred x in hand and puts it through hard thresholds.",
+        )
+
+
+def _take_example(file: File) -> None:
+    session().add_images([file])
+    for key, value in ((AXIS, "threshold"), (IMAGE, image_id(file))):
+        st.session_state[key] = session().choices[key] = value
 
 
 def show(spec: ModelSpec, board: Board, heading: str) -> None:

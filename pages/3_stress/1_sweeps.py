@@ -27,14 +27,14 @@ with knob:
     options = sweeps.axis(spec)
     asked = sweeps.about_images(spec, options)
 with breaks:
-    result = ask(asked, st.empty())
+    result = ask(asked, st.empty(), sweeps.live())
     answer, arrays = result.scores, result.arrays
     st.markdown(f"**{words.markdown(sweep_rows.headline(answer))}**")
     figure, table = sweep_charts.strips(answer), sweep_rows.turn_numbers(answer)
     clicked = board.chart(BREAKS, figure, table, "sweep.strips", asks=True)
     sweeps.open_clicked(clicked, answer, asked)
     sweeps.notes(answer)
-    sweeps.offer_example()
+    sweep_lesson.offer_example()
 with one:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = sweeps.one_image(answer, asked)
@@ -48,8 +48,8 @@ with one:
     board.row(ONE, cells, "sweep.moments", title="Just before and after it changes")
     sweeps.open_step(row, answer, asked, "sweep.step")
 with two:
-    pair = sweeps.about_two(spec, options, row)
-    found = try_to_ask(pair, st.empty()) if pair else None
+    pair = sweeps.about_two(spec, options, sweeps.files_of(answer, asked)[row])
+    found = try_to_ask(pair, st.empty(), sweeps.live()) if pair else None
     if pair and found:
         table = sweep_maps.numbers(0, found.scores)
         board.chart(TWO, sweep_maps.maps(0, found.scores, answer), table, "sweep.map")
@@ -58,7 +58,7 @@ with two:
 with many:
     folder("known")
     of_many = sweeps.about_many(spec, options) if session().known else None
-    swept = try_to_ask(of_many, st.empty()) if of_many else result
+    swept = try_to_ask(of_many, st.empty(), sweeps.live()) if of_many else result
     if swept:
         st.markdown(f"**{words.markdown(sweep_rows.band_headline(swept.scores))}**")
         table = sweep_rows.band_numbers(swept.scores)

@@ -163,14 +163,15 @@ def _pair(answer: Said, top: Any, one: str, other: str) -> str:
 
 
 def _written(said: NDArray[Any], answer: Said) -> Iterator[tuple[int, float, int, str]]:
-    """Yield where a class's name stands in the map: in the middle of its longest run of a row."""
-    best: dict[int, tuple[int, int, float]] = {}
+    """Yield where a class's name stands in the map: in the middle of its longest runs."""
+    places: dict[int, list[tuple[int, int, float]]] = {}
     for y, line in enumerate(said.tolist()):
         for start, end, index in runs(line):
             if index is not None and index >= 0:
-                found = (end - start, y, (start + end - 1) / 2)
-                best[index] = max(best.get(index, found), found, key=lambda one: one[0])
-    for index, (length, y, x) in best.items():
+                places.setdefault(index, []).append((end - start, y, (start + end - 1) / 2))
+    for index, found in places.items():
+        longest = [one for one in found if one[0] == max(found)[0]]
+        length, y, x = longest[len(longest) // 2]
         name = escaped(named(answer, index), 4 * length)
         if length >= LEAST_RUN or len(name) == 1:
             yield y, x, index, name

@@ -30,6 +30,7 @@ SECTIONS = {
     },
     "3_stress": {
         "1_sweeps": "tune",
+        "2_adversarial": "my_location",
         "4_sufficient_pixels": "grid_4x4",
     },
     "4_release": {"2_compare": "compare"},

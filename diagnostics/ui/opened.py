@@ -43,7 +43,7 @@ def draws(asked: Request, family: str, numbers: Sequence[int]) -> list[File]:
     if answer is None:
         return []
     return _kept(
-        (_png(answer.arrays[f"draw/{number}"]), f"{DRAWN}{number} {family}.png")
+        (encoded(answer.arrays[f"draw/{number}"]), f"{DRAWN}{number} {family}.png")
         for number in answer.scores["draws"]
     )
 
@@ -71,7 +71,7 @@ def pictures(made: Iterable[tuple[NDArray[np.uint8], str]]) -> list[File]:
     Args:
         made: Pixels, shape (h, w, c) with one or three channels, and the name of each.
     """
-    return _kept((_png(pixels), f"{name}.png") for pixels, name in made)
+    return _kept((encoded(pixels), f"{name}.png") for pixels, name in made)
 
 
 def again(settings: Preprocessing) -> str:
@@ -117,5 +117,6 @@ def _kept(contents: Iterable[tuple[bytes, str]]) -> list[File]:
     return files
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def encoded(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a picture, shape (h, w, c) with one or three channels, as a PNG file."""
     return encode_png(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

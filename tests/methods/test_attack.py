@@ -255,6 +255,7 @@ def executor():
     return Executor()
 
 
+@pytest.mark.slow
 def test_the_sample_letters_are_answered_and_the_network_is_left_as_it_was(executor):
     images = tuple(samples.image_files()[name] for name in ("letter-x-thin", "letter-p-thin"))
     request = Request("attack/smallest", LETTERS, images, options={"steps": 30, "largest": False})

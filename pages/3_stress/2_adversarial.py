@@ -1,0 +1,61 @@
+"""Smallest changes: how little must change in an image until the model says something else?"""
+
+import streamlit as st
+
+from diagnostics import words
+from diagnostics.report import attack_charts as charts
+from diagnostics.report import attack_rows as rows
+from diagnostics.ui import attack_controls as attack
+from diagnostics.ui import controls, frame
+from diagnostics.ui.ask import ask
+from diagnostics.ui.show import Board
+from diagnostics.ui.state import session
+
+QUESTION = "How little must change in an image until the model says something else?"
+SEARCH, NEAR = "What is looked for", "Which image is nearest to another answer?"
+CHANGED, ALONG = "What has to change?", "How far along the change does it turn?"
+
+spec, _ = frame.in_hand()
+board = Board("Smallest changes", QUESTION, spec)
+if not session().shown:
+    controls.offer_samples()
+if why := attack.why_not(spec):
+    attack.stop(board, why)
+
+with board.section(SEARCH):
+    asked, norm = attack.about(spec)
+    if asked is None:
+        attack.stop(board, "")
+with board.section(NEAR):
+    result = ask(asked, st.empty(), attack.so_far(norm))
+    answer = result.scores
+    st.markdown(f"**{words.markdown(rows.headline(answer, norm))}**")
+    table = rows.numbers(answer, norm)
+    if len(answer["images"]) > 1 and rows.found(answer["images"], norm):
+        board.chart(NEAR, charts.distances(answer, norm), table, "attack.near")
+    else:
+        board.table(NEAR, table)
+    st.caption(words.markdown(" ".join(answer["notes"])))
+with board.section(CHANGED):
+    place = attack.which(answer, norm)
+    image = answer["images"][place]
+    for said in rows.sentences(image, norm, answer):
+        st.markdown(words.markdown(said))
+    line = result.arrays.get(f"{place}/{norm}/line")
+    if line is not None:
+        at = attack.epsilon(norm)
+        top, multiple = charts.top(line, at, answer), answer["multiples"][at]
+        shown = rows.cells(image, norm, place, result.arrays, multiple, top)
+        board.row(CHANGED, shown, "attack.changed")
+        st.caption(rows.WHITE)
+        attack.take_away(result, place, norm, multiple, spec)
+if line is not None:
+    with board.section(ALONG):
+        unit = rows.greys(image[norm], norm, answer["values"])
+        figure = charts.along(line, image, answer, unit, norm, at)
+        numbers = charts.along_numbers(line, image, answer, unit)
+        board.chart(ALONG, figure, numbers, "attack.along")
+        if cells := attack.saliency(result, place, norm, multiple, spec):
+            board.row(ALONG, cells, "attack.looked.row", title=rows.LOOKED)
+board.facts["Search"] = f"{asked.method}, {rows.NORMS[norm]}"
+board.offer_report()

@@ -23,6 +23,7 @@ Numbers: TypeAlias = NDArray[np.float32]
 TOP = 3
 STEPS = 30  # along the way to the changed image and half as far again
 MULTIPLES = tuple(round(1.5 * step / STEPS, 4) for step in range(STEPS + 1))
+FARTHER = tuple(float(share * 2**power) for power in range(1, 11) for share in (1.0, 1.5))
 
 
 class Judge:
@@ -108,15 +109,23 @@ class Judge:
 
         Returns:
             Logits, shape (m, k), and the multiple from which on all pictures of 8 bit reach the
-            goal, None where the last does not.
+            goal; beyond the line that is the first of some that do, None where none does.
         """
         points = between(pixels, changed, torch.tensor(MULTIPLES, device=changed.device))
-        each = goal.of(torch.zeros(len(points), dtype=torch.long, device=points.device))
-        logits = self.ask(points)
-        flips = each.margin(self.ask(points.mul(255).round() / 255)) < 0
-        lasting = [at for at in range(len(points)) if bool(flips[at:].all())]
+        logits, flips = self.ask(points), self._flips(goal, points)
+        lasting = [one for at, one in enumerate(MULTIPLES) if all(flips[at:])]
+        if not lasting:
+            far = between(pixels, changed, torch.tensor(FARTHER, device=changed.device))
+            flips = self._flips(goal, far)
+            lasting = [one for one, flip in zip(FARTHER, flips, strict=True) if flip]
         line: Numbers = logits.float().cpu().numpy()
-        return line, MULTIPLES[lasting[0]] if lasting else None
+        return line, lasting[0] if lasting else None
+
+    def _flips(self, goal: Goal, points: Tensor) -> list[bool]:
+        """Say of changes of one image which reach the goal as pictures of 8 bit."""
+        each = goal.of(torch.zeros(len(points), dtype=torch.long, device=points.device))
+        found: list[bool] = (each.margin(self.ask(points.mul(255).round() / 255)) < 0).tolist()
+        return found
 
 
 def levels(pixels: Tensor) -> Levels:

@@ -282,6 +282,27 @@ def test_eight_bit_pictures_flip_from_the_multiple_that_a_plain_loop_finds():
     assert line[-1].argmax() != int(goal.said)
 
 
+def test_a_change_below_half_a_grey_level_needs_a_multiple_to_be_kept_by_a_file():
+    model, pixels = linear(scale=1e-3), (images(1).float() * 255).round() / 255
+    with torch.no_grad():
+        said = int(model.logits(pixels).argmax())
+        others = model.logits(pixels)[0].clone()
+        others[said] = -torch.inf
+        lead = model.logits(pixels)[0, said] - others.max()
+        model.network[1].bias[said] -= 0.998 * lead
+    goal = goal_of(model, pixels)
+    changed, there = fool(goal, pixels, "l2")
+    assert there.all()
+    assert float(size(changed - pixels, "linf")) < 0.5 / 255
+    ((entry, arrays),) = Judge(model).judged(goal, pixels, changed)
+    assert (entry["found"], entry["png_flips"], entry["changed_pixels"]) == (True, False, 0)
+    assert (arrays["picture"] == levels(pixels[0])).all()
+    _, first = Judge(model).along(goal, pixels, changed)
+    assert first > 1.5
+    far = (pixels + first * (changed - pixels)).clamp(0, 1)
+    assert int(model.logits((far * 255).round() / 255).argmax()) != said
+
+
 def _run(flips):
     for flip in flips:
         if not flip:

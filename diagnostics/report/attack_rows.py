@@ -121,8 +121,8 @@ def lasts(told: Entry) -> str:
     if told["png_flips"]:
         return "yes"
     if told["png_from"] is None:
-        return "no, nor at 1.5 ×"
-    return f"no, only from {told['png_from']:g} ×"
+        return "no"
+    return f"no, {told['png_from']:g} × is enough"
 
 
 def sentences(image: Entry, norm: str, answer: Entry) -> list[str]:
@@ -143,13 +143,15 @@ def sentences(image: Entry, norm: str, answer: Entry) -> list[str]:
             f"{_first(told['png_now'])}. {moved} of {told['pixels']} differ in the file."
         )
     else:
-        where = "not even a file with 1.5 × the change is enough"
+        where = "no multiple of the change that was tried is enough for a file"
         if told["png_from"] is not None:
-            where = f"a file with {told['png_from']:g} × the change, or more, is enough"
+            where = f"a file with {told['png_from']:g} × the change is enough"
         said.append(
             f"It does not survive rounding to 8 bit: saved as PNG and read again, the model says "
             f"{_first(told['png_now'])} ({moved} of {told['pixels']} differ); {where}."
         )
+    if not told["changed_pixels"]:
+        said.append("The change is lost altogether: every value rounds to what it was before.")
     if image["png_said"] != image["said"]:
         other = answer["classes"][image["png_said"]]
         said.append(f"Rounding the unchanged image to 8 bit alone already gives {other}.")
@@ -164,7 +166,7 @@ def _first(top: Sequence[Entry]) -> str:
 
 def factor(change: NDArray[Any]) -> int:
     """Return by how much a change is amplified to fill the scale: 1, 2, 5, 10, 20 and so on."""
-    most = float(np.abs(change).max(initial=0.0))
+    most = Scale.of_most(change, signed=True).limit
     room = 1 / most if most > 0 else 1.0
     decade: int = 10 ** math.floor(math.log10(max(room, 1.0)))
     return max(decade * one for one in FACTORS if decade * one <= max(room, 1.0))
@@ -236,11 +238,12 @@ def _photo(values: NDArray[Any], alt: str, name: str) -> Picture:
 
 def _difference(change: NDArray[Any], times: int, stem: str) -> Cell:
     """Draw a change on a scale whose ends are a whole step from black to white, over the factor."""
-    scale = Scale(1 / times, signed=True)
+    scale = Scale(1 / times, signed=True, beyond=1).at(change)
     sheet = render.tiles(np.moveaxis(change, 2, 0), scale)
     channels = "" if change.shape[2] == 1 else "red, green and blue one after the other; "
     end = words.number(GREYS / times)
     title = f"Difference, amplified {times} ×" if times > 1 else "Difference, exact"
-    caption = f"{channels}colours −{end} … {end} grey levels"
+    beyond = f", {scale.beyond} values beyond the ends" if scale.beyond else ""
+    caption = f"{channels}colours −{end} … {end} grey levels{beyond}"
     alt = f"{title}: the changed image minus the image. {WHITE}"
     return Cell(title=title, pictures=(Picture(sheet, alt, caption, f"{stem}-difference-{times}"),))

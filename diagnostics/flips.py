@@ -49,6 +49,7 @@ class Flips:
         self.finite = bool(logits.isfinite().all())
         self.label = int(_labels(logits)[0])
         self.said = max(self.label, 0)
+        self.whole = float(self.margin(logits)[0])
         self.name = names[self.said] if self.label != NO else f"not {names[0]}"
 
     @property
@@ -64,12 +65,16 @@ class Flips:
 
     def ask(self, pixels: Tensor) -> Tensor:
         """Return whether each of some images changes the answer, shape (n,)."""
+        return self.weighed(pixels)[0]
+
+    def weighed(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return whether each image changes the answer, and its margin, see `margin`."""
         logits = self.logits(pixels)
         finite = logits.isfinite().all(1)
         self.not_finite += len(logits) - int(finite.sum())
         labels = _labels(logits)
         changed = labels != self.label if self._target is None else labels == self._target
-        return changed & finite
+        return changed & finite, self.margin(logits)
 
     def margin(self, logits: Tensor) -> Tensor:
         """Return how far each answer is from being another, shape (n,); below 0 it is another."""

@@ -47,12 +47,21 @@ class OnePixel:
         self._chosen = order if self._pixels <= SMALL else order[:sample]
         self._at_once = min(images_at_once(study.classifier), CACHED)
         self._map = np.full(self._pixels, np.nan, np.float32)
+        self._taken = self._map.copy()
         self._screened: dict[str, Any] | None = None
 
     @property
     def map(self) -> NDArray[np.float32]:
         """Share of the levels that change the answer, shape (h, w); NaN where nobody asked."""
         return self._map.reshape(self._height, self._width).copy()
+
+    @property
+    def taken(self) -> NDArray[np.float32]:
+        """Share of the image's margin that each pixel's worst level takes, shape (h, w).
+
+        0 takes nothing, 1 and more changes the answer; NaN where it was not asked in float32.
+        """
+        return self._taken.reshape(self._height, self._width).copy()
 
     def found(self, redrawn: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what is known so far, as JSON.
@@ -62,9 +71,10 @@ class OnePixel:
             the "mean" share of the levels that changes the answer, with "low" and "high" where
             pixels were drawn; the largest as "max"; "effective", how many pixels have any such
             level, and "certain", how many have no other; "log10_stable", log10 of the product of
-            1 - share over all pixels, None for minus infinity; and what was "redrawn".
+            1 - share over all pixels, None for minus infinity; "most_taken", the largest share of
+            the margin that one pixel takes; and what was "redrawn".
         """
-        known = self._known()
+        known, taken = self._known(), self._taken
         exact = len(known) == self._pixels
         said: dict[str, Any] = {
             "pixels": self._pixels,
@@ -84,6 +94,7 @@ class OnePixel:
             **{"mean": float(known.mean()), "low": low, "high": high, "max": float(known.max())},
             **{"effective": int((known > 0).sum()), "certain": int((known == 1).sum())},
             "log10_stable": None if math.isinf(stable) else stable / math.log(10),
+            "most_taken": float(np.nanmax(taken)) if np.isfinite(taken).any() else None,
             "redrawn": redrawn,
         }
 
@@ -112,19 +123,27 @@ class OnePixel:
             yield found
 
     def _swept(self, asks: Asks) -> Iterator[None]:
-        self._map[:] = np.nan
-        levels, changed = len(self._levels), self._candidates()
+        self._map[:] = self._taken[:] = np.nan
+        levels, differ = len(self._levels), self._candidates()
         per_pass = max(self._at_once // levels, 1)
         often = per_pass * max(len(self._chosen) // (per_pass * KEPT), 1)
         for start in range(0, len(self._chosen), per_pass):
             self._tell("Changing one pixel at a time", 0.8 * start / len(self._chosen))
             places = self._chosen[start : start + per_pass]
-            rows = changed[places].nonzero()
+            rows = differ[places].nonzero()
             flipped = torch.zeros(len(places), levels)
+            margins = torch.full((len(places), levels), self._flips.whole)
             if len(rows):
                 pixels = self._with(places[rows[:, 0]], rows[:, 1])
-                flipped[rows[:, 0], rows[:, 1]] = asks.ask(pixels).cpu().float()
+                if asks is self._flips:
+                    changed, left = self._flips.weighed(pixels)
+                    margins[rows[:, 0], rows[:, 1]] = left.cpu().float()
+                else:
+                    changed, margins[:] = asks.ask(pixels), torch.nan
+                flipped[rows[:, 0], rows[:, 1]] = changed.cpu().float()
             self._map[places.numpy()] = flipped.mean(1).numpy()
+            taken = (1 - margins.amin(1) / self._flips.whole).clamp_min(0)
+            self._taken[places.numpy()] = taken.where(taken.isfinite(), torch.nan).numpy()
             if start % often == 0:
                 yield
 

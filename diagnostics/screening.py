@@ -88,7 +88,7 @@ class Screen:
         flips = self._flips
         try:
             own = float(self._margins(flips.pixels)[0])
-            self._shift = float(flips.margin(flips.logits(flips.pixels))[0]) - own
+            self._shift = flips.whole - own
             half = self._margins(sample)
         except RuntimeError:  # a network may mix types in a way that has no bfloat16
             return torch.inf

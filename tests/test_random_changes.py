@@ -321,6 +321,15 @@ def test_a_linear_model_is_changed_by_the_levels_beyond_its_threshold(study):
     assert found["log10_stable"] == pytest.approx(torch.log10(1 - expected.double()).sum().item())
 
 
+def test_a_linear_model_loses_the_margin_that_its_weight_allows(study):
+    normal = torch.linspace(-2, 2, 36)
+    outcome = one_pixel(study(Flat(6, 0.5, normal), 6), levels=8)
+    farthest = torch.where(normal > 0, 1 - GREY, GREY)  # to white or to black
+    expected = (normal.abs() * farthest / (0.5 * normal.norm())).reshape(6, 6)
+    np.testing.assert_allclose(outcome.arrays["0/taken"], expected.numpy(), atol=1e-5)
+    assert only(outcome)["most_taken"] == pytest.approx(float(expected.max()), abs=1e-5)
+
+
 def test_one_redrawn_pixel_keeps_the_answer_as_often_as_the_map_says(study):
     found = only(one_pixel(study(Flat(6, 0.05), 6), draws=4096))
     one = found["redrawn"][0]

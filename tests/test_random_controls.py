@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from diagnostics.render import PADDING
-from diagnostics.report import random_charts, random_rows
+from diagnostics.report import pixel_rows, random_charts, random_rows
 from tests.pages_for_tests import fine
 
 PAGE = """
@@ -60,10 +60,10 @@ def test_both_sections_state_their_cost_and_wait_until_they_are_wanted(on):
     assert f"{24 * 52 + 2 * 256 + 9 * 64} passes forward" in costs[0]
     assert f"{784 * 8 + 6 * 128} passes forward" in costs[1]
     page = fine(page.toggle(key="random.rays").set_value(True).run())
-    assert titles(page) == ["Distance at which the answer changes, 24 random rays"]
+    assert titles(page) == ["Distance to another answer, 24 rays"]
     assert "random changes of the smallest change's length, L2 0.9" in said(page)
     page = fine(page.toggle(key="random.pixels").set_value(True).run())
-    assert titles(page)[1] == "Answer kept when pixels get random levels, 128 draws each"
+    assert titles(page)[1] == "Answer kept by random pixels, 128 draws each"
     assert "all 784 pixels were tried at 8 levels" in said(page)
     tables = [one.value for one in page.dataframe]
     assert list(tables[1]["pixels redrawn together"]) == ["1", "4", "16", "64", "256", "784"]
@@ -161,7 +161,7 @@ def step(predicted, stable, low, high):
     ],
 )
 def test_the_claim_is_held_against_what_was_seen(predicted, expected):
-    text = random_rows.claim({"redrawn": [step(predicted, 7, 0.027, 0.109)]})
+    text = pixel_rows.claim({"redrawn": [step(predicted, 7, 0.027, 0.109)]})
     assert expected in text
 
 
@@ -169,13 +169,28 @@ def test_pixels_that_were_not_tried_are_hatched():
     shares = np.full((40, 40), np.nan)
     shares[:20, ::2] = 0.5
     entry = {"file": "a.png", "exact": False, "tried": 400, "effective": 400}
-    cell = random_rows.map_cell(entry, shares, np.zeros((40, 40, 1)))
+    unknown = np.full((40, 40), np.nan)
+    cell = pixel_rows.map_cell(entry, shares, unknown, np.zeros((40, 40, 1)))
     received, mapped = cell.pictures
     assert "hatched: not tried" in mapped.caption
     assert "cells of 3 × 3 px" in mapped.caption
     assert {tuple(one) for one in mapped.pixels[24:].reshape(-1, 3)} == set(PADDING)
     assert not any((mapped.pixels[:18, :39] == one).all(2).any() for one in np.array(PADDING))
     assert received.pixels.shape == mapped.pixels.shape
+
+
+def test_where_no_pixel_changes_the_answer_the_margin_that_it_takes_is_drawn():
+    entry = {"file": "a.png", "exact": True, "tried": 16, "effective": 0}
+    taken = np.linspace(0, 0.3, 16).reshape(4, 4)
+    cell = pixel_rows.map_cell(entry, np.zeros((4, 4)), taken, np.zeros((4, 4, 1)))
+    mapped = cell.pictures[1]
+    assert "colours 0 … 0.3" in mapped.caption
+    assert "share of the margin" in mapped.caption
+
+
+def test_noise_that_is_mostly_cut_off_is_not_compared():
+    noise = {**found()["gaussian"], "effective": 1.5}
+    assert "can't tell more" in random_rows.from_noise(found(gaussian=noise))
 
 
 def test_what_was_screened_is_said_with_how_far_it_agreed():

@@ -18,6 +18,7 @@ GREY = "#808080"  # stands apart from light and dark alike
 STEP, SPREAD = 0.6180339887498949, 0.5  # the golden ratio keeps the points of a row apart
 RAYS, NOISE, SMALLEST = "random rays", "noise predicts", "smallest change"
 ROOM = 1.25
+DECADES = 2.5  # from which on only powers of ten are written
 
 
 def distances(found: Entry) -> go.Figure:
@@ -88,7 +89,7 @@ def distances(found: Entry) -> go.Figure:
             hovertemplate="a flat boundary's median: L2 %{x:.3g}<extra></extra>",
         )
     made.update_layout(
-        title=f"Distance at which the answer changes, {n} random rays",
+        title=f"Distance to another answer, {n} rays",
         height=150 + 70 * len(rows),
         margin={"t": 60, "b": 56, "r": 24},
         showlegend=False,
@@ -101,12 +102,14 @@ def distances(found: Entry) -> go.Figure:
         zeroline=False,
     )
     drawn = [one for trace in made.data for one in trace.x]
-    ends = [math.log10(min(drawn) / ROOM), math.log10(max(drawn) * ROOM)]
+    low, high = min(drawn) / ROOM, max(drawn) * ROOM
+    ticks = _ticks(low, high)
     made.update_xaxes(
         title="L2 distance (value range 0 to 1), logarithmic",
         type="log",
-        range=ends,
-        dtick="D2" if ends[1] - ends[0] < 1.5 else None,
+        range=[math.log10(low), math.log10(high)],
+        tickvals=ticks,
+        ticktext=[f"{one:g}" for one in ticks],
         zeroline=False,
     )
     return made
@@ -148,7 +151,7 @@ def together(found: Entry) -> go.Figure:
         hovertemplate="%{hovertext}<extra></extra>",
     )
     made.update_layout(
-        title=f"Answer kept when pixels get random levels, {steps[-1]['n']} draws each",
+        title=f"Answer kept by random pixels, {steps[-1]['n']} draws each",
         height=360,
         margin={"t": 100, "b": 56},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
@@ -171,3 +174,11 @@ def so_far(found: Entry) -> str:
         return "Nothing is known yet."
     median = "none yet" if rays["median"] is None else f"L2 {number(rays['median'])}"
     return f"{rays['crossed']} of {rays['n']} rays cross so far; median {median}."
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return round numbers of an axis: 1, 2 and 5 of each decade, or 1 alone of many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if math.log10(high / low) < DECADES else (1,)
+    found = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    return [one for one in found if low <= one <= high]

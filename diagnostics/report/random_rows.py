@@ -6,14 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from diagnostics import pictures, render, words
-from diagnostics.intervals import wilson
-from diagnostics.render import Picture, Scale
-from diagnostics.report.rates import interval, rate
-from diagnostics.report.table import Cell, Table
+from diagnostics import words
+from diagnostics.report.rates import rate
+from diagnostics.report.table import Table
 from diagnostics.words import counted, number
 
 Entry = Mapping[str, Any]
@@ -21,9 +16,8 @@ Entry = Mapping[str, Any]
 FLAT_RHO = 1.4826  # 1 / Phi^-1(0.75): half of all rays cross a flat boundary within so much
 FRAGILE, FAILED = 0.3, 3.0
 RARE_DECADES = 4
+CUT_OFF = 0.8  # of the length left, below which the noise is no longer Gaussian
 FACTOR = 2  # between what noise predicts and what was found, up to which they agree
-OPACITY = 0.75
-EVER, NEVER = "in every draw", "in no draw"
 
 
 def in_a_direction(found: Entry) -> str:
@@ -64,7 +58,8 @@ def along_rays(found: Entry) -> str:
     high = f"{number(rays['high'])}" if rays["high"] is not None else "beyond the box"
     return (
         f"Half of {n} random rays reach another answer within L2 {number(median)} (95 % interval "
-        f"{number(rays['low'])} to {high}); {n - crossed} of {n} never do."
+        f"{number(rays['low'])} to {high}); {counted(n - crossed, 'ray')} never "
+        f"{'does' if n - crossed == 1 else 'do'}."
     )
 
 
@@ -74,13 +69,13 @@ def ratio(found: Entry) -> str:
     if rho is None and least is None:
         return ""
     values = f"{found['values']:,}"
-    what = f"That is {{}} times the smallest change and the root of the {values} values"
+    unit = f"Measured in the smallest change times the root of the {values} values, that is"
     if rho is None:
         return (
-            f"{what.format(f'more than {number(least)}')}. Can't tell more: the box of possible "
-            "images ends before half of the rays cross."
+            f"{unit} more than {number(least)}. Can't tell more: the box of possible images ends "
+            "before half of the rays cross."
         )
-    said = f"{what.format(number(rho))}; a flat boundary gives {FLAT_RHO:.2f}."
+    said = f"{unit} {number(rho)}; a flat boundary gives {FLAT_RHO:.2f}."
     if rho < FRAGILE:
         return (
             f"{said} Below {FRAGILE:g}, the answer is fragile under plain random noise, not only "
@@ -115,6 +110,8 @@ def from_noise(found: Entry) -> str:
     said += (
         f" A flat boundary would then lie at L2 {number(noise['distance'])} (95 % interval {ends})."
     )
+    if noise["effective"] < CUT_OFF * noise["nominal"]:
+        return f"{said} So much is cut off that this is only a rough figure: can't tell more."
     if known is None:
         return said
     factor = known["length"] / noise["distance"]
@@ -164,86 +161,6 @@ def numbers(found: Entry) -> Table:
     return Table(tuple(rows), title="How far changes go", said=said)
 
 
-def single(found: Entry) -> str:
-    """Say which single pixels can change the answer."""
-    tried, effective, levels = found["tried"], found["effective"], found["levels"]
-    all_of = f"all {tried}" if found["exact"] else f"{tried} of {found['pixels']:,}"
-    colour = ", all channels together" if found["channels"] > 1 else ""
-    how = f"{all_of} pixels were tried at {levels} levels from black to white{colour}"
-    if not effective:
-        low = "" if found["exact"] else f" (of all, {interval(*wilson(0, tried))} could)"
-        return f"No single pixel changes the answer: {how}{low}."
-    many = f"{effective} of {tried}" if found["exact"] else rate(effective, tried)
-    mean = f"{100 * found['mean']:.2g} %"
-    if not found["exact"]:
-        mean += f" (95 % interval {100 * found['low']:.2g} to {100 * found['high']:.2g} %)"
-    certain = f" {found['certain']} change it at every level." if found["certain"] else ""
-    return (
-        f"{many} single pixels can change the answer, the worst at {100 * found['max']:.3g} % of "
-        f"its levels; the mean share is {mean}. {how[0].upper()}{how[1:]}.{certain}"
-    )
-
-
-def claim(found: Entry) -> str:
-    """Say whether pixels act alone: what their product predicts, and what is seen."""
-    last = found["redrawn"][-1]
-    expected, seen = _expected(last), rate(last["stable"], last["n"])
-    said = (
-        f"If each pixel acted alone, giving all {last['count']:,} random levels at once would keep "
-        f"the answer {expected}; it is kept in {seen} draws."
-    )
-    if last["predicted"] > last["high"]:
-        return f"{said} Pixels do not act alone: together they do what none of them can."
-    if last["predicted"] < last["low"]:
-        return f"{said} Pixels do not act alone: together they undo what single ones do."
-    return f"{said} The two agree within the 95 % interval, so this does not tell them apart."
-
-
-def predictions(found: Entry) -> Table:
-    """Return how often the answer is kept when pixels are redrawn together, beside the product."""
-    rows = tuple(
-        {
-            "pixels redrawn together": f"{one['count']:,}",
-            "predicted: answer kept": _expected(one),
-            "observed: answer kept": rate(one["stable"], one["n"]),
-            "not finite": str(one["not_finite"]),
-        }
-        for one in found["redrawn"]
-    )
-    said = (
-        "Lower is worse: the answer changes more often. The prediction multiplies 1 − the share of "
-        "levels that change the answer over the pixels redrawn, as if each acted alone."
-    )
-    if not found["exact"]:
-        said += " Pixels that were not tried count with the mean share."
-    return Table(rows, title="Prediction against observation", said=said)
-
-
-def map_cell(found: Entry, shares: NDArray[Any], image: NDArray[Any]) -> Cell:
-    """Return the image, and over it the share of each pixel's levels that change the answer.
-
-    Args:
-        found: The image's entry.
-        shares: Shape (h, w), NaN where no pixel was tried.
-        image: What the network receives, shape (h, w, c) in [0, 1].
-    """
-    name, file = found["file"], pictures.stem(found["file"])
-    height, width = shares.shape
-    photo = render.photo(image)
-    received = Picture(photo, f"{name}, what the network receives.", "received", f"{file}-received")
-    shown, cell = (shares, 1) if found["exact"] else _in_cells(shares, found["tried"])
-    scale = Scale.covering(shown)
-    coloured = render.enlarge(scale.colour(np.nan_to_num(shown)), cell)[:height, :width]
-    unknown = np.isnan(shown).repeat(cell, 0).repeat(cell, 1)[:height, :width]
-    mixed = render.missing(render.overlay(photo, coloured, OPACITY), unknown)
-    caption = f"share of levels that change the answer, {scale.ends}"
-    if cell > 1:
-        caption += f"; cells of {cell} × {cell} px, mean of the pixels tried in each"
-    caption += "; hatched: not tried" if unknown.any() else ""
-    alt = f"{name}: {found['effective']} of {found['tried']} pixels tried change the answer alone."
-    return Cell(pictures=(received, Picture(mixed, alt, caption, f"{file}-one-pixel")))
-
-
 def screened(found: Entry) -> str:
     """Say what was asked in bfloat16 first, and how far float32 agreed; empty if nothing was."""
     said = found["screening"]
@@ -265,13 +182,6 @@ def screened(found: Entry) -> str:
     )
 
 
-def _expected(one: Entry) -> str:
-    predicted = one["predicted"]
-    if predicted in (0.0, 1.0):
-        return EVER if predicted else NEVER
-    return f"in {words.probability(predicted, 1 - predicted)} of draws"
-
-
 def _of(tried: Entry) -> str:
     return f"{rate(tried['hits'], tried['n'])} change the answer"
 
@@ -279,17 +189,3 @@ def _of(tried: Entry) -> str:
 def _row(what: str, distance: float | None, more: str) -> dict[str, str]:
     shown = "none" if distance is None else number(distance)
     return {"what": what, "L2 distance": shown, "and": more}
-
-
-def _in_cells(shares: NDArray[Any], tried: int) -> tuple[NDArray[np.float64], int]:
-    """Return the mean of the tried pixels of square cells, NaN without any, and a cell's side."""
-    height, width = shares.shape
-    side = max(math.ceil(math.sqrt(2 * height * width / max(tried, 1))), 1)
-    tall, wide = -(-height // side), -(-width // side)
-    padded = np.full((tall * side, wide * side), np.nan)
-    padded[:height, :width] = shares
-    cells = padded.reshape(tall, side, wide, side).swapaxes(1, 2).reshape(tall, wide, -1)
-    counts = np.isfinite(cells).sum(2)
-    with np.errstate(invalid="ignore"):
-        means: NDArray[np.float64] = np.where(counts > 0, np.nansum(cells, 2) / counts, np.nan)
-    return means, side

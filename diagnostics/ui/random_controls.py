@@ -10,6 +10,7 @@ import streamlit as st
 
 from diagnostics import words
 from diagnostics.options import Value
+from diagnostics.report import pixel_rows
 from diagnostics.report import random_charts as charts
 from diagnostics.report import random_rows as rows
 from diagnostics.request import File, Request, Result
@@ -112,12 +113,14 @@ def _pixels(spec: ModelSpec, board: Board, image: File, target: int | None) -> N
     entry = _entry(answer)
     if answer is None or entry is None or entry.get("mean") is None:
         return
-    st.markdown(f"**{words.markdown(rows.single(entry))}**")
-    cell = rows.map_cell(entry, answer.arrays["0/map"], answer.arrays["0/image"])
-    board.row(PIXELS, [cell], "random.map")
+    st.markdown(f"**{words.markdown(pixel_rows.single(entry))}**")
+    maps = [answer.arrays[f"0/{name}"] for name in ("map", "taken", "image")]
+    board.row(PIXELS, [pixel_rows.map_cell(entry, *maps)], "random.map")
     if entry["redrawn"]:
-        st.markdown(words.markdown(rows.claim(entry)))
-        board.chart(PIXELS, charts.together(entry), rows.predictions(entry), "random.together")
+        st.markdown(words.markdown(pixel_rows.claim(entry)))
+        board.chart(
+            PIXELS, charts.together(entry), pixel_rows.predictions(entry), "random.together"
+        )
     _notes(answer, entry)
     many = "all" if entry["exact"] else f"{entry['tried']:,}"
     board.facts[PIXELS] = f"{image.name}: {many} pixels at {levels} levels, seed 0"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     gates_speed,
+    random_speed,
     reference_speed,
     serving_speed,
     sharing_speed,
@@ -65,6 +66,7 @@ def main() -> int:
     measured = (
         *torch_speed.figures(paired),
         *gates_speed.figures(paired),
+        *random_speed.figures(paired),
         *reference_speed.figures(),
         *serving_speed.figures(),
         *sharing_speed.figures(),

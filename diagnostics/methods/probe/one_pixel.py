@@ -35,8 +35,8 @@ def one_pixel(
     Returns:
         For each image what was found, see `OnePixel.found`, with "file", "sha256", what it is
         "said" to be and how many images were "asked"; the arrays "0/map", shape (h, w), NaN where
-        no pixel was tried, and "0/image", what the network receives, shape (h, w, c);
-        "complete" says whether all was done.
+        no pixel was tried, "0/taken", see `OnePixel.taken`, and "0/image", what the network
+        receives, shape (h, w, c); "complete" says whether all was done.
     """
     images: list[dict[str, Any]] = []
     arrays: dict[str, NDArray[Any]] = {}
@@ -60,11 +60,11 @@ def one_pixel(
         arrays[f"{place}/image"] = np.moveaxis(pixels[0].cpu().numpy(), 0, 2)
         if not entry["error"]:
             for _ in asked.sweep():
-                arrays[f"{place}/map"] = asked.map
+                arrays |= {f"{place}/map": asked.map, f"{place}/taken": asked.taken}
                 study.keep(outcome(False, {**entry, **asked.found([])}))
             for redrawn in asked.redraw():
                 entry |= {**asked.found(redrawn), "asked": flips.asked}
                 study.keep(outcome(False, entry))
-            arrays[f"{place}/map"] = asked.map
+            arrays |= {f"{place}/map": asked.map, f"{place}/taken": asked.taken}
         images.append(entry)
     return outcome(True)

@@ -11,8 +11,10 @@ from torch import Tensor
 from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import OptionError
 from diagnostics.request import File
+from diagnostics.seen import images_at_once
 from diagnostics.study import Study
 
+CACHED = 32  # small images that go through a small network at once: more leave the cache
 NO = -1  # what a network with one output says when it says no
 
 
@@ -44,6 +46,7 @@ class Flips:
         if target is not None and not 0 <= target < len(names):
             raise OptionError(f"There is no class {target} here; there are {len(names)}.")
         self._classifier, self.pixels, self._target = classifier, pixels, target
+        self._at_once = min(images_at_once(classifier), CACHED)
         self.asked = self.not_finite = 0
         logits = self.logits(pixels)
         self.finite = bool(logits.isfinite().all())
@@ -61,7 +64,8 @@ class Flips:
     def logits(self, pixels: Tensor) -> Tensor:
         """Return the logits of images, shape (n, k)."""
         self.asked += len(pixels)
-        return self._classifier.logits(pixels)
+        parts = pixels.split(self._at_once)
+        return torch.cat([self._classifier.logits(part) for part in parts])
 
     def ask(self, pixels: Tensor) -> Tensor:
         """Return whether each of some images changes the answer, shape (n,)."""

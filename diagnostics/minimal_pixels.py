@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics.flips import Asks, Flips
+from diagnostics.flips import CACHED, Asks, Flips
 from diagnostics.intervals import bootstrap, wilson
 from diagnostics.random_rays import parts
 from diagnostics.screening import SMALL, Screen, pays
 from diagnostics.seen import images_at_once
 from diagnostics.study import Study, Tell
 
-CACHED = 32  # small images that go through a small network at once: more leave the cache
+PASSES = 8  # whose changed images are made together
 KEPT = 20  # times that a map which is being filled is told
 SAMPLE = 64  # changed images on which bfloat16 is compared with float32
 TIMES = 4  # as many pixels are redrawn as in the step before
@@ -45,7 +45,7 @@ class OnePixel:
         self._pixels = self._height * self._width
         order = torch.randperm(self._pixels, generator=self._generator(0))
         self._chosen = order if self._pixels <= SMALL else order[:sample]
-        self._at_once = min(images_at_once(study.classifier), CACHED)
+        self._at_once = PASSES * min(images_at_once(study.classifier), CACHED)
         self._map = np.full(self._pixels, np.nan, np.float32)
         self._taken = self._map.copy()
         self._screened: dict[str, Any] | None = None

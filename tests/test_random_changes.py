@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -12,12 +13,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-from diagnostics import minimal_beside, minimal_pixels, random_rays, screening
+from diagnostics import minimal_beside, minimal_pixels, random_rays, samples, screening
 from diagnostics.errors import OptionError
 from diagnostics.flips import Flips
+from diagnostics.image import decode
 from diagnostics.methods.probe.one_pixel import one_pixel
 from diagnostics.methods.probe.random_changes import random_changes
 from diagnostics.minimal_pixels import OnePixel
+from diagnostics.opening import open_model
+from diagnostics.pipeline import Pipeline
+from diagnostics.request import ModelSource
 from diagnostics.samples import file_at
 from diagnostics.screening import Screen
 from diagnostics.study import Study
@@ -423,6 +428,35 @@ def test_bfloat16_first_gives_the_map_of_float32(close, monkeypatch):
     assert said["agreed"] == said["checked"] > 0
     assert 0 < said["tolerance"] < 1
     assert said["believed"] + said["checked"] <= said["screened"]
+
+
+def test_bfloat16_first_gives_the_map_of_float32_of_a_trained_network(monkeypatch):
+    model = open_model(ModelSource(samples.model_files()["letters_conv"]), ())
+    asked = model.classifier(None)
+    letters = [
+        decode(Path(samples.image_files()[f"letter-{name}-fuzzy"].path).read_bytes(), name)
+        for name in "xp"
+    ]
+    x, p = (torch.from_numpy(Pipeline(asked.preprocessing).run(one))[None] for one in letters)
+    shares = torch.linspace(0, 1, 200)[:, None, None, None]
+    between = (1 - shares) * x + shares * p  # somewhere on the way the answer changes
+    best = asked.logits(between).topk(2).values
+    pixels = between[(best[:, 0] - best[:, 1]).argmin()][None]
+
+    def swept():
+        flips = Flips(asked, pixels)
+        one = OnePixel(Study(asked), flips, 8, 500, 16, lambda doing, done: None)
+        for _ in one.sweep():
+            pass
+        return one.map, one.found([])["screening"]
+
+    whole, _ = swept()
+    monkeypatch.setattr(minimal_pixels, "pays", lambda asked: True)
+    half, said = swept()
+    assert (whole > 0).sum() > 10
+    np.testing.assert_array_equal(half, whole)
+    assert said["holds"]
+    assert said["believed"] > 0.2 * said["screened"]
 
 
 def test_rays_followed_in_bfloat16_cross_where_float32_says(study, monkeypatch):

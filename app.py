@@ -31,6 +31,7 @@ SECTIONS = {
     "3_stress": {
         "1_sweeps": "tune",
         "2_adversarial": "my_location",
+        "3_fooling": "casino",
         "4_sufficient_pixels": "grid_4x4",
     },
     "4_release": {"2_compare": "compare"},

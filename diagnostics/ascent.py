@@ -17,6 +17,9 @@ from diagnostics.words import counted
 EARLY, LATE = 0.03, 0.1  # progress of p that a step aims at: so much, and this part of what is left
 MOST = 2.0  # of the margin; what the same progress of p would ask for where p is hardly above zero
 SPREAD = 1 / LEVELS  # of the noise at the start
+# A step that gains less than half of its aim makes the next one so much longer, one that gains all
+# of it shorter again: in large models the gradient turns, and rounding takes from small steps.
+LONGER, LONGEST = 1.25, 16.0
 
 
 def climb(record: Record, places: Sequence[int], *, steps: int, decay: float, go_on: bool) -> None:
@@ -38,6 +41,8 @@ def climb(record: Record, places: Sequence[int], *, steps: int, decay: float, go
     mean = mean_colour(classifier.preprocessing).to(classifier.device)
     pixels = start(study, classes).to(classifier.device)
     flat = 0
+    reach = torch.ones(len(classes), dtype=torch.float64, device=classifier.device)
+    hoped = torch.stack([reach, reach], 1) * torch.nan
     for step in range(steps + 1):
         levels = (pixels * LEVELS).round()
         margins, gradient = _asked(record, levels / LEVELS, target)
@@ -54,7 +59,9 @@ def climb(record: Record, places: Sequence[int], *, steps: int, decay: float, go
         keep = fine & moves & (go_on | (margins < GOAL))
         if not keep.any():
             break
-        pixels = moved(pixels[keep], margins[keep], gradient[keep])
+        reach = lengthened(reach, margins - hoped[:, 0], hoped[:, 1])[keep]
+        hoped = torch.stack([margins[keep], aim(margins[keep])], 1)
+        pixels = moved(pixels[keep], reach * hoped[:, 1], gradient[keep])
         pixels = (mean + (1 - decay) * (pixels - mean)).clamp(0, 1)
         left, target = left[keep], target[keep]
     if flat:
@@ -64,23 +71,42 @@ def climb(record: Record, places: Sequence[int], *, steps: int, decay: float, go
         )
 
 
+def aim(margins: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Return by how much the next step should raise each margin.
+
+    To first order p gains .03, or a tenth of what it lacks of one if that is less. It is the same
+    aim whether it is told of p or of its margin, which has a gradient also where p has none.
+    """
+    p, lacking = margins.sigmoid(), (-margins).sigmoid()
+    return torch.minimum(EARLY / (p * lacking), LATE / p).clamp(max=MOST)
+
+
+def lengthened(
+    reach: Float[Tensor, " n"], gained: Float[Tensor, " n"], aimed: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """Return how many times its aim each next step reaches for, from 1 to 16.
+
+    Args:
+        reach: The same of the step before.
+        gained: What that step raised the margin by; NaN where there was none.
+        aimed: What it aimed at.
+    """
+    longer = torch.where(gained < aimed / 2, reach * LONGER, reach)
+    return torch.where(gained > aimed, longer / LONGER, longer).clamp(1, LONGEST)
+
+
 def moved(
     pixels: Float[Tensor, "n c h w"],
-    margins: Float[Tensor, " n"],
+    progress: Float[Tensor, " n"],
     gradient: Float[Tensor, "n c h w"],
 ) -> Float[Tensor, "n c h w"]:
     """Return pictures one step up the gradient, not clipped yet.
 
-    To first order p gains .03, or a tenth of what it lacks of one if that is less. The step is the
-    same whether it is told by p or by its margin; the margin has a gradient also where p has none.
-
     Args:
         pixels: Values in [0, 1].
-        margins: log(p / (1 − p)) of each picture's class.
+        progress: By how much each margin should rise, to first order.
         gradient: Of the margins with respect to the pixels.
     """
-    p, lacking = margins.sigmoid(), (-margins).sigmoid()
-    progress = torch.minimum(EARLY / (p * lacking), LATE / p).clamp(max=MOST)
     size = gradient.double().square().sum((1, 2, 3))
     rate = torch.where(size > 0, progress / size, 0.0)
     return pixels + (rate[:, None, None, None] * gradient).to(pixels.dtype)

@@ -29,7 +29,7 @@ ALPHA = 0.05  # of the known-good images, at most, are called strange
 def models() -> dict[str, ModelSource]:
     """Draw which models are compared; return them by the names that they are shown under."""
     held = session()
-    known = _named(held.models)
+    known = named(held.models)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Models compared",
@@ -142,7 +142,7 @@ def strangeness(
             st.caption(words.markdown(f"{name}: {novelty_rows.missing(found.scores)}"))
 
 
-def _named(models: Sequence[ModelSource]) -> dict[str, ModelSource]:
+def named(models: Sequence[ModelSource]) -> dict[str, ModelSource]:
     """Return models and the samples by name; of one name, also by the start of their hash."""
     hashes = {one.sha256 for one in models}
     others = [ModelSource(file) for file in samples.model_files().values()]

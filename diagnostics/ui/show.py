@@ -161,6 +161,11 @@ class Board:
         )
 
 
+def row(cells: Sequence[Cell], key: str) -> None:
+    """Draw a row that is gone soon and belongs in no report, such as what is there so far."""
+    _row(cells, key, pinned=False, asks=False, names=False)
+
+
 def _row(
     cells: Sequence[Cell], key: str, *, pinned: bool, asks: bool, names: bool
 ) -> Clicked | None:

@@ -107,8 +107,8 @@ def test_the_probability_that_is_told_is_that_of_the_file(small, way, channels):
 @pytest.mark.parametrize("target", [0, 1])
 def test_no_picture_passes_the_known_optimum_of_a_linear_model(way, target):
     model, best = two_classes()
-    options = {"gradient": {"steps": 1500, "decay": 0.0, "go_on": True}}.get(
-        way, {"generations": 80, "children": 40}
+    options = {"gradient": {"steps": 400, "decay": 0.0, "go_on": True}}.get(
+        way, {"generations": 60, "children": 40}
     )
     found = entries(asked(way, model, target=target, **options))[target]["margin"]
     assert found <= best[target] + 1e-5
@@ -121,36 +121,52 @@ def test_a_step_goes_along_the_weights_alone_and_as_far_as_it_aims():
     w = (weight[0] - weight[1]).detach().reshape(1, 1, 20, 20)
     pixels = torch.rand(1, 1, 20, 20)
     target = torch.zeros(1, dtype=torch.long)
-    margins = fooled.margin(model.logits(pixels), target).detach()
-    step = ascent.moved(pixels, margins, w) - pixels
+    before = fooled.margin(model.logits(pixels), target).detach()
+    step = ascent.moved(pixels, torch.tensor([0.25]), w) - pixels
     cosine = torch.nn.functional.cosine_similarity(step.flatten(), w.flatten(), dim=0)
     assert float(cosine) == pytest.approx(1, abs=1e-6)
-    after = float(fooled.margin(model.logits(pixels + step), target).detach() - margins)
-    p = float(margins.sigmoid())
-    aimed = min(0.03, 0.1 * (1 - p)) / (p * (1 - p))
-    assert after == pytest.approx(min(aimed, ascent.MOST), rel=1e-4)
+    after = fooled.margin(model.logits(pixels + step), target).detach()
+    assert float(after - before) == pytest.approx(0.25, rel=1e-4)
 
 
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.6, 0.71, 0.95, 0.9999])
 def test_a_step_is_that_of_the_paper_on_the_probability(p):
-    """Rate min(.03, .1 (1 − p)) / |g|², with g the gradient of p: that of the margin times its own
-    derivative.
-    """
+    """Rate min(.03, .1 (1 − p)) / |g|², with g the gradient of p: the margin's times p (1 − p)."""
     gradient = torch.randn(1, 1, 3, 3, dtype=torch.float64)
     of_p = p * (1 - p) * gradient
     expected = min(0.03, 0.1 * (1 - p)) / float(of_p.square().sum()) * of_p
-    margins = torch.tensor([np.log(p / (1 - p))])
-    moved = ascent.moved(torch.zeros(1, 1, 3, 3, dtype=torch.float64), margins, gradient)
+    aimed = ascent.aim(torch.tensor([np.log(p / (1 - p))]))
+    moved = ascent.moved(torch.zeros(1, 1, 3, 3, dtype=torch.float64), aimed, gradient)
     assert torch.allclose(moved, expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("margin", [-2000.0, -60.0, 60.0, 2000.0])
-def test_a_step_stays_finite_where_the_probability_is_nothing_or_one(margin):
-    moved = ascent.moved(
-        torch.zeros(1, 1, 2, 2), torch.tensor([margin]).double(), torch.ones(1, 1, 2, 2)
-    )
-    gained = float(moved.sum())  # the gradient is one everywhere
-    assert gained == pytest.approx(0.1 if margin > 0 else ascent.MOST, rel=1e-6)
+def test_an_aim_stays_finite_where_the_probability_is_nothing_or_one():
+    margins = torch.tensor([-2000.0, -60.0, 60.0, 2000.0]).double()
+    assert ascent.aim(margins).tolist() == pytest.approx([ascent.MOST] * 2 + [0.1] * 2)
+
+
+def test_a_step_that_gains_too_little_makes_the_next_one_longer_and_no_other_does():
+    aimed = torch.full((5,), 0.1)
+    gained = torch.tensor([0.02, 0.07, 0.2, -1.0, torch.nan])
+    found = ascent.lengthened(torch.full((5,), 4.0), gained, aimed)
+    assert found.tolist() == pytest.approx([5.0, 4.0, 3.2, 5.0, 4.0])
+    assert ascent.lengthened(torch.tensor([15.0, 1.1]), gained[[0, 2]], aimed[:2]).tolist() == [
+        ascent.LONGEST,
+        1.0,
+    ]
+
+
+def test_a_picture_whose_gain_is_lost_in_rounding_is_reached_all_the_same():
+    """Of 4096 pixels each would move by a fiftieth of a grey level with every step."""
+    torch.manual_seed(0)
+    network = linear(4096, 2)
+    with torch.no_grad():
+        network[1].weight.mul_(120)
+        network[1].bias.zero_()
+    model = classifier(network, 64, classes=2)
+    outcome = asked("gradient", model, target=0, steps=200)
+    assert entries(outcome)[0]["milestones"]["0.9999"] is not None
+    assert np.abs(pictures(outcome)[0] - 127.5).max() < 12
 
 
 def test_the_start_is_the_mean_colour_and_hardly_any_grain():

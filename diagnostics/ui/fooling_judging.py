@@ -1,0 +1,88 @@
+"""Who else is asked about fooling images: the scores of strangeness, and another model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from diagnostics import words
+from diagnostics.report import fooling_charts, fooling_judged
+from diagnostics.request import INSPECT, OPEN, File, Options, Request, Result
+from diagnostics.spec import ModelSpec
+from diagnostics.ui import compare_controls
+from diagnostics.ui.ask import try_to_ask
+from diagnostics.ui.choices import choose
+from diagnostics.ui.show import Board
+from diagnostics.ui.state import session
+
+Entry = Mapping[str, Any]
+
+ALPHA = 0.05  # share of known-good images that may be called strange
+NONE = ""
+
+
+def strangeness(spec: ModelSpec, pictures: Sequence[File], reference: File | None) -> Request:
+    """Return the question how strange the pictures are."""
+    held = session()
+    settings = held.preprocessing or spec.preprocessing
+    if reference is None:  # they are what the network gets; a reference holds to its own settings
+        settings = replace(
+            settings,
+            fit="none",
+            grey=False,
+            invert=False,
+            contrast=0.0,
+            blur=0.0,
+            threshold=None,
+        )
+    options: Options = {"examined": False}
+    return Request(
+        "probe/novelty",
+        held.model,
+        tuple(pictures),
+        settings,
+        options=options,
+        reference=reference,
+    )
+
+
+def caught(judged: Entry, board: Board, heading: str) -> None:
+    """Draw which score would have caught the pictures."""
+    st.markdown(f"**{words.markdown(fooling_judged.caught_headline(judged, ALPHA))}**")
+    table = fooling_judged.caught_numbers(judged, ALPHA)
+    if judged["false_alarms"]["n"]:
+        figure = fooling_charts.caught_by(judged, ALPHA)
+        board.chart(heading, figure, table, "fooling.caught")
+    else:
+        st.caption("Add a folder of known-good images above to learn which scores catch these.")
+        board.table(heading, table, folded=True)
+
+
+def another_model(pictures: Sequence[File]) -> tuple[str, Result] | None:
+    """Draw which other model is asked; return its name and what it says of the pictures."""
+    held = session()
+    named = compare_controls.named(held.models)
+    others = {one.sha256: (name, one) for name, one in named.items() if one != held.model}
+    names = {digest: name for digest, (name, _) in others.items()}
+    chosen = choose(
+        "Other model",
+        "fooling.other",
+        {NONE: "none", **names},
+        "Models that were opened in this session, and the samples.",
+        width=290,
+    )
+    if chosen == NONE:
+        st.caption(
+            "Pictures made for one model often fool another that learned the same task. Choose one "
+            "that is open in this session, or open it first."
+        )
+        return None
+    name, model = others[chosen]
+    if try_to_ask(Request(OPEN, model), st.empty()) is None:
+        return None
+    options: Options = {"top": 3, "layers": (), "attributions": ()}
+    answer = try_to_ask(Request(INSPECT, model, tuple(pictures), options=options), st.empty())
+    return None if answer is None else (name, answer)

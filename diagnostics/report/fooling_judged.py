@@ -50,7 +50,7 @@ def caught_headline(judged: Entry, alpha: float) -> str:
     none = [title for title, hits, _ in found if not hits]
     scores = words.counted(len(found), "score")
     if not most:
-        return f"None of {scores} catches any of these {words.counted(n, 'picture')}."
+        return f"None of {scores} catches any of {words.counted(n, 'picture')}."
     catch = "catches" if len(best) == 1 else "catch"
     said = f"{len(best)} of {scores} {catch} the most, {rate(most, n)}: {', '.join(best)}."
     return f"{said} None is caught by {', '.join(none)}." if none else said

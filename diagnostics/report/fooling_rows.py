@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from diagnostics import render, words
 from diagnostics.pictures import plain
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.render import Picture
 from diagnostics.report.table import Cell, Table
 
@@ -19,6 +20,7 @@ Arrays = Mapping[str, NDArray[Any]]
 GOAL = "0.9999"
 NAMES = {"0.5": "50 %", "0.99": "99 %", "0.999": "99.9 %", "0.9999": "99.99 %"}
 FEW = 12  # classes whose lines can be told apart
+LIVE, LIVE_ABREAST = 4, 4  # pictures shown while they are made
 LINES = 12  # numbers of the trace that stand in its table
 SURE_OF = "The model is 99.99 % sure of a picture made from nothing for"
 NOTHING = "No picture was found for any class."
@@ -77,20 +79,34 @@ def shown(answer: Entry, count: int) -> list[Entry]:
     return [one for one in answer["classes"] if one["index"] in answer["pictures"]][:count]
 
 
-def gallery(answer: Entry, arrays: Arrays, entries: Sequence[Entry]) -> list[Cell]:
-    """Return a cell with the surest picture of each class."""
+def gallery(
+    answer: Entry, arrays: Arrays, entries: Sequence[Entry], *, stretch: bool = False
+) -> list[Cell]:
+    """Return a cell with the surest picture of each class.
+
+    Args:
+        answer: The JSON of the answer.
+        arrays: Its arrays.
+        entries: The classes.
+        stretch: Draw the darkest value of each picture black and the brightest white.
+    """
     pictures = dict(zip(answer["pictures"], arrays.get("pictures", ()), strict=True))
-    return [_cell(answer, one, pictures[one["index"]]) for one in entries]
+    return [_cell(answer, one, pictures[one["index"]], stretch) for one in entries]
 
 
-def _cell(answer: Entry, one: Entry, pixels: NDArray[np.uint8]) -> Cell:
+def _cell(answer: Entry, one: Entry, pixels: NDArray[np.uint8], stretch: bool) -> Cell:
     name, unit = words.shortened(one["class"], 28), answer["unit"]
     height, width = pixels.shape[:2]
+    low, high = int(pixels.min()), int(pixels.max())
+    values, caption, file = pixels / 255, "", file_name(answer, one)
+    if stretch:
+        values = (pixels - float(low)) / max(high - low, 1)
+        caption, file = f"levels {low} … {high} drawn as 0 … 255", f"{file} stretched"
     picture = Picture(
-        render.photo(pixels / 255),
+        render.photo(values),
         f"The picture made for {name} by {answer['way']}, {width} × {height} px: {sure(one)}.",
-        "",
-        file_name(answer, one),
+        caption,
+        file,
     )
     return Cell(
         title=name,
@@ -103,9 +119,65 @@ def _cell(answer: Entry, one: Entry, pixels: NDArray[np.uint8]) -> Cell:
     )
 
 
+def so_far(answer: Entry, arrays: Arrays, room: int) -> Picture | None:
+    """Return the surest pictures side by side, as many as there is room for; None without any.
+
+    Args:
+        answer: The JSON of the answer so far.
+        arrays: Its arrays.
+        room: Width and height in px.
+    """
+    entries = shown(answer, LIVE)
+    if not entries:
+        return None
+    small = [render.photo(one / 255) for one in arrays["pictures"][:LIVE]]
+    height, width = small[0].shape[:2]
+    factor = max(1, room // (LIVE_ABREAST * (width + 1)))
+    across = max(1, min(LIVE_ABREAST, room // (factor * width)))
+    count = max(1, min(len(small), across * max(1, room // (2 * factor * height))))
+    step, down = factor * width + 1, factor * height + 1
+    sheet = np.full((-(-count // across) * down, across * step, 3), render.GAP[0], np.uint8)
+    for place in range(count):
+        top, left = place // across * down, place % across * step
+        drawn = render.enlarge(small[place], factor)
+        sheet[top : top + down - 1, left : left + step - 1] = drawn
+    names = [f"{words.shortened(one['class'], 16)} {sure(one)}" for one in entries[:count]]
+    return Picture(sheet, f"The pictures so far: {', '.join(names)}.", ", ".join(names), "so-far")
+
+
 def file_name(answer: Entry, one: Entry) -> str:
     """Return the name of a picture's file, without its ending."""
     return f"fooling {plain(answer['way'])} {plain(one['class'])} seed {answer['seed']}"
+
+
+def framed(pixels: NDArray[np.uint8], settings: Preprocessing) -> NDArray[np.uint8]:
+    """Return the image that a preprocessing makes this very picture of, as far as there is one.
+
+    It has a border where the preprocessing cuts out the middle, and is inverted where that inverts.
+
+    Args:
+        pixels: What the network should receive, shape (h, w, c).
+        settings: The preprocessing.
+    """
+    height, width = pixels.shape[:2]
+    whole = pixels
+    tall, wide = max(settings.resize_px, height), max(settings.resize_px, width)
+    if settings.fit == "crop" and min(tall, wide) == settings.resize_px:
+        whole = np.empty((tall, wide, pixels.shape[2]), np.uint8)
+        whole[:] = np.rint(pixels.mean((0, 1))).astype(np.uint8)
+        top, left = round((tall - height) / 2), round((wide - width) / 2)
+        whole[top : top + height, left : left + width] = pixels
+    return 255 - whole if settings.invert else whole
+
+
+def of_frame(pixels: NDArray[np.uint8], settings: Preprocessing) -> str:
+    """Say what an image has that is opened elsewhere; empty where it is the picture itself."""
+    if framed(pixels, settings).shape == pixels.shape:
+        return ""
+    return (
+        "What is opened in Inspect and shown to the scores has a plain border, which the "
+        "preprocessing cuts off: the network gets the very picture. What is saved has none."
+    )
 
 
 def numbers(answer: Entry) -> Table:

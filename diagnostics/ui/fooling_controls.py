@@ -5,7 +5,8 @@ Pictures stand in the order of how sure the model is of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from diagnostics import words
 from diagnostics.image import encode_png
+from diagnostics.preprocessing import Preprocessing
 from diagnostics.report import fooling_charts, fooling_rows
 from diagnostics.request import File, Request, Result
 from diagnostics.spec import ModelSpec, Need
@@ -22,7 +24,7 @@ from diagnostics.ui import opened
 from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.choices import choose, choose_many, remembered
 from diagnostics.ui.cost import cost
-from diagnostics.ui.show import Board, row
+from diagnostics.ui.show import Board, passing
 from diagnostics.ui.state import session
 
 Entry = Mapping[str, Any]
@@ -47,7 +49,7 @@ SECONDS = {"30": "30 s", "120": "2 min", "600": "10 min", "3600": "1 h", "0": "n
 CHILDREN, MOST_SEED = 200, 9999
 ALL_CLASSES, FEW = 40, 4  # up to so many classes all are made at first, of more so many
 SHOWN = (8, 32, 96)
-IN_A_ROW, LIVE, AT_ONCE = 8, 8, 4
+IN_A_ROW, AT_ONCE, LIVE_PX = 8, 4, 240
 WANTED, CHART_PX = "fooling.wanted", 520
 
 
@@ -149,27 +151,26 @@ def _classes(spec: ModelSpec) -> list[int]:
     return [int(one) for one in choose_many(label, "fooling.classes", shown, usual)]
 
 
-def live(kept: Result, number: Callable[[], int]) -> None:
+def live(kept: Result, key: str) -> None:
     """Draw what is there so far.
 
     Args:
         kept: The answer so far.
-        number: Gives another number each time.
+        key: Another each time.
     """
-    answer, at = kept.scores, number()
-    entries = fooling_rows.shown(answer, LIVE)
-    row(fooling_rows.gallery(answer, kept.arrays, entries), f"fooling.live.{at}")
-    st.plotly_chart(
-        fooling_charts.trace(answer, kept.arrays),
-        key=f"fooling.live.trace.{at}",
-        config={"displayModeBar": False},
-    )
+    answer = kept.scores
+    if picture := fooling_rows.so_far(answer, kept.arrays, LIVE_PX):
+        passing(picture)
+    figure = fooling_charts.trace(answer, kept.arrays)
+    title = f"Confidence (n = {len(answer['classes'])})"
+    figure.update_layout(title=title, showlegend=False, height=LIVE_PX)
+    st.plotly_chart(figure, key=key, config={"displayModeBar": False})
 
 
 def made(request: Request) -> Result | None:
     """Ask for the pictures, and draw them as they come."""
     number = count()
-    return try_to_ask(request, st.empty(), lambda kept: live(kept, lambda: next(number)))
+    return try_to_ask(request, st.empty(), lambda kept: live(kept, f"fooling.live.{next(number)}"))
 
 
 def how_sure(answer: Result, board: Board, heading: str) -> None:
@@ -184,8 +185,15 @@ def how_sure(answer: Result, board: Board, heading: str) -> None:
         board.chart(heading, fooling_charts.milestones(said), table, "fooling.milestones")
 
 
-def gallery(answer: Result, board: Board, heading: str) -> list[Entry]:
-    """Draw the surest pictures, and what can be done with one; return the classes shown."""
+def gallery(answer: Result, settings: Preprocessing, board: Board, heading: str) -> list[Entry]:
+    """Draw the surest pictures, and what can be done with one; return the classes shown.
+
+    Args:
+        answer: The pictures.
+        settings: What images go through.
+        board: Of the page.
+        heading: Of the section.
+    """
     said = answer.scores
     there = len(said["pictures"])
     counts = {str(one): str(one) for one in SHOWN if one < there} | {"all": f"all {there}"}
@@ -198,14 +206,22 @@ def gallery(answer: Result, board: Board, heading: str) -> list[Entry]:
             width=130,
         )
         entries = fooling_rows.shown(said, there if most == "all" else int(most))
-        _use(answer, entries)
-    cells = fooling_rows.gallery(said, answer.arrays, entries)
+        remembered("fooling.stretched", usual=0, most=1)
+        stretch = st.toggle(
+            "Stretch the levels",
+            key="fooling.stretched",
+            help="Draws the darkest value of each picture black and the brightest white, so that "
+            "what hardly differs can be seen. The pictures themselves stay as they are.",
+        )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _use(answer, entries, settings)
+    cells = fooling_rows.gallery(said, answer.arrays, entries, stretch=stretch)
     for first in range(0, len(cells), IN_A_ROW):
         board.row(heading, cells[first : first + IN_A_ROW], f"fooling.gallery.{first}")
     return entries
 
 
-def _use(answer: Result, entries: Sequence[Entry]) -> None:
+def _use(answer: Result, entries: Sequence[Entry], settings: Preprocessing) -> None:
     """Draw what can be done with a picture: look at it, pin it, save it."""
     held, shown = session(), {}
     for one in entries:
@@ -214,13 +230,13 @@ def _use(answer: Result, entries: Sequence[Entry]) -> None:
     index = choose("Picture", "fooling.picture", shown, "Which one the buttons are about.")
     chosen = [one for one in entries if str(one["index"]) == index]
     if st.button("Open in Inspect", icon=":material/visibility:"):
-        opened.inspect(files(answer, chosen))
+        opened.inspect(files(answer, chosen, settings))
     if st.button(
         "Pin",
         icon=":material/keep:",
         help="Takes it in hand as the image that the others are compared with.",
     ):
-        for file in files(answer, chosen):
+        for file in files(answer, chosen, settings):
             held.add_images([file])
             held.pinned = file.sha256
             held.choices["fooling.pinned"] = file.sha256
@@ -235,17 +251,39 @@ def _use(answer: Result, entries: Sequence[Entry]) -> None:
         help="The very picture that was measured, as lossless PNG.",
     )
     if len(entries) > 1 and st.button(f"Open the {min(AT_ONCE, len(entries))} surest"):
-        opened.inspect(files(answer, entries[:AT_ONCE]))
+        opened.inspect(files(answer, entries[:AT_ONCE], settings))
     if held.pinned and held.choices.get("fooling.pinned") == held.pinned:
         st.caption("Pinned: Inspect and Layers compare the other images with it.")
 
 
-def files(answer: Result, entries: Sequence[Entry]) -> list[File]:
-    """Return the pictures of some classes as files."""
+def files(
+    answer: Result, entries: Sequence[Entry], settings: Preprocessing | None = None
+) -> list[File]:
+    """Return the pictures of some classes as files.
+
+    Args:
+        answer: Holds the pictures.
+        entries: The classes.
+        settings: What the pictures will go through, so that the network gets them as they are;
+            None keeps them as they are.
+    """
     pictures = _pictures(answer)
     return opened.pictures(
-        (pictures[one["index"]], fooling_rows.file_name(answer.scores, one)) for one in entries
+        (
+            fooling_rows.framed(pictures[one["index"]], settings)
+            if settings
+            else pictures[one["index"]],
+            fooling_rows.file_name(answer.scores, one),
+        )
+        for one in entries
     )
+
+
+def kept_as_they_are(answer: Result, settings: Preprocessing) -> str:
+    """Say how a picture reaches the network where it is opened as an image."""
+    one = next(iter(_pictures(answer).values()))
+    undone = replace(settings, fit="none", invert=False)
+    return " ".join([fooling_rows.of_frame(one, settings), opened.again(undone)]).strip()
 
 
 def _pictures(answer: Result) -> dict[int, NDArray[np.uint8]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -28,16 +27,6 @@ def strangeness(spec: ModelSpec, pictures: Sequence[File], reference: File | Non
     """Return the question how strange the pictures are."""
     held = session()
     settings = held.preprocessing or spec.preprocessing
-    if reference is None:  # they are what the network gets; a reference holds to its own settings
-        settings = replace(
-            settings,
-            fit="none",
-            grey=False,
-            invert=False,
-            contrast=0.0,
-            blur=0.0,
-            threshold=None,
-        )
     options: Options = {"examined": False}
     return Request(
         "probe/novelty",

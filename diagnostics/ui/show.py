@@ -161,9 +161,10 @@ class Board:
         )
 
 
-def row(cells: Sequence[Cell], key: str) -> None:
-    """Draw a row that is gone soon and belongs in no report, such as what is there so far."""
-    _row(cells, key, pinned=False, asks=False, names=False)
+def passing(picture: Picture) -> None:
+    """Draw a picture that is gone soon and belongs in no report, such as what is there so far."""
+    width = picture.pixels.shape[1]
+    st.image(picture.png, picture.caption, width=width, output_format="PNG", alt=picture.alt)
 
 
 def _row(

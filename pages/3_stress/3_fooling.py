@@ -6,7 +6,7 @@ from diagnostics import words
 from diagnostics.report import fooling_judged as judged_rows
 from diagnostics.report import fooling_rows as rows
 from diagnostics.ui import fooling_controls as controls
-from diagnostics.ui import fooling_judging, frame, opened
+from diagnostics.ui import fooling_judging, frame
 from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.folders import folder, reference
 from diagnostics.ui.show import Board
@@ -41,23 +41,21 @@ with board.section(MADE):
 if not said["pictures"]:
     board.offer_report()
     st.stop()
+settings = session().preprocessing or spec.preprocessing
 with board.section(GALLERY):
-    entries = controls.gallery(answer, board, GALLERY)
-    again = opened.again(session().preprocessing or spec.preprocessing)
-    st.caption(f"{LOOK} {again}")
+    entries = controls.gallery(answer, settings, board, GALLERY)
+    st.caption(f"{LOOK} {controls.kept_as_they_are(answer, settings)}")
 with board.section(SURE):
     controls.how_sure(answer, board, SURE)
 with board.section(CAUGHT):
     folder("known")
     measured = reference(spec, st.empty())
-    pictures = controls.files(answer, entries)
+    pictures = controls.files(answer, entries, settings)
     judged = try_to_ask(fooling_judging.strangeness(spec, pictures, measured), st.empty())
     if judged:
         fooling_judging.caught(judged.scores, board, CAUGHT)
-        if measured and again:
-            st.caption(again)
 with board.section(OTHER):
-    if other := fooling_judging.another_model(pictures):
+    if other := fooling_judging.another_model(controls.files(answer, entries)):
         name, found = other
         st.markdown(f"**{words.markdown(judged_rows.others_headline(entries, found, name))}**")
         st.caption(words.markdown(judged_rows.size_note(said, found)))

@@ -47,12 +47,12 @@ def badges(images: Sequence[Entry], scores: Entry) -> list[Cell]:
 
 
 def _badge(one: Entry) -> Cell:
-    told = [(said["status"], _short(said, one)) for said in one["criteria"]]
+    """Return a verdict with the figures that speak for it, and as sentences what does not."""
+    told = one["criteria"]
     return Cell(
         answer=NAMES[one["verdict"]],
-        notes=tuple(short for status, short in told if status == "for"),
-        warnings=tuple(short for status, short in told if status != "for"),
-        details=tuple(said["said"] for said in one["criteria"]),
+        notes=tuple(_short(said, one) for said in told if said["status"] == "for"),
+        warnings=tuple(said["said"] for said in told if said["status"] != "for"),
     )
 
 

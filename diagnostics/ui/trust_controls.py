@@ -53,8 +53,11 @@ def trusted(
     options = {"method": chosen.written, "against": _text(asked.against)}
     request = replace(asked, method="probe/trust", against=None, options=options)
     place = st.empty()
-    if not _is_asked(request, len(images), spec, key):
+    with place.container():
+        is_asked = _is_asked(request, len(images), spec, key)
+    if not is_asked:
         return
+    place.empty()
     shown: Mapping[str, Any] = {"board": board, "heading": heading, "images": images, "key": key}
     found = try_to_ask(request, place, lambda so_far: _badges(so_far.scores, images))
     if found is not None:

@@ -87,7 +87,7 @@ def _asked_of(
 def _answers(questions: Mapping[str, Request]) -> list[tuple[str, Entry]]:
     found: list[tuple[str, Entry]] = []
     for name, question in questions.items():
-        answer = try_to_ask(question, st.empty(), live())
+        answer = try_to_ask(question, st.empty(), live(question))
         images: Sequence[Entry] = answer.scores["images"] if answer else ()
         found += [(name, images[0])] if images else []
     return found

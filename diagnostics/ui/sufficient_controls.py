@@ -175,7 +175,7 @@ def _passes(asked: Request, spec: ModelSpec) -> tuple[int, int]:
     return passes(pixels, step, subsets=subsets, controls=controls, classes=classes)
 
 
-def live() -> Callable[[Result], None]:
+def live(asked: Request) -> Callable[[Result], None]:
     """Return what draws a search as far as it is."""
     drawn = itertools.count()
 
@@ -187,7 +187,7 @@ def live() -> Callable[[Result], None]:
         st.caption(f"{kept[-1]} of {one['pixels']} pixels are left in the first search.")
         st.plotly_chart(
             subset_charts.curve(one, kept, margins),
-            key=f"sufficient.live.{next(drawn)}",
+            key=f"sufficient.live.{asked.key[:12]}.{next(drawn)}",
             config={"displayModeBar": False},
         )
 

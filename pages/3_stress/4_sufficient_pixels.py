@@ -27,7 +27,7 @@ with searched:
     asked = own.about(spec)
     started = asked is not None and own.wanted(asked, spec)
 with read:
-    answer = try_to_ask(asked, st.empty(), own.live()) if asked and started else None
+    answer = try_to_ask(asked, st.empty(), own.live(asked)) if asked and started else None
     if asked is None or answer is None:
         st.caption("" if started else NOT_YET)
         board.offer_report()

@@ -18,6 +18,7 @@ from tests.benchmarks import (
     reference_speed,
     serving_speed,
     sharing_speed,
+    subset_speed,
     torch_speed,
 )
 
@@ -70,6 +71,7 @@ def main() -> int:
         *reference_speed.figures(),
         *serving_speed.figures(),
         *sharing_speed.figures(),
+        *subset_speed.figures(),
     )
     rows = [Row(*figure) for figure in measured]
     for row in rows:

@@ -64,7 +64,7 @@ class Flips:
     def logits(self, pixels: Tensor) -> Tensor:
         """Return the logits of images, shape (n, k)."""
         self.asked += len(pixels)
-        parts = pixels.split(self._at_once)
+        parts = torch.split(pixels, self._at_once)
         return torch.cat([self._classifier.logits(part) for part in parts])
 
     def ask(self, pixels: Tensor) -> Tensor:

@@ -84,3 +84,12 @@ def test_strangeness_is_measured_for_each_model_by_itself(page):
     assert not page.error
     promises = [one.value for one in page.caption if "Promised" in one.value]
     assert len(promises) == 2  # one for each model
+
+
+def test_sufficient_pixels_are_searched_on_each_model_by_itself(page):
+    page.toggle(key="compare.sufficient").set_value(True)
+    page = fine(page.run())
+    assert not page.error
+    table = next(one.value for one in page.dataframe if "smallest subset" in one.value)
+    assert list(table["model"]) == [CONV, DENSE]
+    assert all("of 4" in held for held in table["controls that hold"])

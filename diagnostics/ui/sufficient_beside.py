@@ -56,7 +56,7 @@ def beside(asked: Request, spec: ModelSpec) -> list[tuple[str, Entry]] | None:
     )
     if session().choices.get(CHOSEN) != mark:
         return None
-    return _answers(questions)
+    return answers(questions)
 
 
 def _run(mark: str) -> None:
@@ -84,7 +84,8 @@ def _asked_of(
     return replace(asked, model=model, preprocessing=None, target=target, options=options)
 
 
-def _answers(questions: Mapping[str, Request]) -> list[tuple[str, Entry]]:
+def answers(questions: Mapping[str, Request]) -> list[tuple[str, Entry]]:
+    """Ask every model its question; return what was found for its image, by the models' names."""
     found: list[tuple[str, Entry]] = []
     for name, question in questions.items():
         answer = try_to_ask(question, st.empty(), live(question))

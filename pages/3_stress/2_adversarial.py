@@ -6,7 +6,7 @@ from diagnostics import words
 from diagnostics.report import attack_charts as charts
 from diagnostics.report import attack_rows as rows
 from diagnostics.ui import attack_controls as attack
-from diagnostics.ui import controls, frame
+from diagnostics.ui import controls, frame, random_controls
 from diagnostics.ui.ask import ask
 from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
@@ -57,5 +57,7 @@ if line is not None:
         board.chart(ALONG, figure, numbers, "attack.along")
         if cells := attack.saliency(result, place, norm, multiple, spec):
             board.row(ALONG, cells, "attack.looked.row", title=rows.LOOKED)
+file = next(one for one in asked.images if one.sha256 == image["sha256"])
+random_controls.beside(spec, board, file, asked.target, image)
 board.facts["Search"] = f"{asked.method}, {rows.NORMS[norm]}"
 board.offer_report()

@@ -7,6 +7,7 @@ from diagnostics.report import compare_rows as rows
 from diagnostics.report.rows import looked, originals
 from diagnostics.report.table import SEPARATOR
 from diagnostics.ui import compare_controls, controls, frame
+from diagnostics.ui.compare_pixels import sufficing
 from diagnostics.ui.looking import looking
 from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
@@ -14,7 +15,7 @@ from diagnostics.ui.state import session
 QUESTION = "Do two models, checkpoints or formats answer alike, and where do they differ?"
 MODELS, SAID = "Which models", "What each says"
 CHANGED, AGREED = "Which images change their answer?", "How far do they agree?"
-STRANGE = "Which images are strange to each?"
+STRANGE, SUFFICE = "Which images are strange to each?", "Which few pixels suffice for each?"
 LOOKED, DEEP = "Where each looked", "What its last maps are"
 
 spec, methods = frame.in_hand()
@@ -22,8 +23,8 @@ board = Board("Compare", QUESTION, spec)
 if not session().shown:
     controls.offer_samples()
 
-headings = (MODELS, SAID, CHANGED, AGREED, STRANGE, LOOKED, DEEP)
-which, said, changed, agreed, strange, looks, deep = map(board.section, headings)
+headings = (MODELS, SAID, CHANGED, AGREED, STRANGE, SUFFICE, LOOKED, DEEP)
+which, said, changed, agreed, strange, suffice, looks, deep = map(board.section, headings)
 with which:
     chosen = compare_controls.models()
     offered = st.container()
@@ -54,6 +55,8 @@ with agreed:
         board.chart(AGREED, rows.doubt(files, found), table, "compare.doubt")
 with strange:
     compare_controls.strangeness(board, STRANGE, chosen, compared)
+with suffice:
+    sufficing(spec, board, SUFFICE, chosen, compared)
 with looks:
     for name, answer in compared.items():
         cells = looked(answer, look.opacity, look.shared)

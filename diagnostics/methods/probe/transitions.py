@@ -15,7 +15,7 @@ from diagnostics.study import Outcome, Study
 from diagnostics.sweeping import KEEP_SECONDS, logits_of
 
 
-@method("Grey transitions", source="Contrast and value range altered separately; see the README")
+@method("Grey transitions", source="Otsu 1979, threshold; Newcombe 1998, paired intervals")
 def transitions(
     study: Study,
     *,

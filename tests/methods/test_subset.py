@@ -16,7 +16,7 @@ from diagnostics.errors import OptionError
 from diagnostics.fills import Fill
 from diagnostics.methods.subset.batched_gradient import batched_gradient
 from diagnostics.methods.subset.exact import exact
-from diagnostics.request import ModelSource, Request
+from diagnostics.request import INSPECT, ModelSource, Request
 from diagnostics.runner import LocalRunner
 from diagnostics.samples import file_at
 from diagnostics.spec import Need, Output
@@ -367,3 +367,29 @@ def test_the_sample_model_is_searched_through_the_front_door():
     assert 0 < found["size"] < 784
     assert answer.arrays["0/removed/0"].shape == (28, 28)
     assert answer.scores["complete"]
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_real_digits_keep_their_class_on_few_pixels_and_the_saved_picture_says_so(
+    real_file, tmp_path
+):
+    """What the network received of the kept pixels is saved, opened as any image, and asked."""
+    weights = real_file("digit-recognizer-py", "digit_recognizer/models/handwriting_model.pth")
+    digits = sorted(real_file("foolbox", "foolbox/data").glob("mnist_*.png"))[:3]
+    model, runner = ModelSource(file_at(weights)), LocalRunner()
+    options = {"step": 28, "fill": "image_mean"}
+    asked = Request("subset/batched_gradient", model, tuple(map(file_at, digits)), options=options)
+    answer = runner.run(asked)
+    sizes = []
+    for place, found in enumerate(answer.scores["images"]):
+        assert found["class"] == int(digits[place].stem.rsplit("_", 1)[1])
+        assert len(found["checks"]) == 4 or found["size"] in (0, None)
+        sizes.append(found["size"] / 784)
+        path = tmp_path / f"{place}.png"
+        Image.fromarray(answer.arrays[f"{place}/alone/0"][..., 0]).save(path)
+        (image,) = runner.run(Request(INSPECT, model, (file_at(path),))).scores["images"]
+        assert image["top"][0]["index"] == found["class"]
+        saved = image["top"][0]["probability"]
+        assert saved == pytest.approx(found["kept"]["confidence"], abs=0.05)  # of 8 bits
+    assert np.median(sizes) < 0.4

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -73,25 +73,27 @@ def shapley(
 
 
 def smooth_masks(
-    count: int, cells: int, keep: float, size: tuple[int, int], generator: torch.Generator
+    grids: Float[Tensor, "n cells cells"], shifts: Int[Tensor, "n 2"], size: tuple[int, int]
 ) -> Float[Tensor, "n h w"]:
-    """Return random grids of cells, made large and smooth and shifted by less than a cell.
+    """Return grids of cells made large and smooth, and shifted by less than a cell.
 
     Args:
-        count: How many, n.
-        cells: In a row and in a column of a grid.
-        keep: Share of the cells that are one; the others are zero.
+        grids: One where a cell is kept, zero elsewhere.
+        shifts: Down and along, in pixels.
         size: Height and width of the masks.
-        generator: What draws them.
 
     Source:
         Petsiuk et al. 2018, section 3.2; bilinear interpolation is one along the columns and then
         one along the rows, so that all masks are two products of matrices.
     """
-    grids = (torch.rand(count, cells, cells, generator=generator) < keep).float()
-    for side in size:
-        cell = -(-side // cells)
-        shifts = torch.randint(cell, (count, 1), generator=generator)
-        large = interpolate(torch.eye(cells)[None], size=(cells + 1) * cell, mode="linear")[0].T
-        grids = torch.bmm(large[shifts + torch.arange(side)], grids).mT
+    cells = grids.shape[1]
+    for side, shift in zip(size, shifts.unbind(1), strict=True):
+        whole = (cells + 1) * cell_px(side, cells)
+        large = interpolate(torch.eye(cells)[None], size=whole, mode="linear")[0].T
+        grids = torch.bmm(large[shift[:, None] + torch.arange(side)], grids).mT
     return grids
+
+
+def cell_px(side: int, cells: int) -> int:
+    """Return how many pixels a cell of a mask is long."""
+    return -(-side // cells)

@@ -172,7 +172,10 @@ class Examination:
                     continue
                 if number == 0:
                     self.arrays[part] = other.detach()[0]
-                found[part].append(correlation(values, other))
+                note = _note(other, "")
+                found["why"] = f"With random weights: {note.strip()}" if note else found["why"]
+                if not note:
+                    found[part].append(correlation(values, other))
         return found
 
     def _copies(self, part: Part, found: dict[str, Any]) -> Iterator[tuple[int, TorchClassifier]]:

@@ -75,13 +75,13 @@ def _of_weights(found: Found) -> dict[str, str]:
     listed = f"rank correlation {', '.join(figures)}" if figures else ""
     if alike:
         return _said("weights", "against", f"Stays much the same whatever the weights: {listed}.")
-    if not weights["all"]:
-        reason = f" {listed.capitalize()}." if listed else ""
-        return _said("weights", "open", f"{weights['why']}{reason}".strip())
+    if not listed:
+        return _said("weights", "open", weights["why"])
     if cells < LEAST_CELLS:
         few = f"Only {words.counted(cells, 'cell')} to rank, too few to compare"
         return _said("weights", "open", f"{few}: {listed}.")
-    return _said("weights", "for", f"Changes with the weights: {listed}.")
+    why = "" if weights["head"] and weights["all"] else f" {weights['why']}"
+    return _said("weights", "for", f"Changes with the weights: {listed}.{why}")
 
 
 def _of_removal(found: Found) -> dict[str, str]:

@@ -186,7 +186,7 @@ def beaten(*shares, flat=False):
         ({"note": "The map is blank."}, "can't tell"),
         ({"weights": {"head": [0.1, ALIKE], "all": [0.0], "why": ""}}, "doubt"),
         ({"weights": {"head": [], "all": [0.0], "why": "Not known."}}, "trust"),
-        ({"weights": {"head": [0.1], "all": [], "why": "Cannot be copied."}}, "can't tell"),
+        ({"weights": {"head": [], "all": [], "why": "Cannot be copied."}}, "can't tell"),
         ({"cells": LEAST_CELLS - 1}, "can't tell"),
         ({"seeds": [STEADY + 0.1]}, "trust"),
         ({"seeds": [STEADY - 0.1]}, "doubt"),

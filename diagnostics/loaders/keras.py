@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ class KerasNetwork(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Return what the model gives for images of shape (n, c, h, w)."""
         return self._model[0](images.permute(0, 2, 3, 1), training=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> KerasNetwork:
+        """Copy the model whole, so that the copy's layers are those that it runs."""
+        copy = KerasNetwork(deepcopy(self._model[0], memo)).train(self.training)
+        needs = [one.requires_grad for one in self.parameters()]
+        for weights, need in zip(copy.parameters(), needs, strict=True):
+            weights.requires_grad_(need)
+        return copy
 
 
 def read(path: Path) -> Held:

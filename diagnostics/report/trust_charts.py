@@ -18,6 +18,7 @@ Entry = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
 
 BAND = "rgba(128, 128, 128, 0.35)"  # stands apart from light and dark alike
+LINE = "#1f83c4"
 ABOUT = {
     "deletion": "first taken away first: lower is better",
     "insertion": "first put back first: higher is better",
@@ -34,7 +35,7 @@ def curves(one: Entry, arrays: Arrays, place: int, fill: str) -> go.Figure:
         fill: What stands where a cell is missing, "mean" or "blur".
     """
     random = arrays[f"{place}/{fill}/random"]
-    made = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.05)
+    made = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.09)
     for column, name in enumerate(ABOUT, 1):
         values = arrays[f"{place}/{fill}/{name}"]
         band = random if name == "deletion" else random[:, ::-1]
@@ -59,15 +60,16 @@ def curves(one: Entry, arrays: Arrays, place: int, fill: str) -> go.Figure:
             x=share,
             y=values,
             mode="lines",
-            line={"width": 2.5, "color": "#0072b2"},
+            line={"width": 2.5, "color": LINE},
             name="this map",
             showlegend=first,
             hovertemplate="%{x:.0f} %: logit %{y:.2f}<extra></extra>",
         )
-        made.update_xaxes(title=f"{name} (% of the cells)", zeroline=False, **at)
+        ticks = {"tickvals": [0, 25, 50, 75, 100], "range": [-2, 102], "zeroline": False}
+        made.update_xaxes(title=f"{name} (% of cells)", **ticks, **at)
     made.update_yaxes(title="logit", zeroline=False, col=1)
     made.update_layout(
-        title=f"{escaped(one['file'])}: logit of {escaped(one['class'])} (1 image, {fill} fill)",
+        title=f"Logit of {escaped(one['class'], 14)} (1 image, {fill} fill)",
         height=340,
         margin={"t": 84, "b": 56},
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},

@@ -20,6 +20,7 @@ from tests.benchmarks import (
     sharing_speed,
     subset_speed,
     torch_speed,
+    trust_speed,
 )
 
 LATEST = Path("benchmarks/latest.json")
@@ -66,6 +67,7 @@ def main() -> int:
     """Measure, print, write; the exit code says whether every limit was kept."""
     measured = (
         *torch_speed.figures(paired),
+        *trust_speed.figures(paired),
         *gates_speed.figures(paired),
         *random_speed.figures(paired),
         *reference_speed.figures(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,17 @@ def test_logits_and_gradients_are_those_of_keras(saved, name, ending):
         torch.autograd.grad(scores[:, 1].sum(), images)[0] for scores in (theirs, ours)
     )
     assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_a_copy_runs_its_own_layers(saved):
+    network, images = loader.read(saved(residual())).network, torch.rand(2, 3, 16, 16)
+    before, copy = network(images), deepcopy(network)
+    assert torch.equal(copy(images), before)
+    with torch.no_grad():
+        for weights in copy.parameters():
+            weights.zero_()
+    assert not copy(images).equal(before)
+    assert torch.equal(network(images), before)
 
 
 def test_every_layer_is_there_under_its_name_with_its_channels_last(saved):

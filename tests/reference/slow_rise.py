@@ -10,16 +10,11 @@ def slow_rise(classifier, pixels, target, *, masks, cells, keep, value):
     maps = []
     for image, index in zip(pixels, target, strict=True):
         generator = torch.Generator().manual_seed(torch.initial_seed())
-        drawn = []
-        for start in range(0, masks, 64):  # drawn together: grids first, then shifts down and along
-            count = min(64, masks - start)
-            grids = (torch.rand(count, cells, cells, generator=generator) < keep).float()
-            down, along = (-(-side // cells) for side in (height, width))
-            tops = torch.randint(down, (count,), generator=generator)
-            lefts = torch.randint(along, (count,), generator=generator)
-            drawn += list(zip(grids, tops, lefts, strict=True))
+        grids = (torch.rand(masks, cells, cells, generator=generator) < keep).float()
+        down, along = (-(-side // cells) for side in (height, width))
+        tops, lefts = (torch.randint(px, (masks,), generator=generator) for px in (down, along))
         weighed, kept, total = torch.zeros(height, width), torch.zeros(height, width), 0.0
-        for grid, top, left in drawn:
+        for grid, top, left in zip(grids, tops, lefts, strict=True):
             size = ((cells + 1) * down, (cells + 1) * along)
             large = functional.interpolate(grid[None, None], size, mode="bilinear")[0, 0]
             mask = large[top : top + height, left : left + width]

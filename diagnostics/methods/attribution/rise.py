@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diagnostics.classifier import Classifier
-from diagnostics.coalitions import smooth_masks
+from diagnostics.coalitions import cell_px, smooth_masks
 from diagnostics.method import method
 from diagnostics.methods.attribution import Fill, Heatmap, filled, forward_at_once
 from diagnostics.options import Range
@@ -50,20 +50,26 @@ def rise(
         expectation.
     """
     height, width = pixels.shape[2:]
+    generator = torch.Generator().manual_seed(torch.initial_seed())
+    grids = (torch.rand(masks, cells, cells, generator=generator) < keep).float()
+    shifts = torch.stack(
+        [
+            torch.randint(cell_px(side, cells), (masks,), generator=generator)
+            for side in (height, width)
+        ],
+        1,
+    )
+    at_once = forward_at_once(pixels)
     maps = []
     for row, image in enumerate(torch.split(pixels, 1)):
-        generator = torch.Generator().manual_seed(torch.initial_seed())
-        nothing = filled(image, fill)
+        nothing, total = filled(image, fill), 0.0
         weighed, kept = (torch.zeros(height, width, dtype=torch.float64) for _ in range(2))
-        total, left = 0.0, masks
-        while left:
-            count = min(left, forward_at_once(pixels))
-            drawn = smooth_masks(count, cells, keep, (height, width), generator)
+        for part in zip(torch.split(grids, at_once), torch.split(shifts, at_once), strict=True):
+            drawn = smooth_masks(*part, (height, width))
             with torch.no_grad():
                 covered = torch.lerp(nothing, image, drawn[:, None].to(image))
                 logits = classifier.logits(covered)[:, target[row]].double().cpu()
             weighed += torch.einsum("n,nhw->hw", logits, drawn.double())
-            kept += drawn.double().sum(0)
-            total, left = total + float(logits.sum()), left - count
+            kept, total = kept + drawn.double().sum(0), total + float(logits.sum())
         maps.append((weighed / kept.clamp_min(1e-9) - total / masks).to(image))
     return Heatmap(torch.stack(maps), signed=True, blank=BLANK)

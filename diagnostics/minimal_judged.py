@@ -52,7 +52,8 @@ class Judge:
     def top(self, logits: Tensor) -> list[dict[str, Any]]:
         """Return the classes that rank first, best first; none where a logit is not finite."""
         ranked = rank(logits.double().cpu().numpy(), self._classifier.spec, TOP)
-        return [{**asdict(one), "class": one.name} for one in ranked]
+        told = [asdict(one) for one in ranked]
+        return [{"class": one.pop("name"), **one} for one in told]
 
     def judged(
         self, goal: Goal, pixels: Tensor, changed: Tensor

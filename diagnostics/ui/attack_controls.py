@@ -78,7 +78,7 @@ def about(spec: ModelSpec) -> tuple[Request | None, str]:
             NORMS,
             "The Euclidean length spreads the change over many pixels; the largest change lets "
             "every value move by the same little.",
-            width=250,
+            width=290,
         )
         fitting = {
             one: title

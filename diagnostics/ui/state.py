@@ -26,7 +26,7 @@ MIB = 2**20
 PICTURE_BYTES = 24 * MIB
 COLUMNS = 8
 # Widgets whose choices belong to one model.
-OF_THE_MODEL = ("layers", "gallery", "deep", "class", "against", "method", "query")
+OF_THE_MODEL = ("layers", "gallery", "deep", "class", "against", "method", "query", "attack.target")
 
 
 @dataclass

@@ -178,7 +178,7 @@ def _first_crossings(
     pixels, size = flips.pixels, len(ways)
     near = torch.zeros(size, dtype=torch.float64, device=pixels.device)
     far = torch.full_like(near, torch.inf)
-    sign = torch.ones_like(near)
+    sign = torch.ones_like(near, dtype=ways.dtype)
     for place, step in enumerate(steps):
         open_rays = far.isinf().nonzero()[:, 0]
         if not len(open_rays):

@@ -30,9 +30,7 @@ def single(found: Entry) -> str:
     if not effective:
         low = "" if found["exact"] else f" (of all, {interval(*wilson(0, tried))} could)"
         most = found["most_taken"]
-        near = (
-            "" if most is None else f" The one that comes nearest takes {_share(most)} of the way."
-        )
+        near = "" if most is None else f" The nearest one takes {_share(most)} of the margin."
         return f"No single pixel changes the answer: {how}{low}.{near}"
     many = f"{effective} of {tried}" if found["exact"] else rate(effective, tried)
     mean = f"{100 * found['mean']:.2g} %"

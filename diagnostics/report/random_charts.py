@@ -152,8 +152,8 @@ def together(found: Entry) -> go.Figure:
     )
     made.update_layout(
         title=f"Answer kept by random pixels, {steps[-1]['n']} draws each",
-        height=360,
-        margin={"t": 100, "b": 56},
+        height=380,
+        margin={"t": 120, "b": 56},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
     made.update_xaxes(

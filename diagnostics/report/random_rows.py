@@ -56,10 +56,10 @@ def along_rays(found: Entry) -> str:
             "are black or white: there is no median distance."
         )
     high = f"{number(rays['high'])}" if rays["high"] is not None else "beyond the box"
+    never = f"{counted(n - crossed, 'ray')} never {'does' if n - crossed == 1 else 'do'}"
     return (
         f"Half of {n} random rays reach another answer within L2 {number(median)} (95 % interval "
-        f"{number(rays['low'])} to {high}); {counted(n - crossed, 'ray')} never "
-        f"{'does' if n - crossed == 1 else 'do'}."
+        f"{number(rays['low'])} to {high}); {never if n > crossed else 'every ray does'}."
     )
 
 
@@ -69,7 +69,7 @@ def ratio(found: Entry) -> str:
     if rho is None and least is None:
         return ""
     values = f"{found['values']:,}"
-    unit = f"Measured in the smallest change times the root of the {values} values, that is"
+    unit = f"As a multiple of the smallest change times the root of the {values} values that is"
     if rho is None:
         return (
             f"{unit} more than {number(least)}. Can't tell more: the box of possible images ends "

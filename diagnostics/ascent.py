@@ -115,7 +115,7 @@ def moved(
 def start(study: Study, classes: Sequence[int]) -> Float[Tensor, "n c h w"]:
     """Return the first picture of each class: the mean colour and a grain of one grey level.
 
-    A class's picture does not depend on which other classes are meant.
+    Which other classes are meant makes no difference to it.
     """
     spec = study.classifier.spec
     shape = (spec.channels, spec.height, spec.width)

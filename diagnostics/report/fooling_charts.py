@@ -80,6 +80,8 @@ def milestones(answer: Entry) -> go.Figure:
     )
     made.update_xaxes(title=answer["unit"], zeroline=False, rangemode="tozero")
     made.update_yaxes(title="classes", range=[-0.02 * n, 1.05 * n], zeroline=False)
+    if n <= FEW:
+        made.update_yaxes(dtick=1)
     return made
 
 

@@ -35,7 +35,8 @@ def headline(answer: Entry) -> str:
     first = found[0]
     surest = f"The surest is {words.shortened(first['class'])}, {sure(first)}."
     if n == 1:
-        return f"A picture made from nothing is {words.shortened(first['class'])}, {sure(first)}."
+        name = words.shortened(first["class"])
+        return f"The model takes a picture made from nothing for {name}, {sure(first)}."
     if hits == n:
         return f"{SURE_OF} all {n} classes. {surest}"
     return (

@@ -18,6 +18,7 @@ from diagnostics import words
 from diagnostics.image import encode_png
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.report import fooling_charts, fooling_rows
+from diagnostics.report.table import Cell
 from diagnostics.request import File, Request, Result
 from diagnostics.spec import ModelSpec, Need
 from diagnostics.ui import opened
@@ -196,7 +197,9 @@ def gallery(answer: Result, settings: Preprocessing, board: Board, heading: str)
     """
     said = answer.scores
     there = len(said["pictures"])
-    counts = {str(one): str(one) for one in SHOWN if one < there} | {"all": f"all {there}"}
+    counts = {str(one): str(one) for one in SHOWN if one < there} | {
+        "all": f"all {there}" if there > 1 else "1"
+    }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         most = choose(
             "Pictures shown",
@@ -216,6 +219,8 @@ def gallery(answer: Result, settings: Preprocessing, board: Board, heading: str)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _use(answer, entries, settings)
     cells = fooling_rows.gallery(said, answer.arrays, entries, stretch=stretch)
+    if len(cells) > IN_A_ROW:  # the last row's pictures are as large as the others'
+        cells += [Cell()] * (-len(cells) % IN_A_ROW)
     for first in range(0, len(cells), IN_A_ROW):
         board.row(heading, cells[first : first + IN_A_ROW], f"fooling.gallery.{first}")
     return entries

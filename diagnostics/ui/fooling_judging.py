@@ -65,8 +65,8 @@ def another_model(pictures: Sequence[File]) -> tuple[str, Result] | None:
     )
     if chosen == NONE:
         st.caption(
-            "Pictures made for one model often fool another that learned the same task. Choose one "
-            "that is open in this session, or open it first."
+            "Choose a model that is open in this session, or open one first: some pictures fool "
+            "several models, others the one that they were made for."
         )
         return None
     name, model = others[chosen]

@@ -192,6 +192,21 @@ def test_decay_pulls_back_to_the_mean_colour():
     assert strength[0.1] < 0.8 * strength[0.0]
 
 
+def test_a_class_ends_when_it_is_reached_unless_it_is_to_go_on(letters):
+    ends, goes = (
+        asked("gradient", letters, classes="3,7", steps=160, go_on=go_on) for go_on in (False, True)
+    )
+    for index in (3, 7):
+        reached = entries(ends)[index]["milestones"]["0.9999"]
+        assert entries(ends)[index]["step"] == reached
+        assert np.isnan(
+            ends.arrays["trace"][reached + 1 :, ends.scores["traced"].index(index)]
+        ).all()
+        assert entries(goes)[index]["distance"] < entries(ends)[index]["distance"]
+    assert goes.scores["done"] == 160
+    assert goes.scores["evaluations"] == 2 * 161
+
+
 @EVERY_WAY
 def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(small, way):
     first, again, other = (asked(way, small[1], seed=seed) for seed in (5, 5, 6))

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from diagnostics.errors import NotOfferedError
 from diagnostics.spec import ModelSpec
 
-RELUS = {"relu", "relu6", "threshold", "clamp", "clamp_min"}
+RELUS = {"relu", "relu6", "hardtanh", "threshold", "clamp", "clamp_min"}
 ACTIVATIONS = RELUS | {
     *("leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus"),
     *("hardswish", "hardsigmoid", "hardtanh", "sigmoid", "tanh", "log_sigmoid", "logsigmoid"),
@@ -223,11 +223,12 @@ def _where(name: str, spec: ModelSpec) -> str:
 
 def _cut_at_zero(name: str, args: Args, kwargs: Named) -> bool:
     """Say whether an operation cuts values off at zero."""
-    names = ("threshold", "value") if name == "threshold" else ("min", "max")
+    ends = {"threshold": ("threshold", "value"), "hardtanh": ("min_val", "max_val")}
+    names = ends.get(name, ("min", "max"))
     given = dict(zip(names, args[1:], strict=False)) | kwargs
-    if name == "threshold":
-        return given.get("threshold") == 0 and given.get("value") == 0
-    return not name.startswith("clamp") or given.get("min") == 0
+    if name == "threshold" and given.get("value") != 0:
+        return False
+    return name in ("relu", "relu6") or given.get(names[0]) == 0
 
 
 def _as_called(values: Tensor, alias: Tensor, result: Tensor) -> Tensor:

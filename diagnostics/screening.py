@@ -53,9 +53,14 @@ class Screen:
         """Whether bfloat16 can be believed: every answer that was asked twice was the same."""
         return self._tolerance < torch.inf and self.agreed == self.checked
 
+    @property
+    def close(self) -> bool:
+        """Whether the image itself lies so near a change that bfloat16 can tell nothing."""
+        return self._flips.whole <= self._tolerance < torch.inf
+
     def ask(self, pixels: Tensor) -> Tensor:
         """Return whether each of some images changes the answer, shape (n,)."""
-        if not self.holds:
+        if self.close or not self.holds:
             return self._flips.ask(pixels)
         believed = self._margins(pixels) > self._tolerance  # NaN is not
         drawn = torch.rand(len(pixels), generator=self._generator) * ONE_IN < 1
@@ -76,12 +81,13 @@ class Screen:
         Returns:
             How many images were asked in bfloat16 ("screened"); how many of these were "believed"
             to leave the answer alone; how many more would have been and were "checked" in float32,
-            and for how many of those float32 "agreed"; the "tolerance" of the margin.
+            and for how many of those float32 "agreed"; the "tolerance" of the margin; whether the
+            image's own margin is smaller ("close").
         """
         counts = {name: getattr(self, name) for name in ("screened", "believed")}
         counts |= {name: getattr(self, name) for name in ("checked", "agreed")}
         tolerance = self._tolerance if self._tolerance < torch.inf else None
-        return {**counts, "tolerance": tolerance, "holds": self.holds}
+        return {**counts, "tolerance": tolerance, "holds": self.holds, "close": self.close}
 
     def _calibrated(self, sample: Tensor) -> float:
         """Return from which margin on bfloat16 is believed; infinite where it cannot be used."""

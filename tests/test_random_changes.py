@@ -102,12 +102,13 @@ def drawn(seed=0, side=6, channels=1):
 
 @pytest.fixture(scope="module")
 def close():
-    """A dense network, an image and its pixels near a boundary, so that single pixels matter."""
+    """A dense network, and what returns an image of a margin, so that single pixels matter."""
     torch.manual_seed(1)
     asked = classifier(mlp(36), 6)
     images = torch.rand(4000, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     two_best = asked.logits(images).topk(2).values
-    return asked, images[(two_best[:, 0] - two_best[:, 1]).argmin()][None]
+    margins = two_best[:, 0] - two_best[:, 1]
+    return asked, lambda margin: images[(margins - margin).abs().argmin()][None]
 
 
 # Random changes of a flat boundary
@@ -411,7 +412,8 @@ class Worse(nn.Module):
 
 
 def test_bfloat16_first_gives_the_map_of_float32(close, monkeypatch):
-    asked, pixels = close
+    asked, near = close
+    pixels = near(0.08)
 
     def swept():
         one = OnePixel(Study(asked), Flips(asked, pixels), 8, 500, 16, lambda doing, done: None)
@@ -423,6 +425,7 @@ def test_bfloat16_first_gives_the_map_of_float32(close, monkeypatch):
     monkeypatch.setattr(minimal_pixels, "pays", lambda asked: True)
     half, said = swept()
     np.testing.assert_array_equal(half, whole)
+    assert 0 < whole.mean() < 1
     assert nothing is None
     assert said["holds"]
     assert said["agreed"] == said["checked"] > 0
@@ -441,7 +444,7 @@ def test_bfloat16_first_gives_the_map_of_float32_of_a_trained_network(monkeypatc
     shares = torch.linspace(0, 1, 200)[:, None, None, None]
     between = (1 - shares) * x + shares * p  # somewhere on the way the answer changes
     best = asked.logits(between).topk(2).values
-    pixels = between[(best[:, 0] - best[:, 1]).argmin()][None]
+    pixels = between[(best[:, 0] - best[:, 1] - 1).abs().argmin()][None]
 
     def swept():
         flips = Flips(asked, pixels)
@@ -489,6 +492,18 @@ def test_bfloat16_is_given_up_once_float32_disagrees(monkeypatch):
     assert one.map[0, 0] == 3 / 8
     assert one.map.sum() == 3 / 8
     assert not one.found([])["screening"]["holds"]
+
+
+def test_an_image_nearer_a_change_than_bfloat16_can_tell_is_asked_in_float32(close):
+    asked, near = close
+    pixels = near(0.0)
+    noisy = pixels.repeat(32, 1, 1, 1) + torch.rand(32, 1, 6, 6)
+    flips = Flips(asked, pixels)
+    screen = Screen(flips, noisy, seed=0)
+    assert screen.close
+    changed = screen.ask(noisy)
+    assert torch.equal(changed, flips.ask(noisy))
+    assert screen.said()["screened"] == 0
 
 
 def test_a_network_that_has_no_bfloat16_is_asked_in_float32():

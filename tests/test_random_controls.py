@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -195,8 +194,11 @@ def test_noise_that_is_mostly_cut_off_is_not_compared():
 
 def test_what_was_screened_is_said_with_how_far_it_agreed():
     counts = {"screened": 4000, "believed": 3600, "checked": 240, "agreed": 240, "tolerance": 0.2}
-    entry = SimpleNamespace(holds={"screening": {**counts, "holds": True}})
-    assert "float32 agreed on 240 of 240" in random_rows.screened(entry.holds)
+    counts["close"] = False
+    fine_one = {"screening": {**counts, "holds": True}}
+    assert "float32 agreed on 240 of 240" in random_rows.screened(fine_one)
     wrong = {"screening": {**counts, "agreed": 239, "holds": False}}
     assert "bfloat16 was wrong" in random_rows.screened(wrong)
+    near = {"screening": {**counts, "close": True, "holds": True}}
+    assert "too near a change" in random_rows.screened(near)
     assert random_rows.screened({"screening": None}) == ""

@@ -168,6 +168,11 @@ def screened(found: Entry) -> str:
         return ""
     if said["tolerance"] is None:
         return "This network cannot be asked in bfloat16 first; everything was asked in float32."
+    if said["close"]:
+        return (
+            "This image lies too near a change for bfloat16 to tell anything (its margin is below "
+            f"{number(said['tolerance'])}); everything was asked in float32."
+        )
     if not said["holds"]:
         return (
             f"bfloat16 was wrong where float32 was asked as well ({said['agreed']} of "

@@ -24,6 +24,8 @@ def test_the_first_visit_has_model_and_images(app):
 def test_every_page_shows_the_samples(app, name):
     page = opened(app, name)
     own = name.split("_")[-1].removesuffix(".py").capitalize()
-    assert page.title[0].value == {"Novelty": "Strangeness"}.get(own, own)
+    assert page.title[0].value == {"Novelty": "Strangeness", "Fooling": "Fooling images"}.get(
+        own, own
+    )
     assert not page.error
     assert page.caption[0].value or page.caption[1].value

@@ -132,7 +132,7 @@ def checks(one: Entry) -> list[dict[str, Any]]:
             "demand": f"below {words.probability(most_of_blank, 1 - most_of_blank)}",
             "holds": blank["confidence"] < most_of_blank,
             "details": "with every pixel removed",
-            "else": f"the fill alone already gives {sure(blank)}",
+            "otherwise": f"the fill alone already gives {sure(blank)}",
         },
         {
             "name": "Other fills",
@@ -140,7 +140,7 @@ def checks(one: Entry) -> list[dict[str, Any]]:
             "demand": f"{half} or more",
             "holds": swap["confidence"] >= tau / 2,
             "details": others,
-            "else": f"on other fills the same pixels give {sure(swap)}: the mask's colour counts",
+            "otherwise": f"on other fills they give {sure(swap)}: the mask's colour counts",
         },
         {
             "name": "Widened subset",
@@ -148,7 +148,7 @@ def checks(one: Entry) -> list[dict[str, Any]]:
             "demand": f"{half} or more",
             "holds": wide["confidence"] >= tau / 2,
             "details": f"each kept pixel and the eight around it: {wide['size']} pixels",
-            "else": f"with those around them they give {sure(wide)}: the mask's shape counts",
+            "otherwise": f"with those around them they give {sure(wide)}: the mask's shape counts",
         },
         {
             "name": "Wrong classes",
@@ -157,7 +157,7 @@ def checks(one: Entry) -> list[dict[str, Any]]:
             "holds": _wrong_holds(one["coarse"], wrong),
             "details": f"{_wrong(wrong)}; {MUCH_SMALLER} times the {less} that the class itself "
             "needs in this search, not refined, would do as well",
-            "else": f"the same search finds a subset for {wrong['found']} of "
+            "otherwise": f"the same search finds a subset for {wrong['found']} of "
             f"{words.counted(len(wrong['classes']), 'wrong class', 'wrong classes')}",
         },
     ]
@@ -236,7 +236,7 @@ def sentence(one: Entry) -> str:
     if reading == UNKNOWN:
         return f"Can't tell: {alone}, but a control could not be run."
     if reading == MASK_INDUCED:
-        reasons = "; ".join(check["else"] for check in failed(one))
+        reasons = "; ".join(check["otherwise"] for check in failed(one))
         return (
             f"Mask-induced, inconclusive: {alone}, but {reasons}. The subset is no sign of what "
             "the model used."

@@ -225,7 +225,6 @@ class Sufficient:
             "coarse": None,
             "blank": None,
             "border": None,
-            "background": None,
             "controls": None,
         }
 
@@ -289,12 +288,13 @@ def _note(images: list[Image], search: Search) -> None:
 
 def _read(entry: dict[str, Any]) -> dict[str, Any]:
     """Return what is read from one image's figures."""
-    border, background = entry["border"], entry["background"]
-    return {
+    read = {
         "verdict": sufficiency.verdict(entry),
         "reading": sufficiency.sentence(entry),
         "checks": sufficiency.checks(entry) if entry["controls"] else [],
         "confidence_rose": sufficiency.raised(entry) if entry["highest"] else None,
-        "border_driven": border and sufficiency.border_driven(entry),
-        "background_driven": background and sufficiency.background_driven(entry),
+        "border_driven": entry["border"] and sufficiency.border_driven(entry),
     }
+    if "background" in entry:
+        read["background_driven"] = sufficiency.background_driven(entry)
+    return read

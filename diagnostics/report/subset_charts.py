@@ -23,7 +23,7 @@ HATCH = ((52, 98, 124), (94, 146, 172))  # no grey: grey could be the image
 GREY = "#808080"  # stands apart from light and dark alike
 SHOWN_PX, LINES = 224, 4
 ROOM = 0.04
-AXIS_X = "pixels kept, fewer to the right (logarithmic)"
+AXIS_X = "pixels kept (logarithmic)"
 
 
 def image(pixels: NDArray[np.uint8]) -> Rgb:
@@ -137,11 +137,12 @@ def curve(one: Entry, kept: NDArray[Any], margins: Values) -> go.Figure:
         range=[low, high],
         zeroline=False,
     )
-    counts = _counts(total)
+    counts = [count for count in _counts(total) if str(count)[0] != "3" or count == total]
     made.update_xaxes(
         title=AXIS_X,
         tickvals=[_across(count, total) for count in counts],
         ticktext=[str(count) for count in counts],
+        tickangle=0,
         range=[-ROOM, 1 + ROOM],
         zeroline=False,
     )
@@ -178,7 +179,7 @@ def _across(kept: int, total: int) -> float:
 def _counts(total: int) -> list[int]:
     """Return numbers of pixels to write on the axis: all, 1, 3, 10 and so on, and none."""
     usual: Sequence[int] = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
-    return [*(count for count in usual if count < 0.6 * total), total]
+    return [*(count for count in usual if count <= total / 3), total]
 
 
 def _said(kept: int, total: int, outside: int, margin: float, name: str) -> str:

@@ -86,7 +86,7 @@ def border(one: Entry) -> str:
 
 def background(one: Entry) -> str:
     """Say what lies outside the person's box, and whether that drives the answer."""
-    found = one["background"]
+    found = one.get("background")
     if found is None:
         return ""
     driven = "Background-driven" if one["background_driven"] else "Not background-driven"

@@ -32,6 +32,7 @@ SUBSETS = {str(count): str(count) for count in (1, 2, 3, 5)}
 GRADIENT, EXACT = "subset/batched_gradient", "subset/exact"
 EXAMPLE = "Example: three pixels of an x"
 RUN, EXAMPLE_WANTED = "sufficient.run", "sufficient.example"
+SOLVES = "ROAD takes longer than the passes: it solves a system of equations at every step."
 OWN_CHOICES = ("tau", "fill", "depth", "subsets", "image", "controls", "boxed")
 
 
@@ -162,7 +163,8 @@ def _cost(asked: Request, spec: ModelSpec) -> str:
     forward, back = _passes(asked, spec)
     with_controls = ", all four controls included" if asked.options["controls"] else ""
     said = cost(spec, forward=forward, backward=back)
-    return f"{said.removesuffix('.')} at most{with_controls}."
+    solved = f" {SOLVES}" if asked.options["fill"] == "road" else ""
+    return f"{said.removesuffix('.')} at most{with_controls}.{solved}"
 
 
 def _passes(asked: Request, spec: ModelSpec) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from diagnostics.ui.looking import explained
 from diagnostics.ui.state import session
 
 FOLDER = Path(__file__).parent / "player"
-BOX_PX, EXACT_PIXELS = 420, 1024
+BOX_PX, EXACT_PIXELS = 448, 1024
 TAUS = {"0.5": "50 %", "0.9": "90 %", "0.99": "99 %", "0.999": "99.9 %"}
 SUBSETS = {str(count): str(count) for count in (1, 2, 3, 5)}
 GRADIENT, EXACT = "subset/batched_gradient", "subset/exact"

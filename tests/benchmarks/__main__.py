@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.benchmarks import (
+    attack_speed,
     gates_speed,
     random_speed,
     reference_speed,
@@ -69,6 +70,7 @@ def main() -> int:
         *torch_speed.figures(paired),
         *trust_speed.figures(paired),
         *gates_speed.figures(paired),
+        *attack_speed.figures(),
         *random_speed.figures(paired),
         *reference_speed.figures(),
         *serving_speed.figures(),

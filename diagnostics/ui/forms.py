@@ -148,10 +148,6 @@ def option(info: MethodInfo, one: Option) -> Value:
         return st.selectbox(label, one.choices, place, key=key, help=one.help)
     if one.kind == "text":
         return st.text_input(label, str(one.default), key=key, help=one.help)
-    limits = one.range or Range(-1e9, 1e9)
-    if one.kind == "int":
-        low, high = int(limits.low), int(limits.high)
-        return int(st.number_input(label, low, high, int(one.default or 0), key=key, help=one.help))
-    return st.number_input(
-        label, limits.low, limits.high, float(one.default or 0), key=key, help=one.help
-    )
+    limits, kind = one.range or Range(-1e9, 1e9), int if one.kind == "int" else float
+    low, high, usual = (kind(number or 0) for number in (limits.low, limits.high, one.default))
+    return kind(st.number_input(label, low, high, usual, key=key, help=one.help))

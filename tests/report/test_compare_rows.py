@@ -84,6 +84,6 @@ def test_models_of_one_name_are_told_apart_by_their_hash():
     conv, dense = (
         replace(source, file=replace(source.file, name="model.pth")) for source in SOURCES.values()
     )
-    known = compare_controls._named([conv, dense])
+    known = compare_controls.named([conv, dense])
     assert list(known.values()) == [conv, dense]
     assert list(known) == [f"model.pth ({one.sha256[:8]})" for one in (conv, dense)]

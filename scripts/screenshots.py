@@ -24,12 +24,19 @@ SHOTS = (
     ("strangeness-1440", "novelty", 1440, 2300, "light"),
     ("calibration-1440", "calibration", 1440, 1700, "light"),
     ("guard-1440", "guard", 1440, 2400, "light"),
+    ("sweeps-1440", "sweeps", 1440, 2250, "light"),
+    ("smallest-changes-1440", "adversarial", 1440, 1900, "light"),
+    ("fooling-1440", "fooling", 1440, 1700, "light"),
+    ("sufficient-pixels-1440", "sufficient_pixels", 1440, 2000, "light"),
 )
 # Buttons that bring sample folders, and start what a page does not start by itself.
 CLICKS = {
     "novelty": ("Sample folder", "Sample folder"),
     "calibration": ("Sample folder",),
     "guard": ("Try it with letters, and digits as strangers", "Fit the guards"),
+    "adversarial": ("Look for the smallest changes",),
+    "fooling": ("Make the pictures", "Sample folder"),
+    "sufficient_pixels": ("Example: three pixels of an x",),
 }
 
 

@@ -273,6 +273,7 @@ def test_a_drawn_letter_is_classified_while_it_is_drawn(app, page):
     canvas = page.locator("canvas[aria-label*=Drawing]")
     canvas.wait_for()
     serving.settled(page)
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
 
     def stroke(*points):

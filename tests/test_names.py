@@ -90,6 +90,7 @@ def test_no_name_runs_or_asks_for_anything(app, watched, place, tmp_path):
         if shown.count() and shown.is_visible():
             shown.click()
             page.wait_for_timeout(300)
+            page.wait_for_function(serving.AT_REST)  # a dialog is there once the script has run
             page.keyboard.press("Escape")
             page.wait_for_timeout(300)
     if place == "inspect":

@@ -12,7 +12,7 @@ from playwright.sync_api import Page  # noqa: E402
 
 from tests import serving  # noqa: E402
 
-STARTED_MS = 700
+STARTED_MS, TABLES_MS = 700, 3000
 FOLDER = ROOT / "docs" / "screenshots"
 SHOTS = (
     ("inspect-light-1440", "", 1440, 1400, "light"),
@@ -60,6 +60,7 @@ def main() -> None:
             for label in CLICKS.get(place, ()):
                 page.get_by_role("button", name=label, exact=True).first.click()
                 drawn(page)
+            page.wait_for_timeout(TABLES_MS)
             page.screenshot(path=FOLDER / f"{name}.png")
             context.close()
 

@@ -25,7 +25,7 @@ LEVELS = (
         *("folder", "intervals", "pipelines", "roc"),
         *("corruptions", "corruptions_of_values", "corruptions_of_shape", "corruptions_reading"),
         "corruptions_axis",
-        "cppn",
+        *("cppn", "framed"),
         *("sis", "sufficiency"),
     },
     {

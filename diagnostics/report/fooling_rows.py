@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from diagnostics import render, words
 from diagnostics.pictures import plain
-from diagnostics.preprocessing import Preprocessing
 from diagnostics.render import Picture
 from diagnostics.report.table import Cell, Table
 
@@ -149,36 +148,6 @@ def so_far(answer: Entry, arrays: Arrays, room: int) -> Picture | None:
 def file_name(answer: Entry, one: Entry) -> str:
     """Return the name of a picture's file, without its ending."""
     return f"fooling {plain(answer['way'])} {plain(one['class'])} seed {answer['seed']}"
-
-
-def framed(pixels: NDArray[np.uint8], settings: Preprocessing) -> NDArray[np.uint8]:
-    """Return the image that a preprocessing makes this very picture of, as far as there is one.
-
-    It has a border where the preprocessing cuts out the middle, and is inverted where that inverts.
-
-    Args:
-        pixels: What the network should receive, shape (h, w, c).
-        settings: The preprocessing.
-    """
-    height, width = pixels.shape[:2]
-    whole = pixels
-    tall, wide = max(settings.resize_px, height), max(settings.resize_px, width)
-    if settings.fit == "crop" and min(tall, wide) == settings.resize_px:
-        whole = np.empty((tall, wide, pixels.shape[2]), np.uint8)
-        whole[:] = np.rint(pixels.mean((0, 1))).astype(np.uint8)
-        top, left = round((tall - height) / 2), round((wide - width) / 2)
-        whole[top : top + height, left : left + width] = pixels
-    return 255 - whole if settings.invert else whole
-
-
-def of_frame(pixels: NDArray[np.uint8], settings: Preprocessing) -> str:
-    """Say what an image has that is opened elsewhere; empty where it is the picture itself."""
-    if framed(pixels, settings).shape == pixels.shape:
-        return ""
-    return (
-        "What is opened in Inspect and shown to the scores has a plain border, which the "
-        "preprocessing cuts off: the network gets the very picture. What is saved has none."
-    )
 
 
 def numbers(answer: Entry) -> Table:

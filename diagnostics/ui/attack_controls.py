@@ -198,13 +198,13 @@ def epsilon(norm: str) -> int:
 
 def take_away(answer: Result, place: int, norm: str, multiple: float, spec: ModelSpec) -> None:
     """Draw the buttons that open the changed image in Inspect, or download it."""
-    image, held = answer.scores["images"][place], session()
+    image, settings = answer.scores["images"][place], session().preprocessing or spec.preprocessing
     before, changed = answer.arrays[f"{place}/pixels"], answer.arrays[f"{place}/{norm}/changed"]
     picture = attack_rows.rounded(attack_rows.moved(before, changed, multiple))
     name = f"{pictures.stem(image['file'])}-{norm}-{multiple:g}x"
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Open in Inspect", key="attack.open"):
-            opened.inspect(opened.pictures([(picture, name)]))
+            opened.inspect(opened.pictures([(picture, name)], settings))
         st.download_button(
             "Changed image (PNG)",
             lambda: opened.encoded(picture),
@@ -225,7 +225,7 @@ def take_away(answer: Result, place: int, norm: str, multiple: float, spec: Mode
         )
     st.caption(
         "Inspect and the PNG get the picture rounded to 8 bit at the slider's size. "
-        + opened.again(held.preprocessing or spec.preprocessing)
+        + opened.again(settings)
     )
 
 

@@ -6,7 +6,6 @@ Pictures stand in the order of how sure the model is of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -272,23 +271,9 @@ def files(
         settings: What the pictures will go through, so that the network gets them as they are;
             None keeps them as they are.
     """
-    pictures = _pictures(answer)
-    return opened.pictures(
-        (
-            fooling_rows.framed(pictures[one["index"]], settings)
-            if settings
-            else pictures[one["index"]],
-            fooling_rows.file_name(answer.scores, one),
-        )
-        for one in entries
-    )
-
-
-def kept_as_they_are(answer: Result, settings: Preprocessing) -> str:
-    """Say how a picture reaches the network where it is opened as an image."""
-    one = next(iter(_pictures(answer).values()))
-    undone = replace(settings, fit="none", invert=False)
-    return " ".join([fooling_rows.of_frame(one, settings), opened.again(undone)]).strip()
+    pictures, named = _pictures(answer), fooling_rows.file_name
+    made = [(pictures[one["index"]], named(answer.scores, one)) for one in entries]
+    return opened.pictures(made, settings)
 
 
 def _pictures(answer: Result) -> dict[int, NDArray[np.uint8]]:

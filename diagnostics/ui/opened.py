@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from diagnostics.errors import InputError
+from diagnostics.framed import framed
 from diagnostics.image import encode_png
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.request import File, Request
@@ -65,33 +66,35 @@ def folder_images(asked: Request, names: Sequence[str]) -> list[File]:
     )
 
 
-def pictures(made: Iterable[tuple[NDArray[np.uint8], str]]) -> list[File]:
+def pictures(
+    made: Iterable[tuple[NDArray[np.uint8], str]], settings: Preprocessing | None = None
+) -> list[File]:
     """Return pictures as files, as many as there is room for.
 
     Args:
         made: Pixels, shape (h, w, c) with one or three channels, and the name of each.
+        settings: What the files will go through, so that the network receives these very pixels,
+            see `again`; None leaves the pictures as they are.
     """
-    return _kept((encoded(pixels), f"{name}.png") for pixels, name in made)
+    return _kept(
+        (encoded(framed(pixels, settings) if settings else pixels), f"{name}.png")
+        for pixels, name in made
+    )
 
 
 def again(settings: Preprocessing) -> str:
-    """Say what Inspect does again to a picture of what the network received; empty if nothing."""
-    done = []
-    if settings.invert:
-        done.append("inverted")
-    shorter = min(settings.height, settings.width)
-    if settings.fit == "crop" and settings.resize_px != shorter:
-        done.append(f"resized to {settings.resize_px} px and cut in the middle")
-    if settings.contrast:
-        done.append("put through the contrast curve")
-    if settings.blur:
-        done.append("blurred")
-    if not done:
-        return ""
-    return (
-        f"Inspect preprocesses an opened image as any other: it is {', '.join(done)} again, so "
-        "the answer there can differ."
-    )
+    """Say how a picture reaches the network where it is opened as an image; empty if plainly."""
+    said = []
+    if settings.fit == "crop" and settings.resize_px > min(settings.height, settings.width):
+        said.append(
+            "What is opened gets a plain border, which the preprocessing cuts off: the network "
+            "receives the very picture."
+        )
+    done = {"put through the contrast curve": settings.contrast, "blurred": settings.blur}
+    if any(done.values()):
+        what = " and ".join(one for one, is_done in done.items() if is_done)
+        said.append(f"It is {what} again there, so the answer can differ.")
+    return " ".join(said)
 
 
 def inspect(files: Sequence[File]) -> None:

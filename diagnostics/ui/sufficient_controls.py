@@ -225,4 +225,4 @@ def open_alone(one: Entry, arrays: Arrays, asked: Request) -> None:
         st.caption(said)
     if st.button("Open the kept pixels in Inspect", key="sufficient.open"):
         name = f"{one['size']} pixels of {Path(one['file']).stem}"
-        opened.inspect(opened.pictures([(arrays["alone/0"], name)]))
+        opened.inspect(opened.pictures([(arrays["alone/0"], name)], asked.preprocessing))

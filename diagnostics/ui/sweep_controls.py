@@ -185,7 +185,7 @@ def _open(row: int, places: Sequence[int], answer: Said, asked: Request) -> None
     if found:
         step = ", ".join(at(one, place) for one, place in pairs)
         made = [(found.arrays["step/0"], f"{pictures.stem(image['file'])} at {step}")]
-        opened.inspect(opened.pictures(made))
+        opened.inspect(opened.pictures(made, asked.preprocessing))
 
 
 def about_two(spec: ModelSpec, options: Mapping[str, Value], file: File) -> Request | None:

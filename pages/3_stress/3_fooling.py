@@ -6,7 +6,7 @@ from diagnostics import words
 from diagnostics.report import fooling_judged as judged_rows
 from diagnostics.report import fooling_rows as rows
 from diagnostics.ui import fooling_controls as controls
-from diagnostics.ui import fooling_judging, frame
+from diagnostics.ui import fooling_judging, frame, opened
 from diagnostics.ui.ask import try_to_ask
 from diagnostics.ui.folders import folder, reference
 from diagnostics.ui.show import Board
@@ -44,7 +44,7 @@ if not said["pictures"]:
 settings = session().preprocessing or spec.preprocessing
 with board.section(GALLERY):
     entries = controls.gallery(answer, settings, board, GALLERY)
-    st.caption(f"{LOOK} {controls.kept_as_they_are(answer, settings)}")
+    st.caption(f"{LOOK} {opened.again(settings)}")
 with board.section(SURE):
     controls.how_sure(answer, board, SURE)
 with board.section(CAUGHT):

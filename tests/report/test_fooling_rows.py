@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from diagnostics.framed import framed
 from diagnostics.image import decode, encode_png
 from diagnostics.pipeline import Pipeline
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.report import fooling_charts, fooling_judged, fooling_rows
+from diagnostics.ui import opened
 
 COLOUR = Preprocessing(height=24, width=24, resize_px=29, mean=(0.5,) * 3, std=(0.5,) * 3)
 GREY = Preprocessing(colour=False, height=9, width=12, fit="stretch", mean=(0.0,), std=(1.0,))
@@ -35,11 +37,11 @@ GREY = Preprocessing(colour=False, height=9, width=12, fit="stretch", mean=(0.0,
 def test_the_network_gets_the_very_picture_of_the_image_that_is_opened(settings):
     shape = (settings.height, settings.width, len(settings.mean))
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    image = fooling_rows.framed(picture, settings)
+    image = framed(picture, settings)
     content = encode_png(image[..., 0] if shape[2] == 1 else image)
     pixels = Pipeline(settings).run(decode(content))
     np.testing.assert_array_equal(np.rint(pixels * 255), np.moveaxis(picture, 2, 0))
-    assert bool(fooling_rows.of_frame(picture, settings)) == (image.shape != picture.shape)
+    assert ("border" in opened.again(settings)) == (image.shape != picture.shape)
 
 
 def entry(index, p, reached=None, **rest):

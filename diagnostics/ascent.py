@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.fooled import GOAL, LEVELS, Record, margin, picture_of
+from diagnostics.fooled import GOAL, LEVELS, Record, picture_of
+from diagnostics.odds import margin
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.study import Study
 from diagnostics.words import counted

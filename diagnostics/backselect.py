@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics import sis
+from diagnostics import odds, sis
 from diagnostics.classifier import TorchClassifier
 from diagnostics.fills import Fill
 from diagnostics.seen import images_at_once
@@ -24,23 +24,6 @@ from diagnostics.sufficiency import exact_pixels, finer_step
 
 NEVER = math.inf
 Spent = Callable[[int, int], None]
-
-
-def margins(logits: Tensor, targets: Tensor, *, independent: bool) -> Tensor:
-    """Return how far each image's class is ahead of all others: the log-odds of its probability.
-
-    Args:
-        logits: Shape (n, k).
-        targets: Index of each image's class, shape (n,).
-        independent: Whether each class is a yes or no of its own; its logit is the margin then.
-
-    Returns:
-        Shape (n,); the probability is the sigmoid of it.
-    """
-    own = logits.gather(1, targets[:, None])
-    if independent:
-        return own[:, 0]
-    return own[:, 0] - logits.scatter(1, targets[:, None], -math.inf).logsumexp(1)
 
 
 def level(tau: float) -> float:
@@ -122,7 +105,7 @@ class Scene:
             given = rows.applied(part.to(rows.pixels.device))
             targets = torch.full((len(part),), self.target, device=self.classifier.device)
             logits = self.classifier.logits(given)
-            found.append(margins(logits, targets, independent=self.independent).double().cpu())
+            found.append(odds.margin(logits, targets, independent=self.independent).cpu())
             self.spent(len(part), 0)
         return torch.cat(found).numpy()
 
@@ -211,10 +194,10 @@ class Search:
         if forward_only:
             with torch.no_grad():
                 logits = self._classifier.logits(applied)
-            return margins(logits, targets, independent=independent), applied
+            return odds.margin(logits, targets, independent=independent), applied
         applied = applied.detach().requires_grad_()
         with torch.enable_grad():
-            found = margins(self._classifier.logits(applied), targets, independent=independent)
+            found = odds.margin(self._classifier.logits(applied), targets, independent=independent)
             (gradient,) = torch.autograd.grad(found.sum(), applied)
         return found.detach(), (gradient * fill.change(applied.detach())).sum(1).flatten(1)
 

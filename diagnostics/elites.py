@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from diagnostics import cppn
 from diagnostics.cppn import Genome, Random, polynomial
-from diagnostics.fooled import LEVELS, Record, Rgb, margins, pixels_of
+from diagnostics.fooled import LEVELS, Record, Rgb, pixels_of
+from diagnostics.odds import margins
 from diagnostics.seen import images_at_once
 from diagnostics.spec import ModelSpec
 from diagnostics.words import counted

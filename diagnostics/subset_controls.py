@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from diagnostics import fills
 from diagnostics.backselect import Path, Scene, Search, exact
 from diagnostics.errors import OptionError
 from diagnostics.fills import Fill
+from diagnostics.odds import sureness
 from diagnostics.sufficiency import FILLS, NOISES, RANDOM_SUBSETS, WRONG_CLASSES
 
 Mask = NDArray[np.bool_]
@@ -30,14 +30,8 @@ EDGE = 0.1  # of the height and width, on each side
 
 def sure(margin: float) -> Measured:
     """Return a margin as a probability, with its exact distance from one."""
-    return {"confidence": _sigmoid(margin), "distance": _sigmoid(-margin)}
-
-
-def _sigmoid(margin: float) -> float:
-    if margin >= 0:
-        return 1 / (1 + math.exp(-margin))
-    odds = math.exp(margin)
-    return odds / (1 + odds)
+    probability, distance = sureness(margin)
+    return {"confidence": probability, "distance": distance}
 
 
 def blank(scene: Scene) -> Measured:
@@ -146,7 +140,7 @@ def at_random(scene: Scene, count: int, seed: int) -> Measured:
     for mask in masks:
         mask[random.choice(height * width, count, replace=False)] = True
     found = scene.margins(masks.reshape(-1, height, width))
-    probabilities = [_sigmoid(float(one)) for one in found]
+    probabilities = [sureness(float(one))[0] for one in found]
     return {
         "draws": RANDOM_SUBSETS,
         "mean": float(np.mean(probabilities)),

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics import fills, subset_controls, sufficiency
-from diagnostics.backselect import Path, Scene, Search, exact, margins, refined
+from diagnostics import fills, odds, subset_controls, sufficiency
+from diagnostics.backselect import Path, Scene, Search, exact, refined
 from diagnostics.errors import InputError
 from diagnostics.spec import Need
 from diagnostics.study import Outcome, Study
@@ -100,7 +100,7 @@ class Sufficient:
         firsts = logits.argmax(1)
         if self._study.target is not None:
             firsts = torch.full_like(firsts, self._study.target)
-        whole = margins(logits, firsts, independent=self._spec.output.independent)
+        whole = odds.margin(logits, firsts, independent=self._spec.output.independent)
         group = [
             Image(name, pixels[row : row + 1], int(firsts[row])) for row, name in enumerate(names)
         ]

@@ -43,6 +43,7 @@ LEVELS = (
         "heads",
         "members",
         "norms",
+        "odds",
         "outputs",
         "relus",
         "seen",

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diagnostics import fills
-from diagnostics.backselect import Path, Scene, Search, least_missed, level, margins, refined
+from diagnostics import fills, odds
+from diagnostics.backselect import Path, Scene, Search, least_missed, level, refined
 from diagnostics.fills import Fill
 from diagnostics.preprocessing import Preprocessing
 from diagnostics.subset_controls import wrong_classes
@@ -65,7 +65,7 @@ def test_the_margin_keeps_the_order_of_float64_however_sure_the_model_is(factor)
 def test_the_margin_is_the_log_odds_of_the_probability(kind):
     logits = torch.randn(5, 4, dtype=torch.float64)
     targets = torch.tensor([0, 3, 1, 1, 2])
-    found = margins(logits, targets, independent=kind == "sigmoid")
+    found = odds.margin(logits, targets, independent=kind == "sigmoid")
     every = logits.softmax(1) if kind == "softmax" else logits.sigmoid()
     assert torch.allclose(found.sigmoid(), every.gather(1, targets[:, None])[:, 0])
     assert level(0.9) == pytest.approx(math.log(9))

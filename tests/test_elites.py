@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from diagnostics import elites, fooled
+from diagnostics import elites, odds
 from diagnostics.elites import Archive, Child, Direct, Painted, crossover
 from diagnostics.predictions import probabilities
 
@@ -87,7 +87,7 @@ LOGITS = torch.tensor(
 
 
 def test_margins_are_log_odds_also_where_the_probability_rounds_to_one():
-    found = fooled.margins(LOGITS)
+    found = odds.margins(LOGITS)
     for row, logits in zip(found, LOGITS, strict=True):
         p, distance = probabilities(logits.numpy())
         some = (p > 0) & (distance > 0)
@@ -100,9 +100,9 @@ def test_margins_are_log_odds_also_where_the_probability_rounds_to_one():
 
 def test_one_margin_and_all_margins_agree():
     for target in range(4):
-        one = fooled.margin(LOGITS, torch.full((len(LOGITS),), target))
-        np.testing.assert_allclose(one, fooled.margins(LOGITS)[:, target], rtol=1e-12)
-        alone = fooled.margin(LOGITS, torch.full((len(LOGITS),), target), independent=True)
+        one = odds.margin(LOGITS, torch.full((len(LOGITS),), target))
+        np.testing.assert_allclose(one, odds.margins(LOGITS)[:, target], rtol=1e-12)
+        alone = odds.margin(LOGITS, torch.full((len(LOGITS),), target), independent=True)
         assert (alone == LOGITS[:, target]).all()
 
 
@@ -110,14 +110,14 @@ def test_one_margin_and_all_margins_agree():
 @pytest.mark.parametrize("independent", [False, True])
 def test_a_picture_with_a_number_that_is_not_finite_has_no_margin(broken, independent):
     logits = torch.tensor([[1.0, broken, 0.0], [1.0, 2.0, 0.0]])
-    found = fooled.margins(logits, independent=independent)
+    found = odds.margins(logits, independent=independent)
     assert torch.isneginf(found[0]).all()
     assert found[1].isfinite().all()
 
 
 @pytest.mark.parametrize("margin", [-900.0, -3.0, 0.0, 5.0, 40.0, 900.0])
 def test_probability_and_distance_of_a_margin_are_both_exact(margin):
-    p, distance = fooled.sureness(margin)
+    p, distance = odds.sureness(margin)
     assert p + distance == pytest.approx(1)
     if abs(margin) < 700:
         assert p / distance == pytest.approx(np.exp(margin))

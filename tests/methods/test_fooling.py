@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from diagnostics import ascent, elites, fooled, samples
+from diagnostics import ascent, elites, fooled, odds, samples
 from diagnostics.classifier import TorchClassifier
 from diagnostics.errors import InputError, OptionError
 from diagnostics.image import decode, encode_png
@@ -58,7 +58,7 @@ def reading(outcome, model):
         with torch.no_grad():
             logits = model.logits(torch.from_numpy(pixels)[None])
         found[index] = float(
-            fooled.margins(logits, independent=model.spec.output.independent)[0, index]
+            odds.margins(logits, independent=model.spec.output.independent)[0, index]
         )
     return found
 
@@ -121,11 +121,11 @@ def test_a_step_goes_along_the_weights_alone_and_as_far_as_it_aims():
     w = (weight[0] - weight[1]).detach().reshape(1, 1, 20, 20)
     pixels = torch.rand(1, 1, 20, 20)
     target = torch.zeros(1, dtype=torch.long)
-    before = fooled.margin(model.logits(pixels), target).detach()
+    before = odds.margin(model.logits(pixels), target).detach()
     step = ascent.moved(pixels, torch.tensor([0.25]), w) - pixels
     cosine = torch.nn.functional.cosine_similarity(step.flatten(), w.flatten(), dim=0)
     assert float(cosine) == pytest.approx(1, abs=1e-6)
-    after = fooled.margin(model.logits(pixels + step), target).detach()
+    after = odds.margin(model.logits(pixels + step), target).detach()
     assert float(after - before) == pytest.approx(0.25, rel=1e-4)
 
 
@@ -422,6 +422,6 @@ def test_an_ensemble_is_fooled_as_any_model():
     both = TorchClassifier(model.network, model.spec, model.spec.preprocessing)
     pixels = fooled.pixels_of(list(found.arrays["pictures"]), Study(both))
     with torch.no_grad():
-        margin = float(fooled.margins(both.logits(pixels))[0, 3])
+        margin = float(odds.margins(both.logits(pixels))[0, 3])
     assert found.scores["classes"][0]["margin"] == pytest.approx(margin, abs=1e-4)
     assert found.scores["classes"][0]["probability"] > 0.5

@@ -117,6 +117,7 @@ def packed(contents):
         (packed({"guarded.pt2": b"x", "recipe.toml": b"model = 3"}), "must be a table"),
         (packed({"guarded.pt2": b"x", "recipe.toml": b""})[:60], "damaged"),
     ],
+    ids=["empty", "no file", "no text", "no recipe", "too large", "no table", "cut off"],
 )
 def test_a_file_that_is_no_guard_is_said_and_nothing_is_opened(
     content, said, tmp_path, monkeypatch

@@ -84,7 +84,7 @@ class Record:
         self._found = np.full(len(classes), -1)
         self._reached: dict[str, dict[int, int]] = {name: {} for name in GOALS}
         self._trace = np.full((asked + 1, len(classes)), np.nan, np.float32)
-        self._told = self._kept = -np.inf
+        self._told = -np.inf
 
     def offer(self, step: int, place: int, margin: float, picture: Rgb) -> None:
         """Take a picture if it is surer than the one before it.

@@ -56,6 +56,23 @@ def app() -> Iterator[Any]:
     st.cache_resource.clear()
 
 
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the visits have in hand, the latest last."""
+    from diagnostics.ui import frame
+    from diagnostics.ui.state import session
+
+    found: list[Any] = []
+    share = frame.share
+
+    def noted() -> None:
+        found.append(session())
+        share()
+
+    monkeypatch.setattr(frame, "share", noted)
+    return found
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

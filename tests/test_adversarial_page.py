@@ -17,7 +17,7 @@ from diagnostics.report import attack_charts, attack_rows
 from diagnostics.request import ModelSource, Request, Result
 from diagnostics.runner import LocalRunner
 from diagnostics.samples import file_at
-from diagnostics.ui import attack_controls, frame
+from diagnostics.ui import attack_controls
 from diagnostics.ui.state import session
 from diagnostics.worker import WorkerRunner
 from tests.pages_for_tests import fine, opened, pressed
@@ -64,19 +64,6 @@ def answered(monkeypatch, answer):
 
     monkeypatch.setattr(WorkerRunner, "run", at_once)
     return asked
-
-
-@pytest.fixture
-def sessions(monkeypatch):
-    """What the visits have in hand, the latest last."""
-    found, share = [], frame.share
-
-    def noted():
-        found.append(session())
-        share()
-
-    monkeypatch.setattr(frame, "share", noted)
-    return found
 
 
 def headings(page):

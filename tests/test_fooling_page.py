@@ -11,27 +11,12 @@ import pytest
 from PIL import Image
 
 from diagnostics import samples
-from diagnostics.ui import frame
-from diagnostics.ui.state import session
 from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
 
 PAGE = "pages/3_stress/3_fooling.py"
 MAKE = "Make the pictures"
-
-
-@pytest.fixture
-def sessions(monkeypatch):
-    """What the visits have in hand, the latest last."""
-    found, share = [], frame.share
-
-    def noted():
-        found.append(session())
-        share()
-
-    monkeypatch.setattr(frame, "share", noted)
-    return found
 
 
 def said(page):

@@ -7,8 +7,6 @@ import pytest
 from diagnostics.report import subset_rows
 from diagnostics.request import INSPECT, Request
 from diagnostics.runner import LocalRunner
-from diagnostics.ui import frame
-from diagnostics.ui.state import session
 from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
@@ -16,19 +14,6 @@ pytestmark = pytest.mark.slow
 PAGE = "pages/3_stress/4_sufficient_pixels.py"
 CONV, DENSE = "letters_conv.safetensors", "letters_dense.safetensors"
 EXAMPLE = "Example: three pixels of an x"
-
-
-@pytest.fixture
-def sessions(monkeypatch):
-    """What the visits have in hand, the latest last."""
-    found, share = [], frame.share
-
-    def noted():
-        found.append(session())
-        share()
-
-    monkeypatch.setattr(frame, "share", noted)
-    return found
 
 
 @pytest.fixture

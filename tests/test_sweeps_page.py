@@ -10,27 +10,12 @@ from diagnostics import samples
 from diagnostics.request import INSPECT, ModelSource, Request
 from diagnostics.runner import LocalRunner
 from diagnostics.samples import file_at
-from diagnostics.ui import frame
-from diagnostics.ui.state import session
 from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
 
 PAGE = "pages/3_stress/1_sweeps.py"
 MODEL = ModelSource(samples.model_files()["letters_conv"])
-
-
-@pytest.fixture
-def sessions(monkeypatch):
-    """What the visits have in hand, the latest last."""
-    found, share = [], frame.share
-
-    def noted():
-        found.append(session())
-        share()
-
-    monkeypatch.setattr(frame, "share", noted)
-    return found
 
 
 @pytest.fixture

@@ -84,6 +84,23 @@ def remembered(key: str, usual: int, most: int) -> None:
     address(key, "" if kept[key] == usual else str(kept[key]))
 
 
+def stretched(page: str, *, usual: bool) -> bool:
+    """Draw whether the axis of confidence is stretched towards its ends.
+
+    Args:
+        page: Begins the key of the switch.
+        usual: Whether it is stretched unless a person says otherwise.
+    """
+    key = f"{page}.stretched"
+    remembered(key, usual=int(usual), most=1)
+    return st.toggle(
+        "Stretch the axis near 100 %",
+        key=key,
+        help="On: 99 % and 99.99 % stand apart (the axis is log10 of p / (1 − p)). "
+        "Off: equal steps in percent.",
+    )
+
+
 def shared_scale(row: str) -> bool:
     """Draw whether all images of a row share a scale."""
     remembered(f"{row}.shared", usual=0, most=1)

@@ -71,17 +71,6 @@ def _made(shown: Sequence[File]) -> list[File]:
     return [files[one] for one in chosen]
 
 
-def stretched() -> bool:
-    """Draw whether the axis of confidence is stretched towards its ends."""
-    remembered("noise.stretched", usual=1, most=1)
-    return st.toggle(
-        "Stretch the axis near 100 %",
-        key="noise.stretched",
-        help="On: 99 % and 99.99 % stand apart (the axis is log10 of p / (1 − p)). "
-        "Off: equal steps in percent.",
-    )
-
-
 def open_clicked(
     points: Sequence[Mapping[str, Any]], answer: Mapping[str, Any], asked: Request
 ) -> None:

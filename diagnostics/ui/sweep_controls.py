@@ -94,17 +94,6 @@ def about_images(spec: ModelSpec, options: Mapping[str, Value]) -> Request:
     return Request("probe/sweep", held.model, held.shown_images(), settings, options=dict(options))
 
 
-def stretched() -> bool:
-    """Draw whether the axis of confidence is stretched towards its ends."""
-    remembered("sweep.stretched", usual=0, most=1)
-    return st.toggle(
-        "Stretch the axis near 100 %",
-        key="sweep.stretched",
-        help="On: 99 % and 99.99 % stand apart (the axis is log10 of p / (1 − p)). "
-        "Off: equal steps in percent.",
-    )
-
-
 def one_image(answer: Said, asked: Request) -> int:
     """Draw which image is looked at; usually the first that changes its answer. Return its row."""
     images = answer["images"]

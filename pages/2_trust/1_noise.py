@@ -7,6 +7,7 @@ from diagnostics.report import depth_charts, noise_rows
 from diagnostics.report import noise_charts as charts
 from diagnostics.ui import controls, frame, noise_controls
 from diagnostics.ui.ask import ask, try_to_ask
+from diagnostics.ui.choices import stretched
 from diagnostics.ui.folders import folder
 from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
@@ -34,7 +35,7 @@ with sure:
     if not noise_rows.noise(found):
         board.offer_report()
         st.stop()
-    stretch = noise_controls.stretched()
+    stretch = stretched("noise", usual=True)
     figure = charts.confidence(found, classes, stretch=stretch)
     table = noise_rows.numbers(found, classes)
     clicked = board.chart(SURE, figure, table, "noise.confidence", asks=True)

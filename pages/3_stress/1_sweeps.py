@@ -7,6 +7,7 @@ from diagnostics.report import sweep_bands, sweep_charts, sweep_maps, sweep_rows
 from diagnostics.ui import controls, frame, sweep_lesson
 from diagnostics.ui import sweep_controls as sweeps
 from diagnostics.ui.ask import ask, try_to_ask
+from diagnostics.ui.choices import stretched
 from diagnostics.ui.folders import folder
 from diagnostics.ui.show import Board
 from diagnostics.ui.state import session
@@ -38,7 +39,7 @@ with breaks:
 with one:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = sweeps.one_image(answer, asked)
-        stretch = sweeps.stretched()
+        stretch = stretched("sweep", usual=False)
     image = answer["images"][row]
     figure = sweep_charts.curves(row, answer, arrays, stretch=stretch)
     table = sweep_rows.numbers(image, answer)

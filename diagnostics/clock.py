@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from diagnostics.explanation import Tell
 from diagnostics.request import Progress, Result
-from diagnostics.runner import Watch
+from diagnostics.schema.runner import ProgressCallback
 
 LEAST_TO_JUDGE = 0.03  # share of the images that must be done before the rest is estimated
 KEEP_SECONDS = 0.5  # between two tellings of what is there so far
@@ -17,7 +17,7 @@ KEEP_SECONDS = 0.5  # between two tellings of what is there so far
 class Clock:
     """Tells how far a request is, and, once images are worked on, how long it will still take."""
 
-    def __init__(self, watch: Watch | None) -> None:
+    def __init__(self, watch: ProgressCallback | None) -> None:
         self._watch = watch
         self._started = time.perf_counter()
         self._opened: float | None = None  # when the first image was begun

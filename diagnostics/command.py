@@ -11,7 +11,7 @@ from typing import Any
 from diagnostics import flags
 from diagnostics.report import files
 from diagnostics.request import Result
-from diagnostics.runner import LocalRunner, Runner
+from diagnostics.schema.runner import Runner
 
 DONE, BAD_INPUT, WORKER_FAILED = 0, 2, 3
 
@@ -38,6 +38,8 @@ def add_output(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
 def open_runner(asked: argparse.Namespace) -> Runner:
     """Return what answers: this process, or a locked-down one where a program may run."""
     if not asked.torchscript:
+        from diagnostics.runner import LocalRunner
+
         return LocalRunner()
     from diagnostics.ui.serve import LOOPBACK, demand_sandbox
     from diagnostics.worker import WorkerRunner

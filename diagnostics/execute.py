@@ -36,7 +36,7 @@ from diagnostics.receptive import receptive_field
 from diagnostics.reference import Reference
 from diagnostics.remembered import copied
 from diagnostics.request import FIELD, INSPECT, OPEN, File, ModelSource, Request, Result
-from diagnostics.runner import Watch
+from diagnostics.schema.runner import ProgressCallback
 from diagnostics.spec import ModelSpec, Need, describe
 from diagnostics.study import Outcome, Study
 
@@ -81,7 +81,7 @@ class Executor:
         self._answering = Answering()
         self._known: tuple[str, Reference] | None = None  # by the hash of its file
 
-    def execute(self, request: Request, watch: Watch | None = None) -> Result:
+    def execute(self, request: Request, watch: ProgressCallback | None = None) -> Result:
         """Return the answer to a request.
 
         Args:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     {"errors", "options"},
     {
+        *("schema", "schema/*"),
         *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
         *("preprocessing", "prepared"),
         *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names", "floors"),
@@ -73,6 +74,7 @@ LEVELS = (
             "clock",
         ),
         *("execute", "runner", "store"),
+        *("execution", "execution/*"),
     },
     {"worker", "worker/*", "audit", "audit/*", "report", "report/*"},
     {"", "cli", "command", "measures", "doctor", "flags", "live", "notebook", "ui", "ui/*"},

@@ -10,7 +10,6 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from diagnostics.errors import (
     by_name,
 )
 from diagnostics.request import FIELD, INSPECT, OPEN, File, Progress, Request, Result
-from diagnostics.runner import Watch
+from diagnostics.schema.runner import ProgressCallback
 from diagnostics.worker import wire
 from diagnostics.worker.admission import Admission
 from diagnostics.worker.spawn import Source, Worker, Zygote
@@ -75,7 +74,7 @@ class WorkerRunner:
         """The worker's process id, None while there is none."""
         return self._worker.pid if self._worker else None
 
-    def run(self, request: Request, watch: Watch | None = None) -> Result:
+    def run(self, request: Request, watch: ProgressCallback | None = None) -> Result:
         """Return the answer, calling `watch` at least every tenth of a second.
 
         An exception out of `watch` leaves the request abandoned: its answer is dropped when it
@@ -110,7 +109,9 @@ class WorkerRunner:
             self._abandoned = False
             return result
 
-    def _place(self, request: Request, watch: Watch | None) -> AbstractContextManager[None]:
+    def _place(
+        self, request: Request, watch: ProgressCallback | None
+    ) -> AbstractContextManager[None]:
         """Wait for a place among the questions of all, and say so."""
         if self._admission is None:
             return nullcontext()
@@ -126,14 +127,6 @@ class WorkerRunner:
         return self._admission.place(
             self._owner, long=request.method not in (OPEN, INSPECT, FIELD), tell=tell
         )
-
-    def map(self, requests: Iterable[Request]) -> Iterator[Result | OversureError]:
-        """Yield each request's answer, or the error that one request ended with."""
-        for request in requests:
-            try:
-                yield self.run(request)
-            except OversureError as error:
-                yield error
 
     def cancel(self) -> None:
         """End the request that is being answered, from any thread, by ending its worker."""
@@ -162,7 +155,7 @@ class WorkerRunner:
             self._worker.connection.settimeout(self._limits.message_seconds)
         return self._worker
 
-    def _answer(self, worker: Worker, request: Request, watch: Watch | None) -> Result:
+    def _answer(self, worker: Worker, request: Request, watch: ProgressCallback | None) -> Result:
         started = heard = time.monotonic()
         progress = Progress("Waiting for the model's process", 0.0)
         while True:

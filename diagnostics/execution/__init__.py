@@ -1,0 +1,1 @@
+"""Execution: nobody else loads a model or calls a method."""

@@ -1,0 +1,1 @@
+"""Schema: plain data that crosses a process border, and the protocol of those who answer."""

@@ -233,7 +233,7 @@ def test_an_error_ends_no_worker(runner):
     runner.run(ask("count"))
     with pytest.raises(ImageError):
         runner.run(ask("refuse"))
-    assert runner.run(ask("count")).scores == {"asked": 2}
+    assert runner.run(ask("count")).scores == {"asked": 3}
 
 
 def test_a_worker_that_nobody_asks_ends_and_is_replaced():

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from diagnostics.ui.sign_in import sign_in
+from diagnostics.ui.server.sign_in import sign_in
 
 HERE = Path(__file__).parent
 PAGES = HERE / "pages"

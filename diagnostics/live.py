@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from diagnostics import class_names
+from diagnostics.data import class_names
+from diagnostics.data.samples import file_at
 from diagnostics.errors import ImageError, InputError, ModelError
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import File, ModelSource
-from diagnostics.samples import file_at
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import File, ModelSource
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,8 +126,8 @@ def _shown(
     port: int,
 ) -> Shown:
     """Start the server; what must be tidied up if that fails is put on the stack."""
-    from diagnostics.execute import Executor
-    from diagnostics.opening import open_live
+    from diagnostics.execution.executor import Executor
+    from diagnostics.loaders.open import open_live
     from diagnostics.worker.live import Listener
 
     folder = tempfile.TemporaryDirectory(prefix="oversure-")
@@ -144,7 +144,7 @@ def _shown(
         "preprocessing": preprocessing and asdict(preprocessing),
     }
     (place / BEGIN).write_text(json.dumps(begin), "utf-8")
-    command = [sys.executable, "-m", "diagnostics.ui.live", folder.name]
+    command = [sys.executable, "-m", "diagnostics.ui.server.live", folder.name]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     stack.callback(process.kill)
     _wait(f"http://127.0.0.1:{port}", process)

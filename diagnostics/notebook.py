@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diagnostics import class_names
-from diagnostics.options import Value
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import INSPECT, OPEN, Factory, ModelSource, Request, Result
-from diagnostics.runner import LocalRunner
-from diagnostics.samples import file_at
-from diagnostics.spec import ModelSpec, read
+from diagnostics.data import class_names
+from diagnostics.data.samples import file_at
+from diagnostics.execution.local import LocalRunner
+from diagnostics.schema.options import Value
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import INSPECT, OPEN, Factory, ModelSource, Request, Result
+from diagnostics.schema.spec import ModelSpec, read
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, ImageFilter
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from diagnostics import noise  # noqa: E402
-from diagnostics.image import encode_png  # noqa: E402
+from diagnostics.data import noise  # noqa: E402
+from diagnostics.data.image import encode_png  # noqa: E402
 
 FOLDER = ROOT / "sample_images"
 SIDE, LARGE = 28, 28 * 16

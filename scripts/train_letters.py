@@ -23,7 +23,7 @@ from torch.nn import functional
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from diagnostics.networks import NETWORKS  # noqa: E402
+from diagnostics.models.sample_networks import NETWORKS  # noqa: E402
 from scripts.letters import Face, faces, split  # noqa: E402
 
 FOLDER = ROOT / "sample_images" / "models"

@@ -14,11 +14,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 MUST_RUN = ("browser", "real")
-SHAPES_CHECKED_IN = ("methods", "classifier", "layers", "outputs", "predictions")
+METHODS = ROOT / "diagnostics" / "methods"
+SHAPES_CHECKED_IN = (
+    *(f"methods.{file.parent.name}.{file.stem}" for file in METHODS.glob("*/[a-z]*.py")),
+    "models.classifier",
+    "models.layers",
+    "models.outputs",
+    "metrics.predictions",
+)
 
 # Shapes such as "n c h w" are checked at every call from here on. beartype can only check an
 # argument against a Protocol that is runtime_checkable.
-if "@runtime_checkable" in (ROOT / "diagnostics" / "classifier.py").read_text():
+if "@runtime_checkable" in (ROOT / "diagnostics" / "models" / "classifier.py").read_text():
     jaxtyping.install_import_hook(
         [f"diagnostics.{module}" for module in SHAPES_CHECKED_IN], "beartype.beartype"
     )
@@ -59,17 +66,17 @@ def app() -> Iterator[Any]:
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the visits have in hand, the latest last."""
-    from diagnostics.ui import frame
-    from diagnostics.ui.state import session
+    from diagnostics.ui import sidebar
+    from diagnostics.ui.session.state import session
 
     found: list[Any] = []
-    share = frame.share
+    share = sidebar.share
 
     def noted() -> None:
         found.append(session())
         share()
 
-    monkeypatch.setattr(frame, "share", noted)
+    monkeypatch.setattr(sidebar, "share", noted)
     return found
 
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import SwinTransformer, VisionTransformer
 
-from diagnostics.classifier import TorchClassifier
-from diagnostics.networks import LettersConv
-from diagnostics.opening import place, probed
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.spec import ModelSpec, Output
+from diagnostics.loaders.open import place, probed
+from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.sample_networks import LettersConv
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.spec import ModelSpec, Output
 
 
 class FunctionalResidual(nn.Module):

@@ -48,7 +48,7 @@ def server(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "diagnostics.cli", "app", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "diagnostics", "app", "--port", str(port), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(package)}
     process = subprocess.Popen(command, cwd=folder, env=environment)
     address = f"http://127.0.0.1:{port}"

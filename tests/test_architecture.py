@@ -14,106 +14,60 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A module imports modules of its own level or below; "x/*" is every module of that package.
-# `diagnostics` itself is the door for readers of the library, so it opens everything lazily.
-LEVELS = (
-    {"errors", "options"},
-    {
-        *("schema", "schema/*"),
-        *("image", "pipeline", "stages", "presets", "advice", "recipe", "render", "request"),
-        *("preprocessing", "prepared"),
-        *("spec", "words", "noise", "pictures", "samples", "shapes", "class_names", "floors"),
-        *("folder", "intervals", "pipelines", "roc"),
-        *("corruptions", "corruptions_of_values", "corruptions_of_shape", "corruptions_reading"),
-        "corruptions_axis",
-        *("cppn", "framed"),
-        *("sis", "sufficiency"),
-    },
-    {
-        "classifier",
-        "covariances",
-        "layers",
-        "operations",
-        "attention",
-        "method",
-        "networks",
-        "networks/*",
-        "graph",
-        "graph/*",
-        "guard",
-        "heads",
-        "members",
-        "norms",
-        "odds",
-        "outputs",
-        "relus",
-        "seen",
-    },
-    {
-        *("loaders", "loaders/*", "methods", "methods/*"),
-        *("predictions", "calibration", "ensemble", "receptive"),
-        *("calibration_report", "mistakes", "temperature", "likeness", "agreement"),
-        *("moments", "reference", "study", "novelty", "forensics", "noise_panel", "depth"),
-        *("guarded", "guarding", "logistic", "shipping"),
-        *("sweeping", "swept"),
-        *("minimal", "minimal_box", "minimal_goal", "minimal_judged", "minimal_ways"),
-        *("minimal_beside", "minimal_pixels", "random_rays", "flips", "screening"),
-        *("ascent", "elites", "fooled"),
-        *("coalitions", "randomised", "removal", "examining", "trusting"),
-        *("fills", "backselect", "subset_controls", "sufficient"),
-    },
-    {
-        *(
-            "opening",
-            "activations",
-            "findings",
-            "remembered",
-            "explanation",
-            "inspection",
-            "answering",
-            "clock",
-        ),
-        *("execute", "runner", "store"),
-        *("execution", "execution/*"),
-    },
-    {"worker", "worker/*", "audit", "audit/*", "report", "report/*"},
-    {"", "cli", "command", "measures", "doctor", "flags", "live", "notebook", "ui", "ui/*"},
-    {"app.py", "pages/*"},
-)
-OF_OURS_FOR_PAGES = {"ui", "options", "request", "render", "report", "errors", "spec", "words"}
+# The import table: a package imports itself and what stands here, never a single module by name.
+# Packages that lie in no folder are single files: `errors`, or "" for `diagnostics` itself, the
+# door for readers of the library, which opens everything lazily.
+WORDS = {"errors", "text", "versions"}
+PLAIN = WORDS | {"schema"}
+NUMBERS = PLAIN | {"data", "metrics"}
+PIXELS = NUMBERS | {"preprocessing", "corruptions"}
+NETWORKS = PIXELS | {"models", "loaders", "reference"}
+EVERYTHING = NETWORKS | {"methods", "execution", "worker", "report", "ui"}
+MAY_IMPORT = {
+    **{name: set() for name in WORDS},
+    "schema": WORDS,
+    **{name: PLAIN for name in ("data", "metrics")},
+    "preprocessing": NUMBERS,
+    "corruptions": NUMBERS | {"preprocessing"},
+    "models": PIXELS,
+    **{name: PIXELS | {"models"} for name in ("loaders", "reference")},
+    "methods": NETWORKS,
+    "execution": NETWORKS | {"methods"},
+    "worker": PLAIN,
+    "report": PIXELS,
+    "ui": PIXELS | {"report", "worker"},
+    **{name: EVERYTHING | {"cli", "notebook", "live"} for name in ("cli", "notebook", "live")},
+    **{name: {"cli", "notebook", "live"} for name in ("", "__main__")},
+    **{name: {"ui", "report", "schema", "text", "errors"} for name in ("app.py", "pages")},
+}
+# A topic of methods imports itself, what all topics share, and these.
+SHARED_BY_TOPICS = {"registry", "context"}
+MAY_IMPORT_TOPIC = {
+    "guard": {"ood", "noise"},
+    "faithfulness": {"attribution"},
+    "ood": {"preprocessing"},
+}
+UI_ORDER = ("server", "session", "widgets", "dialogs", "sidebar", "views")
 
 ARRAYS = {"numpy", "PIL"}
 TORCH = ARRAYS | {"torch", "jaxtyping"}
-THIRD_PARTY = (
-    set(),
-    ARRAYS,
-    TORCH | {"torchvision", "timm"},
-    TORCH | {"torchvision", "timm"},
-    TORCH,
-    ARRAYS,
-    ARRAYS,
-    {"streamlit"},
-)
-# One room each where a level's list is longer.
-ALSO = {
-    "render": {"plotly"},
-    "loaders/": {
-        "safetensors",
-        "onnx",
-        "onnxruntime",
-        "google",
-        "keras",
-        "h5py",
-        "transformers",
-        "huggingface_hub",
-    },
-    "methods/": {"captum"},
-    "reference": {"safetensors"},
-    "shipping": {"safetensors"},
-    "worker/": {"torch"},
-    "audit/ray": {"ray"},
-    "report/": {"plotly"},
-    "ui/": {"streamlit", "plotly", "starlette", "anyio"},
+BUILT = TORCH | {"torchvision", "timm"}
+THIRD_PARTY = {
+    **{name: set() for name in WORDS},
+    "schema": {"numpy"},
+    **{name: ARRAYS | {"scipy"} for name in ("data", "metrics", "preprocessing", "corruptions")},
+    "models": BUILT,
+    "loaders": BUILT
+    | {"safetensors", "onnx", "onnxruntime", "google", "keras", "h5py", "transformers"}
+    | {"huggingface_hub"},
+    "reference": TORCH | {"safetensors"},
+    "methods": BUILT | {"captum", "scipy", "safetensors"},
+    "execution": TORCH,
+    "worker": ARRAYS | {"torch"},
+    "report": ARRAYS | {"plotly"},
+    "ui": ARRAYS | {"streamlit", "plotly", "starlette", "anyio"},
+    **{name: ARRAYS for name in ("cli", "notebook", "live", "", "__main__")},
+    **{name: {"streamlit"} for name in ("app.py", "pages")},
 }
 
 NOT_FOR_THE_UI = {"torch", "torchvision", "timm", "captum", "safetensors"}
@@ -127,23 +81,21 @@ BANNED_NAMES = {"utils", "helpers", "common", "core", "base", "manager", "servic
 
 @dataclass(frozen=True)
 class Module:
-    """One source file: its path from the root, its name as in LEVELS, and its syntax tree."""
+    """One source file: its path from the root, its parts below `diagnostics`, its syntax tree."""
 
     path: str
-    name: str
+    parts: tuple[str, ...]
     tree: ast.Module
-    lines: int
 
     @property
-    def level(self) -> int | None:
-        package = self.name.partition("/")[0]
-        names = {self.name} | ({f"{package}/*"} if "/" in self.name else set())
-        return next((index for index, level in enumerate(LEVELS) if names & level), None)
+    def package(self) -> str:
+        """The row of the import table that it belongs to."""
+        return self.parts[0] if self.parts else ""
 
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name, "torch.nn" or "diagnostics.spec"; lazy inside a function."""
+    """One imported name, "torch.nn" or "diagnostics.schema.spec"; lazy inside a function."""
 
     name: str
     line: int
@@ -151,13 +103,16 @@ class Import:
 
 
 def _module(path: Path) -> Module:
-    relative = path.relative_to(ROOT).as_posix()
-    name = relative.removeprefix("diagnostics/").removesuffix("/__init__.py")
-    name = "" if name == "__init__.py" else name
-    if relative.startswith("diagnostics/"):
-        name = name.removesuffix(".py")
-    text = path.read_text(encoding="utf-8")
-    return Module(relative, name, ast.parse(text), text.count("\n"))
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] == "diagnostics":
+        parts = parts[1:]
+    elif parts == ("app",):
+        parts = ("app.py",)
+    if parts[-1] == "__init__":
+        parts = parts[:-1]
+    return Module(
+        path.relative_to(ROOT).as_posix(), parts, ast.parse(path.read_text(encoding="utf-8"))
+    )
 
 
 @cache
@@ -196,15 +151,13 @@ def _whole_name(package: str, name: str) -> str:
 
 
 def _ours(imported: Import) -> Module | None:
-    package, _, rest = imported.name.partition(".")
-    if package != "diagnostics":
-        return None
-    return _by_name().get(rest.replace(".", "/"))
+    package, *parts = imported.name.split(".")
+    return _by_parts().get(tuple(parts)) if package == "diagnostics" else None
 
 
 @cache
-def _by_name() -> dict[str, Module]:
-    return {m.name: m for m in _modules() if m.path.startswith("diagnostics/")}
+def _by_parts() -> dict[tuple[str, ...], Module]:
+    return {m.parts: m for m in _modules() if m.path.startswith("diagnostics/")}
 
 
 def _executed(imported: Import) -> list[Module]:
@@ -212,32 +165,28 @@ def _executed(imported: Import) -> list[Module]:
     package, *parts = imported.name.split(".")
     if package != "diagnostics":
         return []
-    names = ["/".join(parts[:count]) for count in range(len(parts) + 1)]
-    return [_by_name()[name] for name in names if name in _by_name()]
-
-
-def _room(module: Module) -> set[str]:
-    return set().union(
-        *(
-            names
-            for room, names in ALSO.items()
-            if module.name == room.rstrip("/") or (room[-1] == "/" and module.name.startswith(room))
-        )
-    )
+    names = [tuple(parts[:count]) for count in range(len(parts) + 1)]
+    return [_by_parts()[name] for name in names if name in _by_parts()]
 
 
 def _is_ui(module: Module) -> bool:
-    return module.name.partition("/")[0] in ("ui", "app.py", "pages")
+    return module.package in ("ui", "app.py", "pages")
+
+
+def _each_import_of_ours() -> Iterator[tuple[Module, Import, Module]]:
+    for module in _modules():
+        for imported in _imports(module):
+            if target := _ours(imported):
+                yield module, imported, target
 
 
 def _complaints(found: list[str]) -> None:
     assert not found, "\n" + "\n".join(found)
 
 
-def test_every_module_has_a_level() -> None:
-    _complaints(
-        [f"{module.path}: add it to LEVELS" for module in _modules() if module.level is None]
-    )
+def test_every_package_stands_in_the_import_table() -> None:
+    packages = {module.package for module in _modules()}
+    assert packages == set(MAY_IMPORT) == set(THIRD_PARTY)
 
 
 def test_every_import_of_ours_exists() -> None:
@@ -251,14 +200,68 @@ def test_every_import_of_ours_exists() -> None:
     )
 
 
-def test_imports_never_point_upwards() -> None:
+def test_packages_import_only_what_the_table_allows() -> None:
     _complaints(
         [
-            f"{module.path}:{imported.line}: level {module.level} imports {target.path}, "
-            f"level {target.level}"
-            for module in _modules()
-            for imported in _imports(module)
-            if (target := _ours(imported)) and (target.level or 0) > (module.level or 0)
+            f"{module.path}:{imported.line}: {module.package} may not import {target.path}"
+            for module, imported, target in _each_import_of_ours()
+            if target.package not in MAY_IMPORT[module.package] | {module.package}
+        ]
+    )
+
+
+def test_the_table_itself_has_no_circle() -> None:
+    apart = {"cli", "notebook", "live"}  # doors of one row, which open each other lazily
+    TopologicalSorter({row: may - apart for row, may in MAY_IMPORT.items()}).prepare()
+
+
+def test_topics_of_methods_import_only_the_topics_that_the_table_allows() -> None:
+    _complaints(
+        [
+            f"{module.path}:{imported.line}: {module.parts[1]} may not import {target.path}"
+            for module, imported, target in _each_import_of_ours()
+            if (module.package, target.package) == ("methods", "methods")
+            and len(module.parts) > 2
+            and len(target.parts) > 1
+            and target.parts[1]
+            not in {module.parts[1]}
+            | SHARED_BY_TOPICS
+            | MAY_IMPORT_TOPIC.get(module.parts[1], set())
+        ]
+    )
+
+
+def test_parts_of_the_ui_import_only_parts_below_them() -> None:
+    _complaints(
+        [
+            f"{module.path}:{imported.line}: {module.parts[1]} stands below {target.path}"
+            for module, imported, target in _each_import_of_ours()
+            if (module.package, target.package) == ("ui", "ui")
+            and len(target.parts) > 1
+            and UI_ORDER.index(target.parts[1]) > UI_ORDER.index(module.parts[1])
+        ]
+    )
+
+
+def test_views_do_not_know_each_other() -> None:
+    _complaints(
+        [
+            f"{module.path}:{imported.line}: a view imports {target.path}"
+            for module, imported, target in _each_import_of_ours()
+            if module.parts[:2] == target.parts[:2] == ("ui", "views") and len(target.parts) > 2
+        ]
+    )
+
+
+def test_modules_with_an_underscore_are_private_to_their_package() -> None:
+    _complaints(
+        [
+            f"{module.path}:{imported.line}: {target.path} is private to its package"
+            for module, imported, target in _each_import_of_ours()
+            if target.parts
+            and target.parts[-1].startswith("_")
+            and target.parts[-1] != "__main__"
+            and module.parts[: len(target.parts) - 1] != target.parts[:-1]
         ]
     )
 
@@ -275,29 +278,15 @@ def test_no_module_reaches_itself_through_its_imports() -> None:
     TopologicalSorter(graph).prepare()
 
 
-def test_third_party_packages_stay_in_their_rooms() -> None:
+def test_third_party_packages_stay_in_their_packages() -> None:
     found = []
     for module in _modules():
-        allowed = THIRD_PARTY[module.level or 0] | _room(module)
         for imported in _imports(module):
-            package = imported.name.partition(".")[0]
-            if package in sys.stdlib_module_names or package in ("diagnostics", *allowed):
-                continue
-            found.append(f"{module.path}:{imported.line}: {package} may not be imported here")
+            name = imported.name.partition(".")[0]
+            ours = ("diagnostics", *THIRD_PARTY[module.package])
+            if name not in sys.stdlib_module_names and name not in ours:
+                found.append(f"{module.path}:{imported.line}: {name} may not be imported here")
     _complaints(found)
-
-
-def test_pages_import_only_what_a_page_needs() -> None:
-    _complaints(
-        [
-            f"{module.path}:{imported.line}: a page has no business with {target.path}"
-            for module in _modules()
-            if module.level == len(LEVELS) - 1
-            for imported in _imports(module)
-            if (target := _ours(imported))
-            and target.name.partition("/")[0] not in OF_OURS_FOR_PAGES
-        ]
-    )
 
 
 def test_nobody_imports_a_page() -> None:
@@ -330,23 +319,10 @@ def test_the_ui_process_never_loads_torch() -> None:
     _complaints(found)
 
 
-def test_methods_of_one_folder_do_not_know_each_other_nor_other_families() -> None:
-    found = []
-    for module in _modules():
-        if not module.name.startswith("methods/"):
-            continue
-        family = "/".join(module.name.split("/")[:2])
-        for imported in _imports(module):
-            target = _ours(imported)
-            if target and target.name.startswith("methods") and target.name != family:
-                found.append(f"{module.path}:{imported.line}: imports {target.path}")
-    _complaints(found)
-
-
 def test_files_that_can_hold_code_are_opened_by_loaders_only() -> None:
     found = []
     for module in _modules():
-        if module.name.startswith("loaders/"):
+        if module.package == "loaders":
             continue
         found += [
             f"{module.path}:{imported.line}: imports {imported.name}"
@@ -365,16 +341,6 @@ def test_files_that_can_hold_code_are_opened_by_loaders_only() -> None:
 def test_no_page_lies_directly_in_the_pages_folder() -> None:
     """Streamlit would run such a page on a deep link without app.py."""
     _complaints([str(path.name) for path in (ROOT / "pages").glob("*.py")])
-
-
-def test_files_stay_under_their_ceilings() -> None:
-    found = []
-    for module in _modules():
-        is_method = module.name.startswith("methods/") and not module.path.endswith("__init__.py")
-        ceiling = 80 if is_method or module.path.startswith("pages/") else 300
-        if module.lines > ceiling:
-            found.append(f"{module.path}: {module.lines} lines, {ceiling} at most")
-    _complaints(found)
 
 
 @pytest.mark.parametrize("folder", ["diagnostics", "pages", "scripts", "tests"])

@@ -46,7 +46,7 @@ def _files_of_the_project() -> list[Path]:
 
 def _methods_table() -> str:
     """Return the README's table of methods, made from the registry."""
-    from diagnostics.method import methods
+    from diagnostics.methods.registry import methods
 
     rows = ["| method | what it shows | needs | options | source |", "|" + " --- |" * 5]
     for info in (method.info for method in methods()):

@@ -13,14 +13,14 @@ from PIL import Image
 from torch import nn
 
 import diagnostics
+from diagnostics.data.samples import image_files
 from diagnostics.errors import ImageError, ModelError, WorkerCrashedError
-from diagnostics.execute import Executor
+from diagnostics.execution.executor import Executor
 from diagnostics.live import _written
-from diagnostics.opening import open_live
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import INSPECT, File, ModelSource, Request
-from diagnostics.samples import image_files
-from diagnostics.spec import read
+from diagnostics.loaders.open import open_live
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import INSPECT, File, ModelSource, Request
+from diagnostics.schema.spec import read
 from diagnostics.worker import Live, WorkerRunner
 from diagnostics.worker.live import Listener
 from tests.networks_for_tests import FunctionalResidual

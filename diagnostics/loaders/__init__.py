@@ -18,24 +18,24 @@ from diagnostics.loaders import (
     index,
     keras,
     onnx,
+    pickled_module,
     pt2,
     safetensors,
     sniff,
     state_dict,
     torchscript,
-    whole,
 )
 from diagnostics.loaders.classes import fitting, known_names
 from diagnostics.loaders.deviation import batchnorm_deviation
-from diagnostics.loaders.held import Held
+from diagnostics.loaders.loaded import Held
 from diagnostics.loaders.weights import Weights
-from diagnostics.request import ModelSource
-from diagnostics.spec import Candidate, Check, Fit
+from diagnostics.schema.request import ModelSource
+from diagnostics.schema.spec import Candidate, Check, Fit
 
 OWN_NETWORK = {
     **{sniff.ONNX: onnx.read, sniff.KERAS: keras.read, sniff.PT2: pt2.read},
     **{sniff.HUGGING_FACE: hugging_face.read, sniff.TORCHSCRIPT: torchscript.read},
-    sniff.MODULE: whole.read,
+    sniff.MODULE: pickled_module.read,
 }
 READERS = {sniff.SAFETENSORS: safetensors.read, sniff.STATE_DICT: state_dict.read}
 

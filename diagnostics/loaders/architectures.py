@@ -12,8 +12,8 @@ from diagnostics.errors import ArchitectureError
 from diagnostics.loaders.building import build
 from diagnostics.loaders.index import CHANNEL_AXIS, CLASS_AXIS, COUNTER, Index, Known, Shape
 from diagnostics.loaders.weights import Weights
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.spec import Candidate, Fit
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.spec import Candidate, Fit
 
 LIBRARIES = ("oversure", "torchvision", "timm")
 MOST_COMPARED = 12

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from diagnostics.networks import NETWORKS
+from diagnostics.models.sample_networks import NETWORKS
 
 
 class unallocated(TorchFunctionMode):  # noqa: N801

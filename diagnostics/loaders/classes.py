@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from diagnostics.networks import NETWORKS
-from diagnostics.spec import Check
+from diagnostics.models.sample_networks import NETWORKS
+from diagnostics.schema.spec import Check
 
 
 def fitting(given: tuple[str, ...], outputs: int) -> tuple[tuple[str, ...], Check]:

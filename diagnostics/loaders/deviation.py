@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diagnostics.norms import Received, deviation, listening
+from diagnostics.models.batchnorm import Received, deviation, listening
 
 
 @torch.no_grad()

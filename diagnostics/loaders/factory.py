@@ -13,9 +13,9 @@ import sys
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders import unsaid
-from diagnostics.loaders.held import Held
-from diagnostics.request import Factory
+from diagnostics.loaders import assumptions
+from diagnostics.loaders.loaded import Held
+from diagnostics.schema.request import Factory
 
 WRITTEN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -33,7 +33,7 @@ def build(factory: Factory, tensors: dict[str, Tensor]) -> Held:
     network = _made(factory).eval()
     _fill(network, tensors, factory.name)
     message = f"{factory.name} built it, and it takes all {len(tensors)} tensors of the file."
-    return unsaid.held(network, factory.name, (None, None, None), message)
+    return assumptions.held(network, factory.name, (None, None, None), message)
 
 
 def _made(factory: Factory) -> nn.Module:

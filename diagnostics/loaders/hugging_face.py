@@ -21,13 +21,13 @@ from huggingface_hub import constants
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError, OptionError
-from diagnostics.floors import lacking
-from diagnostics.loaders import building, safetensors, unsaid
-from diagnostics.loaders.held import Held
+from diagnostics.loaders import assumptions, building, safetensors
 from diagnostics.loaders.index import COUNTER
+from diagnostics.loaders.loaded import Held
 from diagnostics.loaders.prepared_by_processor import is_read, settings_of
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.spec import Check
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.spec import Check
+from diagnostics.versions import lacking
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 CONFIG_MIB, MOST_TIMES_LARGER, MOST_MIB = 5, 20, 8192
@@ -85,7 +85,7 @@ def read(path: Path) -> Held:
         said = (str(error).splitlines() or [""])[0][:120]
         raise ModelError(f"The folder's description cannot be used ({said}).") from None
     message = f"{name}, as config.json says; it takes all {len(tensors)} tensors."
-    held = unsaid.held(
+    held = assumptions.held(
         network.eval().requires_grad_(False), name, _sides(settings, config), message
     )
     if settings is not None:

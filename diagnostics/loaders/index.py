@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from diagnostics.preprocessing import Preprocessing
+from diagnostics.schema.preprocessing import Preprocessing
 
 FILE = Path(__file__).with_name("index.json.xz")
 LIBRARIES = ("timm", "torchvision")
@@ -121,7 +121,7 @@ def _architectures() -> Iterator[str]:
     import timm
     import torchvision
 
-    from diagnostics.networks import NETWORKS
+    from diagnostics.models.sample_networks import NETWORKS
 
     yield from (f"oversure/{name}" for name in NETWORKS)
     classifiers = torchvision.models.list_models(module=torchvision.models)

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
-from diagnostics.floors import lacking
-from diagnostics.layers import module_names
-from diagnostics.loaders import unsaid
-from diagnostics.loaders.held import Held
-from diagnostics.spec import Candidate, Check, Fit
+from diagnostics.loaders import assumptions
+from diagnostics.loaders.loaded import Held
+from diagnostics.models.layers import module_names
+from diagnostics.schema.spec import Candidate, Check, Fit
+from diagnostics.versions import lacking
 
 ARCHITECTURE = "keras"
 CONFIG_MIB, MOST_TIMES_LARGER = 5, 100
@@ -109,9 +109,9 @@ def read(path: Path) -> Held:
             f"this network takes {str(sides)[:80]}."
         )
     network = KerasNetwork(model).eval()
-    size, outputs = unsaid.tried(network, sides[3], sides[1], sides[2])
+    size, outputs = assumptions.tried(network, sides[3], sides[1], sides[2])
     whole = _scales_bytes(config)
-    settings = unsaid.assumed(size, whole=whole)
+    settings = assumptions.assumed(size, whole=whole)
     count = len(list(network.children()))
     message = f"The file holds its network: {count} layers."
     candidate = Candidate(ARCHITECTURE, Fit.EXACT, outputs, *size, settings, message)
@@ -120,7 +120,7 @@ def read(path: Path) -> Held:
         scaled = "The network scales its images itself, so values from 0 to 255 go in."
         checks.append(Check("preprocessing", "passed", scaled))
     else:
-        checks += unsaid.warnings(settings, open_size=None in sides[1:3])
+        checks += assumptions.warnings(settings, open_size=None in sides[1:3])
     return Held(network, candidate, tuple(checks))
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from diagnostics.errors import ModelError, OutputError
-from diagnostics.loaders import unsaid
-from diagnostics.loaders.held import Held
-from diagnostics.loaders.of_graph import network_of
+from diagnostics.loaders import assumptions
+from diagnostics.loaders.graph_network import network_of
+from diagnostics.loaders.loaded import Held
 from diagnostics.loaders.onnx_graph import Written, parse
 from diagnostics.loaders.onnx_runtime import Runtime, RuntimeNetwork
-from diagnostics.spec import Check
+from diagnostics.schema.spec import Check
 
 ARCHITECTURE = "onnx"
 SEVERAL = Check(
@@ -38,7 +38,7 @@ def read(path: Path) -> Held:
     try:
         network, checks = network_of(written.graph, written.batch)
         checks = (*more, *checks)
-        found = unsaid.held(network, ARCHITECTURE, sides, message, checks, whole=written.whole)
+        found = assumptions.held(network, ARCHITECTURE, sides, message, checks, whole=written.whole)
         size = found.candidate.channels, found.candidate.height, found.candidate.width
         compared = _compared(path, written, network, size)
         return replace(found, checks=(found.checks[0], compared, *found.checks[1:]))
@@ -52,7 +52,7 @@ def read(path: Path) -> Held:
         missing = Check(
             "gradients", "warned", f"{error} onnxruntime computes it, without gradients."
         )
-        found = unsaid.held(
+        found = assumptions.held(
             runtime, ARCHITECTURE, sides, message, [missing, *more], whole=written.whole
         )
         floats = [one for one in written.graph.constants.values() if one.is_floating_point()]

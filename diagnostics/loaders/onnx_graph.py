@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from diagnostics.errors import ModelError
-from diagnostics.floors import lacking
-from diagnostics.graph import Graph, Node
-from diagnostics.graph.operators import ONNX
-from diagnostics.graph.shaping import TYPES
+from diagnostics.models.graph import Graph, Node
+from diagnostics.models.graph.operators import ONNX
+from diagnostics.models.graph.shaping import TYPES
+from diagnostics.versions import lacking
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto

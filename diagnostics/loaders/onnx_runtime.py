@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
-from diagnostics.layers import module_names
 from diagnostics.loaders.onnx_graph import Written
+from diagnostics.models.layers import module_names
 
 TYPES: dict[str, type[np.generic]] = {
     **{"tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(int32)": np.int32},

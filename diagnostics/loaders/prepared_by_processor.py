@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diagnostics.preprocessing import Kernel, Preprocessing
+from diagnostics.schema.preprocessing import Kernel, Preprocessing
 
 KERNELS: dict[int, Kernel] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box"}
 # Processors whose way is the one read here; others do something of their own.

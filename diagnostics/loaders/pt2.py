@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from diagnostics.errors import ModelError
-from diagnostics.graph import Graph, Node
-from diagnostics.graph.aten import ATEN, Device, Slot, arguments, single
-from diagnostics.graph.pure import without_writes
-from diagnostics.loaders import archive, unsaid
-from diagnostics.loaders.held import Held
-from diagnostics.loaders.of_graph import network_of
+from diagnostics.loaders import archive, assumptions
+from diagnostics.loaders.graph_network import network_of
+from diagnostics.loaders.loaded import Held
 from diagnostics.loaders.pt2_parts import AGAIN, DENSE, DTYPES, read_json, read_tensors
-from diagnostics.spec import Check
+from diagnostics.models.graph import Graph, Node
+from diagnostics.models.graph.aten import ATEN, Device, Slot, arguments, single
+from diagnostics.models.graph.pure import without_writes
+from diagnostics.schema.spec import Check
 
 MOST_NODES = 50_000
 SCHEMA = 8
@@ -65,7 +65,7 @@ def read(path: Path) -> Held:
     if program.learns:
         warning = "It was exported while training; dropout and batch statistics are off here."
         checks = (*checks, Check("mode", "warned", warning))
-    return unsaid.held(network, "pt2", sides[1:], message, checks, whole=program.takes_bytes)
+    return assumptions.held(network, "pt2", sides[1:], message, checks, whole=program.takes_bytes)
 
 
 class _Program:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from diagnostics.errors import ModelError
-from diagnostics.graph.aten import single
+from diagnostics.models.graph.aten import single
 
 MOST_MIB = 64  # of a description
 DENSE = 7  # layout

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders import hugging_face, whole
+from diagnostics.loaders import hugging_face, pickled_module
 from diagnostics.loaders.pickled import foreign_names
 
 SAFETENSORS, STATE_DICT, ONNX, KERAS = "safetensors", "state_dict", "ONNX", "Keras"
@@ -109,7 +109,7 @@ def _zip(path: Path) -> str:
             foreign = foreign_names(archive.read(pickles[0]))
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
         raise ModelError("The file is cut off or damaged; upload it again.") from None
-    if foreign and all(whole.known(name) for name in foreign):
+    if foreign and all(pickled_module.known(name) for name in foreign):
         return MODULE
     _refuse(foreign)
     return STATE_DICT
@@ -139,7 +139,9 @@ def _legacy(path: Path) -> str:
 
 def _refuse(foreign: set[str]) -> None:
     if foreign:
-        strange = sorted(name for name in foreign if not whole.known(name)) or sorted(foreign)
+        strange = sorted(name for name in foreign if not pickled_module.known(name)) or sorted(
+            foreign
+        )
         listed = ", ".join(name.replace(" ", ".")[:60] for name in strange[:3])
         raise ModelError(
             f"This file holds more than tensors ({json.dumps(listed)[1:-1]}): a whole pickled "

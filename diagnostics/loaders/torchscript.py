@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
-from diagnostics.graph import Graph, Node
-from diagnostics.graph.aten import ATEN, Device, Slot, arguments, single
-from diagnostics.graph.pure import without_writes
-from diagnostics.loaders import unsaid
-from diagnostics.loaders.held import Held
-from diagnostics.loaders.of_graph import Unlisted, network_of
-from diagnostics.outputs import head
-from diagnostics.spec import Check
+from diagnostics.loaders import assumptions
+from diagnostics.loaders.graph_network import Unlisted, network_of
+from diagnostics.loaders.loaded import Held
+from diagnostics.models.graph import Graph, Node
+from diagnostics.models.graph.aten import ATEN, Device, Slot, arguments, single
+from diagnostics.models.graph.pure import without_writes
+from diagnostics.models.outputs import head
+from diagnostics.schema.spec import Check
 
 ARCHITECTURE = "torchscript"
 TOLERANCE, SMALLEST = 1e-4, 1e-6
@@ -60,7 +60,7 @@ def read(path: Path) -> Held:
     """
     program = _loaded(path)
     whole = Unlisted(program, None)
-    found = unsaid.held(whole, ARCHITECTURE, (None, None, None), "A TorchScript program.")
+    found = assumptions.held(whole, ARCHITECTURE, (None, None, None), "A TorchScript program.")
     size = (found.candidate.channels, found.candidate.height, found.candidate.width)
     traced = Check("program", "warned", LOST)
     try:

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TypeAlias
 
-from diagnostics.render import Picture
+from diagnostics.report.render import Picture
 from diagnostics.report.table import Bar, Cell, Row, Table
 
 STYLE = Path(__file__).with_name("page.css")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from diagnostics.render import Picture
+from diagnostics.report.render import Picture
 
 SEPARATOR = "  ·  "  # of the parts of a row's title
 

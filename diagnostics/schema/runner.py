@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from diagnostics.request import Progress, Request, Result
+from diagnostics.schema.request import Progress, Request, Result
 
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 

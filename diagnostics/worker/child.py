@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from diagnostics.errors import OversureError, WorkerError, WorkerMemoryError
-from diagnostics.request import Progress, Request
+from diagnostics.schema.request import Progress, Request
 from diagnostics.worker import wire
 from diagnostics.worker.sandbox import GPU, lock_down
 

@@ -23,7 +23,7 @@ from diagnostics.errors import (
     WorkerTimeoutError,
     by_name,
 )
-from diagnostics.request import FIELD, INSPECT, OPEN, File, Progress, Request, Result
+from diagnostics.schema.request import FIELD, INSPECT, OPEN, File, Progress, Request, Result
 from diagnostics.schema.runner import ProgressCallback
 from diagnostics.worker import wire
 from diagnostics.worker.admission import Admission

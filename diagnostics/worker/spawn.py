@@ -17,7 +17,7 @@ from typing import Protocol
 from diagnostics.errors import WorkerCrashedError
 from diagnostics.worker.wire import FORK, NUMBER, WAIT
 
-ENTRY = "diagnostics.execute:Executor"
+ENTRY = "diagnostics.execution.executor:Executor"
 START_SECONDS = 120
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 

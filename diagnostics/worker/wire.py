@@ -17,8 +17,16 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from diagnostics.request import FOLDERS, Factory, File, ModelSource, Progress, Request, Result
-from diagnostics.spec import preprocessing_from
+from diagnostics.schema.request import (
+    FOLDERS,
+    Factory,
+    File,
+    ModelSource,
+    Progress,
+    Request,
+    Result,
+)
+from diagnostics.schema.spec import preprocessing_from
 
 HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
 MIB = 2**20

@@ -2,20 +2,23 @@
 
 import streamlit as st
 
-from diagnostics.report import layer_rows, minus, rows
-from diagnostics.request import INSPECT, Options, Request
-from diagnostics.ui import controls, frame, layer_controls
-from diagnostics.ui.ask import ask
-from diagnostics.ui.looking import looking
-from diagnostics.ui.show import Board, numbers
-from diagnostics.ui.state import session
-from diagnostics.ui.trust_controls import trusted
+from diagnostics.report.inspection import answers, difference
+from diagnostics.report.inspection.layers import heading, layer
+from diagnostics.schema.request import INSPECT, Options, Request
+from diagnostics.ui import sidebar
+from diagnostics.ui.session.state import session
+from diagnostics.ui.views import layers as layer_controls
+from diagnostics.ui.views.attribution import looking
+from diagnostics.ui.views.faithfulness import trusted
+from diagnostics.ui.widgets import preprocessing as controls
+from diagnostics.ui.widgets.board import Board, numbers
+from diagnostics.ui.widgets.run import ask
 
 SAID, IMAGE, RECEIVED = "What it says", "The image", "What the network receives"
 LOOKED, LAYERS = "Where it looked", "What each layer did"
 QUESTION = "Why is the network so sure? Read down a column: the answer first, then the reasons."
 
-spec, methods = frame.in_hand()
+spec, methods = sidebar.in_hand()
 held = session()
 board = Board("Inspect", QUESTION, spec)
 if not held.shown:
@@ -48,33 +51,33 @@ images, arrays = answer.scores["images"], answer.arrays
 pinned = pinned and not images[0]["error"]
 
 with said:
-    cells = rows.said(images, arrays, independent=spec.output.independent, pinned=pinned)
+    cells = answers.said(images, arrays, independent=spec.output.independent, pinned=pinned)
     board.row(SAID, cells, "row.said")
     if asks_numbers:
         numbers(images)
 with image:
-    board.row(IMAGE, rows.originals(images, arrays), "row.image")
+    board.row(IMAGE, answers.originals(images, arrays), "row.image")
 with received:
-    st.caption(rows.RECEIVED_EXPLAINED)
-    board.row(RECEIVED, rows.received(images, arrays), "row.received")
+    st.caption(answers.RECEIVED_EXPLAINED)
+    board.row(RECEIVED, answers.received(images, arrays), "row.received")
     if pinned:
-        board.difference(RECEIVED, minus.received(images, arrays), "row.received.minus")
-    for place, name in enumerate(rows.stage_names(images) if every_stage else []):
-        cells = rows.stage(images, arrays, place)
+        board.difference(RECEIVED, difference.received(images, arrays), "row.received.minus")
+    for place, name in enumerate(answers.stage_names(images) if every_stage else []):
+        cells = answers.stage(images, arrays, place)
         board.row(RECEIVED, cells, f"row.stage.{place}", title=f"{place + 1}. {name}")
 with layers:
     for name in drawn.names:
-        title = layer_rows.heading(images, name, pinned=pinned)
-        cells = layer_rows.layer(images, arrays, name, scale=drawn.scale, spec=spec, pinned=pinned)
+        title = heading(images, name, pinned=pinned)
+        cells = layer(images, arrays, name, scale=drawn.scale, spec=spec, pinned=pinned)
         board.row(LAYERS, cells, f"row.layer.{name}", title=title)
         if pinned:
-            board.difference(LAYERS, minus.layer(images, arrays, name), f"minus.{name}")
+            board.difference(LAYERS, difference.layer(images, arrays, name), f"minus.{name}")
 with looked:
     dear = Request(method.info.id, *asked, method.options)
     answer = ask(dear, waiting) if method.info.dear else answer
     board.facts["Method"] = method.described
-    board.row(LOOKED, rows.looked(answer, look.opacity, look.shared), "row.looked")
+    board.row(LOOKED, answers.looked(answer, look.opacity, look.shared), "row.looked")
     if pinned:
-        board.difference(LOOKED, minus.looked(answer), "row.looked.minus")
+        board.difference(LOOKED, difference.looked(answer), "row.looked.minus")
     trusted(board, LOOKED, method, dear, answer, spec)
 board.offer_report()

@@ -2,28 +2,30 @@
 
 import streamlit as st
 
-from diagnostics.report import layer_in_depth as depth
-from diagnostics.request import FIELD, INSPECT, Options, Request
-from diagnostics.ui import controls, frame, layer_controls
-from diagnostics.ui.ask import ask
-from diagnostics.ui.show import Board
-from diagnostics.ui.state import session
+from diagnostics.report.inspection import layer_detail as depth
+from diagnostics.schema.request import FIELD, INSPECT, Options, Request
+from diagnostics.ui import sidebar
+from diagnostics.ui.session.state import session
+from diagnostics.ui.views import layers
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.preprocessing import offer_samples
+from diagnostics.ui.widgets.run import ask
 
-spec, _ = frame.in_hand()
+spec, _ = sidebar.in_hand()
 held = session()
 
 board = Board("Layers", "What did one layer make of two images, and where do they part?", spec)
 if not held.shown:
-    controls.offer_samples()
+    offer_samples()
 
 files = held.shown_images()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    name = layer_controls.one_layer(spec)
-    one = layer_controls.one_image("A", "one", files, 0)
-    other = layer_controls.one_image("B", "other", files, 1)
-    order = layer_controls.map_order() if depth.has_cells(spec, name) else "number"
-    scale = layer_controls.layer_scale()
-    query = layer_controls.query_token() if depth.attends(spec, name) else None
+    name = layers.one_layer(spec)
+    one = layers.one_image("A", "one", files, 0)
+    other = layers.one_image("B", "other", files, 1)
+    order = layers.map_order() if depth.has_cells(spec, name) else "number"
+    scale = layers.layer_scale()
+    query = layers.query_token() if depth.attends(spec, name) else None
 
 progress = st.empty()
 preprocessing = held.preprocessing or spec.preprocessing

@@ -2,27 +2,30 @@
 
 import streamlit as st
 
-from diagnostics.report import files, minus, rows
-from diagnostics.request import Request
-from diagnostics.ui import controls, frame, looking
-from diagnostics.ui.ask import try_to_ask
-from diagnostics.ui.show import Board
-from diagnostics.ui.state import session
-from diagnostics.ui.trust_controls import trusted
+from diagnostics.report import export
+from diagnostics.report.inspection import answers, difference
+from diagnostics.schema.request import Request
+from diagnostics.ui import sidebar
+from diagnostics.ui.session.state import session
+from diagnostics.ui.views import attribution
+from diagnostics.ui.views.faithfulness import trusted
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.preprocessing import offer_samples
+from diagnostics.ui.widgets.run import try_to_ask
 
 QUESTION = "Where did the network look? Each method answers a question of its own; compare them."
 
-spec, methods = frame.in_hand()
+spec, methods = sidebar.in_hand()
 held = session()
 
 board = Board("Attributions", QUESTION, spec)
 if not held.shown:
-    controls.offer_samples()
+    offer_samples()
 
-look = looking.gallery(spec, methods)
+look = attribution.gallery(spec, methods)
 if not look.methods:
     st.info("No method is chosen. Choose some above, or begin with the three quickest.")
-    st.button("Show the quickest", on_click=looking.quick_methods, type="primary")
+    st.button("Show the quickest", on_click=attribution.quick_methods, type="primary")
 
 preprocessing = held.preprocessing or spec.preprocessing
 head, titled = st.container(border=bool(look.methods)), False
@@ -33,7 +36,7 @@ for method in look.methods:
             with st.container(width="stretch"):
                 st.markdown(f"**{method.info.title}**", help=f"Source: {method.info.source}")
                 st.caption(method.info.summary)
-            method = looking.settings(method, spec)
+            method = attribution.settings(method, spec)
             download = st.container(width="content")
         request = Request(method.info.id, *asked, method.options)
         answer = try_to_ask(request, st.empty())
@@ -41,21 +44,21 @@ for method in look.methods:
             continue
         if not titled:
             with head:
-                board.row("What it says", rows.titles(answer), "titles")
+                board.row("What it says", answers.titles(answer), "titles")
         titled = True
-        cells = rows.looked(answer, look.opacity, look.shared)
+        cells = answers.looked(answer, look.opacity, look.shared)
         board.row(method.described, cells, f"row.{method.info.id}")
         if held.compares:
-            board.difference(method.described, minus.looked(answer), f"minus.{method.info.id}")
+            board.difference(method.described, difference.looked(answer), f"minus.{method.info.id}")
         trusted(board, method.described, method, request, answer, spec)
         download.download_button(
             "Arrays",
-            files.arrays(answer),
+            export.arrays(answer),
             f"{method.info.id.replace('/', '-')}.npz",
             "application/octet-stream",
             key=f"arrays.{method.info.id}",
             help="The maps as numbers, float32, an array for each image; numpy.load reads them.",
         )
 
-looking.missing_methods(spec, methods)
+attribution.missing_methods(spec, methods)
 board.offer_report()

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from diagnostics import words
-from diagnostics.report import calibration_charts as charts
-from diagnostics.report import calibration_rows as rows
-from diagnostics.ui import calibration_controls, frame
-from diagnostics.ui.ask import ask
-from diagnostics.ui.folders import folder
-from diagnostics.ui.show import Board
+from diagnostics.report.calibration import charts
+from diagnostics.report.calibration import tables as rows
+from diagnostics.text import markdown
+from diagnostics.ui import sidebar
+from diagnostics.ui.views import calibration
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.folder_picker import folder
+from diagnostics.ui.widgets.run import ask
 
 QUESTION = "Can the percentages be believed: is the model right as often as it says?"
 MEASURED, VERDICT = "Measured on", "Can they be believed?"
@@ -20,7 +21,7 @@ NO_FOLDER = (
 )
 NONE_WRONG = "No answer is wrong here."
 
-spec, _ = frame.in_hand()
+spec, _ = sidebar.in_hand()
 board = Board("Calibration", QUESTION, spec)
 
 with board.section(MEASURED):
@@ -29,26 +30,26 @@ with board.section(MEASURED):
         st.markdown(NO_FOLDER)
         board.offer_report()
         st.stop()
-    asked = calibration_controls.about_folder(spec, known)
+    asked = calibration.about_folder(spec, known)
     answer = ask(asked, st.empty())
     said = answer.scores
-    st.caption(words.markdown(rows.left_out(said)))
+    st.caption(markdown(rows.left_out(said)))
 with board.section(VERDICT):
-    st.markdown(f"**{words.markdown(rows.verdict(said))}** {words.markdown(said['reason'])}")
+    st.markdown(f"**{markdown(rows.verdict(said))}** {markdown(said['reason'])}")
     for name, cells in rows.measures(said).items():
         board.row(VERDICT, cells, f"calibration.{name}")
 with board.section(BINS):
     board.chart(BINS, charts.reliability(said), rows.bins(said), "calibration.reliability")
 with board.section(WRONG):
     if said["confident_errors"]:
-        calibration_controls.wrong(said, asked, board, WRONG)
+        calibration.wrong(said, asked, board, WRONG)
     else:
         st.markdown(NONE_WRONG)
 with board.section(TEMPERATURE):
-    st.markdown(f"**{words.markdown(rows.temperature(said))}**")
+    st.markdown(f"**{markdown(rows.temperature(said))}**")
     board.table(TEMPERATURE, rows.after(said))
-    st.caption(words.markdown(rows.fitted_on(said)))
-    st.markdown(words.markdown(rows.NOISE))
+    st.caption(markdown(rows.fitted_on(said)))
+    st.markdown(markdown(rows.NOISE))
 with board.section(CLASSES):
     board.chart(CLASSES, charts.per_class(said), rows.classes(said), "calibration.classes")
     if matrix := charts.confusion(said):

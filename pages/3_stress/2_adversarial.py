@@ -2,23 +2,25 @@
 
 import streamlit as st
 
-from diagnostics import words
-from diagnostics.report import attack_charts as charts
-from diagnostics.report import attack_rows as rows
-from diagnostics.ui import attack_controls as attack
-from diagnostics.ui import controls, frame, random_controls
-from diagnostics.ui.ask import ask
-from diagnostics.ui.show import Board
-from diagnostics.ui.state import session
+from diagnostics.report.adversarial import charts
+from diagnostics.report.adversarial import tables as rows
+from diagnostics.text import markdown
+from diagnostics.ui import sidebar
+from diagnostics.ui.session.state import session
+from diagnostics.ui.views import adversarial as attack
+from diagnostics.ui.views import perturbation
+from diagnostics.ui.widgets import preprocessing
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.run import ask
 
 QUESTION = "How little must change in an image until the model says something else?"
 SEARCH, NEAR = "What is looked for", "Which image is nearest to another answer?"
 CHANGED, ALONG = "What has to change?", "How far along the change does it turn?"
 
-spec, _ = frame.in_hand()
+spec, _ = sidebar.in_hand()
 board = Board("Smallest changes", QUESTION, spec)
 if not session().shown:
-    controls.offer_samples()
+    preprocessing.offer_samples()
 if why := attack.why_not(spec):
     attack.stop(board, why)
 
@@ -29,18 +31,18 @@ with board.section(SEARCH):
 with board.section(NEAR):
     result = ask(asked, st.empty(), attack.so_far(norm))
     answer = result.scores
-    st.markdown(f"**{words.markdown(rows.headline(answer, norm))}**")
+    st.markdown(f"**{markdown(rows.headline(answer, norm))}**")
     table = rows.numbers(answer, norm)
     if len(answer["images"]) > 1 and rows.found(answer["images"], norm):
         board.chart(NEAR, charts.distances(answer, norm), table, "attack.near")
     else:
         board.table(NEAR, table)
-    st.caption(words.markdown(" ".join(answer["notes"])))
+    st.caption(markdown(" ".join(answer["notes"])))
 with board.section(CHANGED):
     place = attack.which(answer, norm)
     image = answer["images"][place]
     for said in rows.sentences(image, norm, answer):
-        st.markdown(words.markdown(said))
+        st.markdown(markdown(said))
     line = result.arrays.get(f"{place}/{norm}/line")
     if line is not None:
         at = attack.epsilon(norm)
@@ -58,6 +60,6 @@ if line is not None:
         if cells := attack.saliency(result, place, norm, multiple, spec):
             board.row(ALONG, cells, "attack.looked.row", title=rows.LOOKED)
 file = next(one for one in asked.images if one.sha256 == image["sha256"])
-random_controls.beside(spec, board, file, asked.target, image)
+perturbation.beside(spec, board, file, asked.target, image)
 board.facts["Search"] = f"{asked.method}, {rows.NORMS[norm]}"
 board.offer_report()

@@ -2,15 +2,17 @@
 
 import streamlit as st
 
-from diagnostics import words
-from diagnostics.report import fooling_judged as judged_rows
-from diagnostics.report import fooling_rows as rows
-from diagnostics.ui import fooling_controls as controls
-from diagnostics.ui import fooling_judging, frame, opened
-from diagnostics.ui.ask import try_to_ask
-from diagnostics.ui.folders import folder, reference
-from diagnostics.ui.show import Board
-from diagnostics.ui.state import session
+from diagnostics.report.fooling import detection as judged_rows
+from diagnostics.report.fooling import tables as rows
+from diagnostics.text import markdown
+from diagnostics.ui import sidebar
+from diagnostics.ui.dialogs import open_in_inspect
+from diagnostics.ui.session.state import session
+from diagnostics.ui.views import fooling as controls
+from diagnostics.ui.views import fooling_detection
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.folder_picker import folder, reference
+from diagnostics.ui.widgets.run import try_to_ask
 
 QUESTION = "How sure can the model be of a picture that was made from nothing, and how soon?"
 MADE, GALLERY, SURE = "What is made", "The surest picture of each class", "How soon is it so sure?"
@@ -22,7 +24,7 @@ EMPTY = (
     "unsure of them."
 )
 
-spec, _ = frame.in_hand()
+spec, _ = sidebar.in_hand()
 board = Board("Fooling images", QUESTION, spec)
 
 with board.section(MADE):
@@ -36,29 +38,29 @@ with board.section(MADE):
         board.offer_report()
         st.stop()
     said = answer.scores
-    st.markdown(f"**{words.markdown(rows.headline(said))}**")
-    st.caption(words.markdown(rows.how_far(said)))
+    st.markdown(f"**{markdown(rows.headline(said))}**")
+    st.caption(markdown(rows.how_far(said)))
 if not said["pictures"]:
     board.offer_report()
     st.stop()
 settings = session().preprocessing or spec.preprocessing
 with board.section(GALLERY):
     entries = controls.gallery(answer, settings, board, GALLERY)
-    st.caption(f"{LOOK} {opened.again(settings)}")
+    st.caption(f"{LOOK} {open_in_inspect.again(settings)}")
 with board.section(SURE):
     controls.how_sure(answer, board, SURE)
 with board.section(CAUGHT):
     folder("known")
     measured = reference(spec, st.empty())
     pictures = controls.files(answer, entries, settings)
-    judged = try_to_ask(fooling_judging.strangeness(spec, pictures, measured), st.empty())
+    judged = try_to_ask(fooling_detection.strangeness(spec, pictures, measured), st.empty())
     if judged:
-        fooling_judging.caught(judged.scores, board, CAUGHT)
+        fooling_detection.caught(judged.scores, board, CAUGHT)
 with board.section(OTHER):
-    if other := fooling_judging.another_model(controls.files(answer, entries)):
+    if other := fooling_detection.another_model(controls.files(answer, entries)):
         name, found = other
-        st.markdown(f"**{words.markdown(judged_rows.others_headline(entries, found, name))}**")
-        st.caption(words.markdown(judged_rows.size_note(said, found)))
+        st.markdown(f"**{markdown(judged_rows.others_headline(entries, found, name))}**")
+        st.caption(markdown(judged_rows.size_note(said, found)))
         board.table(OTHER, judged_rows.others_numbers(entries, found))
 board.facts["Pictures"] = f"{said['way']}. {rows.how_far(said)}"
 board.offer_report()

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from diagnostics import words
-from diagnostics.report import subset_rows as rows
-from diagnostics.ui import controls, frame, sufficient_beside
-from diagnostics.ui import sufficient_controls as own
-from diagnostics.ui.ask import try_to_ask
-from diagnostics.ui.show import Board
-from diagnostics.ui.state import session
+from diagnostics.report.sufficient_pixels import tables as rows
+from diagnostics.text import markdown
+from diagnostics.ui import sidebar
+from diagnostics.ui.session.state import session
+from diagnostics.ui.views import sufficient_pixels as own
+from diagnostics.ui.views import sufficient_pixels_models
+from diagnostics.ui.widgets import preprocessing
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.run import try_to_ask
 
 QUESTION = "Which few pixels alone keep the model sure, and is that the image or the mask?"
 SEARCHED, READ = "What is searched", "Is it the image or the mask?"
@@ -16,10 +18,10 @@ PLAYED, ALONE = "Remove pixels in their order", "The pixels that suffice"
 BESIDE = "Beside other models"
 NOT_YET = "Press Search to remove pixels until few are left."
 
-spec, _ = frame.in_hand()
+spec, _ = sidebar.in_hand()
 board = Board("Sufficient pixels", QUESTION, spec)
 if not session().shown:
-    controls.offer_samples()
+    preprocessing.offer_samples()
 
 headings = (SEARCHED, READ, PLAYED, ALONE, BESIDE)
 searched, read, played, alone, others = map(board.section, headings)
@@ -33,13 +35,13 @@ with read:
         board.offer_report()
         st.stop()
     one, arrays = answer.scores["images"][0], rows.of_image(answer.arrays, 0)
-    st.markdown(f"**{words.markdown(one['reading'])}**")
+    st.markdown(f"**{markdown(one['reading'])}**")
     if said := rows.raised(one):
-        st.warning(words.markdown(said), icon=":material/trending_up:")
+        st.warning(markdown(said), icon=":material/trending_up:")
     if one["checks"]:
         board.table(READ, rows.controls(one))
     for line in (rows.by_chance(one), rows.border(one), rows.background(one)):
-        st.caption(words.markdown(line))
+        st.caption(markdown(line))
 if "kept/0" in arrays:
     with played:
         own.play(one, arrays, asked.key)
@@ -51,9 +53,9 @@ if "kept/0" in arrays:
             board.row(ALONE, rows.others(one, arrays), "sufficient.others", title=title)
         own.open_alone(one, arrays, asked)
     with others:
-        compared = sufficient_beside.beside(asked, spec)
+        compared = sufficient_pixels_models.beside(asked, spec)
         if compared:
-            st.markdown(f"**{words.markdown(rows.beside(compared))}**")
+            st.markdown(f"**{markdown(rows.beside(compared))}**")
             board.table(BESIDE, rows.side_by_side(compared))
 for name, text in {"Image": one["file"], "Class": one["name"], "Reading": one["reading"]}.items():
     board.facts[name] = text

@@ -10,15 +10,15 @@ from pathlib import Path
 import torch
 from torchvision.models import resnet18
 
-from diagnostics.minimal_goal import Goal
-from diagnostics.minimal_ways import walk
-from diagnostics.opening import open_model
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import ModelSource, Request
-from diagnostics.runner import LocalRunner
-from diagnostics.samples import file_at
+from diagnostics.data.samples import file_at
+from diagnostics.execution.local import LocalRunner
+from diagnostics.loaders.open import open_model
+from diagnostics.methods.adversarial._attacks import walk
+from diagnostics.methods.adversarial._criterion import Goal
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import ModelSource, Request
+from tests.independent.slow_minimal import foolbox_deepfool
 from tests.networks_for_tests import classifier
-from tests.reference.slow_minimal import foolbox_deepfool
 
 SIDE, IMAGES, STEPS, ROUNDS = 224, 8, 4, 5
 
@@ -63,13 +63,15 @@ def _lengths() -> dict[str, float]:
     model, runner = open_model(source, ()).classifier(None), LocalRunner()
     found, pixels = {}, torch.empty(0)
     for way in ("smallest", "ddn"):
-        answer = runner.run(Request(f"attack/{way}", source, images))
+        answer = runner.run(Request(f"adversarial/{way}", source, images))
         entries = answer.scores["images"]
         rows = range(len(entries))
         given = [torch.from_numpy(answer.arrays[f"{row}/pixels"]) for row in rows]
         pixels = torch.stack(given).movedim(3, 1).contiguous()
         lengths = [one["l2"]["distance"] for one in entries]
-        found[f"attack/{way}"] = torch.tensor([float("inf") if x is None else x for x in lengths])
+        found[f"adversarial/{way}"] = torch.tensor(
+            [float("inf") if x is None else x for x in lengths]
+        )
     peer = (foolbox_deepfool(model, pixels) - pixels).flatten(1).norm(dim=1)
     return {way: float(own.median() / peer.median()) for way, own in found.items()}
 

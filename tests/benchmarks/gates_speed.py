@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torchvision.models import resnet18
 
-from diagnostics import samples
+from diagnostics.data import samples
+from diagnostics.execution.local import LocalRunner
 from diagnostics.loaders import sniff, state_dict
-from diagnostics.request import ModelSource, Request
-from diagnostics.runner import LocalRunner
+from diagnostics.schema.request import ModelSource, Request
 from diagnostics.worker import WorkerRunner
 
 Paired = Callable[..., float]

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torchvision.models import resnet18
 
-from diagnostics.flips import Flips
-from diagnostics.minimal_pixels import OnePixel
-from diagnostics.networks import LettersConv
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.screening import Screen, pays
-from diagnostics.study import Study
+from diagnostics.methods.context import Study
+from diagnostics.methods.perturbation._bfloat16 import Screen, pays
+from diagnostics.methods.perturbation._label_change import Flips
+from diagnostics.methods.perturbation._one_pixel import OnePixel
+from diagnostics.models.sample_networks import LettersConv
+from diagnostics.schema.preprocessing import Preprocessing
 from tests.networks_for_tests import classifier
 
 Paired = Callable[..., float]

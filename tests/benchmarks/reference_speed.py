@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torchvision.models import resnet18
 
-from diagnostics.classifier import TorchClassifier
-from diagnostics.opening import open_live
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.reference import Gathering
-from diagnostics.request import File, ModelSource
-from diagnostics.seen import images_at_once, see
+from diagnostics.loaders.open import open_live
+from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.features import images_at_once, see
+from diagnostics.reference.statistics import Gathering
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import File, ModelSource
 
 SMALL, LARGE = 1_000, 60_000
 IMAGES = 256

@@ -12,9 +12,9 @@ import psutil
 import torch
 from torchvision.models import resnet18
 
-from diagnostics import noise, samples
-from diagnostics.image import encode_png
-from diagnostics.request import INSPECT, ModelSource, Request
+from diagnostics.data import noise, samples
+from diagnostics.data.image import encode_png
+from diagnostics.schema.request import INSPECT, ModelSource, Request
 from diagnostics.worker import WorkerRunner, Zygote
 from tests import serving
 

@@ -18,9 +18,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from torchvision.models import resnet18
 from websockets.sync.client import connect
 
-from diagnostics import samples
+from diagnostics.data import samples
 from diagnostics.errors import CancelledError, WorkerCrashedError
-from diagnostics.request import ModelSource, Request
+from diagnostics.schema.request import ModelSource, Request
 from diagnostics.worker import WorkerRunner
 from tests import serving
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import noise
+from diagnostics.data import noise
 from scripts.letters import PACKAGES, Glyphs, faces
 
 SIDE = 28

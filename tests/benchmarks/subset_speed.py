@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torchvision.models import resnet18
 
-from diagnostics import fills
-from diagnostics.backselect import Search
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.sufficiency import usual_step
+from diagnostics.methods.sufficient_pixels import _infill as infill
+from diagnostics.methods.sufficient_pixels._backward_selection import Search
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.sufficient_pixels import usual_step
 from tests.networks_for_tests import classifier
 
 SIDE, IMAGES, ROUNDS = 224, 8, 5
@@ -33,7 +33,7 @@ def _ratio() -> float:
     torch.manual_seed(0)
     model = classifier(resnet18(), SIDE, 3, 1000, Preprocessing())
     pixels = torch.rand(IMAGES, 3, SIDE, SIDE)
-    fill = fills.made("dataset_mean", model, pixels, 0)
+    fill = infill.made("dataset_mean", model, pixels, 0)
     search = Search(model, fill, torch.arange(IMAGES), usual_step(SIDE * SIDE))
     search.advance()
     bare, steps = [], []

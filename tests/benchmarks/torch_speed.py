@@ -18,15 +18,15 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
 from torchvision.models import resnet18
 
-from diagnostics.findings import Wanted
-from diagnostics.inspection import inspect
+from diagnostics.execution.findings import Wanted
+from diagnostics.execution.inspection import inspect
 from diagnostics.loaders import onnx
+from diagnostics.loaders.open import place
 from diagnostics.methods.attribution.integrated_gradients import integrated_gradients
 from diagnostics.methods.attribution.occlusion import occlusion
 from diagnostics.methods.attribution.score_cam import score_cam
 from diagnostics.methods.attribution.smooth_grad import smooth_grad
-from diagnostics.opening import place
-from diagnostics.preprocessing import Preprocessing
+from diagnostics.schema.preprocessing import Preprocessing
 from tests.networks_for_tests import classifier
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")

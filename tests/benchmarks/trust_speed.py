@@ -17,9 +17,9 @@ from torchvision.models import resnet18
 
 from diagnostics.methods.attribution.occlusion import occlusion
 from diagnostics.methods.attribution.rise import rise
-from diagnostics.preprocessing import Preprocessing
+from diagnostics.schema.preprocessing import Preprocessing
+from tests.independent.slow_rise import slow_rise
 from tests.networks_for_tests import classifier
-from tests.reference.slow_rise import slow_rise
 
 Paired = Callable[..., float]
 Figure = tuple[str, float, float, str]

@@ -8,10 +8,12 @@ import sys
 import pytest
 import torch
 
-from diagnostics import cli, load, samples
+from diagnostics import load
+from diagnostics.cli.main import main
+from diagnostics.data import samples
+from diagnostics.data.samples import file_at
 from diagnostics.errors import ArchitectureError, ModelError
-from diagnostics.request import INSPECT, Factory, ModelSource, Request
-from diagnostics.samples import file_at
+from diagnostics.schema.request import INSPECT, Factory, ModelSource, Request
 from diagnostics.worker import WorkerRunner
 
 CODE = """
@@ -54,7 +56,7 @@ def own(tmp_path, monkeypatch):
 def test_a_network_of_ones_own_answers_as_it_does_by_itself(own, capsys):
     name, network = own
     arguments = ("inspect", "weights.pth", IMAGE.path, "--factory", f"{name}:Own", "--json")
-    assert cli.main([*arguments, "--height", "28", "--width", "28", "--fit", "none"]) == 0
+    assert main([*arguments, "--height", "28", "--width", "28", "--fit", "none"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["model"]["architecture"] == f"{name}:Own"
     assert said["model"]["input"]["channels"] == 1

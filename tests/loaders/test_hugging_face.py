@@ -13,17 +13,17 @@ import timm
 import torch
 from PIL import Image
 
-from diagnostics import cli
+from diagnostics.cli.main import main
+from diagnostics.data.image import decode
+from diagnostics.data.samples import file_at, image_files
 from diagnostics.errors import ModelError
-from diagnostics.image import decode
-from diagnostics.layers import list_layers
 from diagnostics.loaders import hugging_face as loader
 from diagnostics.loaders import sniff
-from diagnostics.opening import open_model
-from diagnostics.pipeline import Pipeline, network_input
-from diagnostics.request import INSPECT, File, ModelSource, Request
-from diagnostics.samples import file_at, image_files
-from diagnostics.spec import Need
+from diagnostics.loaders.open import open_model
+from diagnostics.models.layers import list_layers
+from diagnostics.preprocessing.pipeline import Pipeline, network_input
+from diagnostics.schema.request import INSPECT, File, ModelSource, Request
+from diagnostics.schema.spec import Need
 from diagnostics.worker import WorkerRunner
 from tests.loaders import written
 
@@ -183,7 +183,7 @@ def test_it_opens_in_the_locked_worker_and_on_the_command_line(folder, tmp_path,
     asked = Request(INSPECT, ModelSource(file_at(path)), (image_files()["letter-x-fuzzy"],))
     assert len(runner.run(asked).scores["images"][0]["top"]) == 5
     runner.close()
-    assert cli.main(["load", str(path), "--json"]) == 0
+    assert main(["load", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["architecture"] == "transformers/vit"
 
 

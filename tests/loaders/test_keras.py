@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from diagnostics import cli
+from diagnostics.cli.main import main
+from diagnostics.data.samples import image_files
 from diagnostics.errors import ModelError
-from diagnostics.execute import Executor
+from diagnostics.execution.executor import Executor
 from diagnostics.loaders import keras as loader
 from diagnostics.loaders import sniff
-from diagnostics.request import INSPECT, File, ModelSource, Request
-from diagnostics.samples import image_files
-from diagnostics.spec import read
+from diagnostics.schema.request import INSPECT, File, ModelSource, Request
+from diagnostics.schema.spec import read
 from diagnostics.worker import WorkerRunner
 from tests.loaders.hostile import zipped
 
@@ -283,7 +283,7 @@ def test_a_real_classifier_is_right_about_raw_images_and_wrong_about_others(real
     right = {}
     for preset in ("raw", "unit"):
         arguments = ("inspect", str(model), *map(str, photos), "--preset", preset, "--json")
-        assert cli.main([*arguments, "--fit", "none"]) == 0
+        assert main([*arguments, "--fit", "none"]) == 0
         images = json.loads(capsys.readouterr().out)["images"]
         tops = [image["top"][0]["index"] for image in images]
         right[preset] = sum(map(int.__eq__, tops, labels))

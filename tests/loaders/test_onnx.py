@@ -15,17 +15,18 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 
-from diagnostics import cli, samples
+from diagnostics.cli.main import main
+from diagnostics.data import samples
 from diagnostics.errors import ArchitectureError, ModelError
-from diagnostics.execute import Executor
-from diagnostics.graph.network import GraphNetwork
-from diagnostics.layers import capture
+from diagnostics.execution.executor import Executor
 from diagnostics.loaders import onnx as loader
 from diagnostics.loaders import sniff
-from diagnostics.networks import LettersConv
-from diagnostics.opening import open_model
-from diagnostics.request import INSPECT, File, ModelSource, Request
-from diagnostics.spec import Need, Output, read
+from diagnostics.loaders.open import open_model
+from diagnostics.models.graph.network import GraphNetwork
+from diagnostics.models.layers import capture
+from diagnostics.models.sample_networks import LettersConv
+from diagnostics.schema.request import INSPECT, File, ModelSource, Request
+from diagnostics.schema.spec import Need, Output, read
 from diagnostics.worker import WorkerRunner
 from tests.loaders import written as formats
 from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, vit
@@ -448,7 +449,7 @@ def test_a_real_classifier_of_text_lines_tells_upright_from_turned(real_file, tm
             picture.save(files[-1][0])
     shape = ("--height", "48", "--width", "192", "--fit", "stretch", "--preset", "half")
     paths = [str(path) for path, _ in files]
-    assert cli.main(["inspect", str(model), *paths, *shape, "--json"]) == 0
+    assert main(["inspect", str(model), *paths, *shape, "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)["images"]
     assert [entry["top"][0]["index"] for entry in entries] == [turned for _, turned in files]
 

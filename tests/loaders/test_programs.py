@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from diagnostics.data.samples import image_files
 from diagnostics.errors import ModelError
-from diagnostics.layers import capture
 from diagnostics.loaders import pt2, sniff, torchscript
-from diagnostics.opening import open_model
-from diagnostics.request import INSPECT, OPEN, File, ModelSource, Request
-from diagnostics.samples import image_files
-from diagnostics.spec import Need
+from diagnostics.loaders.open import open_model
+from diagnostics.models.layers import capture
+from diagnostics.schema.request import INSPECT, OPEN, File, ModelSource, Request
+from diagnostics.schema.spec import Need
 from diagnostics.worker import WorkerRunner
 from tests.loaders import written
 from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, FunctionalResidual, vit
@@ -498,7 +498,7 @@ def test_weights_of_a_program_are_plain_numbers_that_lie_there(tmp_path, change,
 
 def test_opening_says_what_it_is(tmp_path):
     path = written.pt2(FunctionalResidual().eval(), (3, 16, 16), tmp_path / "model")
-    from diagnostics.execute import Executor
+    from diagnostics.execution.executor import Executor
 
     model = Executor().execute(Request(OPEN, source(path))).scores["model"]
     assert (model["format"], model["architecture"]) == ("pt2", "pt2")

@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
+from diagnostics.data.image import decode
 from diagnostics.errors import ArchitectureError, ModelError
-from diagnostics.image import decode
 from diagnostics.loaders import architectures, index, open_weights, state_dict
 from diagnostics.loaders.building import build, unallocated
 from diagnostics.loaders.deviation import batchnorm_deviation
-from diagnostics.opening import open_model
-from diagnostics.pipeline import Pipeline, network_input
-from diagnostics.request import File, ModelSource
-from diagnostics.spec import Fit
+from diagnostics.loaders.open import open_model
+from diagnostics.preprocessing.pipeline import Pipeline, network_input
+from diagnostics.schema.request import File, ModelSource
+from diagnostics.schema.spec import Fit
 from tests.conftest import ROOT
 
 

@@ -20,13 +20,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from diagnostics import samples
-from diagnostics.execute import Executor
-from diagnostics.layers import capture
-from diagnostics.networks import LettersConv
-from diagnostics.opening import Model, open_live, open_model
-from diagnostics.request import Factory, ModelSource, Request
-from diagnostics.spec import Need
+from diagnostics.data import samples
+from diagnostics.execution.executor import Executor
+from diagnostics.loaders.open import Model, open_live, open_model
+from diagnostics.models.layers import capture
+from diagnostics.models.sample_networks import LettersConv
+from diagnostics.schema.request import Factory, ModelSource, Request
+from diagnostics.schema.spec import Need
 from tests.loaders import written
 
 pytest.importorskip("keras")

@@ -12,9 +12,9 @@ from torch import nn
 from torchvision import models
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders import sniff, whole
-from diagnostics.opening import open_model
-from diagnostics.request import File, ModelSource
+from diagnostics.loaders import pickled_module, sniff
+from diagnostics.loaders.open import open_model
+from diagnostics.schema.request import File, ModelSource
 from tests.loaders import hostile
 from tests.networks_for_tests import FunctionalResidual
 
@@ -117,12 +117,12 @@ def test_any_other_class_is_refused_with_what_to_do(saved, make):
     ],
 )
 def test_only_classes_are_known_and_only_where_they_were_defined(name):
-    assert whole.known(name) is None
+    assert pickled_module.known(name) is None
 
 
 def test_a_known_class_under_the_name_of_another_home_is_not_known():
-    assert whole.known("torch.nn.modules.linear Linear") is nn.Linear
-    assert whole.known("torch.nn.modules.activation Linear") is None
+    assert pickled_module.known("torch.nn.modules.linear Linear") is nn.Linear
+    assert pickled_module.known("torch.nn.modules.activation Linear") is None
 
 
 def test_the_reader_alone_makes_nothing_that_is_not_known(tmp_path, monkeypatch):
@@ -130,9 +130,9 @@ def test_the_reader_alone_makes_nothing_that_is_not_known(tmp_path, monkeypatch)
     marker = tmp_path / "marker"
     path = tmp_path / "model.pt"
     path.write_bytes(hostile.saved(marker, zipped=True))
-    monkeypatch.setattr(whole, "foreign_names", lambda pickled: set())
+    monkeypatch.setattr(pickled_module, "foreign_names", lambda pickled: set())
     with pytest.raises(ModelError):
-        whole.read(path)
+        pickled_module.read(path)
     assert not marker.exists()
 
 

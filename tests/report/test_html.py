@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.render import Picture
 from diagnostics.report import html
+from diagnostics.report.render import Picture
 from diagnostics.report.table import Bar, Cell, Row
 
 HOSTILE = '<script>alert("x")</script><img src="https://example.org/a.png">'

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from diagnostics.errors import ImageError
-from diagnostics.request import Progress, Result
+from diagnostics.schema.request import Progress, Result
 from diagnostics.worker import child
 
 GIB = 2**30

@@ -16,7 +16,7 @@ import pytest
 
 from diagnostics.errors import ModelError
 from diagnostics.loaders import OWN_NETWORK, READERS, open_weights, sniff
-from diagnostics.request import File, ModelSource, Request
+from diagnostics.schema.request import File, ModelSource, Request
 from diagnostics.worker import WorkerRunner, Zygote, sandbox, selftest
 from tests.loaders import hostile_programs, written
 from tests.networks_for_tests import EXPORTED

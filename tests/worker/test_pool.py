@@ -25,7 +25,7 @@ from diagnostics.errors import (
     WorkerMemoryError,
     WorkerTimeoutError,
 )
-from diagnostics.request import File, ModelSource, Request
+from diagnostics.schema.request import File, ModelSource, Request
 from diagnostics.worker import Admission, Limits, WorkerRunner, Zygote
 from diagnostics.worker.child import GIB, memory_limit
 

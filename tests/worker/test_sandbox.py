@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.request import File, ModelSource, Request
+from diagnostics.schema.request import File, ModelSource, Request
 from diagnostics.worker import WorkerRunner, Zygote, sandbox, selftest
 
 pytestmark = pytest.mark.skipif(

@@ -12,8 +12,8 @@ import threading
 import numpy as np
 import pytest
 
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import File, ModelSource, Progress, Request, Result
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import File, ModelSource, Progress, Request, Result
 from diagnostics.worker import wire
 
 REQUEST = Request(

@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
 from diagnostics.errors import NotOfferedError
-from diagnostics.layers import as_maps
-from diagnostics.shapes import last_maps, layout, token_grid
-from diagnostics.spec import LayerInfo, ModelSpec
+from diagnostics.models.classifier import Classifier
+from diagnostics.models.layers import as_maps
+from diagnostics.schema.layouts import last_maps, layout, token_grid
+from diagnostics.schema.spec import LayerInfo, ModelSpec
 
 ROUNDING = 32  # times the precision of numbers: what a deep network's rounding amounts to
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.attention import followed, global_layers, tokens_read
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
-from diagnostics.spec import Need
+from diagnostics.methods.registry import method
+from diagnostics.models.attention import followed, global_layers, tokens_read
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.spec import Need
 
 
 @method(
     "Attention rollout",
+    kind="map",
     source="Abnar & Zuidema 2020, arXiv:2005.00928",
     needs={Need.ATTENTION, Need.GRADIENTS},
 )

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
 from diagnostics.errors import NotOfferedError
-from diagnostics.method import method
 from diagnostics.methods.attribution import Fill, Heatmap, filled, summing_remarks
-from diagnostics.relus import rescaled
-from diagnostics.spec import Need
+from diagnostics.methods.attribution._backward_rules import rescaled
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.spec import Need
 
 MOST_MISSING = 0.05  # of the rise of the logit, beyond which the map is refused
 ROUNDING = 1e-4  # logits, or this share of the logits themselves: no more than rounding
@@ -25,6 +25,7 @@ BLANK = (
 
 @method(
     "DeepLift",
+    kind="map",
     source="Shrikumar et al. 2017, arXiv:1704.02685",
     needs={Need.GRADIENTS},
     passes=lambda _spec, **__: 2,

@@ -7,11 +7,11 @@ from typing import Annotated
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap, layer_with_maps, maps_of
-from diagnostics.options import Layer
-from diagnostics.spec import Need
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.options import Layer
+from diagnostics.schema.spec import Need
 
 BLANK = (
     "No cell of this layer raises the logit: every weighted sum of its maps is zero or below, "
@@ -21,6 +21,7 @@ BLANK = (
 
 @method(
     "Grad-CAM",
+    kind="map",
     source="Selvaraju et al. 2017, arXiv:1610.02391",
     needs={Need.GRADIENTS, Need.LAYERS},
 )

@@ -5,13 +5,15 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
-from diagnostics.spec import Need
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.spec import Need
 
 
-@method("Gradient", source="Simonyan et al. 2013, arXiv:1312.6034", needs={Need.GRADIENTS})
+@method(
+    "Gradient", kind="map", source="Simonyan et al. 2013, arXiv:1312.6034", needs={Need.GRADIENTS}
+)
 def gradient(
     classifier: Classifier,
     pixels: Float[Tensor, "n c h w"],

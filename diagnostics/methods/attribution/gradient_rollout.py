@@ -5,17 +5,18 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.attention import followed, global_layers, tokens_read
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
-from diagnostics.spec import Need
+from diagnostics.methods.registry import method
+from diagnostics.models.attention import followed, global_layers, tokens_read
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.spec import Need
 
 BLANK = "More attention to a patch raises the logit nowhere."
 
 
 @method(
     "Gradient-weighted rollout",
+    kind="map",
     source="Chefer et al. 2021, arXiv:2103.15679",
     needs={Need.ATTENTION, Need.GRADIENTS},
 )

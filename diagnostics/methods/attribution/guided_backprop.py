@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
 from diagnostics.errors import NotOfferedError
-from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
-from diagnostics.relus import guided
-from diagnostics.spec import Need
+from diagnostics.methods.attribution._backward_rules import guided
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.spec import Need
 
 BLANK = "No positive gradient reaches a pixel through the ReLUs."
 NO_RELU = (
@@ -22,6 +22,7 @@ NO_RELU = (
 
 @method(
     "Guided backpropagation",
+    kind="map",
     source="Springenberg et al. 2015, arXiv:1412.6806",
     needs={Need.GRADIENTS},
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap
-from diagnostics.spec import Need
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.spec import Need
 
 BLANK = (
     "Every pixel is black, before mean and std are applied, or has no gradient, so that their "
@@ -17,7 +17,10 @@ BLANK = (
 
 
 @method(
-    "Input × gradient", source="Shrikumar et al. 2016, arXiv:1605.01713", needs={Need.GRADIENTS}
+    "Input × gradient",
+    kind="map",
+    source="Shrikumar et al. 2016, arXiv:1605.01713",
+    needs={Need.GRADIENTS},
 )
 def input_x_gradient(
     classifier: Classifier,

@@ -8,17 +8,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Fill, Heatmap, at_once, filled, summing_remarks
-from diagnostics.options import Range
-from diagnostics.spec import Need
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.options import Range
+from diagnostics.schema.spec import Need
 
 BLANK = "The image equals its baseline, so there is no way from one to the other."
 
 
 @method(
     "Integrated gradients",
+    kind="map",
     source="Sundararajan et al. 2017, arXiv:1703.01365",
     needs={Need.GRADIENTS},
     passes=lambda _spec, steps, **__: steps + 2,

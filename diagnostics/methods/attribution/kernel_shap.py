@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
-from diagnostics.coalitions import coalitions, shapley
-from diagnostics.method import method
 from diagnostics.methods.attribution import Fill, Heatmap, cell_of, filled, forward_at_once
 from diagnostics.methods.attribution import summing_remarks as remarks_of
-from diagnostics.options import Range
-from diagnostics.spec import ModelSpec
+from diagnostics.methods.attribution._coalitions import coalitions, shapley
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.options import Range
+from diagnostics.schema.spec import ModelSpec
 
 BLANK = "The image equals its fill, or covering cells does not change the logit."
 LEAST = 4  # coalitions for each cell, so that the shares are determined
@@ -30,7 +30,7 @@ def _asked(spec: ModelSpec, cells: int, samples: int, **_: object) -> int:
     return 2 + len(coalitions(rows * columns, max(samples, LEAST * rows * columns), 0)[0])
 
 
-@method("KernelSHAP", source="Lundberg & Lee 2017, arXiv:1705.07874", passes=_asked)
+@method("KernelSHAP", kind="map", source="Lundberg & Lee 2017, arXiv:1705.07874", passes=_asked)
 def kernel_shap(
     classifier: Classifier,
     pixels: Float[Tensor, "n c h w"],

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Fill, Heatmap, at_once, filled, without_rounding
-from diagnostics.options import Range
-from diagnostics.spec import ModelSpec
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.options import Range
+from diagnostics.schema.spec import ModelSpec
 
 BLANK = "Covering any window changes the logit by no more than rounding does."
 
@@ -30,7 +30,7 @@ def _fitting(side: int, window: int, stride: int) -> tuple[int, int]:
     return window, min(stride, window)
 
 
-@method("Occlusion", source="Zeiler & Fergus 2014, arXiv:1311.2901", passes=_windows)
+@method("Occlusion", kind="map", source="Zeiler & Fergus 2014, arXiv:1311.2901", passes=_windows)
 def occlusion(
     classifier: Classifier,
     pixels: Float[Tensor, "n c h w"],

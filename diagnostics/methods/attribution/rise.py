@@ -8,17 +8,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
-from diagnostics.coalitions import cell_px, smooth_masks
-from diagnostics.method import method
 from diagnostics.methods.attribution import Fill, Heatmap, filled, forward_at_once
-from diagnostics.options import Range
+from diagnostics.methods.attribution._coalitions import cell_px, smooth_masks
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.options import Range
 
 BLANK = "The logit does not depend on which pixels are kept."
 
 
 @method(
-    "RISE", source="Petsiuk et al. 2018, arXiv:1806.07421", passes=lambda _spec, masks, **_: masks
+    "RISE",
+    kind="map",
+    source="Petsiuk et al. 2018, arXiv:1806.07421",
+    passes=lambda _spec, masks, **_: masks,
 )
 def rise(
     classifier: Classifier,

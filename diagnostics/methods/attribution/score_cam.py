@@ -9,12 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap, at_once, layer_with_maps, maps_of
-from diagnostics.options import Layer
-from diagnostics.shapes import layout
-from diagnostics.spec import ModelSpec, Need
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.layouts import layout
+from diagnostics.schema.options import Layer
+from diagnostics.schema.spec import ModelSpec, Need
 
 BLANK = "The weighted sum of the layer's maps is zero or below everywhere."
 
@@ -28,6 +28,7 @@ def _maps(spec: ModelSpec, layer: str) -> int:
 
 @method(
     "Score-CAM",
+    kind="map",
     source="Wang et al. 2020, arXiv:1910.01279",
     needs={Need.LAYERS},
     passes=_maps,

@@ -8,15 +8,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.classifier import Classifier
-from diagnostics.method import method
 from diagnostics.methods.attribution import Heatmap, at_once, pixel_gradient
-from diagnostics.options import Range
-from diagnostics.spec import Need
+from diagnostics.methods.registry import method
+from diagnostics.models.classifier import Classifier
+from diagnostics.schema.options import Range
+from diagnostics.schema.spec import Need
 
 
 @method(
     "SmoothGrad",
+    kind="map",
     source="Smilkov et al. 2017, arXiv:1706.03825",
     needs={Need.GRADIENTS},
     passes=lambda _spec, samples, **__: samples,

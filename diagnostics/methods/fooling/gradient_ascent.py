@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from diagnostics.ascent import climb
-from diagnostics.fooled import Record, meant
-from diagnostics.method import method
-from diagnostics.options import Range
-from diagnostics.seen import images_at_once
-from diagnostics.spec import Need
-from diagnostics.study import Outcome, Study
+from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.fooling._archive import Record, meant
+from diagnostics.methods.fooling._ascent import climb
+from diagnostics.methods.registry import method
+from diagnostics.models.features import images_at_once
+from diagnostics.schema.options import Range
+from diagnostics.schema.spec import Need
 
 
 @method(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from diagnostics.elites import evolve
-from diagnostics.fooled import Record, meant
-from diagnostics.method import method
-from diagnostics.options import Range
-from diagnostics.study import Outcome, Study
+from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.fooling._archive import Record, meant
+from diagnostics.methods.fooling._elites import evolve
+from diagnostics.methods.registry import method
+from diagnostics.schema.options import Range
 
 
 @method("Evolution", source="MAP-Elites, Nguyen, Yosinski & Clune 2015, arXiv:1412.1897")

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from diagnostics.guard import Guard
-from diagnostics.guarding import Material, compared
-from diagnostics.shipping import shipped
-from diagnostics.spec import LayerInfo
-from diagnostics.study import Outcome, Study, in_parts
+from diagnostics.methods.context import Outcome, Study, in_parts
+from diagnostics.methods.guard._export import shipped
+from diagnostics.methods.guard._fitting import Material, compared
+from diagnostics.models.guard import Guard
+from diagnostics.schema.spec import LayerInfo
 
 
 def outcome(

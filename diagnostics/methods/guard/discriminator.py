@@ -8,18 +8,22 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from diagnostics.guard import Guard
-from diagnostics.guarded import telling_layers
-from diagnostics.guarding import SPLIT, Collector, limited
-from diagnostics.method import method
+from diagnostics.methods.context import Outcome, Study
 from diagnostics.methods.guard import outcome
-from diagnostics.options import Range
-from diagnostics.study import Outcome, Study
+from diagnostics.methods.guard._fitting import SPLIT, Collector, limited
+from diagnostics.methods.registry import method
+from diagnostics.models.guard import Guard
+from diagnostics.models.guarded import telling_layers
+from diagnostics.schema.options import Range
 
 HIDDEN, STEPS, RATE, DECAY = 64, 300, 1e-2, 1e-3
 
 
-@method("Discriminator", source="After Lee et al. 2018, arXiv:1807.03888, features of many layers")
+@method(
+    "Discriminator",
+    kind="guard",
+    source="After Lee et al. 2018, arXiv:1807.03888, features of many layers",
+)
 def discriminator(study: Study, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05) -> Outcome:
     """Learn to tell known images from noise, fooling images and strangers by several layers.
 

@@ -6,18 +6,20 @@ from typing import Annotated
 
 import torch
 
-from diagnostics.guard import Guard
-from diagnostics.guarding import NOISE, STRANGERS, Collector, demand_features, limited
-from diagnostics.logistic import logistic
-from diagnostics.method import method
+from diagnostics.methods.context import Outcome, Study
 from diagnostics.methods.guard import outcome
-from diagnostics.options import Range
-from diagnostics.study import Outcome, Study
+from diagnostics.methods.guard._fitting import NOISE, STRANGERS, Collector, demand_features, limited
+from diagnostics.methods.guard._logistic import logistic
+from diagnostics.methods.registry import method
+from diagnostics.models.guard import Guard
+from diagnostics.schema.options import Range
 
 PENALTY = 1e-4
 
 
-@method("Extra class", source="Background class: Zhang & LeCun 2017, arXiv:1701.02071")
+@method(
+    "Extra class", kind="guard", source="Background class: Zhang & LeCun 2017, arXiv:1701.02071"
+)
 def extra_class(study: Study, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05) -> Outcome:
     """Add one row to the last layer that wins on noise and strangers.
 

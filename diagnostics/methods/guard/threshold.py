@@ -7,18 +7,22 @@ from typing import Annotated
 import torch
 
 from diagnostics.errors import InputError
-from diagnostics.guard import Guard
-from diagnostics.guarding import Collector, limited
-from diagnostics.method import method
+from diagnostics.methods.context import Outcome, Study
 from diagnostics.methods.guard import outcome
-from diagnostics.novelty import Judge
-from diagnostics.options import Range
-from diagnostics.seen import early_layer
-from diagnostics.study import Outcome, Study
-from diagnostics.temperature import temperature
+from diagnostics.methods.guard._fitting import Collector, limited
+from diagnostics.methods.ood.detector import Judge
+from diagnostics.methods.registry import method
+from diagnostics.metrics.temperature import temperature
+from diagnostics.models.features import early_layer
+from diagnostics.models.guard import Guard
+from diagnostics.schema.options import Range
 
 
-@method("Threshold", source="Hendrycks & Gimpel 2017; threshold by Papadopoulos et al. 2002")
+@method(
+    "Threshold",
+    kind="guard",
+    source="Hendrycks & Gimpel 2017; threshold by Papadopoulos et al. 2002",
+)
 def threshold(
     study: Study, *, score: str = "", alpha: Annotated[float, Range(0.001, 0.5)] = 0.05
 ) -> Outcome:
@@ -39,7 +43,7 @@ def threshold(
     layers = (early,) if early else ()
     material = Collector(study, layers).collect()
     judge = Judge(study.classifier.spec, material.reference)
-    chosen = score.removeprefix("score/") or judge.default
+    chosen = score.removeprefix("ood/") or judge.default
     if chosen not in judge.alone:
         raise InputError(
             f"This model has no score {chosen!r} for a guard; it has {', '.join(judge.alone)}."

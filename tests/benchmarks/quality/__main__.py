@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from diagnostics.novelty import Judge
-from diagnostics.roc import auroc
+from diagnostics.methods.ood.detector import Judge
+from diagnostics.metrics.roc import auroc
 from scripts import train_fashion
 from tests.benchmarks.quality import networks, peers, pipelines
 

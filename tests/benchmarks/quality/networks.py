@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diagnostics import samples
-from diagnostics.classifier import TorchClassifier
-from diagnostics.opening import open_live, open_model
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.reference import Gathering, Reference
-from diagnostics.request import File, ModelSource
-from diagnostics.seen import Seen, joined, see
+from diagnostics.data import samples
+from diagnostics.loaders.open import open_live, open_model
+from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.features import Seen, joined, see
+from diagnostics.reference.statistics import Gathering, Reference
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import File, ModelSource
 from scripts import letters, train_fashion
 from scripts.train_letters import HELD_OUT, SEED
 from tests.benchmarks import strangers

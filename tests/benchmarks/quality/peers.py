@@ -23,10 +23,10 @@ from pytorch_ood.detector import (
 )
 from torch import Tensor, nn
 
-from diagnostics.methods.score.vim import dimensions
-from diagnostics.reference import Reference
-from diagnostics.roc import auroc
-from diagnostics.seen import Seen
+from diagnostics.methods.ood.vim import dimensions
+from diagnostics.metrics.roc import auroc
+from diagnostics.models.features import Seen
+from diagnostics.reference.statistics import Reference
 
 Scores = Callable[[Seen], Any]
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from diagnostics.classifier import TorchClassifier
-from diagnostics.forensics import examine
-from diagnostics.moments import UNKNOWN
-from diagnostics.opening import Model, open_model
-from diagnostics.preprocessing import Preprocessing
-from diagnostics.request import ModelSource
-from diagnostics.samples import file_at
-from diagnostics.study import Picture, Study
+from diagnostics.data.samples import file_at
+from diagnostics.loaders.open import Model, open_model
+from diagnostics.methods.context import Picture, Study
+from diagnostics.methods.preprocessing.check import examine
+from diagnostics.models.classifier import TorchClassifier
+from diagnostics.reference.moments import UNKNOWN
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import ModelSource
 from tests.benchmarks.quality import networks
 
 DRAWS, IMAGES = 5, 8

@@ -1,0 +1,1 @@
+"""Corruptions: what an image can go through on its way to a model, one registered function each."""

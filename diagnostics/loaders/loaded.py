@@ -1,0 +1,28 @@
+"""What a file holds that brings its own network, so that none must be recognised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from diagnostics.schema.spec import Candidate, Check
+
+
+@dataclass(frozen=True)
+class Held:
+    """A network with its weights.
+
+    Args:
+        network: Takes images as (n, c, h, w); in evaluation mode.
+        candidate: The one network there is.
+        checks: What was looked at.
+        class_names: What the file calls its classes; None where it does not.
+        parameters: Number of learned values; None counts those of the network.
+    """
+
+    network: nn.Module
+    candidate: Candidate
+    checks: tuple[Check, ...]
+    class_names: tuple[str, ...] | None = None
+    parameters: int | None = None

@@ -1,0 +1,36 @@
+"""Box-constrained L-BFGS, the first way in which such changes were found."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from diagnostics.methods.adversarial._attacks import BISECTIONS, penalised
+from diagnostics.methods.adversarial._search import Way, smallest_changes
+from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.registry import method
+from diagnostics.schema.options import Range
+from diagnostics.schema.spec import Need
+
+
+@method(
+    "Box-constrained L-BFGS",
+    source="Szegedy et al. 2014, arXiv:1312.6199, section 4.1",
+    needs={Need.GRADIENTS},
+)
+def lbfgs(study: Study, *, steps: Annotated[int, Range(5, 50)] = 20) -> Outcome:
+    """A small change that changes the answer, by minimising its length and a weighted margin.
+
+    Args:
+        study: Gives the images; its target is the class to be said, None any other.
+        steps: Of L-BFGS for each weight, at most.
+
+    Returns:
+        See `smallest_changes`; refined by bisection on the way from the image.
+
+    Source:
+        The form |r|^2 + weight * loss with the smallest weight that succeeds, and the margin of
+        logits as the loss, because the cross-entropy is flat where the model is very sure.
+    """
+    run = partial(penalised, steps=steps)
+    return smallest_changes(study, [Way("L-BFGS", "l2", run, 2 * BISECTIONS * steps)])

@@ -1,0 +1,1 @@
+"""Calibration: is the model right as often as its confidence says?"""

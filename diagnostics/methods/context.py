@@ -1,0 +1,284 @@
+"""What a method is given that looks at many images, and what it gives back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diagnostics.data.folder import Entry, Folder
+from diagnostics.data.image import Decoded, decode
+from diagnostics.errors import InputError
+from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.features import Seen, images_at_once, joined, see
+from diagnostics.preprocessing.pipeline import Pipeline
+from diagnostics.reference.moments import UNKNOWN
+from diagnostics.reference.statistics import Reference
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import File
+from diagnostics.text import counted
+
+Tell: TypeAlias = Callable[[str, float], None]
+Made = TypeVar("Made")
+
+AHEAD = 3  # passes whose images are decoded before the network asks for them
+DECODERS = 2
+PART_BYTES = 32 * 2**20  # of a file; the wire takes no larger array than twice that
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method found: named arrays, and everything else as JSON."""
+
+    scores: dict[str, Any]
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Hold a method to giving what crosses a process border.
+
+        Raises:
+            ValueError: When it is no JSON, or holds a number that is not finite.
+        """
+        json.dumps(self.scores, allow_nan=False)
+
+
+def in_parts(content: bytes) -> dict[str, NDArray[np.uint8]]:
+    """Return a file as the arrays "file/0", "file/1" and so on."""
+    whole = np.frombuffer(content, np.uint8)
+    starts = range(0, len(whole), PART_BYTES)
+    return {f"file/{place}": whole[at : at + PART_BYTES] for place, at in enumerate(starts)}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image on its way to the network: its name, its label, and how its bytes are read."""
+
+    name: str
+    label: int
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Images that go through the network together.
+
+    Args:
+        names: One per image.
+        labels: Index of each image's class, `UNKNOWN` where it has none; shape (n,).
+        pixels: Shape (n, c, h, w), values in [0, 1].
+    """
+
+    names: tuple[str, ...]
+    labels: Tensor
+    pixels: Tensor
+
+
+class Study:
+    """Everything that a method may look at.
+
+    Args:
+        classifier: The classifier, with the preprocessing in force.
+        files: Images in hand.
+        folder: Many images, or None.
+        strangers: Images that belong to no class, or None.
+        reference: What was measured on known-good images, or None.
+        seed: Seed of everything random.
+        target: Index of the class that is meant; None means each image's first.
+        tell: Called with what is being done, and which share of it is done, 0 to 1.
+        keep: Called with what would be the outcome if the work ended now.
+    """
+
+    def __init__(
+        self,
+        classifier: TorchClassifier,
+        *,
+        files: Sequence[File] = (),
+        folder: File | None = None,
+        strangers: File | None = None,
+        reference: Reference | None = None,
+        seed: int = 0,
+        target: int | None = None,
+        tell: Tell = lambda doing, done: None,
+        keep: Callable[[Outcome], None] = lambda outcome: None,
+    ) -> None:
+        self.classifier, self.files, self.seed, self.tell = classifier, files, seed, tell
+        self.reference, self.target, self.keep = reference, target, keep
+        self._folder, self._strangers = folder, strangers
+        self.notes: list[str] = []
+        self._left_out: list[str] = []
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become pixels."""
+        return self.classifier.preprocessing
+
+    def in_hand(self) -> list[Picture]:
+        """Return the images in hand; they have no labels."""
+        return [Picture(file.name, UNKNOWN, Path(file.path).read_bytes) for file in self.files]
+
+    def known(self) -> list[Picture]:
+        """Return the images of the folder, with the labels that it gives them.
+
+        Raises:
+            InputError: When no folder was given.
+        """
+        if self._folder is None:
+            raise InputError("This needs a folder of known-good images; add one.")
+        return self._listed(self._folder)
+
+    def strange(self) -> list[Picture]:
+        """Return the images of the folder of strangers; they have no labels.
+
+        Raises:
+            InputError: When no such folder was given.
+        """
+        if self._strangers is None:
+            raise InputError("This needs a folder of images that belong to none of the classes.")
+        folder = Folder(Path(self._strangers.path))
+        self.notes += folder.notes
+        return [Picture(entry.name, UNKNOWN, _reader(folder, entry)) for entry in folder.entries]
+
+    @property
+    def has_folder(self) -> bool:
+        """Whether a folder of known-good images was given."""
+        return self._folder is not None
+
+    @property
+    def has_strangers(self) -> bool:
+        """Whether a folder of strangers was given."""
+        return self._strangers is not None
+
+    def sources(self) -> dict[str, Any]:
+        """Return which folder was looked at, as JSON."""
+        folder = self._folder
+        return {"folder": folder and {"name": folder.name, "sha256": folder.sha256}}
+
+    def mixed(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Return pictures in a random order that the seed alone decides."""
+        order = np.random.default_rng(self.seed).permutation(len(pictures))
+        return [pictures[place] for place in order]
+
+    def decoded(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Decoded]]:
+        """Decode pictures, some ahead; those that cannot be read are left out and noted."""
+        return self._made(pictures, lambda image: image)
+
+    def passes(
+        self, pictures: Sequence[Picture], doing: str = "", *, distinct: bool = False
+    ) -> Iterator[Pass]:
+        """Make pictures what the network receives, as many at a time as go through it at once.
+
+        Args:
+            pictures: In their order.
+            doing: What is told as being done; empty tells nothing.
+            distinct: Leave out a picture whose bytes came before.
+        """
+        pipeline = Pipeline(self.preprocessing)
+        made = self._made(pictures, pipeline.run, distinct=distinct)
+        done = 0
+        while part := list(islice(made, images_at_once(self.classifier))):
+            if doing:
+                self.tell(doing, done / max(len(pictures), 1))
+            done += len(part)
+            pixels = torch.from_numpy(np.stack([pixels for _, pixels in part]))
+            yield Pass(
+                tuple(picture.name for picture, _ in part),
+                torch.tensor([picture.label for picture, _ in part]),
+                pixels.to(self.classifier.device),
+            )
+
+    def seen(self, pictures: Sequence[Picture], doing: str) -> tuple[tuple[str, ...], Tensor, Seen]:
+        """Return names, labels and what the network gave for every readable picture.
+
+        Raises:
+            InputError: When there is none.
+        """
+        names: list[str] = []
+        labels, parts = [], []
+        for one in self.passes(pictures, doing):
+            names += one.names
+            labels.append(one.labels)
+            parts.append(see(self.classifier, one.pixels))
+        if not parts:
+            raise InputError(f"No image could be read. {''.join(self._left_out[:1])}".strip())
+        return tuple(names), torch.cat(labels), joined(parts)
+
+    def said(self) -> list[str]:
+        """Return what should be known of the images, a sentence each."""
+        said = list(dict.fromkeys(self.notes))
+        if self._left_out:
+            left_out = counted(len(self._left_out), "image")
+            said.append(f"{left_out} left out; the first: {self._left_out[0]}")
+        return said
+
+    def _listed(self, file: File) -> list[Picture]:
+        folder = Folder(Path(file.path))
+        found = folder.labels(self.classifier.spec.class_names)
+        self.notes += [*folder.notes, *found.notes]
+        return [
+            Picture(entry.name, UNKNOWN if label is None else label, _reader(folder, entry))
+            for entry, label in zip(folder.entries, found.indices, strict=True)
+        ]
+
+    def _made(
+        self,
+        pictures: Iterable[Picture],
+        make: Callable[[Decoded], Made],
+        *,
+        distinct: bool = False,
+    ) -> Iterator[tuple[Picture, Made]]:
+        """Read pictures one after the other, and decode and make them a few ahead."""
+        waiting: deque[tuple[Picture, Future[Made]]] = deque()
+        seen: set[bytes] = set()
+        with ThreadPoolExecutor(DECODERS) as threads:
+            for picture in pictures:
+                content = self._read(picture, seen if distinct else None)
+                if content is not None:
+                    waiting.append((picture, threads.submit(_made, picture, content, make)))
+                while len(waiting) > AHEAD * DECODERS:
+                    yield from self._next(waiting)
+            while waiting:
+                yield from self._next(waiting)
+
+    def _next(self, waiting: deque[tuple[Picture, Future[Made]]]) -> Iterator[tuple[Picture, Made]]:
+        picture, future = waiting.popleft()
+        try:
+            yield picture, future.result()
+        except InputError as error:
+            self._left_out.append(error.message)
+
+    def _read(self, picture: Picture, seen: set[bytes] | None) -> bytes | None:
+        """Return a picture's bytes; None, and a note, where there are none or they came before."""
+        try:
+            content = picture.read()
+        except InputError as error:
+            self._left_out.append(error.message)
+            return None
+        except OSError:
+            self._left_out.append(f"{picture.name} is no longer there; add it again.")
+            return None
+        if seen is not None:
+            digest = hashlib.sha256(content).digest()
+            if digest in seen:
+                self._left_out.append(f"{picture.name} has the same bytes as one before it.")
+                return None
+            seen.add(digest)
+        return content
+
+
+def _made(picture: Picture, content: bytes, make: Callable[[Decoded], Made]) -> Made:
+    return make(decode(content, picture.name))
+
+
+def _reader(folder: Folder, entry: Entry) -> Callable[[], bytes]:
+    return lambda: folder.read(entry)

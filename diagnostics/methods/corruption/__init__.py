@@ -1,0 +1,1 @@
+"""Corruption: at which step of a corruption does the answer change?"""

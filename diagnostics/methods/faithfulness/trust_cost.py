@@ -1,0 +1,43 @@
+"""What does it cost to say whether a map can be trusted?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.faithfulness._evaluation import Asked
+from diagnostics.methods.registry import method as registered
+from diagnostics.schema.options import Range
+from diagnostics.schema.spec import Need
+
+
+@registered("Cost of trust", source="Counted from the methods' own statements of their passes")
+def trust_cost(
+    study: Study,
+    *,
+    method: str = "attribution/gradient",
+    against: str = "",
+    copies: Annotated[int, Range(1, 10)] = 2,
+    random_maps: Annotated[int, Range(4, 100)] = 12,
+) -> Outcome:
+    """How many passes it takes to say of one image's map whether it can be trusted.
+
+    Args:
+        study: Gives the classifier.
+        method: What makes the map, "attribution/name?option=value".
+        against: Index of a class whose logit is subtracted, -1 for the strongest other one.
+        copies: How many random networks of each kind.
+        random_maps: How many random maps.
+
+    Returns:
+        "forward" and "backward", passes of one image forward alone, and forward and back.
+
+    Raises:
+        NotOfferedError: When this model cannot answer the method.
+    """
+    spec = study.classifier.spec
+    asked = Asked.written(method, against, copies, random_maps, study.seed, spec)
+    maps, covered = asked.passes(spec)
+    back = Need.GRADIENTS in asked.method.info.needs
+    forward = covered if back else covered + maps
+    return Outcome({"forward": forward, "backward": maps if back else 0, "complete": True})

@@ -1,0 +1,37 @@
+"""Fetch single images of a folder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from diagnostics.errors import InputError
+from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.registry import method
+
+MOST = 8
+
+
+@method("Images of a folder", source="The folder itself")
+def folder_images(study: Study, *, names: str = "[]") -> Outcome:
+    """The files of single images of the folder, as they lie in it.
+
+    Args:
+        study: Gives the folder.
+        names: Their paths below the folder, as a JSON list of at most 8.
+
+    Returns:
+        The names; each file's bytes in the arrays "image/0", "image/1" and so on.
+
+    Raises:
+        InputError: When the folder has no such image.
+    """
+    known = {one.name: one for one in study.known()}
+    try:
+        wanted = [str(name) for name in json.loads(names)][:MOST]
+        files = [known[name].read() for name in wanted]
+    except (ValueError, TypeError, KeyError):
+        raise InputError("The folder has no such image; it may have been changed.") from None
+    arrays = {f"image/{place}": np.frombuffer(one, np.uint8) for place, one in enumerate(files)}
+    return Outcome({"names": wanted}, arrays)

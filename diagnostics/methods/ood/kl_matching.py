@@ -1,0 +1,43 @@
+"""Divergence from the mean probabilities of the nearest class."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
+from diagnostics.models import guard
+from diagnostics.models.features import Seen
+from diagnostics.reference.statistics import Reference
+
+TINY = 1e-300
+
+
+def fit(reference: Reference) -> dict[str, Tensor]:
+    """Return the log of the mean probabilities of the images that each class was said of."""
+    counts = reference.moments["said_count"]
+    said = counts > 0
+    templates = reference.moments["said_sum"][said] / counts[said, None]
+    return {"log_templates": templates.clamp_min(TINY).log()}
+
+
+@score(
+    "KL matching",
+    source="Hendrycks et al. 2022, arXiv:1911.11132, section 4.2",
+    blind="A stranger whose percentages are spread as those of a known class usually are.",
+    fit=fit,
+    labels=LABELS_PER_CLASS,
+    compares=True,
+    said=True,
+)
+def kl_matching(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+    """How unlike any class's usual percentages these are, in nats.
+
+    Args:
+        seen: What the network gave.
+        fitted: "log_templates", shape (classes said, k).
+
+    Returns:
+        Smallest Kullback-Leibler divergence from a class's mean probabilities, 0 or more.
+    """
+    return guard.kl_matching(seen.logits, fitted)

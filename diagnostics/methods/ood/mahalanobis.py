@@ -1,0 +1,42 @@
+"""Distance to the nearest class mean."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
+from diagnostics.models import guard
+from diagnostics.models.features import Seen
+from diagnostics.reference.shrinkage import whitening
+from diagnostics.reference.statistics import Reference, class_means, tied_covariance
+from diagnostics.schema.spec import Need
+
+
+def fit(reference: Reference) -> dict[str, Tensor]:
+    """Return the class means, and what makes the shared covariance round."""
+    means = class_means(reference, LABELS_PER_CLASS)
+    return {"means": means, "whitening": whitening(tied_covariance(reference))}
+
+
+@score(
+    "Mahalanobis distance",
+    source="Lee et al. 2018, arXiv:1807.03888, equation 2",
+    blind="Strangers whose features are small: it is weak on many convolutional networks, strong "
+    "on transformers.",
+    needs={Need.FEATURES},
+    fit=fit,
+    labels=LABELS_PER_CLASS,
+    covariance=True,
+)
+def mahalanobis(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+    """How far the image's features are from the nearest class mean.
+
+    Args:
+        seen: What the network gave.
+        fitted: "means", shape (classes, d), and "whitening" of the shared covariance.
+
+    Returns:
+        Squared distance in units of the classes' shared covariance, 0 or more.
+    """
+    return guard.mahalanobis(seen.features, fitted)

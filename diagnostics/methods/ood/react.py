@@ -1,0 +1,50 @@
+"""Energy with the largest features cut."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diagnostics.methods.ood import Fitted, score
+from diagnostics.models import guard
+from diagnostics.models.features import Seen
+from diagnostics.reference.statistics import Reference
+from diagnostics.schema.spec import Need
+
+PERCENTILE = 0.9
+
+
+def fit(reference: Reference) -> dict[str, Tensor]:
+    """Return the 90th percentile of all known features, and the last layer."""
+    values = reference.fit.seen.features.double().flatten().sort().values
+    place = PERCENTILE * (len(values) - 1)
+    below = values[int(place)]
+    above = values[min(int(place) + 1, len(values) - 1)]
+    return {
+        "limit": torch.lerp(below, above, place % 1),
+        "weight": reference.moments["head_weight"],
+        "bias": reference.moments["head_bias"],
+    }
+
+
+@score(
+    "Energy of cut features (ReAct)",
+    source="Sun et al. 2021, arXiv:2111.12797",
+    blind="A stranger whose features are small and usual one by one.",
+    needs={Need.FEATURES, Need.HEAD},
+    fit=fit,
+    raw_logits=True,
+    compares=True,
+)
+def react(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+    """How small the logits are together once unusually large features are cut.
+
+    Args:
+        seen: What the network gave.
+        fitted: "limit", and the last layer's "weight" and "bias".
+
+    Returns:
+        Energy, any number.
+    """
+    return guard.react(seen.features, fitted)

@@ -1,0 +1,44 @@
+"""One minus the largest probability at the temperature that fits labelled images."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
+from diagnostics.metrics.temperature import temperature
+from diagnostics.models import guard
+from diagnostics.models.features import Seen
+from diagnostics.reference.moments import UNKNOWN
+from diagnostics.reference.statistics import Reference
+
+
+def fit(reference: Reference) -> dict[str, Tensor]:
+    """Return the temperature at which the labels are most likely."""
+    known = reference.fit.labels != UNKNOWN
+    logits, labels = reference.fit.seen.logits[known], reference.fit.labels[known]
+    found = temperature(logits.double().numpy(), labels.numpy())
+    return {"temperature": torch.tensor(found.value, dtype=torch.float64)}
+
+
+@score(
+    "Doubt at the fitted temperature",
+    source="Guo et al. 2017, arXiv:1706.04599; Liang et al. 2018, arXiv:1706.02690",
+    blind="What doubt cannot see: a temperature makes percentages believable on known images, it "
+    "does not make noise look uncertain.",
+    fit=fit,
+    labels=LABELS_PER_CLASS,
+    compares=True,
+)
+def scaled_msp(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+    """How far the largest probability is from one once the percentages are calibrated.
+
+    Args:
+        seen: What the network gave.
+        fitted: "temperature".
+
+    Returns:
+        0 to 1.
+    """
+    return guard.scaled_msp(seen.logits, fitted)

@@ -1,0 +1,1 @@
+"""Perturbation: does a random change of an image, or of one pixel, change the answer?"""

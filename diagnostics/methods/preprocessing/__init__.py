@@ -1,0 +1,1 @@
+"""Preprocessing: do the images reach the network as it was trained to receive them?"""

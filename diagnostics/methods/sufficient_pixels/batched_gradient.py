@@ -1,0 +1,52 @@
+"""Which few pixels alone keep the model sure? Searched by gradients, many pixels at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.registry import method
+from diagnostics.methods.sufficient_pixels._search import Settings, Sufficient
+from diagnostics.schema.options import Range
+from diagnostics.schema.spec import Need
+from diagnostics.schema.sufficient_pixels import passes, usual_step
+
+Fill = Literal["dataset_mean", "black", "image_mean", "blur", "noise", "road"]
+
+
+@method(
+    "Sufficient pixels",
+    source="Batched gradient SIS, Carter et al. 2021, arXiv:2003.08907",
+    needs={Need.GRADIENTS},
+)
+def batched_gradient(
+    study: Study,
+    *,
+    tau: Annotated[float, Range(0.5, 0.9999)] = 0.9,
+    fill: Fill = "dataset_mean",
+    step: Annotated[int, Range(0, 65536, "px")] = 0,
+    subsets: Annotated[int, Range(1, 8)] = 1,
+    controls: bool = True,
+    box: str = "",
+) -> Outcome:
+    """Few pixels that alone keep the model sure, searched by gradients, with four controls.
+
+    Args:
+        study: Gives the images in hand; its target is the class meant, else each image's first.
+        tau: Probability that the kept pixels must reach.
+        fill: What stands where a pixel is hidden.
+        step: How many pixels are hidden at a time; 0 hides a hundredth of them.
+        subsets: How many disjoint subsets are looked for.
+        controls: Run the four controls, without which little can be read.
+        box: Where the object is, "left,top,right,bottom" in percent; empty tests the border only.
+
+    Returns:
+        For each image the size of the subset, what the controls found, and the reading; "removed",
+        each pixel's place in the order, with the margin at each point of the path.
+    """
+    spec = study.classifier.spec
+    pixels, classes = spec.height * spec.width, len(spec.class_names)
+    taken = min(step, pixels) or usual_step(pixels)
+    planned = passes(pixels, taken, subsets=subsets, controls=controls, classes=classes)
+    settings = Settings(tau, fill, taken, subsets, controls, box)
+    return Sufficient(study, settings, planned).outcome()

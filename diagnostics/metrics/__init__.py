@@ -1,0 +1,1 @@
+"""Metrics: numbers from predictions and labels, in numpy alone."""

@@ -1,0 +1,249 @@
+"""Whether a classifier's percentages can be believed: how sure it was, against how often right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from diagnostics.errors import InputError
+from diagnostics.metrics.classification import labelled
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Images sorted into bins by their confidence.
+
+    Args:
+        edges: Shape (bins + 1,), from 0 to 1.
+        counts: Shape (bins,), images in each bin.
+        confidence: Shape (bins,), mean confidence; NaN in an empty bin.
+        accuracy: Shape (bins,), share of images named right; NaN in an empty bin.
+    """
+
+    edges: Floats
+    counts: NDArray[np.int64]
+    confidence: Floats
+    accuracy: Floats
+
+    @property
+    def gaps(self) -> Floats:
+        """Distance between accuracy and confidence in each bin, 0 in an empty one."""
+        return np.nan_to_num(np.abs(self.accuracy - self.confidence))
+
+
+def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Reliability:
+    """Return how often images were right, in bins of equal width over their confidence.
+
+    A bin holds its lower edge; the last one holds 1 as well, so no sure answer falls out.
+
+    Args:
+        confidence: Shape (n,), probability of the predicted class, 0 to 1.
+        correct: Shape (n,), whether that class was the true one.
+        bins: At least 1.
+
+    Raises:
+        InputError: No images, shapes that do not fit, or a confidence outside 0 to 1.
+    """
+    sure, right = _checked(confidence, correct, bins)
+    edges = np.arange(bins + 1) / bins
+    place = _places(sure, bins)
+    counts = np.bincount(place, minlength=bins)
+    size = np.where(counts, counts, np.nan)
+    return Reliability(
+        edges=edges,
+        counts=counts,
+        confidence=np.bincount(place, sure, minlength=bins) / size,
+        accuracy=np.bincount(place, right, minlength=bins) / size,
+    )
+
+
+def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
+    """Return the expected calibration error: the mean distance of confidence from accuracy.
+
+    Few images make it too high: a perfectly calibrated model of 100 images shows some error too.
+
+    Args:
+        confidence: Shape (n,), probability of the predicted class, 0 to 1.
+        correct: Shape (n,), whether that class was the true one.
+        bins: Of equal width.
+
+    Returns:
+        0 (calibrated) to 1: sum over bins of their share of images times |accuracy - confidence|.
+
+    Source:
+        Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+    """
+    table = reliability(confidence, correct, bins)
+    return float((table.counts * table.gaps).sum() / table.counts.sum())
+
+
+def mce(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
+    """Return the maximum calibration error: the worst bin's distance of confidence from accuracy.
+
+    Args:
+        confidence: Shape (n,), probability of the predicted class, 0 to 1.
+        correct: Shape (n,), whether that class was the true one.
+        bins: Of equal width.
+
+    Returns:
+        0 to 1; one image alone in a bin can make it.
+
+    Source:
+        Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 5.
+    """
+    return float(reliability(confidence, correct, bins).gaps.max())
+
+
+def adaptive_ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
+    """Return the calibration error over bins that hold equally many images.
+
+    Images of exactly the same confidence count as equally right, so their order plays no part.
+
+    Args:
+        confidence: Shape (n,), probability of the predicted class, 0 to 1.
+        correct: Shape (n,), whether that class was the true one.
+        bins: How many; the first n % bins of them hold one image more.
+
+    Returns:
+        0 (calibrated) to 1.
+
+    Source:
+        Nguyen & O'Connor 2015, "Posterior calibration and exploratory analysis for natural
+        language processing models", section 3.
+    """
+    sure, right = _checked(confidence, correct, bins)
+    order = np.argsort(sure)
+    sure, right = sure[order], right[order]
+    starts = np.flatnonzero(np.diff(sure, prepend=-1.0))
+    sizes = np.diff(starts, append=len(sure))
+    gaps = sure - np.repeat(np.add.reduceat(right, starts) / sizes, sizes)
+    filled = min(bins, len(sure))
+    first = np.arange(filled) * (len(sure) // filled)
+    first += np.minimum(np.arange(filled), len(sure) % filled)
+    return float(np.abs(np.add.reduceat(gaps, first)).sum() / len(sure))
+
+
+def classwise_ece(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
+    """Return the calibration error of every class's own probability, averaged over classes.
+
+    With many classes most probabilities are near 0 and the mean is small: compare it only between
+    models with the same classes.
+
+    Args:
+        probabilities: Shape (n, k), rows sum to 1.
+        labels: Shape (n,), the true classes.
+        bins: Of equal width.
+
+    Returns:
+        0 (calibrated) to 1.
+
+    Source:
+        Nixon et al. 2019, "Measuring Calibration in Deep Learning", section 4 (static
+        calibration error).
+    """
+    p, y = labelled(probabilities, labels)
+    return classwise_ece_of_draws(p, y, bins)(np.arange(len(y)))
+
+
+def classwise_ece_of_draws(
+    probabilities: Floats, labels: NDArray[np.intp], bins: int = 15
+) -> Callable[[NDArray[np.intp]], float]:
+    """Return a function that gives the classwise error of a draw of the images, with repeats.
+
+    The dear part, sorting n * k probabilities into bins, is done once for all draws.
+
+    Args:
+        probabilities: Shape (n, k), rows sum to 1.
+        labels: Shape (n,), the true classes.
+        bins: Of equal width.
+    """
+    n, k = probabilities.shape
+    lowest = probabilities.copy()
+    lowest[np.arange(n), labels] -= 1
+    place = _places(probabilities, bins)
+    rows, classes = np.nonzero(place)
+    cells = classes * bins + place[rows, classes]
+    higher = lowest[rows, classes]
+    lowest[rows, classes] = 0
+
+    def error(drawn: NDArray[np.intp]) -> float:
+        times = np.bincount(drawn, minlength=n).astype(np.float64)
+        sums = np.bincount(cells, times[rows] * higher, minlength=k * bins).astype(np.float64)
+        sums[::bins] += times @ lowest
+        return float(np.abs(sums).sum() / (len(drawn) * k))
+
+    return error
+
+
+def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """Return the Brier score: the mean squared distance of all probabilities from the truth.
+
+    Args:
+        probabilities: Shape (n, k), rows sum to 1.
+        labels: Shape (n,), the true classes.
+
+    Returns:
+        0 (sure and right) to 2 (sure and wrong): the sum over classes, not divided by k.
+
+    Source:
+        Brier 1950, "Verification of forecasts expressed in terms of probability", equation 2.
+    """
+    return float(square_errors(*labelled(probabilities, labels)).mean())
+
+
+def square_errors(probabilities: Floats, labels: NDArray[np.intp]) -> Floats:
+    """Return each image's Brier score, shape (n,), 0 to 2."""
+    misses = probabilities.copy()
+    misses[np.arange(len(labels)), labels] -= 1
+    squares: Floats = (misses * misses).sum(axis=1)
+    return squares
+
+
+def nll(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Return the negative log-likelihood: the mean surprise at the true classes, in nats.
+
+    Args:
+        logits: Shape (n, k), finite.
+        labels: Shape (n,), the true classes.
+
+    Returns:
+        0 (sure and right) upwards; log k for a guess among all classes. Always finite.
+    """
+    z, y = labelled(logits, labels)
+    return float(-log_softmax(z)[np.arange(len(y)), y].mean())
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Return log probabilities, finite also where the probability would round to 0.
+
+    Args:
+        logits: Classes on the last axis, finite.
+    """
+    below = logits - logits.max(axis=-1, keepdims=True)
+    result: Floats = below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+    return result
+
+
+def _places(probability: Floats, bins: int) -> NDArray[Any]:
+    """Return the bin of each probability, any shape; 1 is in the last one."""
+    return np.searchsorted(np.arange(1, bins) / bins, probability, side="right")
+
+
+def _checked(confidence: ArrayLike, correct: ArrayLike, bins: int) -> tuple[Floats, Floats]:
+    sure, right = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    if sure.ndim != 1 or sure.shape != right.shape or bins < 1:
+        raise InputError(
+            "A calibration error needs one confidence and one answer an image and at least one "
+            f"bin, but got shapes {sure.shape} and {right.shape} and {bins} bins."
+        )
+    if len(sure) == 0:
+        raise InputError("There is no labelled image to measure on: give at least one.")
+    if not ((sure >= 0) & (sure <= 1)).all():
+        raise InputError("Confidences must lie between 0 and 1, without NaN.")
+    return sure, right

@@ -1,0 +1,90 @@
+"""What the network said: the classes it ranks first, exactly, also when it is very sure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics.schema.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Score:
+    """One class of a ranking.
+
+    Args:
+        name: The class's name.
+        index: Its place among the outputs, from 0.
+        probability: 0 to 1.
+        distance: 1 - probability, exact also where the probability rounds to 1.
+        logit: The class's logit.
+        margin: Logit minus the next class's logit in the ranking; None for the last class.
+    """
+
+    name: str
+    index: int
+    probability: float
+    distance: float
+    logit: float
+    margin: float | None
+
+
+def probabilities(
+    logits: NDArray[Any], *, independent: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each class's probability and its distance from one, in float64.
+
+    The distance is the sum of the other classes' probabilities, so it stays exact (3.2e-9, say)
+    where `1 - probability` would round to zero.
+
+    Args:
+        logits: Shape (k,), finite.
+        independent: Sigmoid per class instead of softmax over all.
+
+    Returns:
+        Two arrays of shape (k,), values in [0, 1].
+    """
+    z = np.asarray(logits, np.float64)
+    if independent:
+        return np.exp(-np.logaddexp(0, -z)), np.exp(-np.logaddexp(0, z))
+    weights = np.exp(z - z.max())
+    total = weights.sum()
+    order = np.argsort(weights)
+    below = np.concatenate([[0.0], np.cumsum(weights[order])])
+    above = np.concatenate([np.cumsum(weights[order][::-1])[::-1], [0.0]])
+    others = np.empty_like(weights)
+    others[order] = below[:-1] + above[1:]
+    return weights / total, others / total
+
+
+def rank(logits: NDArray[Any], spec: ModelSpec, count: int) -> tuple[Score, ...]:
+    """Return the `count` most probable classes, the most probable first.
+
+    Args:
+        logits: Shape (k,).
+        spec: Gives names and the kind of output.
+        count: How many classes to return.
+
+    Returns:
+        At most `count` scores; none when a logit is NaN or infinite, because nothing ranks then.
+    """
+    z = np.asarray(logits, np.float64)
+    if not np.isfinite(z).all():
+        return ()
+    probability, distance = probabilities(z, independent=spec.output.independent)
+    order = np.argsort(-z, kind="stable")[: count + 1]
+    following = [*order[1:], None]
+    return tuple(
+        Score(
+            name=spec.class_names[index],
+            index=int(index),
+            probability=float(probability[index]),
+            distance=float(distance[index]),
+            logit=float(z[index]),
+            margin=None if after is None else float(z[index] - z[after]),
+        )
+        for index, after in zip(order[:count], following, strict=False)
+    )

@@ -1,0 +1,1 @@
+"""Models: the classifier behind one protocol, its layers, head and outputs."""

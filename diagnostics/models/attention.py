@@ -1,0 +1,120 @@
+"""Attention weights: what one token attends to, and what reaches the answer through all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diagnostics.errors import NotOfferedError
+from diagnostics.schema.layouts import Size, layout, token_grid
+from diagnostics.schema.spec import LayerInfo, ModelSpec
+
+
+def seen_from(
+    weights: Tensor, image_size: Size, query: int | None = None
+) -> tuple[Float[Tensor, "heads h w"], str] | None:
+    """Return what each head of one query token attends to, on the grid of the keys, and whose.
+
+    Args:
+        weights: One image's, shape (heads, queries, keys), or (windows, heads, queries, keys).
+        image_size: Height and width of the network's input, in px.
+        query: Index of the token, counted through all windows; None takes the class token, or
+            the middle of the image.
+
+    Returns:
+        The maps and the query in words; None when the keys have no grid.
+    """
+    where = ""
+    if weights.ndim == 4 and len(weights) > 1:
+        windows, _, queries, keys = weights.shape
+        window = _middle(windows) if query is None else min(query // queries, windows - 1)
+        query = None if query is None else query % queries
+        weights, image_size = weights[window], (isqrt(keys), isqrt(keys))
+        where = f" of window {window}, of {windows} windows"
+    elif weights.ndim == 4:
+        weights = weights[0]
+    grid = token_grid(weights.shape[2], image_size)
+    if grid is None:
+        return None
+    extra, height, width = grid
+    usual = 0 if extra else height // 2 * width + width // 2
+    token = min(usual if query is None else query, weights.shape[1] - 1)
+    row, column = divmod(token - extra, width)
+    name = f"the token at row {row}, column {column}"
+    if token < extra or weights.shape[1] == 1:
+        name = "the class token" if token == 0 else f"extra token {token}"
+    return weights[:, token, extra:].reshape(-1, height, width), f"query: {name}{where}"
+
+
+def _middle(windows: int) -> int:
+    side = round(windows**0.5)
+    return side // 2 * side + side // 2 if side * side == windows else windows // 2
+
+
+def global_layers(layers: Sequence[LayerInfo], image_size: Size) -> tuple[LayerInfo, ...]:
+    """Return the layers in which the same tokens attend to each other, in their order.
+
+    Raises:
+        NotOfferedError: When there are none, or when tokens change from layer to layer.
+    """
+    found = [layer for layer in layers if layer.kind == "attention"]
+    shapes = {layer.shape[-2:] for layer in found}
+    whole = all(layout(layer, image_size) == "attention" for layer in found)
+    if not whole or len(shapes) != 1 or any(queries != keys for queries, keys in shapes):
+        raise NotOfferedError(
+            "Attention can be followed through the layers only where all of them work on the same "
+            "tokens; this network merges or changes its tokens on the way."
+        )
+    return tuple(found)
+
+
+def tokens_read(slope: Float[Tensor, "n heads t t"]) -> Float[Tensor, "n t"]:
+    """Return which tokens the answer is read from, each image's shares summing to one.
+
+    Args:
+        slope: Gradient of the logits with respect to the weights of the last attention layer; its
+            rows are the tokens that attend, and only those that are read matter to the logits.
+
+    Returns:
+        Equal shares of the tokens that are read; of all where no gradient tells.
+    """
+    read = slope.ne(0).any(-1).any(1).to(slope.dtype)
+    read = torch.where(read.any(1, keepdim=True), read, 1)
+    return read / read.sum(1, keepdim=True)
+
+
+def followed(
+    mixes: Sequence[Float[Tensor, "n t t"]],
+    kept: float,
+    spec: ModelSpec,
+    read: Float[Tensor, "n t"],
+) -> Float[Tensor, "n h w"]:
+    """Return how much of each patch reaches the answer when layer after layer mixes the tokens.
+
+    Args:
+        mixes: How each layer mixes tokens besides what it keeps of them, first layer first.
+        kept: Share of every token that a layer keeps as it is.
+        spec: Gives the input size.
+        read: Which tokens the answer is read from, see `tokens_read`.
+
+    Returns:
+        The mean row of the tokens that are read, on the grid of the patches.
+
+    Raises:
+        NotOfferedError: When the tokens have no grid.
+    """
+    tokens = mixes[0].shape[-1]
+    grid = token_grid(tokens, (spec.height, spec.width))
+    if grid is None:
+        raise NotOfferedError(f"The {tokens} tokens of this network do not lie on a grid.")
+    extra, height, width = grid
+    same = torch.eye(tokens, device=mixes[0].device, dtype=mixes[0].dtype)
+    reached = same.expand_as(mixes[0])
+    for mix in mixes:
+        reached = kept * reached + mix @ reached
+    row = (read[:, None] @ reached)[:, 0]
+    return row[:, extra:].reshape(-1, height, width)

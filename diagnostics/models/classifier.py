@@ -1,0 +1,196 @@
+"""The one thing every method sees: a classifier of pixels in [0, 1], normalisation inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from diagnostics.models.layers import capture
+from diagnostics.models.outputs import as_logits, head
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.spec import ModelSpec
+
+
+@dataclass
+class Trace:
+    """One forward pass: pixels, logits, and what the named layers gave.
+
+    Args:
+        pixels: Shape (n, c, h, w), values in [0, 1].
+        logits: Shape (n, k).
+        activations: What each layer that ran gave, first axis n.
+    """
+
+    pixels: Float[Tensor, "n c h w"]
+    logits: Float[Tensor, "n k"]
+    activations: Mapping[str, Tensor]
+    _gradients: dict[tuple[int, ...], dict[str, Tensor]] = field(default_factory=dict, repr=False)
+
+    def pixel_gradient(self, target: Int[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+        """Return the gradient of each image's target logit with respect to its pixels."""
+        return self._backward(target)[""]
+
+    def layer_gradient(self, target: Int[Tensor, " n"], layer: str) -> Tensor:
+        """Return the gradient of each image's target logit with respect to a layer's output."""
+        return self._backward(target)[layer]
+
+    def _backward(self, target: Tensor) -> dict[str, Tensor]:
+        """One backward pass gives every gradient; the next question for this target is free."""
+        key = tuple(target.tolist())
+        if key not in self._gradients:
+            score = self.logits.gather(1, target[:, None]).sum()
+            sources = {
+                "": self.pixels,
+                **{name: value for name, value in self.activations.items() if value.requires_grad},
+            }
+            found = torch.autograd.grad(
+                score, list(sources.values()), retain_graph=True, allow_unused=True
+            )
+            self._gradients[key] = {
+                name: torch.zeros_like(source) if gradient is None else gradient
+                for (name, source), gradient in zip(sources.items(), found, strict=True)
+            }
+        return self._gradients[key]
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """An image classifier as methods see it."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is known of the model."""
+
+    def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits of pixels in [0, 1]; differentiable if the pixels require it."""
+
+    def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
+        """Return logits and the named layers' activations from one forward pass."""
+
+
+class TorchClassifier:
+    """A `Classifier` around a torch network.
+
+    Args:
+        network: Takes normalised images, gives logits or what `spec.output` says.
+        spec: What is known of the model.
+        preprocessing: Channel order, value range, mean and std the network wants.
+    """
+
+    def __init__(self, network: nn.Module, spec: ModelSpec, preprocessing: Preprocessing) -> None:
+        self.network = network
+        self.spec = spec
+        self.preprocessing = preprocessing
+        parameter = next(network.parameters(), torch.zeros(()))
+        self.device, self.dtype = parameter.device, parameter.dtype
+
+    def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits of pixels in [0, 1]; differentiable if the pixels require it."""
+        return as_logits(head(self.network(self.network_input(pixels))), self.spec.output)
+
+    def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
+        """Return logits and the named layers' activations from one forward pass."""
+        pixels = pixels.detach().requires_grad_()
+        known = {layer.name for layer in self.spec.layers}
+        with torch.enable_grad(), capture(self.network, known & set(layers)) as activations:
+            logits = self.logits(pixels)
+        return Trace(pixels, logits, activations)
+
+    def network_input(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Return what the network receives: channel order, value range, mean and std applied."""
+        settings = self.preprocessing
+        values = pixels.to(self.device, self.dtype)
+        if settings.bgr:
+            values = values.flip(1)
+        mean = values.new_tensor(settings.mean)[:, None, None]
+        std = values.new_tensor(settings.std)[:, None, None]
+        return (values * settings.value_range - mean) / std
+
+
+class Margin:
+    """A `Classifier` whose logits are margins: each class's logit minus that of another class.
+
+    Args:
+        classifier: The classifier asked.
+        against: Index of the other class; None takes, for each image, the strongest class but
+            the one in question.
+    """
+
+    def __init__(self, classifier: Classifier, against: int | None = None) -> None:
+        self.spec = classifier.spec
+        self._classifier = classifier
+        self._against = against
+
+    def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the margins of pixels in [0, 1]."""
+        return self._margins(self._classifier.logits(pixels))
+
+    def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
+        """Return margins and the named layers' activations from one forward pass."""
+        return self.over(self._classifier.trace(pixels, layers))
+
+    def over(self, trace: Trace) -> Trace:
+        """Return a pass that was made already, its logits turned into margins."""
+        with torch.enable_grad():
+            return Trace(trace.pixels, self._margins(trace.logits), trace.activations)
+
+    def _margins(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        if self._against is not None:
+            return logits - logits[:, self._against, None]
+        best, place = logits.topk(2, dim=1)
+        is_best = torch.arange(logits.shape[1], device=logits.device) == place[:, :1]
+        return logits - torch.where(is_best, best[:, 1:], best[:, :1])
+
+
+class Counted:
+    """A `Classifier` that says how many images it was asked about.
+
+    Args:
+        classifier: The classifier asked.
+        count: Called with the number of images after each pass.
+    """
+
+    def __init__(self, classifier: Classifier, count: Callable[[int], None]) -> None:
+        self.spec = classifier.spec
+        self._classifier = classifier
+        self._count = count
+
+    def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits of pixels in [0, 1]."""
+        logits = self._classifier.logits(pixels)
+        self._count(len(pixels))
+        return logits
+
+    def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
+        """Return logits and the named layers' activations from one forward pass."""
+        trace = self._classifier.trace(pixels, layers)
+        self._count(len(pixels))
+        return trace
+
+
+class SharedTrace:
+    """A `Classifier` that answers from a forward pass that was made already.
+
+    Methods that need only that pass then share it, and its backward pass, at no further cost.
+
+    Args:
+        classifier: The classifier that made the pass.
+        recorded: The pass.
+    """
+
+    def __init__(self, classifier: Classifier, recorded: Trace) -> None:
+        self.spec = classifier.spec
+        self.logits = classifier.logits
+        self._classifier = classifier
+        self._recorded = recorded
+
+    def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
+        """Return the recorded pass if it answers the question, a new one otherwise."""
+        if pixels is self._recorded.pixels and set(layers) <= self._recorded.activations.keys():
+            return self._recorded
+        return self._classifier.trace(pixels, layers)

@@ -1,0 +1,1 @@
+"""Preprocessing: a decoded image becomes what the network receives, stage by stage."""

@@ -1,0 +1,1 @@
+"""Reference: statistics of in-distribution images."""

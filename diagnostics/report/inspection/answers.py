@@ -1,0 +1,233 @@
+"""What each row of the table of pictures shows of each image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from diagnostics import text
+from diagnostics.metrics.predictions import probabilities
+from diagnostics.report import pictures, render
+from diagnostics.report.render import Scale
+from diagnostics.report.table import Bar, Cell
+from diagnostics.schema.request import STRONGEST, Result
+
+Entry = Mapping[str, Any]
+Arrays = Mapping[str, NDArray[Any]]
+RECEIVED_EXPLAINED = (
+    "As pixels, then as the signed values that enter, all images on one scale: blue is below zero, "
+    "red above."
+)
+EVEN = 0.5  # a map whose smallest cell has this share of its largest is nearly even
+
+
+def said(
+    images: Sequence[Entry], arrays: Arrays, *, independent: bool, pinned: bool = False
+) -> list[Cell]:
+    """The answer first: how sure the network is, and of what.
+
+    Args:
+        images: The images' entries.
+        arrays: Every array of the answer.
+        independent: Whether each class is a yes or no of its own.
+        pinned: Say besides what every image gets for the first one's top class.
+    """
+    cells = [_said(image, independent) for image in images]
+    if pinned and images[0]["top"]:
+        asked = images[0]["top"][0]
+        for index, image in enumerate(images[1:], 1):
+            if image["top"]:
+                note = _compared(asked, arrays[f"{index}/logits"], independent)
+                cells[index] = replace(cells[index], notes=(*cells[index].notes, note))
+    return cells
+
+
+def _compared(asked: Entry, logits: NDArray[Any], independent: bool) -> str:
+    """Say what an image gets for the pinned image's top class."""
+    share, distance = probabilities(logits, independent=independent)
+    place = asked["index"]
+    before = text.probability(asked["probability"], asked["distance"])
+    after = text.probability(float(share[place]), float(distance[place]))
+    change = float(logits[place]) - asked["logit"]
+    size, way = f"{abs(change):.2f}", "higher" if change > 0 else "lower"
+    moved = "the same logit" if size == "0.00" else f"its logit {size} {way}"
+    return f"{asked['class']}: {before} pinned, {after} here, {moved}"
+
+
+def _said(image: Entry, independent: bool) -> Cell:
+    title = {"title": text.shortened(image["file"], 28), "hover": image["file"]}
+    if image["error"]:
+        return Cell(**title, empty=image["error"])
+    if not image["top"]:
+        return Cell(**title, empty=" ".join(image["warnings"]))
+    first = image["top"][0]
+    bars = tuple(
+        Bar(
+            name=score["class"],
+            share=score["probability"],
+            text=text.probability(score["probability"], score["distance"]),
+            title=f"{score['class']}, class {score['index']}: "
+            f"probability {score['probability']!r}, logit {text.signed(score['logit'])}",
+        )
+        for score in image["top"]
+    )
+    margin = "" if independent or image["margin"] is None else _margin(image["margin"])
+    sure = text.probability(first["probability"], first["distance"])
+    return Cell(
+        **title,
+        answer=text.shortened(first["class"], 28),
+        sure=sure,
+        bars=bars,
+        notes=(margin,) if margin else (),
+    )
+
+
+def _margin(margin: float) -> str:
+    return f"margin to the next class {text.signed(margin)} logits"
+
+
+def titles(answer: Result) -> list[Cell]:
+    """The names of the images, and their answers without the ranking."""
+    images = answer.scores["images"]
+    return [replace(_said(image, independent=True), bars=(), empty="") for image in images]
+
+
+def originals(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
+    """The image as it was decoded, before any preprocessing."""
+    return [_stages(image, (0,), index, arrays) for index, image in enumerate(images)]
+
+
+def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
+    """What the network receives, in the colours of the image and as signed values; warnings."""
+    entering = [
+        arrays[f"{index}/{image['preprocessing'][-1]['picture']}"]
+        for index, image in enumerate(images)
+        if not image["error"]
+    ]
+    common = Scale.covering(*entering, signed=True)
+    cells = []
+    for index, image in enumerate(images):
+        shown = sorted({_last_unsigned(image), len(image["preprocessing"]) - 1})
+        cell = _stages(image, shown, index, arrays, common)
+        cells.append(replace(cell, warnings=tuple(image["warnings"])))
+    return cells
+
+
+def stage_names(images: Sequence[Entry]) -> list[str]:
+    """Every stage after decoding with its settings, in order; images that were read share them."""
+    made: Sequence[Entry] = next(
+        (image["preprocessing"] for image in images if not image["error"]), []
+    )
+    return [f"{entry['stage']}: {entry['settings']}" for entry in made[1:]]
+
+
+def stage(images: Sequence[Entry], arrays: Arrays, position: int) -> list[Cell]:
+    """Every image before and after one preprocessing stage; the first after decoding is 0."""
+    around = (position, position + 1)
+    return [
+        replace(_stages(image, around, index, arrays), abreast=True)
+        for index, image in enumerate(images)
+    ]
+
+
+def _last_unsigned(image: Entry) -> int:
+    unsigned = [i for i, made in enumerate(image["preprocessing"]) if not made["signed"]]
+    return unsigned[-1] if unsigned else 0
+
+
+def _stages(
+    image: Entry,
+    positions: Sequence[int],
+    index: int,
+    arrays: Arrays,
+    scale: Scale | None = None,
+) -> Cell:
+    """Pictures of some stages, signed ones on one scale, and the numbers of the last of them."""
+    if image["error"]:
+        return Cell(empty=image["error"])
+    made = [image["preprocessing"][position] for position in positions]
+    entry = made[-1]
+    edges = entry["histogram"]["edges"]
+    low, high = text.number(entry["low"]), text.number(entry["high"])
+    mean = " ".join(text.number(value) for value in entry["mean"])
+    std = " ".join(text.number(value) for value in entry["std"])
+    clipped = (f"{entry['clipped']} values clipped",) if entry["clipped"] else ()
+    size = " × ".join(str(side) for side in entry["shape"])
+    return Cell(
+        pictures=tuple(
+            pictures.stage(one, arrays[f"{index}/{one['picture']}"], image["file"], scale)
+            for one in made
+        ),
+        counts=tuple(tuple(channel) for channel in entry["histogram"]["counts"]),
+        counts_alt=f"Histogram of {size} values from {text.number(edges[0])} to "
+        f"{text.number(edges[-1])}; heights are square roots of counts.",
+        notes=(f"values {low} … {high}", *clipped),
+        details=(f"mean {mean}, std {std}",),
+    )
+
+
+def looked(answer: Result, opacity: float, shared: bool) -> list[Cell]:
+    """What one method says of where the network looked, over what the network received.
+
+    Args:
+        answer: The answer to one method, or with one attribution.
+        opacity: Of the map over the image, 0 to 1.
+        shared: One scale for all images.
+    """
+    images, arrays = answer.scores["images"], answer.arrays
+    classes = answer.scores["model"]["classes"]
+    maps = {
+        index: arrays[f"{index}/{image['attributions'][0]['array']}"]
+        for index, image in enumerate(images)
+        if image["attributions"] and image["attributions"][0]["array"]
+    }
+    signed = any(images[index]["attributions"][0]["signed"] for index in maps)
+    common = Scale.of_most(*maps.values(), signed=signed) if shared and maps else None
+    cells = []
+    for index, image in enumerate(images):
+        if image["error"]:
+            cells.append(Cell(empty=image["error"]))
+            continue
+        entry = image["attributions"][0]
+        if index not in maps:
+            cells.append(Cell(empty=entry["note"]))
+            continue
+        own = common or Scale.of_most(maps[index], signed=entry["signed"])
+        scale = own.at(maps[index])
+        base = arrays[f"{index}/{image['preprocessing'][_last_unsigned(image)]['picture']}"]
+        picture = pictures.over(
+            entry, maps[index], render.photo(base), image["file"], opacity, scale
+        )
+        remarks = (entry["remark"], evenness(entry, maps[index]))
+        cells.append(
+            Cell(
+                pictures=(picture,),
+                notes=(_explained(entry, classes), *filter(None, remarks)),
+                details=(f"at layer {entry['layer']}",) if entry["layer"] else (),
+                warnings=(entry["note"],) if entry["note"] else (),
+            )
+        )
+    return cells
+
+
+def _explained(entry: Entry, class_names: Sequence[str]) -> str:
+    """Say what number the map explains."""
+    if entry["any_class"]:
+        return "the same for every class"
+    target, against = class_names[entry["target"]], entry["against"]
+    if against is None:
+        return f"for the logit of {target}"
+    other = "the strongest other class" if against == STRONGEST else class_names[against]
+    return f"for the logit of {target} minus that of {other}"
+
+
+def evenness(entry: Entry, values: NDArray[Any]) -> str:
+    """Say of a magnitude that is bright everywhere that it hardly tells places apart."""
+    if entry["signed"] or not values.max() > 0 or values.min() < EVEN * values.max():
+        return ""
+    share = math.floor(100 * values.min() / values.max())
+    return f"nearly even: no cell is below {share} % of the brightest"

@@ -1,0 +1,273 @@
+"""Arrays to pictures: exact pixels, one scale for magnitudes, one for signed values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from plotly import colors
+
+from diagnostics.data.image import encode_png
+from diagnostics.text import number
+
+Rgb = NDArray[np.uint8]
+
+NOT_A_NUMBER = (255, 0, 160)
+PADDING = ((128, 128, 128), (168, 168, 168))
+GAP = (128, 128, 128)
+NEUTRAL = 247
+MOST, MANY = 0.995, 500
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Which parts of a picture mean what: equal cells, row by row, with gaps between them.
+
+    Args:
+        columns: How many cells stand in a row.
+        height: Height of a cell in px, without the gap.
+        width: Width of a cell in px, without the gap.
+        gap: Px between two cells.
+        labels: What each cell is, in their order; cells without a label hold nothing.
+        numbers: Number of each cell, a channel's or unit's index, in the same order.
+        pixels: Whether each px of a cell is a value of its own.
+    """
+
+    columns: int
+    height: int
+    width: int
+    gap: int
+    labels: tuple[str, ...]
+    numbers: tuple[int, ...]
+    pixels: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and what must be said with it.
+
+    Args:
+        pixels: Shape (h, w, 3), 8 bit, at their true size.
+        alt: What the picture shows, for those who cannot see it.
+        caption: What stands under it.
+        name: File name for the download, without extension.
+        cells: What lies under the pointer; None where that needs no words.
+    """
+
+    pixels: Rgb
+    alt: str
+    caption: str
+    name: str
+    cells: Cells | None = None
+
+    @property
+    def png(self) -> bytes:
+        """The picture as lossless PNG, one file pixel for one picture pixel."""
+        return encode_png(self.pixels)
+
+
+def _table(anchors: list[str]) -> NDArray[np.float64]:
+    rgb = np.array([colors.hex_to_rgb(anchor) for anchor in anchors], np.float64)
+    at = np.linspace(0, len(rgb) - 1, 256)
+    return np.stack([np.interp(at, np.arange(len(rgb)), rgb[:, c]) for c in range(3)], 1)
+
+
+def _hex(anchor: str) -> str:
+    red, green, blue = (int(float(part)) for part in anchor[4:-1].split(","))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+VIRIDIS = _table(list(colors.sequential.Viridis))
+BLUE_WHITE_RED = _table([_hex(anchor) for anchor in reversed(colors.diverging.RdBu)])
+
+
+def photo(values: NDArray[Any]) -> Rgb:
+    """Return grey or colour values in [0, 1] as they are; outside values are clipped.
+
+    Args:
+        values: Shape (h, w, 1) or (h, w, 3).
+    """
+    shown = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.uint8)
+    shown = np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
+    return _mark(shown, ~np.isfinite(values).all(axis=2))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The colours of a map: viridis from 0 up, or blue, white and red around 0.
+
+    Args:
+        limit: Value at the bright or red end; the blue end is its negative.
+        signed: Whether values lie on both sides of zero.
+        beyond: How many values lie beyond the limit; they are drawn in the colours of the ends.
+    """
+
+    limit: float
+    signed: bool
+    beyond: int = 0
+
+    @classmethod
+    def covering(cls, *arrays: NDArray[Any], signed: bool | None = None) -> Scale:
+        """Return the scale that just covers all the arrays' finite values.
+
+        Args:
+            arrays: Arrays to be compared by colour.
+            signed: None takes the signed scale if any value lies below zero.
+        """
+        finite = [array[np.isfinite(array)] for array in arrays]
+        limit = max((float(np.abs(values).max(initial=0.0)) for values in finite), default=0.0)
+        if signed is None:
+            signed = any(bool((values < 0).any()) for values in finite)
+        return cls(limit, signed)
+
+    @classmethod
+    def of_most(cls, *arrays: NDArray[Any], signed: bool | None = None) -> Scale:
+        """Return the scale that covers all but the largest few of many values.
+
+        A handful of pixels would otherwise leave the rest of a heatmap in the dark. Maps of few
+        cells are covered whole.
+
+        Args:
+            arrays: Arrays to be compared by colour.
+            signed: None takes the signed scale if any value lies below zero.
+        """
+        whole = cls.covering(*arrays, signed=signed)
+        sizes = np.concatenate([np.abs(array[np.isfinite(array)]) for array in arrays])
+        limit = float(np.quantile(sizes, MOST)) if sizes.size >= MANY else 0.0
+        if limit == 0 or limit == whole.limit:
+            return whole
+        return cls(limit, whole.signed, int((sizes > limit).sum()))
+
+    def at(self, values: NDArray[Any]) -> Scale:
+        """Return this scale as it lies over one of several arrays."""
+        beyond = np.abs(values[np.isfinite(values)]) > self.limit
+        return Scale(self.limit, self.signed, int(beyond.sum()) if self.beyond else 0)
+
+    def colour(self, values: NDArray[Any]) -> Rgb:
+        """Return an 8-bit colour for every value, NaN and infinity in the reserved colour."""
+        share = np.nan_to_num(values, posinf=0, neginf=0) / (self.limit or 1.0)
+        if self.signed:
+            shown = BLUE_WHITE_RED[_index((np.clip(share, -1, 1) + 1) / 2)]
+            shown[share == 0] = NEUTRAL
+        else:
+            shown = VIRIDIS[_index(np.clip(share, 0, 1))]
+        return _mark(shown.astype(np.uint8), ~np.isfinite(values))
+
+    @property
+    def ends(self) -> str:
+        """The values at the two ends of the scale, and how many lie beyond them."""
+        low = number(-self.limit) if self.signed and self.limit else "0"
+        beyond = f", {self.beyond} values beyond the ends" if self.beyond else ""
+        return f"colours {low} … {number(self.limit)}{beyond}"
+
+
+def missing(pixels: Rgb, where: NDArray[np.bool_]) -> Rgb:
+    """Return a picture with slanted lines where there is no value.
+
+    Args:
+        pixels: Shape (h, w, 3).
+        where: Which have none, shape (h, w).
+    """
+    lines: Rgb = np.where(where[..., None], _hatch(*where.shape), pixels)
+    return lines
+
+
+def enlarge(pixels: Rgb, factor: int) -> Rgb:
+    """Repeat every pixel `factor` times in both directions."""
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def stretch(pixels: Rgb, shape: tuple[int, ...]) -> Rgb:
+    """Cover a larger grid with a smaller one, each target pixel taking the cell it lies in."""
+    rows = np.arange(shape[0]) * pixels.shape[0] // shape[0]
+    columns = np.arange(shape[1]) * pixels.shape[1] // shape[1]
+    stretched: Rgb = pixels[np.ix_(rows, columns)]
+    return stretched
+
+
+def overlay(image: Rgb, heatmap: Rgb, opacity: float) -> Rgb:
+    """Lay a coloured map over an image, 0 showing the image alone and 1 the map alone."""
+    over = stretch(heatmap, image.shape)
+    mixed = (1 - opacity) * image.astype(np.float64) + opacity * over
+    blended: Rgb = np.rint(mixed).astype(np.uint8)
+    return blended
+
+
+def tiles(maps: NDArray[Any], scale: Scale | None, *, gap: int = 1) -> Rgb:
+    """Lay maps out row by row in a near-square grid with a grey gap between them.
+
+    Args:
+        maps: Shape (c, h, w).
+        scale: Colours of all the maps; None gives each map a scale of its own.
+        gap: Width of the gap in px.
+    """
+    count, height, width = maps.shape
+    columns = tile_columns(maps.shape)
+    rows = math.ceil(count / columns)
+    sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
+    sheet[:] = _hatch(*sheet.shape[:2])
+    filled = np.arange(rows * columns).reshape(rows, columns) < count
+    sheet[_cells(filled, height + gap, width + gap)[: sheet.shape[0], : sheet.shape[1]]] = GAP
+    for index, values in enumerate(maps):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        coloured = (scale or Scale.covering(values)).colour(values)
+        sheet[top : top + height, left : left + width] = coloured
+    return sheet
+
+
+def tile_columns(shape: tuple[int, ...]) -> int:
+    """Return how many maps of a shape (c, h, w) stand in a row, so that all make a square."""
+    count, height, width = shape
+    return min(max(math.ceil(math.sqrt(count * height / width)), 1), count)
+
+
+def padded_square(vector: NDArray[Any]) -> NDArray[np.float64]:
+    """Lay a vector out row by row in the smallest square that holds it, the rest NaN.
+
+    Value i stands at row i // side, column i % side, with side = ceil(sqrt(n)).
+    """
+    side = math.ceil(math.sqrt(len(vector)))
+    square = np.full(side * side, np.nan)
+    square[: len(vector)] = vector
+    return square.reshape(side, side)
+
+
+def dense(vector: NDArray[Any], scale: Scale, cell_px: int = 8) -> Rgb:
+    """Draw a vector as a padded square of cells; cells that hold no value are hatched."""
+    count = len(vector)
+    square = padded_square(vector)
+    coloured = np.zeros((*square.shape, 3), np.uint8)
+    coloured.reshape(-1, 3)[:count] = scale.colour(np.asarray(vector))
+    sheet = enlarge(coloured, cell_px)
+    empty = _cells((np.arange(square.size) >= count).reshape(square.shape), cell_px, cell_px)
+    sheet[empty] = _hatch(*empty.shape)[empty]
+    return sheet
+
+
+def _cells(chosen: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """Blow each cell of a grid up to height × width px."""
+    return chosen.repeat(height, 0).repeat(width, 1)
+
+
+def _hatch(height: int, width: int) -> Rgb:
+    """Draw the slanted lines that stand where there is no value."""
+    rows, columns = np.indices((height, width))
+    slanted = ((rows + columns) // 2 % 2 == 0)[..., None]
+    one, other = np.array(PADDING, np.uint8)
+    lines: Rgb = np.where(slanted, one, other)
+    return lines
+
+
+def _index(share: NDArray[Any]) -> NDArray[np.intp]:
+    places: NDArray[np.intp] = np.rint(share * 255).astype(np.intp)
+    return places
+
+
+def _mark(shown: Rgb, bad: NDArray[np.bool_]) -> Rgb:
+    if bad.any():
+        shown = shown.copy()
+        shown[bad] = NOT_A_NUMBER
+    return shown

@@ -1,0 +1,1 @@
+"""Dialogs: they open over a page and hand something over."""

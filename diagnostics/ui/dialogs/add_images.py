@@ -1,0 +1,162 @@
+"""The dialog that brings images in: files, samples, and noise or blanks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from diagnostics.data import noise, samples
+from diagnostics.data.image import encode_png
+from diagnostics.errors import InputError
+from diagnostics.schema.request import INSPECT, File, Request
+from diagnostics.schema.spec import ModelSpec
+from diagnostics.text import markdown, shortened
+from diagnostics.ui.session.state import session
+from diagnostics.ui.widgets.alerts import failure
+from diagnostics.ui.widgets.run import ask
+
+IMAGE_MIB = 25
+MOST_IMAGES = 500
+ENDINGS = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
+SHUFFLED = "shuffled pixels"
+KINDS: dict[str, noise.Kind] = {
+    "uniform noise": "uniform",
+    "Gaussian noise": "gaussian",
+    "salt and pepper": "salt-and-pepper",
+    "constant": "constant",
+    "checkerboard": "checkerboard",
+}
+LEVELS = {"salt-and-pepper": "Share of pixels turned black or white"}
+
+
+@st.dialog("Add images", width="large")
+def add_images(spec: ModelSpec) -> None:
+    """Take images in hand from files, from the samples, or made here."""
+    source = st.segmented_control(
+        "From",
+        ("Files", "Folder", "Camera", "Samples", "Noise and blanks"),
+        default="Files",
+        key="add.from",
+        required=True,
+    )
+    if source in ("Files", "Folder"):
+        _files(folder=source == "Folder")
+    elif source == "Camera":
+        _camera()
+    elif source == "Samples":
+        _samples()
+    else:
+        _made(spec)
+
+
+def add_noise(spec: ModelSpec) -> None:
+    """Add one more image of uniform noise in the model's size, its seed not used before."""
+    held = session()
+    seed = 1 + sum(file.name.startswith("uniform") for file in held.images)
+    values = noise.generate("uniform", spec.height, spec.width, spec.channels, seed=seed)
+    held.add_images([_keep(values, f"uniform {seed}")])
+
+
+def bring(contents: Iterable[tuple[bytes, str]]) -> None:
+    """Take images in hand by content and name, as many as one person may have."""
+    held = session()
+    files: list[File] = []
+    for content, name in contents:
+        try:
+            if len(held.images) + len(files) >= MOST_IMAGES:
+                raise InputError(f"{MOST_IMAGES} images are the most that can be in hand at once.")
+            files.append(held.keep(content, name))
+        except InputError as error:
+            st.toast(markdown(error.message), icon=":material/error:", duration="long")
+            break
+    held.add_images(files)
+
+
+def _files(*, folder: bool) -> None:
+    key = "add.folder" if folder else "add.files"
+    uploads = st.file_uploader(
+        f"Drop {'a folder of images' if folder else 'images'} here: PNG, JPEG, WebP, BMP, TIFF "
+        "or GIF",
+        type=ENDINGS if folder else None,  # other files of a folder are left out
+        accept_multiple_files="directory" if folder else True,
+        key=key,
+        max_upload_size=IMAGE_MIB,
+    )
+    if uploads:
+        bring((upload.getvalue(), upload.name) for upload in uploads)
+        del st.session_state[key]
+        st.rerun()
+
+
+def _camera() -> None:
+    photo = st.camera_input("Take a photo", key="add.camera")
+    if photo:
+        count = 1 + sum(file.name.startswith("camera") for file in session().images)
+        bring([(photo.getvalue(), f"camera {count}.jpg")])
+        del st.session_state["add.camera"]
+        st.rerun()
+
+
+def _samples() -> None:
+    images = samples.image_files()
+    chosen = st.pills("Samples", list(images), selection_mode="multi", key="add.samples")
+    columns = st.columns(6)
+    for index, name in enumerate(images):
+        with columns[index % 6]:
+            path = images[name].path
+            st.image(path, name, width=96, output_format="PNG", alt=f"Sample image {name}.")
+    if st.button("Add", type="primary", disabled=not chosen, key="add.samples.button"):
+        session().add_images([images[name] for name in chosen])
+        st.rerun()
+
+
+def _made(spec: ModelSpec) -> None:
+    shown = {shortened(file.name, 28): file for file in session().shown_images()}
+    left, right = st.columns(2)
+    kind = left.selectbox("Kind", (*KINDS, SHUFFLED), key="add.kind")
+    seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="add.seed")
+    if kind == SHUFFLED:
+        name = st.selectbox("Pixels of", list(shown), key="add.source")
+        made = _shuffled(shown[name], int(seed)) if name else None
+    else:
+        made = _generated(spec, str(kind), int(seed))
+    if st.button("Add", type="primary", key="add.made") and made is not None:
+        session().add_images([made])
+        st.rerun()
+
+
+def _generated(spec: ModelSpec, kind: str, seed: int) -> File | None:
+    left, middle, right = st.columns(3)
+    height = left.number_input("Height, px", 1, 2048, spec.height, key="add.height")
+    width = middle.number_input("Width, px", 1, 2048, spec.width, key="add.width")
+    made, level = KINDS[kind], 0.5
+    if made != "uniform":
+        label = LEVELS.get(made, "Level, 0 black to 1 white")
+        level = right.slider(label, 0.0, 1.0, level, key="add.level")
+    values = noise.generate(made, int(height), int(width), spec.channels, seed=seed, level=level)
+    return _keep(values, f"{kind} {seed}")
+
+
+def _shuffled(image: File, seed: int) -> File | None:
+    """Shuffle what the network receives of an image; only the worker decodes images."""
+    held = session()
+    options = {"layers": (), "attributions": ()}
+    request = Request(INSPECT, held.model, (image,), held.preprocessing, options=options)
+    result = ask(request)
+    entry = result.scores["images"][0]
+    unsigned = [stage for stage in entry["preprocessing"] if not stage["signed"]]
+    if not unsigned:
+        failure(entry["error"])
+        return None
+    values: NDArray[Any] = result.arrays[f"0/{unsigned[-1]['picture']}"]
+    levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return _keep(noise.shuffle(levels, seed=seed), f"shuffled {image.name} {seed}")
+
+
+def _keep(values: NDArray[np.uint8], name: str) -> File:
+    picture = values[..., 0] if values.shape[2] == 1 else values
+    return session().keep(encode_png(picture), f"{name}.png")

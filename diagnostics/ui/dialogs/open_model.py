@@ -1,0 +1,172 @@
+"""The dialog that opens a model: what was recognised, what is doubtful, and the choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NoReturn
+
+import streamlit as st
+
+from diagnostics.data import class_names, samples
+from diagnostics.errors import InputError
+from diagnostics.schema import recipe
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import OPEN, ModelSource, Request
+from diagnostics.schema.spec import Candidate, ModelSpec, Output, read
+from diagnostics.ui.server.startup import weights
+from diagnostics.ui.session.state import session
+from diagnostics.ui.widgets.alerts import failure
+from diagnostics.ui.widgets.file_upload import upload
+from diagnostics.ui.widgets.run import ask
+
+WEIGHTS = "open.weights"
+LIST_MIB = 1
+MARKS = {
+    "passed": ":material/check_circle:",
+    "warned": ":material/warning:",
+    "failed": ":material/error:",
+}
+
+
+@st.dialog("Open a model", width="large")
+def open_model() -> None:
+    """Ask for weights, show what they are, and take the model in hand."""
+    st.caption(
+        "Weights from training: .safetensors, or .pt, .pth, .ckpt with a state_dict, whose network "
+        "is recognised from the tensors; or .onnx, .keras, .h5, .pt2, a zipped folder of Hugging "
+        "Face, or a whole module of torch, torchvision or timm, which hold their own."
+    )
+    _sample_models()
+    file = upload("Model file", key=WEIGHTS)
+    left, right = st.columns(2)
+    classes = left.file_uploader(
+        "Class names (optional): .txt, .json or .csv", key="open.classes", max_upload_size=LIST_MIB
+    )
+    written = right.file_uploader(
+        "Recipe (optional): .toml", key="open.recipe", max_upload_size=LIST_MIB
+    )
+    if file is None:
+        return
+    try:
+        known = recipe.loads(written.getvalue().decode("utf-8", "replace")) if written else None
+        source = known.source(weights(file)) if known else weights(file)
+        if classes:
+            names = class_names.read(classes.getvalue(), classes.name)
+            source = replace(source, class_names=names)
+    except InputError as error:
+        failure(error.message)
+        return
+    _decide(source, known.preprocessing if known else None)
+
+
+def _sample_models() -> None:
+    models = samples.model_files()
+    name = st.pills("Sample models", list(models), key="open.sample")
+    if name:
+        _take(ModelSource(models[name]))
+
+
+def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
+    held = session()
+    spec = read(ask(Request(OPEN, source, images=held.shown_images())).scores["model"])
+    chosen = spec.architecture or _choose(spec, len(held.shown))
+    show_facts(spec)
+    output = _output(spec, source.output)
+    if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
+        held.sent.pop(WEIGHTS, None)
+        held.use(replace(source, architecture=chosen, output=output), preprocessing)
+        st.rerun()
+
+
+def _output(spec: ModelSpec, current: str | None) -> str | None:
+    """Let the person say what the outputs are, where they know better."""
+    kinds = [None, *(kind.value for kind in Output)]
+    return st.selectbox(
+        "The outputs are",
+        kinds,
+        kinds.index(current),
+        lambda kind: kind or f"as recognised: {spec.output}",
+        key="open.output",
+        help="Logits and probabilities are told apart by their values. Independent outputs, each "
+        "a yes or no of its own, look like any others: say so here.",
+    )
+
+
+def settle() -> NoReturn:
+    """Let the person say which network the model in hand is, where its tensors cannot tell."""
+    st.title("Which network is this?")
+    _decide(session().model, session().preprocessing)
+    st.stop()
+
+
+def _choose(spec: ModelSpec, images: int) -> str | None:
+    """Let the person choose where the tensors cannot tell; nothing is chosen beforehand."""
+    advice = "Choose the one that you trained; its name stands in your training code."
+    if any(item.deviation is not None for item in spec.candidates):
+        advice = (
+            "Compare their BatchNorm deviation on images like those it was trained on, and choose."
+        )
+    st.warning(
+        "The tensors cannot tell which of these networks was trained; they answer differently or "
+        f"want other images. {advice}",
+        icon=MARKS["warned"],
+    )
+    return st.radio(
+        "Network",
+        [item.architecture for item in spec.candidates],
+        index=None,
+        captions=[_caption(item, images) for item in spec.candidates],
+        key="open.architecture",
+    )
+
+
+def _caption(item: Candidate, images: int) -> str:
+    deviation = "BatchNorm deviation not measured"
+    if item.deviation is not None:
+        deviation = (
+            f"BatchNorm deviation {item.deviation:.2f} on {images} images, lower fits better"
+        )
+    return f"{deviation} · {item.preprocessing.summary}"
+
+
+def show_facts(spec: ModelSpec) -> None:
+    """Say what the file is, what fits, and every check with its outcome."""
+    size = f"{spec.width} × {spec.height} px, {'colour' if spec.channels == 3 else 'grey'}"
+    facts = {
+        "Format": spec.format,
+        "Network": spec.architecture or "to be chosen",
+        "Input": size,
+        "Outputs": f"{len(spec.class_names)} classes, {spec.output}",
+        "Parameters": f"{spec.parameters:,}",
+        "sha256": f"{spec.sha256[:32]} {spec.sha256[32:]}",
+    }
+    st.table({"": list(facts), "what was found": list(facts.values())}, hide_index=True)
+    for check in spec.checks:
+        mark, said = st.columns([1, 24])
+        mark.markdown(MARKS[check.status])
+        said.text(f"{check.name}: {check.message}")
+    if len(spec.candidates) > 1:
+        with st.expander(f"All {len(spec.candidates)} networks that fit"):
+            st.dataframe(
+                [
+                    {"network": item.architecture, "fit": item.fit, "what matches": item.message}
+                    for item in spec.candidates
+                ],
+                hide_index=True,
+            )
+
+
+def written_recipe(spec: ModelSpec) -> str:
+    """Return model, classes and preprocessing in force as a recipe's text."""
+    settings = session().preprocessing or spec.preprocessing
+    return recipe.dumps(
+        recipe.Recipe(
+            spec.name, spec.sha256, spec.architecture, spec.output, spec.class_names, settings
+        )
+    )
+
+
+def _take(source: ModelSource) -> None:
+    session().use(source)
+    st.session_state.pop("open.sample", None)
+    st.rerun()

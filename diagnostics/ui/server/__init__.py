@@ -1,0 +1,1 @@
+"""The server: how the app is launched, what it takes in, and who may use it."""

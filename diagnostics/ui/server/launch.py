@@ -1,0 +1,102 @@
+"""Start the server: Streamlit in this process, the worker's zygote beside it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import threading
+import tomllib
+from pathlib import Path
+
+from diagnostics.data.samples import ROOT
+from diagnostics.errors import InputError
+from diagnostics.ui.server import uploads
+from diagnostics.ui.server.headers import Headers
+from diagnostics.ui.server.settings import Serving
+from diagnostics.ui.server.startup import Beginning, begin_with
+from diagnostics.worker import Zygote, selftest
+from diagnostics.worker.sandbox import Level
+
+SIGN_IN = (*("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"),)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def demand_sandbox(address: str, *, programs: bool = False) -> None:
+    """Refuse to offer the app to others, or to run programs, where models cannot be locked in.
+
+    Args:
+        address: Address to listen on.
+        programs: Whether files that are programs may run.
+
+    Raises:
+        InputError: When there is not the sandbox that this needs.
+    """
+    if programs and selftest.outcome().level is not Level.STRICT:
+        raise InputError(
+            "TorchScript programs run only where the sandbox is strict, and here it is "
+            f"{selftest.outcome().level}; `oversure doctor` says what is missing."
+        )
+    if address in LOOPBACK or selftest.outcome().level is not Level.NONE:
+        return
+    raise InputError(
+        f"This system cannot lock down the processes that hold models, so the app is not offered "
+        f"to others at {address}. Use 127.0.0.1; `oversure doctor` says what is missing."
+    )
+
+
+def demand_sign_in(serving: Serving) -> None:
+    """Hold whoever asks for sign-in to what Streamlit needs for it.
+
+    Raises:
+        InputError: When the file or the library is missing.
+    """
+    if serving.sign_in is None:
+        return
+    try:
+        settings = tomllib.loads(serving.sign_in.read_text("utf-8")).get("auth", {})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{serving.sign_in.name} cannot be read: {error}.") from None
+    missing = [name for name in SIGN_IN if not settings.get(name)]
+    if missing:
+        raise InputError(
+            f"{serving.sign_in.name} needs a table [auth] with {', '.join(SIGN_IN)}; missing: "
+            f"{', '.join(missing)}."
+        )
+    if importlib.util.find_spec("authlib") is None:
+        raise InputError("Signing in needs authlib: pip install 'oversure[sign-in]'.")
+
+
+def serve(serving: Serving, beginning: Beginning) -> int:
+    """Serve the app until it is interrupted.
+
+    Args:
+        serving: Where, and how it is shared.
+        beginning: What every person has in hand at first.
+
+    Returns:
+        The exit code.
+    """
+    Zygote.start(serving.threads)
+    threading.Thread(target=selftest.outcome, daemon=True).start()  # pages will ask for it
+    begin_with(beginning, serving)
+    os.chdir(ROOT)
+    import streamlit
+    from starlette.middleware import Middleware
+    from streamlit.runtime.pages_manager import PagesManager
+
+    # Otherwise Streamlit does not know our pages before the first visit, because of the folder's
+    # name, and tells the first visitor that a page that was linked to does not exist.
+    PagesManager.uses_pages_directory = False
+
+    sys.argv[:] = [str(ROOT / "app.py")]  # beside which Streamlit looks for its settings
+    page = Path(streamlit.__file__).with_name("static") / "index.html"
+    headers = Middleware(Headers, page=page.read_bytes())
+    app = streamlit.App(
+        ROOT / "app.py",
+        routes=uploads.routes(),
+        lifespan=uploads.lifespan,
+        middleware=[headers],
+    )
+    app.run(config=serving.config())
+    return 0

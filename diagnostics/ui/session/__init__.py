@@ -1,0 +1,1 @@
+"""The session: what one person has in hand."""

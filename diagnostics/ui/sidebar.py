@@ -1,0 +1,175 @@
+"""The frame around every page: model and images in hand, chosen once, kept everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from diagnostics.data import class_names
+from diagnostics.errors import ClassesError, InputError
+from diagnostics.schema.options import MethodInfo, read_info
+from diagnostics.schema.request import OPEN, Request
+from diagnostics.schema.spec import ModelSpec, read
+from diagnostics.text import counted, markdown, shortened
+from diagnostics.ui.dialogs import canvas
+from diagnostics.ui.dialogs.add_images import add_images, add_noise
+from diagnostics.ui.dialogs.open_model import open_model, settle, show_facts, written_recipe
+from diagnostics.ui.session.state import COLUMNS, session, share
+from diagnostics.ui.widgets.alerts import failure
+from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.worker import selftest
+from diagnostics.worker.doctor import sandbox_sentence
+from diagnostics.worker.sandbox import Level
+
+STYLE = Path(__file__).with_name("sidebar.css")
+
+
+def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
+    """Draw the sidebar; return what is known of the model in hand and the methods there are."""
+    held = session()
+    st.html(STYLE)
+    with st.sidebar:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**Model**", width="stretch")
+            if st.button("Open", key="open", help="Open another model"):
+                open_model()
+        st.text(shortened(held.model.name, 30))
+        facts = st.empty()  # what was said of the model before is gone while this one is opened
+        facts.caption(":orange[●] opening")
+        answer = try_to_ask(Request(OPEN, held.model))
+        if answer is None:
+            facts.caption(":red[●] failed")
+            st.stop()
+        opened = answer.scores
+        spec = read(opened["model"])
+    if not spec.architecture:
+        facts.caption(":orange[●] to be decided")
+        settle()
+    try:
+        held.begin(spec.preprocessing)
+    except InputError as error:
+        failure(error.message)
+    with facts.container():
+        _facts(spec)
+    with st.sidebar:
+        st.divider()
+        _images(spec)
+        _sandbox()
+    share()
+    return spec, tuple(read_info(info) for info in opened["methods"])
+
+
+def _facts(spec: ModelSpec) -> None:
+    colour = "colour" if spec.channels == 3 else "grey"
+    st.caption(
+        f":green[●] ready · {spec.width} × {spec.height} {colour} · "
+        f"{counted(len(spec.class_names), 'class', 'classes')} · {spec.output}"
+    )
+    doubts = sum(check.status != "passed" for check in spec.checks)
+    label = f"The model · {doubts} to read" if doubts else "The model"
+    with st.popover(label, width="stretch"):
+        show_facts(spec)
+        _names_of_folders()
+        if session().model.others:  # a recipe goes with one file of weights
+            return
+        st.download_button(
+            "Download recipe",
+            written_recipe(spec),
+            f"{spec.name.rpartition('.')[0] or spec.name}.toml",
+            "application/toml",
+            help="Model, classes and preprocessing in one file, for another day or for the "
+            "command line.",
+        )
+
+
+def _sandbox() -> None:
+    """Say how far models are locked in: a word when all is well, a sentence otherwise."""
+    found = selftest.outcome()
+    said = sandbox_sentence(found)
+    if found.level is Level.STRICT:
+        st.caption(":material/lock: sandbox strict", help=f"{said.capitalize()}.")
+    else:
+        st.warning(f"Sandbox {said}.", icon=":material/lock_open:")
+
+
+def _names_of_folders() -> None:
+    """Offer the folders that the images came in as class names, where there are several."""
+    try:
+        names = class_names.of_folders(file.name for file in session().images)
+    except ClassesError:
+        return
+    st.button(
+        f"Name the classes after the {len(names)} folders of the images",
+        on_click=_rename,
+        args=(names,),
+        help=markdown(", ".join(names[:20])),
+    )
+
+
+def _rename(names: tuple[str, ...]) -> None:
+    held = session()
+    held.use(replace(held.model, class_names=names), held.preprocessing)
+
+
+def _images(spec: ModelSpec) -> None:
+    held = session()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Images**", width="stretch")
+        if st.button("Add", key="add", help="Add images"):
+            add_images(spec)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Noise",
+            on_click=add_noise,
+            args=(spec,),
+            key="noise",
+            width="stretch",
+            help="Add an image of uniform noise in the model's size",
+        )
+        draws = st.toggle("Draw", key="drawing")
+    if draws:
+        canvas.draw(spec)
+    known = held.known_images()
+    st.session_state["shown"] = [digest for digest in held.shown if digest in known]
+    st.multiselect(
+        "Images shown",
+        list(known),
+        key="shown",
+        on_change=_show,
+        format_func=lambda digest: shortened(known[digest].name, 26),
+        max_selections=COLUMNS,
+        label_visibility="collapsed",
+        placeholder="Choose up to 8 images",
+    )
+    canvas.paste()
+    _pin()
+
+
+def _pin() -> None:
+    """Let the person pin one of the images shown, to compare the others with it."""
+    held = session()
+    if len(held.shown) < 2:
+        return
+    known = held.known_images()
+    if held.pinned not in held.shown:
+        held.pinned = ""
+    st.session_state["pinned"] = held.pinned
+    st.selectbox(
+        "Compare with",
+        ["", *held.shown],
+        key="pinned",
+        on_change=_keep_pinned,
+        format_func=lambda digest: shortened(known[digest].name, 26) if digest else "none",
+        help="Pins one image at the left; the answers and the layers then say how the others "
+        "differ from it.",
+    )
+
+
+def _keep_pinned() -> None:
+    session().pinned = str(st.session_state["pinned"])
+
+
+def _show() -> None:
+    session().shown = list(st.session_state["shown"])

@@ -1,0 +1,193 @@
+"""The controls that say how to look for what the network used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from diagnostics.schema.layouts import last_maps, layout
+from diagnostics.schema.options import MethodInfo, Option, Value
+from diagnostics.schema.request import STRONGEST
+from diagnostics.schema.spec import ModelSpec, Need
+from diagnostics.text import shortened
+from diagnostics.ui.session.choices import choose, choose_many, remembered, shared_scale
+from diagnostics.ui.session.state import session
+from diagnostics.ui.widgets import forms
+
+KEY = (
+    "Red raises the logit and blue lowers it; maps without signs run from dark, zero, to bright, "
+    "most."
+)
+TOP_CLASS = "top class of each image"
+GRAD_CAM = "attribution/grad_cam"
+OCCLUSION = "attribution/occlusion"  # which every model can answer
+QUICK = ("attribution/gradient", "attribution/input_x_gradient", GRAD_CAM)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A method, and its settings where they differ from the defaults."""
+
+    info: MethodInfo
+    options: dict[str, Value]
+
+    @property
+    def described(self) -> str:
+        """The method with its settings, for people."""
+        settings = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.info.title} ({settings})" if settings else self.info.title
+
+    @property
+    def written(self) -> str:
+        """The method with its settings, "family/name?option=value"."""
+        written = urlencode({name: str(value) for name, value in self.options.items()})
+        return f"{self.info.id}?{written}" if written else self.info.id
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How to look for what the network used.
+
+    Args:
+        methods: The methods; on Inspect only one.
+        target: Class to explain; None takes each image's top class.
+        against: Class whose logit is subtracted, or `STRONGEST`; None explains the logit alone.
+        opacity: Of the maps over the images, 0 to 1.
+        shared: One scale for all images of a method.
+    """
+
+    methods: tuple[Chosen, ...]
+    target: int | None
+    against: int | None
+    opacity: float
+    shared: bool
+
+
+def looking(spec: ModelSpec, known: Iterable[MethodInfo]) -> Looking:
+    """Draw one method, its options, what is explained, and opacity."""
+    offered = {info.id: info for info in _maps(known) if set(info.needs) <= spec.offers}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        identity = choose(
+            "Method",
+            "method",
+            {name: info.title for name, info in offered.items()},
+            "  \n".join(f"**{info.title}**: {info.summary}" for info in offered.values()),
+            first=_usual(spec),
+        )
+        chosen = Chosen(offered[identity], _options(offered[identity], spec))
+        target = explained(spec)
+        against = compared(spec)
+        opacity = opaque()
+        shared = shared_scale("looked")
+    st.caption(KEY)
+    return Looking((chosen,), target, against, opacity, shared)
+
+
+def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
+    """Draw several methods, what all of them explain, and opacity."""
+    offered = {info.id: info for info in _maps(known) if set(info.needs) <= spec.offers}
+    usual = [name for name in QUICK if name in offered and (name != GRAD_CAM or last_maps(spec))]
+    titles = {name: info.title for name, info in offered.items()}
+    names = choose_many("Methods", "gallery", titles, usual or [OCCLUSION])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        target = explained(spec)
+        against = compared(spec)
+        opacity = opaque()
+        shared = shared_scale("looked")
+    st.caption(KEY)
+    methods = tuple(Chosen(offered[name], {}) for name in names)
+    return Looking(methods, target, against, opacity, shared)
+
+
+def settings(chosen: Chosen, spec: ModelSpec) -> Chosen:
+    """Draw a method's own options and return it with them."""
+    return Chosen(chosen.info, _options(chosen.info, spec))
+
+
+def quick_methods() -> None:
+    """Take the usual methods in the gallery again."""
+    st.session_state.pop("gallery", None)
+    session().choices.pop("gallery", None)
+
+
+def missing_methods(spec: ModelSpec, known: Iterable[MethodInfo]) -> None:
+    """Say of each method that this model cannot answer what it would need."""
+    lacking = {info.title: sorted(set(info.needs) - spec.offers) for info in _maps(known)}
+    lines = [f"- **{title}** needs {', '.join(needs)}" for title, needs in lacking.items() if needs]
+    if lines:
+        with st.expander("Methods that this model cannot answer"):
+            st.markdown("\n".join(lines))
+            for need in sorted({need for needs in lacking.values() for need in needs}):
+                st.text(f"{need.capitalize()}: {spec.why_not(Need(need))}")
+
+
+def _maps(known: Iterable[MethodInfo]) -> list[MethodInfo]:
+    """Return the methods that say where the network looked; others have pages of their own."""
+    return [info for info in known if info.kind == "map"]
+
+
+def _usual(spec: ModelSpec) -> str:
+    return GRAD_CAM if last_maps(spec) else "attribution/gradient"
+
+
+def explained(spec: ModelSpec) -> int | None:
+    """Draw which class is explained; None is each image's top class."""
+    names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
+    target = choose(
+        "Class explained",
+        "class",
+        {"": TOP_CLASS, **names},
+        "The map explains this class's logit, never its probability: a probability near "
+        "one hardly changes whatever the pixels do.",
+    )
+    return int(target) if target else None
+
+
+def compared(spec: ModelSpec) -> int | None:
+    """Draw which class's logit is subtracted; None is none."""
+    if len(spec.class_names) < 2:
+        return None
+    names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
+    against = choose(
+        "Minus the logit of",
+        "against",
+        {"": "nothing", str(STRONGEST): "the strongest other class", **names},
+        "With another class the map explains the margin: what speaks for the one class and "
+        "against the other.",
+    )
+    return int(against) if against else None
+
+
+def opaque() -> float:
+    """Draw the opacity of maps over images, 0 to 1."""
+    remembered("opacity", usual=60, most=100)
+    return st.slider("Opacity", 0, 100, step=5, format="%d %%", key="opacity", width=170) / 100
+
+
+def _options(info: MethodInfo, spec: ModelSpec) -> dict[str, Value]:
+    """Draw a method's options; a dear method is asked again only when they are applied."""
+    if not info.options:
+        return {}
+    folded = len(info.options) > 1 or info.dear
+    place = st.popover("Settings") if folded else st.container(width="content")
+    with place:
+        form = st.form(f"form.{info.id}", border=False) if info.dear else st.container()
+        with form:
+            chosen = [_option(info, option, spec) for option in info.options]
+            if info.dear:
+                st.form_submit_button("Apply")
+    return {option.name: value for option, value in chosen if value != option.default}
+
+
+def _option(info: MethodInfo, option: Option, spec: ModelSpec) -> tuple[Option, Value]:
+    if option.kind != "layer":
+        return option, forms.option(info, option)
+    image_size = (spec.height, spec.width)
+    drawable = {"channels", "channels last", "tokens"}
+    names = {item.name: item.name for item in spec.layers if layout(item, image_size) in drawable}
+    usual = f"usual: {shortened(last_maps(spec), 20)}"
+    key = f"layer.{info.id.rpartition('/')[2]}"
+    return option, choose("Layer", key, {"": usual, **names}, option.help)

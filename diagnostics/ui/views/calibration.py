@@ -1,0 +1,81 @@
+"""The controls of the calibration page: what is asked, and the wrong answers in Inspect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from diagnostics.report.calibration import tables
+from diagnostics.report.inspection.answers import originals
+from diagnostics.schema.request import INSPECT, File, Options, Request
+from diagnostics.schema.spec import ModelSpec
+from diagnostics.text import shortened
+from diagnostics.ui.dialogs import open_in_inspect
+from diagnostics.ui.session.choices import choose
+from diagnostics.ui.session.state import session
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.run import try_to_ask
+
+BINS, USUAL_BINS = (5, 10, 15, 20, 30), "15"
+SHOWN = 6  # wrong answers shown as pictures
+PICTURES: Options = {"layers": (), "attributions": ()}
+
+
+def about_folder(spec: ModelSpec, folder: File) -> Request:
+    """Draw into how many bins confidence is cut; return the question."""
+    held = session()
+    bins = choose(
+        "Bins of confidence",
+        "calibration.bins",
+        {str(one): str(one) for one in BINS},
+        "Bins of equal width in which confidence and accuracy are compared; many bins of few "
+        "images make the error look larger than it is.",
+        first=USUAL_BINS,
+        width=180,
+    )
+    settings = held.preprocessing or spec.preprocessing
+    options = {"bins": int(bins)}
+    return Request(
+        "calibration/calibration", held.model, (), settings, options=options, folder=folder
+    )
+
+
+def wrong(said: Mapping[str, Any], asked: Request, board: Board, heading: str) -> None:
+    """Draw the most confidently wrong images, and the way to open each in Inspect."""
+    names = [one["file"] for one in said["confident_errors"]]
+    files = open_in_inspect.folder_images(asked, names[:SHOWN])
+    cells = tables.wrong_cells(said, SHOWN)
+    shown = replace(asked, method=INSPECT, images=tuple(files), options=PICTURES, folder=None)
+    pictures = try_to_ask(shown, st.empty()) if files else None
+    if pictures:
+        drawn = originals(pictures.scores["images"], pictures.arrays)
+        cells = [
+            replace(cell, pictures=one.pictures, empty=one.empty)
+            for cell, one in zip(cells, drawn, strict=True)
+        ]
+    board.row(heading, cells, "calibration.wrong")
+    _open(said, asked, names)
+    board.table(heading, tables.wrong(said), folded=len(names) <= SHOWN)
+
+
+def _open(said: Mapping[str, Any], asked: Request, names: Sequence[str]) -> None:
+    """Draw which of the wrong answers to open in Inspect."""
+    rows = tables.wrong(said).rows
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        place = st.selectbox(
+            "Wrong answer",
+            range(len(names)),
+            format_func=lambda one: shortened(
+                f"{one + 1}. {rows[one]['file']}: {rows[one]['said']}, {rows[one]['confidence']}",
+                60,
+            ),
+            width=420,
+            key="calibration.chosen",
+        )
+        if st.button("Open in Inspect", key="calibration.open", type="primary"):
+            open_in_inspect.inspect(open_in_inspect.folder_images(asked, [names[place]]))
+        if st.button(f"Open the first {min(len(names), SHOWN)}", key="calibration.open.all"):
+            open_in_inspect.inspect(open_in_inspect.folder_images(asked, names[:SHOWN]))

@@ -1,0 +1,155 @@
+"""The controls of the comparison: which models, and their answer together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from diagnostics.data import samples
+from diagnostics.report.ood import tables
+from diagnostics.report.ood.tables import Judged
+from diagnostics.schema.ensemble import why_apart
+from diagnostics.schema.layouts import last_maps
+from diagnostics.schema.request import INSPECT, OPEN, ModelSource, Options, Request, Result
+from diagnostics.schema.spec import ModelSpec, read
+from diagnostics.text import markdown, shortened
+from diagnostics.ui.dialogs.open_model import open_model
+from diagnostics.ui.session.choices import remembered
+from diagnostics.ui.session.state import MODELS_KEPT, session
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.folder_picker import folder, measured
+from diagnostics.ui.widgets.run import try_to_ask
+
+CHOSEN = "compare.models"
+TOP = 3
+ALPHA = 0.05  # of the known-good images, at most, are called strange
+
+
+def models() -> dict[str, ModelSource]:
+    """Draw which models are compared; return them by the names that they are shown under."""
+    held = session()
+    known = named(held.models)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Models compared",
+            list(known),
+            default=[name for name, one in known.items() if one in held.models],
+            key=CHOSEN,
+            max_selections=MODELS_KEPT,
+            help="Models that were opened in this session, and the samples. Each answers with its "
+            "own preprocessing.",
+        )
+        if st.button("Open another", key="compare.open"):
+            open_model()
+    return {name: known[name] for name in chosen}
+
+
+def ask_all(chosen: Mapping[str, ModelSource], attribution: str) -> dict[str, Result]:
+    """Ask every model about the images shown; one that fails says why, beside the others.
+
+    Args:
+        chosen: The models by their names.
+        attribution: The method, with its settings, by which each says where it looked.
+    """
+    held, found = session(), {}
+    for name, model in chosen.items():
+        opened = try_to_ask(Request(OPEN, model), st.empty())
+        if opened is None:
+            continue
+        layer = deepest(read(opened.scores["model"]))
+        own = held.preprocessing if model == held.model else None
+        layers = (layer,) if layer else ()
+        options: Options = {"top": TOP, "layers": layers, "attributions": (attribution,)}
+        request = Request(INSPECT, model, held.shown_images(), own, options=options)
+        answer = try_to_ask(request, st.empty())
+        if answer is not None:
+            found[name] = answer
+    return found
+
+
+def deepest(spec: ModelSpec) -> str:
+    """Return the last layer that gives maps, else the last but one; empty where none is known."""
+    hidden = [layer.name for layer in spec.layers[:-1]]
+    return last_maps(spec) or next(reversed(hidden), "")
+
+
+def together(chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]) -> None:
+    """Offer to take the models' mean answer in hand, or say why they have none.
+
+    Args:
+        chosen: The models by their names.
+        compared: The answers of those that answered.
+    """
+    members = {name: chosen[name] for name in compared if not chosen[name].others}
+    if len(members) < 2:
+        return
+    if why := why_apart([read(compared[name].scores["model"]) for name in members]):
+        st.caption(markdown(why))
+        return
+    first, *others = members.values()
+    st.button(
+        "Take their ensemble in hand",
+        on_click=session().use,
+        args=(replace(first, others=tuple(others)),),
+        key="compare.together",
+        help="The mean of their logits, as a model that every page and method works on. "
+        "All must have the same classes and see the same pixels.",
+    )
+
+
+def strangeness(
+    board: Board, heading: str, chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]
+) -> None:
+    """Draw which images are strange to each model, among the known-good images of the folder.
+
+    Args:
+        board: Of the page.
+        heading: Of the section.
+        chosen: The models by their names.
+        compared: The answers of those that answered.
+    """
+    held = session()
+    if folder("known") is None:
+        st.caption("Add a folder of known-good images to see which images are strange to each.")
+        return
+    remembered("compare.strange", usual=0, most=1)
+    wanted = st.toggle(
+        "Measure each model on the folder",
+        key="compare.strange",
+        help="Every model is asked about every image of the folder once.",
+    )
+    names = tuple(file.name for file in held.shown_images())
+    for name, answer in compared.items() if wanted else ():
+        model, own = chosen[name], read(answer.scores["model"]).preprocessing
+        settings = (model == held.model and held.preprocessing) or own
+        reference = measured(model, settings, st.empty())
+        asked = Request(
+            "ood/detect",
+            model,
+            held.shown_images(),
+            settings,
+            options={"examined": False},
+            reference=reference,
+        )
+        found = reference and try_to_ask(asked, st.empty())
+        if found and found.scores["given"]:
+            judged = Judged(found.scores, names, found.scores["default"], ALPHA)
+            verdicts = tables.verdicts(judged)
+            board.row(heading, verdicts, f"compare.strange.{name}", title=name)
+            st.caption(markdown(f"{judged.title}. {judged.promise}"))
+        elif found:
+            st.caption(markdown(f"{name}: {tables.missing(found.scores)}"))
+
+
+def named(models: Sequence[ModelSource]) -> dict[str, ModelSource]:
+    """Return models and the samples by name; of one name, also by the start of their hash."""
+    hashes = {one.sha256 for one in models}
+    others = [ModelSource(file) for file in samples.model_files().values()]
+    known = [*models, *(one for one in others if one.sha256 not in hashes)]
+    names = [shortened(one.name, 60) for one in known]
+    return {
+        name if names.count(name) == 1 else f"{name} ({one.sha256[:8]})": one
+        for name, one in zip(names, known, strict=True)
+    }

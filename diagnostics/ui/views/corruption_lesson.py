@@ -1,0 +1,132 @@
+"""Ready examples of the page of sweeps: a letter that breaks, and the letter experiment."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from diagnostics.data import samples
+from diagnostics.report.corruption import lesson
+from diagnostics.report.inspection import layers as layer_rows
+from diagnostics.schema.layouts import representative
+from diagnostics.schema.request import INSPECT, File, ModelSource, Options, Request, Result
+from diagnostics.schema.spec import ModelSpec
+from diagnostics.text import markdown
+from diagnostics.ui.session.choices import choose, choose_many, remembered
+from diagnostics.ui.session.state import session
+from diagnostics.ui.views.corruption import AXIS, IMAGE, image_id
+from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.run import try_to_ask
+
+WANTED, LETTERS = "sweep.lesson", ("letter-x-fuzzy", "letter-p-fuzzy")
+EXAMPLE = "letter-x-blurred"
+SLOPES, USUAL_SLOPE = (5, 10, 25, 50, 100), "25"
+IMAGES, TOP, MOST_LAYERS = 2, 3, 8
+ABOUT = (
+    "A well-known experiment put a letter through a steep contrast curve, saw the network's "
+    "answer fall apart, and concluded that the network had learned the fuzzy edges. But its curve "
+    "also took the values from 0…255 to 0…1. Here the two are altered apart."
+)
+
+
+def offer_example() -> None:
+    """Offer the sample that is worth looking at."""
+    held, file = session(), samples.image_files().get(EXAMPLE)
+    if file and held.model.file in samples.model_files().values() and file not in held.images:
+        st.button(
+            "Show a letter that breaks",
+            on_click=_take_example,
+            args=(file,),
+            help="Takes a blurred x in hand and puts it through hard thresholds.",
+        )
+
+
+def _take_example(file: File) -> None:
+    session().add_images([file])
+    for key, value in ((AXIS, "threshold"), (IMAGE, image_id(file))):
+        st.session_state[key] = session().choices[key] = value
+
+
+def show(spec: ModelSpec, board: Board, heading: str) -> None:
+    """Draw the experiment on the first two images shown, once it is wanted."""
+    st.markdown(ABOUT)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        remembered(WANTED, usual=0, most=1)
+        st.button(
+            "Show it with the drawn x and p",
+            on_click=_take_letters,
+            key="sweep.letters",
+            help="Takes the sample model and two drawn letters in hand.",
+        )
+        wanted = st.toggle("Show it with the images in hand", key=WANTED)
+        if not wanted or not session().shown:
+            return
+        slope = choose(
+            "Slope of the curve",
+            "sweep.lesson.slope",
+            {str(one): str(one) for one in SLOPES},
+            "Of the logistic curve at 0.5; the experiment had 25.",
+            first=USUAL_SLOPE,
+            width=170,
+        )
+        layers = _layers(spec)
+    answers = _ask(spec, float(slope), layers)
+    if len(answers) < len(lesson.WHAT):
+        return
+    first = answers[lesson.AS_IT_IS]
+    for place, image in enumerate(first.scores["images"]):
+        _one(image["file"], place, answers, layers, board, heading)
+
+
+def _layers(spec: ModelSpec) -> tuple[str, ...]:
+    names = {layer.name: layer.name for layer in spec.layers}
+    if not names:
+        return ()
+    usual = list(representative(spec.layers, (spec.height, spec.width)))[:MOST_LAYERS]
+    chosen = choose_many("Layers", "layers", names, usual, most=12)
+    return tuple(name for name in names if name in chosen)
+
+
+def _ask(spec: ModelSpec, slope: float, layers: tuple[str, ...]) -> dict[str, Result]:
+    """Ask about every variant; those that fail say why."""
+    held = session()
+    settings, found = held.preprocessing or spec.preprocessing, {}
+    options: Options = {"top": TOP, "layers": layers, "attributions": ()}
+    images = held.shown_images()[:IMAGES]
+    for name, changed in lesson.variants(settings, slope).items():
+        request = Request(INSPECT, held.model, images, changed, options=options)
+        answer = try_to_ask(request, st.empty())
+        if answer is not None:
+            found[name] = answer
+    return found
+
+
+def _one(
+    file: str,
+    place: int,
+    answers: dict[str, Result],
+    layers: tuple[str, ...],
+    board: Board,
+    heading: str,
+) -> None:
+    images, arrays = lesson.side_by_side(answers, place)
+    first = answers[lesson.AS_IT_IS]
+    st.markdown(f"**{markdown(lesson.sentence(file, images))}**")
+    key = f"sweep.lesson.{place}"
+    board.row(heading, lesson.said(images, arrays, first), f"{key}.said", title="What it says")
+    if any(image["error"] for image in images):
+        return
+    cells = lesson.received(images, arrays)
+    board.row(heading, cells, f"{key}.received", title="What the network receives")
+    for name in layers:
+        cells = lesson.layer(images, arrays, name, first)
+        title = layer_rows.heading(images, name, pinned=False)
+        board.row(heading, cells, f"{key}.{name}", title=title)
+
+
+def _take_letters() -> None:
+    held, images = session(), samples.image_files()
+    model = ModelSource(samples.model_files()[samples.FIRST_MODEL])
+    if held.model != model:
+        held.use(model)
+    held.add_images([images[name] for name in LETTERS])
+    st.session_state[WANTED] = True

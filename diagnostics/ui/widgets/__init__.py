@@ -1,0 +1,1 @@
+"""Widgets: what every page draws with."""

@@ -1,0 +1,265 @@
+"""Put rows of pictures on the page: the one place through which pictures reach the browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from diagnostics.report import html
+from diagnostics.report.render import Picture
+from diagnostics.report.table import SEPARATOR, Cell, Row, Table
+from diagnostics.schema.spec import ModelSpec
+from diagnostics.text import markdown, probability, shortened, signed
+from diagnostics.ui.session.state import session
+
+FOLDER = Path(__file__).parent / "row"
+PINNED = "pinned: the others are compared with this image"
+MINUS = "The same, minus the pinned image's: blue is less, red is more"
+FIELDS = ("image", "picture", "number", "row", "column")
+
+
+@dataclass(frozen=True)
+class Clicked:
+    """A cell of a picture: whose picture, which unit, and where in its map."""
+
+    image: int
+    picture: int
+    number: int
+    row: int
+    column: int
+
+
+class Board:
+    """The table of pictures of one page; remembers what it drew, for the report.
+
+    `facts` is what the report should say besides of how its pictures were made.
+
+    Args:
+        title: The page's title.
+        question: The sentence that says what the page answers.
+        spec: The model in hand.
+    """
+
+    def __init__(self, title: str, question: str, spec: ModelSpec) -> None:
+        self._title = title
+        self._spec = spec
+        self._sections: dict[str, list[Row | Table]] = {}
+        self.facts: dict[str, str] = {}
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.title(title, width="stretch")
+            self._corner = st.container(width="content")
+        st.caption(question)
+
+    def section(self, heading: str) -> DeltaGenerator:
+        """Open a section that folds; sections stand in the order in which they are opened."""
+        self._sections.setdefault(heading, [])
+        return st.expander(heading, expanded=True)
+
+    def row(
+        self,
+        heading: str,
+        cells: Sequence[Cell],
+        key: str,
+        *,
+        title: str = "",
+        asks: bool = False,
+    ) -> Clicked | None:
+        """Draw a row and keep it for the report, under its section's heading.
+
+        Args:
+            heading: Of the section.
+            cells: One per image, in the order of the columns.
+            key: Unique on the page.
+            title: Stands above the row, its first part in bold; whatever marks are in it, it is
+                text.
+            asks: Report a click on a cell of a picture instead of enlarging the picture.
+
+        Returns:
+            The cell that was clicked just now.
+        """
+        files = session().shown_images()
+        names = len(files) == len(cells) > 1 and not any(cell.title for cell in cells)
+        if names:  # the first row's titles are out of sight by now
+            cells = [
+                replace(cell, title=shortened(file.name, 28), hover=file.name)
+                for cell, file in zip(cells, files, strict=True)
+            ]
+        if title:
+            name, _, rest = title.partition(SEPARATOR)
+            more = f" :small[:gray[{markdown(rest)}]]" if rest else ""
+            st.markdown(f"**{markdown(name)}**{more}")
+        self._sections.setdefault(heading, []).append(Row(tuple(cells), title))
+        return _row(cells, key, pinned=session().compares, asks=asks, names=names)
+
+    def difference(self, heading: str, cells: Sequence[Cell], key: str) -> None:
+        """Draw a row of differences to the pinned image, and say that it is one."""
+        if cells:
+            self.row(heading, [Cell(notes=(PINNED,)), *cells[1:]], key, title=MINUS)
+
+    def chart(
+        self, heading: str, figure: Any, table: Table, key: str, *, asks: bool = False
+    ) -> list[dict[str, Any]]:
+        """Draw a chart, with its numbers folded under it, and keep the numbers for the report.
+
+        Args:
+            heading: Of the section.
+            figure: A plotly figure.
+            table: Its numbers, and in a sentence what it shows.
+            key: Unique on the page.
+            asks: Report which of its marks were clicked.
+
+        Returns:
+            The marks that were clicked, as plotly describes points; none where it does not ask.
+        """
+        clicked: Any = st.plotly_chart(
+            figure,
+            key=key,
+            config={"displayModeBar": False, "scrollZoom": False},
+            on_select="rerun" if asks else "ignore",
+            selection_mode="points",
+        )
+        if table.said:
+            st.caption(table.said)
+        self.table(heading, table, folded=True)
+        return list(clicked.selection.points) if asks else []
+
+    def table(self, heading: str, table: Table, *, folded: bool = False) -> None:
+        """Draw a table of numbers, and keep it for the report."""
+        self._sections.setdefault(heading, []).append(table)
+        with st.expander("Numbers") if folded else st.container():
+            st.dataframe([dict(row) for row in table.rows], hide_index=True)
+
+    def offer_report(self) -> None:
+        """Offer what was drawn as one HTML file that needs no network."""
+        held, spec = session(), self._spec
+        settings = held.preprocessing or spec.preprocessing
+        facts = {
+            "Model": f"{spec.name}, {spec.architecture}, {spec.parameters:,} parameters",
+            "sha256": spec.sha256,
+            "Outputs": f"{len(spec.class_names)} classes, {spec.output}",
+            "Preprocessing": settings.summary,
+            "Images": ", ".join(file.name for file in held.shown_images()),
+            **self.facts,
+        }
+        self._corner.download_button(
+            "Report",
+            partial(html.page, f"Oversure: {self._title}", facts, self._sections),
+            f"{self._title.lower()}-{Path(spec.name).stem}.html",
+            "text/html",
+            on_click="ignore",
+            icon=":material/download:",
+            help="Everything on this page as one HTML file that opens without a network.",
+            key="report",
+        )
+
+
+def passing(picture: Picture) -> None:
+    """Draw a picture that is gone soon and belongs in no report, such as what is there so far."""
+    width = picture.pixels.shape[1]
+    st.image(picture.png, picture.caption, width=width, output_format="PNG", alt=picture.alt)
+
+
+def _row(
+    cells: Sequence[Cell], key: str, *, pinned: bool, asks: bool, names: bool
+) -> Clicked | None:
+    """Draw one row of the table, a cell per image, at the size that their number allows.
+
+    Args:
+        cells: One per image, in the order of the columns.
+        key: Unique on the page.
+        pinned: Keep the first column in sight.
+        asks: Report a click on a cell of a picture instead of enlarging the picture.
+        names: The titles only repeat which image this is.
+
+    Returns:
+        The cell that was clicked just now.
+    """
+    if not cells:
+        return None
+    box, least = _sizes(len(cells))
+    content = {
+        "box": box,
+        "least": least,
+        "pinned": pinned,
+        "asks": asks,
+        "cells": [{**_content(cell), "names": names} for cell in cells],
+    }
+    answer = _component()(data=content, key=key, on_clicked_change=lambda: None)
+    clicked = answer.clicked
+    return Clicked(**{name: int(clicked[name]) for name in FIELDS}) if clicked else None
+
+
+def _component() -> Any:
+    return st.components.v2.component(
+        "oversure_row",
+        css=(FOLDER / "row.css").read_text("utf-8"),
+        js=(FOLDER / "row.js").read_text("utf-8"),
+    )
+
+
+def _sizes(columns: int) -> tuple[int, int]:
+    """Return the largest side of a picture and the least width of a column, in px."""
+    if columns == 1:
+        return 336, 240
+    if columns <= 3:
+        return 352, 148
+    return (256, 160) if columns == 4 else (168, 100)
+
+
+def _source(picture: Picture) -> str:
+    """Encode a picture once: most stay the same from run to run."""
+    digest = f"{picture.pixels.shape} {hashlib.sha256(picture.pixels.tobytes()).hexdigest()}"
+    return session().encoded(
+        digest, lambda: "data:image/png;base64," + base64.b64encode(picture.png).decode()
+    )
+
+
+def _content(cell: Cell) -> dict[str, Any]:
+    return {
+        **vars(cell),
+        "bars": [vars(bar) for bar in cell.bars],
+        "pictures": [
+            {
+                "source": _source(picture),
+                "width": picture.pixels.shape[1],
+                "height": picture.pixels.shape[0],
+                "alt": picture.alt,
+                "caption": picture.caption,
+                "name": picture.name,
+                "cells": picture.cells and vars(picture.cells),
+            }
+            for picture in cell.pictures
+        ],
+    }
+
+
+@st.dialog("Numbers", width="large")
+def numbers(images: Sequence[Mapping[str, Any]]) -> None:
+    """Show every image's ranking as a table."""
+    for image in images:
+        st.text(image["file"])
+        if image["top"]:
+            st.dataframe(_table(image), hide_index=True)
+        else:
+            st.caption(markdown(image["error"] or " ".join(image["warnings"])))
+
+
+def _table(image: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "class": score["class"],
+            "index": score["index"],
+            "probability": probability(score["probability"], score["distance"]),
+            "logit": signed(score["logit"]),
+            "margin to next": "" if score["margin"] is None else signed(score["margin"]),
+        }
+        for score in image["top"]
+    ]

@@ -1,0 +1,35 @@
+"""What an answer will cost, said before it is asked for, from passes that were timed."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from diagnostics.schema.request import Request
+from diagnostics.schema.spec import ModelSpec
+from diagnostics.text import counted, duration
+from diagnostics.ui.session.state import session
+from diagnostics.ui.widgets.run import try_to_ask
+
+
+def cost(spec: ModelSpec, *, forward: int = 0, backward: int = 0) -> str:
+    """Return how long so many passes of one image take, such as "About 12 s: 300 passes forward".
+
+    Args:
+        spec: The model in hand.
+        forward: Passes of one image forward alone.
+        backward: Passes of one image forward and back.
+    """
+    held = session()
+    counts = [
+        counted(count, f"pass {way}", f"passes {way}")
+        for count, way in ((backward, "forward and back"), (forward, "forward"))
+        if count
+    ]
+    passes = ", ".join(counts)
+    settings = held.preprocessing or spec.preprocessing
+    answer = try_to_ask(Request("inspection/cost", held.model, (), settings), st.empty())
+    if answer is None:
+        return f"{passes}."
+    timed = answer.scores
+    back = timed["backward_seconds"] or timed["forward_seconds"]
+    return f"{duration(forward * timed['forward_seconds'] + backward * back)}: {passes}."

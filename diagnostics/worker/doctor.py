@@ -1,0 +1,73 @@
+"""What this machine offers: sandbox, library versions, device, room on the disk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from diagnostics.schema.spec import Check
+from diagnostics.versions import EXTRAS, Floor, floors
+from diagnostics.worker import selftest
+from diagnostics.worker.sandbox import GPU, Level
+
+GIB = 2**30
+LEAST_FREE_GIB = 5
+
+
+Status = Literal["passed", "warned", "failed"]
+OF_LEVEL: dict[Level, Status] = {
+    Level.STRICT: "passed",
+    Level.PARTIAL: "warned",
+    Level.NONE: "failed",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, and the sandbox's test act by act."""
+
+    checks: tuple[Check, ...]
+    sandbox: selftest.Outcome
+
+    def described(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"checks": [asdict(one) for one in self.checks], "sandbox": asdict(self.sandbox)}
+
+
+def examine() -> Report:
+    """Look at this machine."""
+    found = selftest.outcome()
+    checks = [Check("sandbox", OF_LEVEL[found.level], sandbox_sentence(found))]
+    checks += map(_library, floors())
+    has_gpu = GPU.exists()
+    checks.append(Check("device", "passed", "an NVIDIA GPU" if has_gpu else "the processor"))
+    free = shutil.disk_usage(tempfile.gettempdir()).free / GIB
+    enough: Status = "passed" if free >= LEAST_FREE_GIB else "warned"
+    checks.append(Check("disk", enough, f"{free:.0f} GiB are free for uploads"))
+    return Report(tuple(checks), found)
+
+
+def sandbox_sentence(found: selftest.Outcome) -> str:
+    """Say how far the processes that hold models are locked down."""
+    count = f"{found.refused} of {len(found.acts)} forbidden acts are refused"
+    if found.level is Level.STRICT:
+        return f"strict: {count} to the processes that hold models"
+    if found.level is Level.PARTIAL:
+        free = ", ".join(name for name, refused in found.acts.items() if not refused)
+        return f"partial: {count}; a process that holds a model could still {free}"
+    return (
+        "none: this system cannot lock down the processes that hold models; open only files that "
+        "you trust, and do not offer the app to others"
+    )
+
+
+def _library(floor: Floor) -> Check:
+    """Hold one library to its lower bound."""
+    if floor.have is None and floor.extra:
+        message = f"not installed; {EXTRAS[floor.extra]} files need it"
+        return Check(floor.name, "warned", message)
+    have = floor.have or "not installed"
+    message = f"{have}; {floor.least} or newer is needed"
+    return Check(floor.name, "passed" if floor.kept else "failed", message)

@@ -1,0 +1,186 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diagnostics.data.image import decode, encode_png
+from diagnostics.errors import ImageError
+
+RANDOM = np.random.default_rng(0)
+COLOUR = RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+
+
+def saved(image, kind="PNG", **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def values(content):
+    return decode(content).values
+
+
+def test_colour_comes_back_exactly():
+    assert (np.rint(values(encode_png(COLOUR)) * 255) == COLOUR).all()
+    assert decode(encode_png(COLOUR)).notes == ()
+
+
+def test_grey_keeps_one_channel():
+    grey = COLOUR[..., 0]
+    assert (np.rint(values(encode_png(grey))[..., 0] * 255) == grey).all()
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped():
+    deep = np.array([[0, 100, 255, 256, 1000, 30000, 65535]], np.uint16)
+    found = decode(saved(Image.fromarray(deep)))
+    assert found.values[0, :, 0] == pytest.approx(deep[0] / 65535, abs=1e-7)
+    assert "65535" in found.notes[0]
+
+
+def test_floats_inside_zero_to_one_stay_and_others_are_scaled_with_their_bounds():
+    inside = np.array([[0.0, 0.25, 1.0]], np.float32)
+    assert values(saved(Image.fromarray(inside), "TIFF"))[0, :, 0] == pytest.approx([0, 0.25, 1])
+    outside = decode(saved(Image.fromarray(np.array([[-2.0, 0.0, 6.0]], np.float32)), "TIFF"))
+    assert outside.values[0, :, 0] == pytest.approx([0, 0.25, 1])
+    assert "-2 to 6" in outside.notes[0]
+
+
+def test_floats_that_are_no_numbers_are_refused():
+    bad = Image.fromarray(np.array([[0.0, np.nan]], np.float32))
+    with pytest.raises(ImageError, match="1 values that are not finite"):
+        decode(saved(bad, "TIFF"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("RGBA", (255, 0, 0, 0), (1, 1, 1)),
+        ("RGBA", (0, 0, 0, 128), (127 / 255,) * 3),
+        ("LA", (0, 0), (1,)),
+        ("RGBA", (255, 0, 0, 255), (1, 0, 0)),
+    ],
+)
+def test_transparent_parts_are_laid_over_white(mode, colour, expected):
+    found = decode(saved(Image.new(mode, (2, 2), colour)))
+    assert found.values[0, 0] == pytest.approx(expected, abs=1 / 255)
+    assert any("white" in note for note in found.notes) == (colour[-1] < 255)
+
+
+def test_a_palette_with_transparency_becomes_colour_over_white():
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    found = decode(saved(image, transparency=0))
+    assert np.rint(found.values[0] * 255).tolist() == [[255, 255, 255], [0, 0, 255]]
+
+
+def test_cmyk_becomes_colour_and_says_so():
+    found = decode(saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100))
+    assert found.values[4, 4] == pytest.approx([1, 0, 0], abs=0.02)
+    assert "CMYK turned to RGB." in found.notes
+
+
+def test_one_bit_becomes_black_and_white():
+    assert set(np.unique(values(saved(Image.fromarray(np.eye(4) > 0))))) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_turned_upright(orientation):
+    upright = Image.fromarray(COLOUR)
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(turn[orientation]) if orientation in turn else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = decode(saved(stored, exif=exif))
+    assert (np.rint(found.values * 255) == COLOUR).all()
+    assert bool(found.notes) == (orientation != 1)
+
+
+def test_the_first_of_many_frames_is_used_and_said():
+    frames = [Image.new("L", (3, 3), level) for level in (10, 200)]
+    found = decode(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert found.values.max() == pytest.approx(10 / 255)
+    assert "first" in found.notes[0]
+
+
+def test_a_gif_of_three_thousand_frames_is_not_walked_through(monkeypatch):
+    frames = [Image.new("L", (2, 2), index % 256) for index in range(3000)]
+    content = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    sought = []
+    seek = Image.Image.seek
+    from PIL import GifImagePlugin
+
+    original = GifImagePlugin.GifImageFile.seek
+    monkeypatch.setattr(
+        GifImagePlugin.GifImageFile,
+        "seek",
+        lambda self, frame: (sought.append(frame), original(self, frame))[1],
+    )
+    decode(content)
+    assert seek is Image.Image.seek
+    assert max(sought) <= 1
+
+
+def png_header(width, height):
+    """A PNG that claims a size and holds next to nothing."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [((30000, 30000), "900 megapixels"), ((13000, 13000), "169 megapixels")]
+)
+def test_huge_images_are_refused_before_they_are_decoded(size, said):
+    with pytest.raises(ImageError, match=f"{said} exceed the limit of 64"):
+        decode(png_header(*size))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 100_000), (100_000, 1)])
+def test_extreme_shapes_are_read(size):
+    assert values(saved(Image.new("L", size))).shape == (size[1], size[0], 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"%PDF-1.7 ...", "a PDF"),
+        (b"<svg xmlns=''/>", "SVG"),
+        (b"hello", "no image that can be recognised"),
+        (b"\0\0\0\x20ftypheic" + b"\0" * 20, "HEIC"),
+        (encode_png(COLOUR)[:60], "damaged or cut off"),
+    ],
+)
+def test_what_is_no_image_is_named_in_one_sentence(content, said):
+    with pytest.raises(ImageError, match=said):
+        decode(content, "cat.png")
+
+
+def test_hundreds_of_mutants_raise_nothing_but_image_errors():
+    seeds = [saved(Image.fromarray(COLOUR), kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF")]
+    failures = 0
+    for mutant in range(400):
+        content = bytearray(seeds[mutant % len(seeds)])
+        for _ in range(3):
+            content[RANDOM.integers(len(content))] = RANDOM.integers(256)
+        try:
+            found = decode(bytes(content[: RANDOM.integers(1, len(content) + 1)]))
+            assert np.isfinite(found.values).all()
+        except ImageError:
+            failures += 1
+    assert failures > 100

@@ -1,0 +1,151 @@
+"""Networks that paint: what they paint, and what mutation and crossover make of them."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from graphlib import TopologicalSorter
+
+import numpy as np
+import pytest
+
+from diagnostics.methods.fooling._cppn import (
+    GAUSSIAN,
+    INPUTS,
+    LINEAR,
+    MOST_UNITS,
+    SIGMOID,
+    SINE,
+    WIDEST,
+    Genome,
+    _free,
+    coloured,
+    crossed,
+    first,
+    mutated,
+    painted,
+    polynomial,
+)
+
+FORMULAS = {
+    SINE: math.sin,
+    SIGMOID: lambda v: 2 / (1 + math.exp(-v)) - 1,
+    GAUSSIAN: lambda v: 2 * math.exp(-min(v * v, 81)) - 1,
+    LINEAR: lambda v: max(-1.0, min(1.0, v)),
+}
+
+
+def slowly(genome, x, y):
+    """Ask one output after the other at one point, each unit asking those before it."""
+    given = (x, y, math.hypot(x, y), 1.0)
+
+    def value(unit):
+        if unit < INPUTS:
+            return given[unit]
+        total = sum(w * value(begin) for (begin, end), w in genome.links.items() if end == unit)
+        return FORMULAS[genome.units[unit]](total)
+
+    outputs = range(INPUTS, INPUTS + genome.outputs)
+    return [min(abs(value(one)), 1.0) for one in outputs]
+
+
+def grown(seed, channels, times):
+    random = np.random.default_rng(seed)
+    genome = first(random, channels)
+    for _ in range(times):
+        genome = mutated(random, genome)
+    return genome
+
+
+def order(genome):
+    graph = {unit: set() for unit in genome.units}
+    for begin, end in genome.links:
+        graph[end].add(begin)
+    return list(TopologicalSorter(graph).static_order())  # raises at a cycle
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("times", [0, 12])
+def test_a_picture_is_what_the_network_says_at_every_point(channels, times):
+    genome = grown(4, channels, times)
+    picture = painted(genome, 5, 7)
+    assert picture.shape == (5, 7, channels)
+    for row in range(5):
+        for column in range(7):
+            y, x = (2 * row - 4) / 6, (2 * column - 6) / 6
+            told = slowly(genome, x, y)
+            if channels == 3:
+                told = colorsys.hls_to_rgb(*told)
+            expected = np.array(told) * 255
+            assert np.abs(picture[row, column] - expected).max() < 0.75  # half, and float32
+
+
+def test_colours_are_those_of_the_standard_library():
+    values = np.random.default_rng(0).random((50, 3))
+    expected = [colorsys.hls_to_rgb(*one) for one in values]
+    np.testing.assert_allclose(coloured(values), expected, atol=1e-12)
+
+
+def test_a_link_from_across_alone_paints_a_symmetric_ramp():
+    genome = Genome(1, {INPUTS: LINEAR}, {(0, INPUTS): 1.0})
+    picture = painted(genome, 3, 5)[..., 0]
+    assert (picture == [255, 128, 0, 128, 255]).all()
+    assert painted(genome, 1, 1).tolist() == [[[0]]]
+
+
+def test_mutation_keeps_a_genome_whole_and_grows_it():
+    random = np.random.default_rng(1)
+    genome = first(random, 3)
+    assert not genome.hidden
+    most = 0
+    for _ in range(300):
+        before = dict(genome.units), dict(genome.links)
+        child = mutated(random, genome)
+        assert (dict(genome.units), dict(genome.links)) == before
+        genome = child
+        order(genome)
+        assert len(genome.hidden) <= MOST_UNITS
+        assert all(abs(weight) <= WIDEST for weight in genome.links.values())
+        assert all(
+            (begin < INPUTS or begin in genome.units) and end in genome.units
+            for begin, end in genome.links
+        )
+        most = max(most, len(genome.hidden))
+    assert most > 20
+    assert painted(genome, 4, 4).shape == (4, 4, 3)
+
+
+def test_a_link_that_may_be_added_never_closes_a_cycle():
+    genome = grown(7, 1, 25)
+    free = _free(genome.outputs, genome.units, genome.links)
+    assert free
+    for link in free:
+        order(Genome(1, genome.units, {**genome.links, link: 1.0}))
+    hidden = genome.hidden
+    taken = {*free, *genome.links}
+    for begin in hidden:
+        for end in genome.units:
+            if (begin, end) not in taken:
+                with pytest.raises(ValueError, match="cycle"):
+                    order(Genome(1, genome.units, {**genome.links, (begin, end): 1.0}))
+
+
+def test_a_child_has_one_parents_form_and_weights_of_both():
+    random = np.random.default_rng(2)
+    one = grown(5, 1, 10)
+    other = mutated(random, Genome(1, one.units, {link: 0.5 for link in one.links}))
+    child = crossed(random, one, other)
+    assert child.units == one.units
+    assert child.links.keys() == one.links.keys()
+    from_other = {link for link in one.links if child.links[link] != one.links[link]}
+    assert 0 < len(from_other) < len(one.links)
+    assert all(child.links[link] == other.links[link] for link in from_other)
+
+
+def test_steps_of_polynomial_mutation_are_as_large_as_its_formula_says():
+    steps = polynomial(np.random.default_rng(0).random(100_000), 15.0)
+    assert np.abs(steps).max() <= 1
+    assert steps.mean() == pytest.approx(0, abs=0.001)
+    for size in (0.02, 0.05, 0.1):
+        expected = 1 - (1 - size) ** 16
+        assert (np.abs(steps) < size).mean() == pytest.approx(expected, abs=0.006)

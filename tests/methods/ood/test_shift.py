@@ -1,0 +1,152 @@
+"""Images that reach the network otherwise than known-good ones did are told, BatchNorm or not."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from diagnostics.data.folder import Folder
+from diagnostics.data.samples import file_at
+from diagnostics.loaders.open import open_model
+from diagnostics.methods.context import Picture, Study
+from diagnostics.methods.ood._shift import Usual, likeness
+from diagnostics.models.features import see
+from diagnostics.reference.statistics import Gathering
+from diagnostics.schema.request import ModelSource
+from tests.networks_for_tests import FunctionalResidual, classifier
+
+SAMPLES = Path(__file__).parent.parent / "sample_images"
+SIDE = 12
+
+
+def statistics(mean, deviation, count=40):
+    return torch.tensor([[*mean, *deviation]]).repeat(count, 1)
+
+
+def test_shift_and_spread_equal_the_closed_form():
+    known = statistics((0.5, 0.2), (0.1, 0.4))
+    usual = Usual.of(known)
+    other = torch.tensor([[0.5 + 3 * 0.1, 0.2, 0.1 * math.e, 0.4 * math.e]])
+    assert usual.off(other)[0].tolist() == pytest.approx([3.0, 2.0], rel=1e-4)
+    assert usual.off(known)[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
+
+
+def test_the_spread_of_the_known_images_counts_their_means_apart_too():
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(50, 1, 6, 6, generator=generator).double()
+    pixels += torch.arange(50)[:, None, None, None] / 10
+    rows = torch.cat([pixels.mean((2, 3)), pixels.std((2, 3), correction=0)], 1)
+    usual = Usual.of(rows)
+    assert float(usual.variance) == pytest.approx(float(pixels.var(correction=0)))
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return classifier(FunctionalResidual(classes=4), SIDE, channels=3, classes=4)
+
+
+def drawn(count, seed):
+    """Return dark images with a redder top half."""
+    generator = torch.Generator().manual_seed(seed)
+    pixels = 0.2 * torch.rand(count, 3, SIDE, SIDE, generator=generator)
+    pixels[:, 0, :6] += 0.4 * torch.rand(count, 1, 1, generator=generator)
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def reference(network):
+    gathering = Gathering(network)
+    for half in (0, 1):
+        pixels = drawn(60, half)
+        labels = torch.zeros(60, dtype=torch.int64)
+        gathering.add(see(network, pixels), labels, pixels, half)
+    return gathering.done({})
+
+
+def compared(network, reference, pixels):
+    names = [f"{place}.png" for place in range(len(pixels))]
+    return likeness(reference, names, see(network, pixels))
+
+
+def test_images_like_the_known_ones_are_alike(network, reference):
+    found = compared(network, reference, drawn(8, 5))
+    assert (found["verdict"], found["n"]) == ("alike", 60)
+    assert not any(image["unlike"] for image in found["images"])
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        (lambda pixels: 1 - pixels, "to its negative"),
+        (lambda pixels: pixels.flip(1), "from RGB to BGR"),
+    ],
+)
+def test_what_would_bring_the_images_nearer_is_named(network, reference, turn, said):
+    found = compared(network, reference, turn(drawn(8, 5)))
+    assert found["verdict"] == "unlike"
+    assert said in found["sentence"]
+
+
+def test_values_divided_by_255_are_unlike_and_nothing_turns_them(network, reference):
+    found = compared(network, reference, drawn(8, 5) / 255)
+    assert found["verdict"] == "unlike"
+    assert "Turned" not in found["sentence"]
+
+
+@pytest.mark.parametrize("wrong", [1, 2, 4])
+def test_a_few_odd_images_among_others_are_no_mismatch(network, reference, wrong):
+    pixels = drawn(8, 5)
+    pixels[:wrong] = 1 - pixels[:wrong]
+    found = compared(network, reference, pixels)
+    assert found["verdict"] == "can't tell"
+    assert sum(image["unlike"] for image in found["images"]) == wrong
+    assert compared(network, reference, 1 - drawn(1, 5))["verdict"] == "can't tell"
+
+
+def test_images_the_network_gives_no_number_for_have_none(network, reference):
+    pixels = drawn(3, 5)
+    pixels[1] = math.nan
+    found = compared(network, reference, pixels)
+    assert found["images"][1]["pixels"] == {"shift": None, "spread": None}
+    assert found["verdict"] == "alike"
+
+
+@pytest.fixture(scope="module")
+def letters():
+    """Return a study of the letters' network, known letters, and a reference of two thirds."""
+    model = open_model(ModelSource(file_at(SAMPLES / "models" / "letters_conv.safetensors")), ())
+    study, folder = Study(model.classifier()), Folder(SAMPLES / "known-letters.zip")
+    contents = {entry.name: folder.read(entry) for entry in folder.entries}
+    gathering, names = Gathering(study.classifier), list(contents)
+    for half in (0, 1):
+        for one in study.passes(pictures(contents, names[half::3])):
+            gathering.add(see(study.classifier, one.pixels), one.labels, one.pixels, half)
+    return study, contents, gathering.done({})
+
+
+def pictures(contents, names, turn=lambda image: image):
+    def made(name):
+        written = io.BytesIO()
+        turn(Image.open(io.BytesIO(contents[name])).convert("L")).save(written, "PNG")
+        return written.getvalue()
+
+    return [Picture(name, 0, lambda name=name: made(name)) for name in names]
+
+
+def test_letters_held_out_are_alike_and_their_negatives_are_named(letters):
+    study, contents, reference = letters
+    others = list(contents)[2::3][:40]
+    names, _, seen = study.seen(pictures(contents, others), "")
+    found = likeness(reference, names, seen)
+    assert sum(image["unlike"] for image in found["images"]) <= 2
+    assert found["verdict"] != "unlike"
+    names, _, seen = study.seen(pictures(contents, others, ImageOps.invert), "")
+    found = likeness(reference, names, seen)
+    assert found["verdict"] == "unlike"
+    assert "to its negative" in found["sentence"]

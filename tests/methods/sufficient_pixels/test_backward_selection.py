@@ -1,0 +1,239 @@
+"""The search by gradients: closed forms, the order at any sureness, and what stands in the way."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from diagnostics.methods.sufficient_pixels import _infill as infill
+from diagnostics.methods.sufficient_pixels._backward_selection import (
+    Path,
+    Scene,
+    Search,
+    least_missed,
+    level,
+    refined,
+)
+from diagnostics.methods.sufficient_pixels._controls import wrong_classes
+from diagnostics.methods.sufficient_pixels._infill import Fill
+from diagnostics.models import log_odds
+from diagnostics.schema.preprocessing import Preprocessing
+from tests.independent.slow_road import slow_road
+from tests.networks_for_tests import classifier, linear, mlp
+
+
+class Scaled(nn.Module):
+    """A network whose logits are multiplied."""
+
+    def __init__(self, network: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.network, self.factor = network, factor
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.network(values) * self.factor
+
+
+class Curved(nn.Module):
+    """A smooth network of no special form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(64, 12), nn.Linear(12, 4)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.outer(torch.tanh(self.inner(values.flatten(1))))
+
+
+def black(pixels):
+    return Fill("black", pixels, torch.zeros_like(pixels))
+
+
+def order_of(model, pixels, targets, step):
+    search = Search(model, black(pixels.to(model.dtype)), targets, step)
+    return [path.order.tolist() for path in search.run()]
+
+
+@pytest.mark.parametrize("factor", [1, 50, 300])
+def test_the_margin_keeps_the_order_of_float64_however_sure_the_model_is(factor):
+    torch.manual_seed(0)
+    network = Scaled(Curved(), factor)
+    pixels = torch.rand(6, 1, 8, 8)
+    exact = classifier(network.double(), 8, dtype=torch.float64)
+    with torch.no_grad():
+        targets = exact.logits(pixels.double()).argmax(1)
+    expected = order_of(exact, pixels, targets, 4)
+    assert order_of(classifier(network.float(), 8), pixels, targets, 4) == expected
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_the_margin_is_the_log_odds_of_the_probability(kind):
+    logits = torch.randn(5, 4, dtype=torch.float64)
+    targets = torch.tensor([0, 3, 1, 1, 2])
+    found = log_odds.margin(logits, targets, independent=kind == "sigmoid")
+    every = logits.softmax(1) if kind == "softmax" else logits.sigmoid()
+    assert torch.allclose(found.sigmoid(), every.gather(1, targets[:, None])[:, 0])
+    assert level(0.9) == pytest.approx(math.log(9))
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 16])
+def test_a_logistic_model_is_ordered_in_closed_form_whatever_the_step(step):
+    torch.manual_seed(1)
+    network = linear(16, 2)
+    model, pixels = classifier(network, 4, classes=2), torch.rand(3, 1, 4, 4)
+    weight = (network[1].weight[1] - network[1].weight[0]).detach()
+    bias = float(network[1].bias[1] - network[1].bias[0])
+    paths = Search(model, black(pixels), torch.ones(3, dtype=torch.int64), step).run()
+    for image, path in zip(pixels, paths, strict=True):
+        parts = (weight * image.flatten()).numpy()
+        assert path.order.tolist() == np.argsort(parts, kind="stable").tolist()
+        largest = np.concatenate([[0], np.cumsum(np.sort(parts)[::-1])]) + bias
+        assert path.margins == pytest.approx(largest[path.kept], abs=1e-5)
+        for tau in (0.3, 0.5, 0.6):
+            reaching = [kept for kept in path.kept if largest[kept] >= level(tau) + 1e-6]
+            assert path.smallest(tau) == (min(reaching) if reaching else None)
+
+
+def test_hiding_everything_at_once_gives_all_pixels_or_none():
+    torch.manual_seed(0)
+    model, pixels = classifier(mlp(), 8), torch.rand(8, 1, 8, 8)
+    with torch.no_grad():
+        targets = model.logits(pixels).argmax(1)
+    for path in Search(model, black(pixels), targets, 64).run():
+        assert path.kept.tolist() == [64, 0]
+        for tau in (0.1, 0.3, 0.5):
+            assert path.smallest(tau) in (0, 64, None)
+
+
+def test_a_subset_reaches_the_threshold_when_asked_again_and_every_later_one_does_not():
+    torch.manual_seed(2)
+    model, pixels = classifier(Scaled(mlp(), 20), 8), torch.rand(4, 1, 8, 8)
+    with torch.no_grad():
+        targets = model.logits(pixels).argmax(1)
+    fill = black(pixels)
+    seen = 0
+    for row, path in enumerate(Search(model, fill, targets, 3).run()):
+        scene = Scene(model, fill.rows([row]), int(targets[row]))
+        sizes = [path.smallest(tau) for tau in (0.5, 0.7, 0.9, 0.99)]
+        assert sizes == sorted(sizes, key=lambda size: math.inf if size is None else size)
+        if (size := path.smallest(0.9)) is None:
+            continue
+        seen += 1
+        assert path.mask(size).sum() == size
+        later = [kept for kept in path.kept if kept < size]
+        asked = scene.margins(np.stack([path.mask(kept) for kept in (size, *later)]))
+        assert asked[0] >= level(0.9) - 1e-4
+        assert (asked[1:] < level(0.9)).all()
+    assert seen >= 2
+
+
+def test_refining_never_makes_the_subset_larger_and_keeps_its_promise():
+    torch.manual_seed(3)
+    model, pixels = classifier(Scaled(mlp(), 30), 8), torch.rand(6, 1, 8, 8)
+    with torch.no_grad():
+        targets = model.logits(pixels).argmax(1)
+    fill, fewer = black(pixels), 0
+    for row, path in enumerate(Search(model, fill, targets, 8).run()):
+        scene = Scene(model, fill.rows([row]), int(targets[row]))
+        finer = refined(scene, path, 0.8, len(path.kept))
+        before, after = path.smallest(0.8), finer.smallest(0.8)
+        assert after == before or after < before
+        fewer += after != before
+        assert sorted(finer.order.tolist()) == list(range(64))
+        assert (np.diff(finer.kept) < 0).all()
+        if after:
+            (margin,) = scene.margins(finer.mask(after)[None])
+            assert margin >= level(0.8) - 1e-4
+    assert fewer
+
+
+def test_equal_gains_are_hidden_in_their_order_and_what_is_no_number_last():
+    shown = torch.tensor([True, True, False, True, True, True])
+    gains = torch.tensor([1.0, 2.0, 9.0, 1.0, 1.0, math.nan])
+    assert least_missed(gains, shown, 3).tolist() == [1, 0, 3]
+    assert least_missed(gains, shown, 9).tolist() == [1, 0, 3, 4, 5]
+
+
+def test_pixels_that_were_not_hidden_yet_stand_at_infinity():
+    model, pixels = classifier(mlp(), 8), torch.rand(1, 1, 8, 8)
+    search = Search(model, black(pixels), torch.tensor([0]), 10)
+    search.advance()
+    search.advance()
+    (path,) = search.paths()
+    assert isinstance(path, Path)
+    assert not path.complete
+    assert np.isinf(path.removed()).sum() == 44
+    assert sorted(path.removed()[np.isfinite(path.removed())]) == list(range(20))
+
+
+def test_channels_are_hidden_together():
+    torch.manual_seed(0)
+    model, pixels = classifier(mlp(64, channels=3), 8, 3), torch.rand(1, 3, 8, 8)
+    seen = []
+    logits = model.logits
+    model.logits = lambda given: (seen.append(given.detach().clone()), logits(given))[1]
+    Search(model, black(pixels), torch.tensor([1]), 13).run()
+    for given in seen:
+        hidden = (given == 0)[0]
+        assert (hidden == hidden[:1]).all()
+
+
+@pytest.mark.parametrize("bgr", [False, True])
+def test_the_mean_colour_is_zero_for_the_network(bgr):
+    settings = Preprocessing(
+        fit="none", height=8, width=8, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3), bgr=bgr
+    )
+    model = classifier(mlp(64, channels=3), 8, 3, preprocessing=settings)
+    fill = infill.made("dataset_mean", model, torch.rand(2, 3, 8, 8), 0)
+    nothing = fill.applied(torch.zeros(2, 8, 8, dtype=torch.bool))
+    assert model.network_input(nothing).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("name", list(infill.FILLS))
+def test_every_fill_keeps_what_is_shown_and_stays_an_image(name):
+    torch.manual_seed(0)
+    model, pixels = classifier(mlp(144, channels=3), 12, 3), torch.rand(2, 3, 12, 12)
+    fill, before = infill.made(name, model, pixels, 5), pixels.clone()
+    shown = torch.rand(2, 12, 12) < 0.4
+    for masks in (shown, torch.zeros_like(shown), torch.ones_like(shown)):
+        applied = fill.applied(masks)
+        assert (applied >= 0).all()
+        assert (applied <= 1).all()
+        kept = masks[:, None].expand_as(pixels)
+        assert (applied[kept] == pixels[kept]).all()
+    assert (pixels == before).all()
+    again = infill.made(name, model, pixels, 5).applied(shown)
+    assert torch.allclose(fill.rows([1, 0]).applied(shown.flip(0)), again.flip(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_road_solves_the_system_of_its_paper(share):
+    torch.manual_seed(4)
+    pixels = torch.rand(2, 3, 9, 7)
+    shown = torch.rand(2, 9, 7) < share
+    shown[:, 4, 3] = True
+    visible = shown[:, None].float()
+    found = infill.imputed(pixels, visible, torch.zeros_like(pixels))
+    for one, mask, expected in zip(found, shown, pixels, strict=True):
+        assert one.numpy() == pytest.approx(slow_road(expected.numpy(), mask.numpy()), abs=2e-3)
+
+
+def test_a_hidden_pixel_under_a_blur_is_a_gaussian_mean():
+    point = torch.zeros(1, 1, 41, 41)
+    point[0, 0, 20, 20] = 1
+    spread = infill.blurred(point)[0, 0]
+    at = torch.arange(41.0) - 20
+    assert spread.sum() == pytest.approx(1, abs=1e-5)
+    assert (spread.sum(0) * at**2).sum().sqrt() == pytest.approx(4.1, rel=0.03)
+
+
+def test_wrong_classes_are_others_and_the_same_for_one_seed():
+    torch.manual_seed(0)
+    scene = Scene(classifier(mlp(), 8), black(torch.rand(1, 1, 8, 8)), 2)
+    assert sorted(wrong_classes(scene, 4, 7)) == [0, 1, 3]
+    assert wrong_classes(scene, 4, 7) == wrong_classes(scene, 4, 7)
+    assert wrong_classes(scene, 3, 1) != [2]
+    assert len({tuple(wrong_classes(scene, 4, seed)) for seed in range(20)}) > 1

@@ -1,0 +1,157 @@
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from diagnostics.errors import InputError
+from diagnostics.metrics.intervals import (
+    beta_quantile,
+    beta_share,
+    bootstrap,
+    false_alarm_interval,
+    flagged_ranks,
+    wilson,
+)
+from tests.independent.slow_calibration import beta_below, wilson_ends
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 1), (0, 10), (3, 10), (10, 10), (1, 1000), (497, 500)])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_wilson_ends_are_the_rates_that_lie_just_z_deviations_away(hits, n, level):
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    assert wilson(hits, n, level) == pytest.approx(wilson_ends(hits, n, z), abs=1e-12)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 7), (7, 7), (3, 11), (612, 1000)])
+def test_wilson_equals_scipy(hits, n):
+    stats = pytest.importorskip("scipy.stats")
+    expected = stats.binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    assert wilson(hits, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_no_trials_leave_a_rate_open():
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_no_hits_reach_down_to_zero_and_only_hits_up_to_one():
+    assert wilson(0, 37)[0] == 0.0
+    assert wilson(37, 37)[1] == 1.0
+
+
+@pytest.mark.parametrize(("hits", "n", "level"), [(-1, 3, 0.95), (4, 3, 0.95), (1, 3, 1.0)])
+def test_impossible_counts_and_levels_are_refused(hits, n, level):
+    with pytest.raises(InputError):
+        wilson(hits, n, level)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (1, 30), (5, 95), (20, 181), (7, 2)])
+@pytest.mark.parametrize("x", [1e-6, 0.03, 0.25, 0.5, 0.9, 1 - 1e-6])
+def test_shares_of_beta_equal_exact_binomial_tails(a, b, x):
+    assert beta_share(x, a, b) == pytest.approx(beta_below(x, a, b), rel=1e-11, abs=1e-15)
+
+
+def test_beta_quantiles_of_real_parameters_equal_scipy():
+    special = pytest.importorskip("scipy.special")
+    random = np.random.default_rng(0)
+    for a, b in np.exp(random.uniform(np.log(0.05), np.log(20_000), (150, 2))).tolist():
+        share = random.uniform()
+        expected = special.betaincinv(a, b, share)
+        assert beta_quantile(share, a, b) == pytest.approx(expected, rel=1e-8, abs=1e-300)
+
+
+@pytest.mark.parametrize("b", [1, 7, 40.5])
+@pytest.mark.parametrize("share", [0.0, 1e-9, 0.025, 0.5, 0.975, 1.0])
+def test_the_least_of_many_draws_has_its_closed_form(share, b):
+    assert beta_quantile(share, 1, b) == pytest.approx(1 - (1 - share) ** (1 / b), abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("share", "a", "b"), [(-0.1, 1, 1), (1.1, 1, 1), (0.5, 0, 1), (0.5, 1, -2)]
+)
+def test_a_beta_that_does_not_exist_is_refused(share, a, b):
+    with pytest.raises(InputError):
+        beta_quantile(share, a, b)
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(50, 0.05), (200, 0.05), (29, 0.1)])
+def test_the_true_rate_of_false_alarms_falls_outside_as_often_as_promised(n, alpha):
+    """Scores are uniform, so the true rate of a guard is 1 minus the score where it starts."""
+    low, high = false_alarm_interval(n, alpha, level=0.9)
+    random = np.random.default_rng(1)
+    rates = []
+    for scores in random.random((4000, n)):
+        fresh = np.sort(scores)
+        flagged = [(1 + (fresh >= s).sum()) / (n + 1) <= alpha for s in fresh + 1e-12]
+        rates.append(1 - fresh[flagged].min())
+    below, above = np.mean(np.array(rates) < low), np.mean(np.array(rates) > high)
+    assert below == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 4000))
+    assert above == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 4000))
+    assert np.mean(rates) <= alpha + 4 * np.std(rates) / np.sqrt(4000)
+
+
+@pytest.mark.parametrize("n", [0, 1, 18])
+def test_too_few_good_images_never_flag(n):
+    assert false_alarm_interval(n, 0.05) == (0.0, 0.0)
+
+
+def test_nineteen_good_images_flag_only_beyond_the_strangest():
+    low, high = false_alarm_interval(19, 0.05)
+    assert (low, high) == pytest.approx((1 - 0.975 ** (1 / 19), 1 - 0.025 ** (1 / 19)))
+
+
+def test_a_promise_of_one_flags_everything():
+    assert false_alarm_interval(12, 1.0) == (1.0, 1.0)
+
+
+def test_ranks_agree_with_the_comparison_that_a_guard_makes():
+    for n in range(0, 120):
+        for alpha in [0.0, 0.01, 0.05, 0.07, 0.1, 0.29, 0.3, 0.57, 0.58, 1.0]:
+            flags = [rank for rank in range(1, n + 2) if rank / (n + 1) <= alpha]
+            assert flagged_ranks(n, alpha) == len(flags)
+
+
+@pytest.mark.parametrize(("n", "alpha", "level"), [(-1, 0.1, 0.9), (5, 1.2, 0.9), (5, 0.1, 0.0)])
+def test_a_guard_that_cannot_be_is_refused(n, alpha, level):
+    with pytest.raises(InputError):
+        false_alarm_interval(n, alpha, level)
+
+
+def test_bands_of_means_hold_the_true_mean_about_as_often_as_they_say():
+    held = 0
+    for seed in range(300):
+        sample = np.random.default_rng(1000 + seed).normal(2.0, 3.0, 80)
+        low, high = bootstrap(lambda drawn, s=sample: s[drawn].mean(), 80, seed=seed, level=0.9)
+        held += low <= 2.0 <= high
+    assert 0.83 <= held / 300 <= 0.95
+
+
+def test_a_band_of_a_mean_has_the_width_of_the_normal_law():
+    sample = np.random.default_rng(0).normal(size=2000)
+    low, high = bootstrap(lambda drawn: sample[drawn].mean(), 2000, resamples=1000)
+    error = sample.std() / np.sqrt(2000)
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_bands_come_in_the_shape_of_the_statistic_and_skip_what_is_not_told():
+    def statistic(drawn):
+        lucky = np.nan if 0 in drawn else 1.0
+        return [[lucky, np.nan, float(len(drawn))]]
+
+    low, high = bootstrap(statistic, 4)
+    assert low.shape == high.shape == (1, 3)
+    assert low[0, 0] == high[0, 0] == 1.0
+    assert np.isnan([low[0, 1], high[0, 1]]).all()
+    assert low[0, 2] == 4.0
+
+
+def test_the_same_seed_gives_the_same_band_and_another_gives_another():
+    sample = np.random.default_rng(0).normal(size=50)
+    bands = [bootstrap(lambda drawn: sample[drawn].mean(), 50, seed=s) for s in (3, 3, 4)]
+    assert bands[0] == bands[1]
+    assert bands[0] != bands[2]
+
+
+@pytest.mark.parametrize(("n", "resamples"), [(0, 10), (10, 0)])
+def test_a_band_of_nothing_is_refused(n, resamples):
+    with pytest.raises(InputError):
+        bootstrap(lambda drawn: 0.0, n, resamples=resamples)

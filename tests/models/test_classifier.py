@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+
+from diagnostics.models.classifier import SharedTrace
+from diagnostics.preprocessing.pipeline import network_input
+from diagnostics.schema.preprocessing import Preprocessing
+from tests.networks_for_tests import FunctionalResidual, classifier
+
+
+def model(**settings):
+    torch.manual_seed(0)
+    return classifier(
+        FunctionalResidual(classes=4),
+        8,
+        3,
+        preprocessing=Preprocessing(fit="none", height=8, width=8, **settings),
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"bgr": True},
+        {"value_range": 255},
+        {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)},
+        {"bgr": True, "value_range": 255, "mean": (104.0, 117.0, 123.0)},
+    ],
+)
+def test_the_network_receives_what_the_pipeline_shows(settings):
+    made = model(**settings)
+    pixels = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
+    fed = made.network_input(torch.from_numpy(pixels)[None])[0].numpy()
+    assert fed == pytest.approx(network_input(pixels, made.preprocessing), rel=1e-6, abs=1e-6)
+
+
+def test_one_backward_pass_serves_pixels_and_layers():
+    made = model()
+    target = torch.tensor([1, 2])
+    trace = made.trace(torch.rand(2, 3, 8, 8), ["stem", "body"])
+    direct = torch.autograd.grad(
+        made.logits(trace.pixels).gather(1, target[:, None]).sum(), trace.pixels
+    )[0]
+    assert torch.allclose(trace.pixel_gradient(target), direct, atol=1e-6)
+    calls = []
+    trace.logits.register_hook(lambda gradient: calls.append(1))
+    trace.layer_gradient(target, "body")
+    trace.layer_gradient(target, "stem")
+    assert calls == []
+
+
+def test_a_layers_gradient_is_the_change_that_a_small_step_makes():
+    made = model()
+    pixels, target = torch.rand(1, 3, 8, 8), torch.tensor([3])
+    trace = made.trace(pixels, ["fc", "stem"])
+    assert torch.equal(trace.layer_gradient(target, "fc")[0], torch.eye(4)[3])
+
+
+def test_a_shared_trace_runs_the_network_once():
+    made = model()
+    runs = []
+    made.network.register_forward_hook(lambda *_: runs.append(1))
+    trace = made.trace(torch.rand(1, 3, 8, 8), ["stem"])
+    shared = SharedTrace(made, trace)
+    assert shared.trace(trace.pixels, ["stem"]) is trace
+    assert len(runs) == 1
+    shared.trace(trace.pixels, ["body"])
+    assert len(runs) == 2
+
+
+def test_no_gradient_is_kept_on_the_networks_parameters():
+    made = model()
+    made.trace(torch.rand(1, 3, 8, 8), []).pixel_gradient(torch.tensor([0]))
+    assert all(parameter.grad is None for parameter in made.network.parameters())
+
+
+def test_an_unknown_layer_is_simply_not_captured():
+    assert dict(model().trace(torch.rand(1, 3, 8, 8), ["nothing"]).activations) == {}

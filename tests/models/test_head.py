@@ -1,0 +1,304 @@
+"""The last layer of networks of every kind, and the weights with which it makes the logits."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from diagnostics.data.samples import file_at, model_files
+from diagnostics.loaders.open import open_live, open_model
+from diagnostics.models.features import head_weights, see
+from diagnostics.models.head import affine, listening
+from diagnostics.models.sample_networks import LettersConv
+from diagnostics.schema.request import File, ModelSource
+from diagnostics.schema.spec import Need, Output
+from tests.loaders import written
+from tests.networks_for_tests import FunctionalResidual, Gap, classifier, linear, mlp, vit
+
+
+def random_pixels(made, count=6):
+    generator = torch.Generator().manual_seed(0)
+    spec = made.spec
+    return torch.rand(count, spec.channels, spec.height, spec.width, generator=generator)
+
+
+def makes_the_logits(made, width=None):
+    """Say that the weights found on two images make the logits of others out of features."""
+    pixels = random_pixels(made)
+    found = head_weights(made, pixels[:2])
+    seen = see(made, pixels)
+    weight, bias = found["head_weight"], found["head_bias"]
+    assert (weight.dtype, bias.dtype) == (torch.float64, torch.float64)
+    assert weight.shape == (seen.logits.shape[1], seen.features.shape[1])
+    assert width is None or weight.shape[1] == width
+    given = (seen.features.double() @ weight.T + bias).numpy()
+    size = float(seen.logits.abs().max())
+    assert given == pytest.approx(seen.logits.double().numpy(), rel=1e-4, abs=1e-4 * size)
+    return weight, bias
+
+
+class Convolved(nn.Module):
+    """A head that is a 1 x 1 convolution of averaged maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 7, 3)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Conv2d(7, 4, 1)
+
+    def forward(self, values):
+        return self.head(self.pool(torch.relu(self.conv(values)))).flatten(1)
+
+
+class Dense(nn.Module):
+    """A linear layer with its activation inside, as Keras writes it."""
+
+    def __init__(self, inputs, outputs, relu):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs))
+        self.bias = nn.Parameter(torch.randn(outputs))
+        self.relu = relu
+
+    def forward(self, values):
+        made = nn.functional.linear(values, self.weight, self.bias)
+        return torch.relu(made) if self.relu else made
+
+
+NETWORKS = {
+    "linear": (lambda: linear(256, channels=3), "1", 768),
+    "dense": (lambda: mlp(256, channels=3), "3", 10),
+    "residual": (lambda: FunctionalResidual(classes=4), "fc", 8),
+    "1 x 1 convolution": (Convolved, "head", 7),
+    "activation inside, not the last": (
+        lambda: nn.Sequential(nn.Flatten(), Dense(768, 9, True), Dense(9, 4, False)), "2", 9,
+    ),
+    "transformer": (vit, "heads.head", 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_last_layer_is_found_and_its_weights_make_the_logits(name):
+    torch.manual_seed(0)
+    make, head, width = NETWORKS[name]
+    made = classifier(make(), 16, channels=3)
+    assert made.spec.head == head
+    assert {Need.FEATURES, Need.HEAD} <= made.spec.offers
+    weight, bias = makes_the_logits(made, width)
+    own = made.network.get_submodule(head)
+    expected = own.weight.detach().flatten(1).double().numpy()
+    assert weight.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert bias.numpy() == pytest.approx(own.bias.detach().double().numpy(), rel=1e-4, abs=1e-4)
+
+
+def test_a_last_layer_without_bias_has_a_bias_of_zero():
+    torch.manual_seed(0)
+    made = classifier(Gap(), 16)
+    assert made.spec.head == "fc"
+    _, bias = makes_the_logits(made, 6)
+    assert bias.abs().max() < 1e-5
+
+
+def test_features_are_what_the_last_layer_receives():
+    torch.manual_seed(0)
+    made = classifier(FunctionalResidual(classes=4), 16, channels=3)
+    received = []
+    pixels = random_pixels(made)
+    hook = made.network.fc.register_forward_hook(lambda _m, given, _o: received.append(given[0]))
+    features = see(made, pixels).features
+    hook.remove()
+    assert torch.equal(features, received[0])
+    assert not made.network.fc._forward_pre_hooks
+    assert not made.network._forward_pre_hooks
+
+
+def test_the_features_of_an_image_do_not_depend_on_the_others_beside_it():
+    torch.manual_seed(0)
+    made = classifier(FunctionalResidual(classes=4), 16, channels=3)
+    pixels = random_pixels(made)
+    whole = see(made, pixels)
+    for row in range(len(pixels)):
+        alone = see(made, pixels[row : row + 1])
+        for name, value in vars(alone).items():
+            expected = getattr(whole, name)[row : row + 1].numpy()
+            assert value.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-5), name
+
+
+@pytest.mark.parametrize(
+    ("last", "output"),
+    [
+        (nn.Softmax(1), Output.PROBABILITIES),
+        (nn.LogSoftmax(1), Output.LOG_PROBABILITIES),
+        (nn.ReLU(), Output.LOGITS),
+        (nn.Tanh(), Output.LOGITS),
+    ],
+    ids=["softmax", "log-softmax", "relu", "tanh"],
+)
+def test_what_comes_after_the_last_layer_leaves_its_features_but_not_its_weights(last, output):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(768, 10), nn.ReLU(), nn.Linear(10, 4), last)
+    for place in (1, 3):
+        nn.init.normal_(network[place].weight, std=0.5)
+    made = classifier(network, 16, channels=3)
+    assert made.spec.output is output
+    assert made.spec.head == "3"
+    assert Need.FEATURES in made.spec.offers
+    assert Need.HEAD not in made.spec.offers
+    assert see(made, random_pixels(made)).features.shape == (6, 10)
+
+
+def test_a_last_layer_with_its_activation_inside_gives_no_weights():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(768, 10), Dense(10, 4, True))
+    spec = classifier(network, 16, channels=3).spec
+    assert spec.head == "2"
+    assert Need.FEATURES in spec.offers
+    assert Need.HEAD not in spec.offers
+
+
+def test_a_scale_and_a_shift_after_the_last_layer_are_in_its_weights():
+    """Weights and bias are those that make the logits, not the layer's own."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(768, 10), nn.ReLU(), nn.Linear(10, 4), Shift())
+    made = classifier(network, 16, channels=3)
+    assert Need.HEAD in made.spec.offers
+    _, bias = makes_the_logits(made, 10)
+    assert bias.numpy() == pytest.approx((network[3].bias + 5).double().numpy(), abs=1e-4)
+
+
+class Shift(nn.Module):
+    def forward(self, values):
+        return values + 5
+
+
+class Twice(nn.Module):
+    """One layer makes the logits and is asked twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.fc = nn.Linear(768, 4), nn.Linear(4, 4)
+
+    def forward(self, values):
+        return self.fc(torch.relu(self.fc(torch.relu(self.stem(values.flatten(1))))))
+
+
+def test_a_last_layer_that_runs_twice_is_not_taken_for_a_head():
+    torch.manual_seed(0)
+    spec = classifier(Twice(), 16, channels=3).spec
+    assert spec.head == ""
+    assert not {Need.FEATURES, Need.HEAD} & spec.offers
+
+
+def test_a_network_without_a_last_layer_gives_no_features():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    made = classifier(network, 16, channels=3)
+    assert made.spec.head == ""
+    assert Need.FEATURES not in made.spec.offers
+    assert see(made, random_pixels(made)).features.shape == (6, 0)
+
+
+def test_weights_are_found_without_gradients_and_leave_no_hook():
+    torch.manual_seed(0)
+    network = mlp(256, channels=3).eval()
+    values = torch.rand(3, 3, 16, 16)
+    with listening(network, "3") as heard:
+        logits = network(values)
+    assert len(heard) == 1
+    weight, bias = affine(heard[0], logits)
+    assert not weight.requires_grad
+    assert not bias.requires_grad
+    assert not network._forward_pre_hooks
+    assert not network[3]._forward_pre_hooks
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "side", "width"),
+    [("resnet18", "fc", 64, 512), ("vit_tiny_patch16_224", "head", 224, 192)],
+)
+def test_the_last_layer_of_networks_of_timm_is_found(name, head, side, width):
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=5)
+    nn.init.normal_(network.get_submodule(head).weight)
+    made = classifier(network, side, channels=3, classes=5)
+    assert made.spec.head == head
+    assert Need.HEAD in made.spec.offers
+    makes_the_logits(made, width)
+
+
+def test_a_network_that_averages_the_maps_of_its_classes_offers_no_last_layer():
+    """In SqueezeNet no layer that multiplies gives as many values as there are classes."""
+    torch.manual_seed(0)
+    made = classifier(models.squeezenet1_1(num_classes=5), 64, channels=3, classes=5)
+    assert Need.HEAD not in made.spec.offers
+
+
+def test_a_network_in_this_process_offers_its_last_layer():
+    torch.manual_seed(0)
+    network, source = FunctionalResidual(classes=4), ModelSource(File("", "0" * 64, "name"))
+    settings = classifier(FunctionalResidual(classes=4), 16, channels=3).preprocessing
+    made = open_live(source, network, settings).classifier()
+    assert made.spec.head == "fc"
+    makes_the_logits(made, 8)
+
+
+@cache
+def letters():
+    return open_model(ModelSource(model_files()["letters_conv"]), []).classifier()
+
+
+def saved(write, path):
+    """Write the sample network with its weights; return the path."""
+    network = LettersConv(len(letters().spec.class_names))
+    network.load_state_dict(letters().network.state_dict())
+    return write(network.eval(), (1, 28, 28), path)
+
+
+@pytest.mark.parametrize("sample", ["letters_conv", "letters_dense"])
+def test_the_weights_of_the_sample_networks_make_their_logits(sample):
+    made = open_model(ModelSource(model_files()[sample]), []).classifier()
+    assert {Need.FEATURES, Need.HEAD} <= made.spec.offers
+    makes_the_logits(made)
+
+
+WRITERS = {
+    "ONNX": (written.onnx, "letters.onnx", "onnxruntime"),
+    "pt2": (written.pt2, "letters.pt2", "torch"),
+    "Keras": (written.keras_letters, "letters.keras", "keras"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WRITERS)
+def test_in_every_format_the_letters_have_the_same_last_layer(name, tmp_path):
+    write, file, needed = WRITERS[name]
+    pytest.importorskip(needed)
+    own = letters()
+    path = saved(write, tmp_path / file)
+    made = open_model(ModelSource(file_at(path)), []).classifier(own.preprocessing)
+    weight, bias = makes_the_logits(made)
+    expected = head_weights(own, random_pixels(own)[:2])
+    assert weight.numpy() == pytest.approx(expected["head_weight"].numpy(), rel=1e-3, abs=1e-4)
+    assert bias.numpy() == pytest.approx(expected["head_bias"].numpy(), rel=1e-3, abs=1e-3)
+    pixels = random_pixels(own)
+    features = see(own, pixels).features.numpy()
+    assert np.abs(see(made, pixels).features.numpy() - features).max() < 1e-3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_network_that_another_program_computes_gives_logits_and_no_features(tmp_path):
+    pytest.importorskip("onnxruntime")
+    path = saved(written.onnx_of_others, tmp_path / "other.onnx")
+    made = open_model(ModelSource(file_at(path)), []).classifier(letters().preprocessing)
+    assert made.spec.head == ""
+    assert not {Need.FEATURES, Need.HEAD} & made.spec.offers
+    pixels = random_pixels(made)
+    seen, expected = see(made, pixels), see(letters(), pixels).logits.numpy()
+    assert seen.features.shape == (6, 0)
+    assert seen.batchnorm.shape == (0,)
+    assert seen.logits.numpy() == pytest.approx(expected, rel=1e-3, abs=1e-3)

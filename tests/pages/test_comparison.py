@@ -1,0 +1,95 @@
+"""The page that compares models, without a browser: answers, agreement, and the ensemble."""
+
+from __future__ import annotations
+
+import pytest
+
+from diagnostics.data import samples
+from diagnostics.schema.request import ModelSource
+from diagnostics.ui.server.startup import Beginning, begin_with
+from tests.pages_for_tests import fine, opened, pressed
+
+pytestmark = pytest.mark.slow
+
+PAGE = "pages/4_release/2_compare.py"
+CONV, DENSE = "letters_conv.safetensors", "letters_dense.safetensors"
+
+
+@pytest.fixture
+def page(app):
+    """The page with both sample models chosen."""
+    first = opened(app, PAGE)
+    first.multiselect(key="compare.models").set_value([CONV, DENSE])
+    return fine(first.run())
+
+
+def said(page):
+    return "\n".join(one.value for one in (*page.markdown, *page.caption)).replace("\\", "")
+
+
+def test_one_model_alone_is_compared_with_nothing(app):
+    page = opened(app, PAGE)
+    assert page.multiselect(key="compare.models").value == [CONV]
+    assert "Choose two models or more" in said(page)
+    assert "Take their ensemble in hand" not in [button.label for button in page.button]
+
+
+def test_images_that_change_their_answer_are_counted_and_listed(page):
+    assert "2 of 5 images get another answer" in said(page)
+    table = next(one.value for one in page.dataframe if "same answer" in one.value)
+    assert list(table["same answer"]) == ["yes", "yes", "yes", "no", "no"]
+    assert {CONV, DENSE} <= set(table.columns)
+    assert page.get("plotly_chart")
+    assert not page.error
+
+
+def test_the_ensemble_is_a_model_like_any_other(page):
+    page = pressed(page, "Take their ensemble in hand")
+    assert "letters_conv + letters_dense" in [one.value for one in page.sidebar.text]
+    page = opened(page, "pages/1_look/1_inspect.py")
+    assert not page.error
+    assert page.title[0].value == "Inspect"
+    page = opened(page, "pages/2_trust/2_novelty.py")
+    assert not page.error
+
+
+def test_each_model_names_its_own_classes_and_models_apart_have_no_ensemble(app):
+    names = tuple(f"sign {place}" for place in range(26))
+    begin_with(Beginning(ModelSource(samples.model_files()["letters_conv"], class_names=names)))
+    try:
+        page = opened(app, PAGE)
+        page.multiselect(key="compare.models").set_value([CONV, DENSE])
+        page = fine(page.run())
+    finally:
+        begin_with(Beginning())
+    assert "name their classes differently" in said(page)
+    assert "Take their ensemble in hand" not in [button.label for button in page.button]
+    table = next(one.value for one in page.dataframe if "same answer" in one.value)
+    assert table[CONV][0].startswith("sign 23 ")
+    assert table[DENSE][0].startswith("x ")
+
+
+def test_no_model_chosen_is_no_error(page):
+    page.multiselect(key="compare.models").set_value([])
+    page = fine(page.run())
+    assert not page.error
+
+
+def test_strangeness_is_measured_for_each_model_by_itself(page):
+    assert "Add a folder of known-good images to see which" in said(page)
+    page.button(key="sample.known").click()
+    page = fine(page.run())
+    page.toggle(key="compare.strange").set_value(True)
+    page = fine(page.run())
+    assert not page.error
+    promises = [one.value for one in page.caption if "Promised" in one.value]
+    assert len(promises) == 2  # one for each model
+
+
+def test_sufficient_pixels_are_searched_on_each_model_by_itself(page):
+    page.toggle(key="compare.sufficient").set_value(True)
+    page = fine(page.run())
+    assert not page.error
+    table = next(one.value for one in page.dataframe if "smallest subset" in one.value)
+    assert list(table["model"]) == [CONV, DENSE]
+    assert all("of 4" in held for held in table["controls that hold"])

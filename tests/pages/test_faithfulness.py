@@ -1,0 +1,201 @@
+"""The pages of noise and calibration without a browser."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from diagnostics.data import samples
+from diagnostics.data.samples import file_at
+from diagnostics.execution.local import LocalRunner
+from diagnostics.schema.request import INSPECT, ModelSource, Request
+from tests.pages_for_tests import fine, opened, pressed
+
+pytestmark = pytest.mark.slow
+
+NOISE = "pages/2_trust/1_noise.py"
+CALIBRATION = "pages/2_trust/3_calibration.py"
+MODEL = ModelSource(samples.model_files()["letters_conv"])
+
+
+@pytest.fixture
+def on(app, sessions):
+    """Return a function that opens a page."""
+    return lambda name, **address: opened(app, name, **address)
+
+
+def charts(page):
+    return [json.loads(one.proto.spec) for one in page.get("plotly_chart")]
+
+
+def titles(page):
+    return [chart["layout"]["title"]["text"] for chart in charts(page)]
+
+
+def said(page):
+    return " ".join(one.value.replace("\\", "") for one in (*page.markdown, *page.caption))
+
+
+def test_without_a_folder_noise_is_compared_with_the_images_in_hand(on):
+    page = on(NOISE)
+    assert titles(page)[0] == "Confidence in 386 images of noise, 3 real"
+    assert "Sample folder" in [button.label for button in page.button]
+    (made,) = [one for one in page.multiselect if one.label == "Noise of yours"]
+    known = samples.image_files()
+    assert made.value == [known[name].sha256 for name in ("noise-uniform", "blank-black")]
+    assert "This needs a folder with labels" in said(page)
+
+
+def test_a_person_says_which_images_are_noise(on):
+    page = on(NOISE)
+    (made,) = [one for one in page.multiselect if one.label == "Noise of yours"]
+    page = fine(made.set_value([]).run())
+    assert titles(page)[0] == "Confidence in 384 images of noise, 5 real"
+    page.multiselect(key="shown").set_value(page.multiselect(key="shown").value[:4])
+    page = fine(page.run())
+    assert titles(page)[0] == "Confidence in 384 images of noise, 4 real"
+
+
+def test_with_the_sample_folder_noise_is_followed_through_the_layers_once_wanted(on):
+    page = pressed(on(NOISE), "Sample folder")
+    assert not page.error
+    assert titles(page)[0] == "Confidence in 386 images of noise, 256 real"
+    assert len(titles(page)) == 3
+    page = fine(page.toggle(key="noise.deep").set_value(True).run())
+    assert titles(page)[3] == "Uniform noise, nearest class mean (n = 32)"
+    layers = charts(page)[3]["layout"]["xaxis"]["ticktext"]
+    assert layers[0] == "conv1"
+    assert layers[-1] == "fc2"
+
+
+def test_the_axis_of_confidence_can_be_read_in_percent(on):
+    page = fine(on(NOISE).toggle(key="noise.stretched").set_value(False).run())
+    assert charts(page)[0]["layout"]["xaxis"]["title"]["text"] == "confidence (%)"
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_the_surest_draws_open_in_inspect(on, sessions, folder):
+    page = on(NOISE)
+    if folder:
+        page = pressed(page, "Sample folder")
+    page = pressed(page, "Scrambled phases")
+    assert page.title[0].value == "Inspect"
+    names = [file.name for file in sessions[-1].shown_images()[:4]]
+    assert all(name.startswith("draw ") and name.endswith(" phase.png") for name in names)
+
+
+@pytest.mark.parametrize("label", ["Real images", "Your noise"])
+def test_real_images_and_noise_of_ones_own_open_in_inspect(on, sessions, label):
+    page = pressed(pressed(on(NOISE), "Sample folder"), label)
+    assert page.title[0].value == "Inspect"
+    names = [file.name for file in sessions[-1].shown_images()]
+    assert ("noise-uniform.png" in names[:2]) == (label == "Your noise")
+
+
+def test_draws_that_were_opened_are_neither_real_nor_a_persons_noise(on):
+    page = pressed(on(NOISE), "Checkerboards")
+    page = opened(page, NOISE)
+    real, own = 3, 1  # the blank image has no column any more
+    assert titles(page)[0] == f"Confidence in {384 + own} images of noise, {real} real"
+
+
+def test_a_model_without_finite_answers_is_said(on, sessions, tmp_path):
+    tensors = load_file(samples.model_files()["letters_dense"].path)
+    tensors["fc4.bias" if "fc4.bias" in tensors else list(tensors)[-1]].fill_(float("nan"))
+    save_file(tensors, tmp_path / "broken.safetensors")
+    page = on(NOISE)
+    sessions[-1].use(replace(MODEL, file=file_at(tmp_path / "broken.safetensors")))
+    page = fine(page.run())
+    assert "No answer to noise is finite." in said(page)
+    assert not titles(page)
+    sessions[-1].known = samples.folders()["known"]
+    page = page.run()
+    page = opened(page, CALIBRATION)
+    assert "nothing can be measured" in page.error[0].value.replace("\\", "")
+
+
+def test_calibration_without_a_folder_says_what_to_bring(on):
+    page = on(CALIBRATION)
+    assert "Add a folder with labels" in said(page)
+    assert "Sample folder" in [button.label for button in page.button]
+    assert not titles(page)
+    page = pressed(page, "Sample folder")
+    assert not page.error
+    assert titles(page) == [
+        "Accuracy at each confidence (n = 520)",
+        "Accuracy of each class (n = 520)",
+        "True class and class said (n = 520)",
+    ]
+    assert "never makes noise look uncertain" in said(page)
+    assert "come from the same 520 images" in said(page)
+
+
+def test_a_wrong_answer_opens_in_inspect(on, sessions):
+    page = pressed(on(CALIBRATION), "Sample folder")
+    chosen = page.selectbox(key="calibration.chosen")
+    first = chosen.options[0]
+    page = pressed(page, "Open in Inspect")
+    assert page.title[0].value == "Inspect"
+    assert sessions[-1].shown_images()[0].name in first
+
+
+def test_a_folder_without_labels_is_said_without_a_trace(on, sessions, tmp_path):
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "one.png")
+    page = on(CALIBRATION)
+    sessions[-1].known = folder_file(tmp_path)
+    page = fine(page.run())
+    assert "No image of this folder has a label" in page.error[0].value.replace("\\", "")
+    page = opened(page, NOISE)
+    assert titles(page)[0] == "Confidence in 386 images of noise, 1 real"
+    page = fine(page.toggle(key="noise.deep").set_value(True).run())
+    assert "2 labelled images or more" in page.error[0].value.replace("\\", "")
+
+
+def folder_file(folder: Path):
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        archive.write(folder / "one.png", "one.png")
+    return file_at(folder / "images.zip")
+
+
+@pytest.fixture(scope="module")
+def runner():
+    return LocalRunner()
+
+
+@pytest.mark.parametrize("family", ["uniform", "gaussian", "shuffled", "phase", "constant"])
+@pytest.mark.parametrize("made", [False, True])
+def test_the_image_behind_a_mark_gets_the_very_confidence_of_the_mark(
+    runner, tmp_path, family, made
+):
+    """Draws made of the person's images depend on which of these are real."""
+    images = tuple(samples.image_files()[name] for name in ("letter-x-thin", "noise-uniform"))
+    own = {"made": images[1].sha256} if made else {}
+    answer = runner.run(Request("noise/noise", MODEL, images, options={"draws": 8, **own}))
+    (found,) = [one for one in answer.scores["families"] if one["family"] == family]
+    options = {"family": family, "draws": "2,5", **own}
+    drawn = runner.run(Request("noise/noise_images", MODEL, images, options=options))
+    files = []
+    for number in (2, 5):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(drawn.arrays[f"draw/{number}"][..., 0]).save(path)
+        files.append(file_at(path))
+    seen = runner.run(Request(INSPECT, MODEL, tuple(files), options={"attributions": ()}))
+    for number, image in zip((2, 5), seen.scores["images"], strict=True):
+        assert image["top"][0]["index"] == found["said"][number]
+        assert image["top"][0]["distance"] == pytest.approx(found["distance"][number], rel=1e-4)
+
+
+def test_blank_images_have_the_levels_that_the_answer_says(runner):
+    answer = runner.run(Request("noise/noise", MODEL, options={"draws": 8}))
+    levels = answer.scores["levels"]
+    assert levels[:3] == [0, 128, 255]
+    options = {"family": "constant", "draws": "0,1,2,3,4,5,6,7"}
+    drawn = runner.run(Request("noise/noise_images", MODEL, options=options)).arrays
+    assert [int(drawn[f"draw/{one}"].max()) for one in range(8)] == levels

@@ -1,0 +1,145 @@
+"""The page of guards without a browser: nothing dear unasked, three guards beside each other."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from diagnostics.errors import CANCELLED, WorkerMemoryError
+from diagnostics.ui.session.state import session
+from diagnostics.ui.views import guard
+from diagnostics.worker import WorkerRunner
+from tests.pages_for_tests import fine, opened, pressed
+
+pytestmark = pytest.mark.slow
+
+PAGE = "pages/2_trust/4_guard.py"
+TRY = "Try it with letters, and digits as strangers"
+
+
+@pytest.fixture
+def page(app):
+    """The page with the samples in hand."""
+    return opened(app, PAGE)
+
+
+def headings(page):
+    return [one.label for one in page.expander if one.label != "Numbers"]
+
+
+def test_nothing_is_fitted_before_it_is_asked_for(page, monkeypatch):
+    said = " ".join(one.value for one in page.markdown)
+    assert "none of the above" in said
+    asked = []
+    monkeypatch.setattr(WorkerRunner, "run", lambda _, request, watch=None: asked.append(request))
+    page = pressed(page, TRY)
+    assert "Fit the guards" in [button.label for button in page.button]
+    assert not asked
+    assert headings(page) == ["What guards are fitted on"]
+
+
+def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
+    run = WorkerRunner.run
+
+    def fail(self, request, watch=None):
+        if request.method == "guard/extra_class":
+            raise WorkerMemoryError("The memory is full.")
+        return run(self, request, watch)
+
+    sessions, noted = [], guard.noted
+
+    def watched(answers):
+        sessions.append(session())
+        return noted(answers)
+
+    monkeypatch.setattr(WorkerRunner, "run", fail)
+    monkeypatch.setattr(guard, "noted", watched)
+    page = pressed(pressed(page, TRY), "Fit the guards")
+    assert [error.value.replace("\\", "") for error in page.error] == ["The memory is full."]
+    assert "Start again" in [button.label for button in page.button]
+    assert len(headings(page)) == 4
+    labels = [button.label for button in page.button]
+    assert labels.count("Open the guarded model") == 2
+    columns = list(page.dataframe[0].value.columns)
+    assert columns == ["kind of image", "Below 90 % sure", "Threshold", "Discriminator"]
+    assert any("discriminator learned on" in one.value for one in page.warning)
+    monkeypatch.setattr(WorkerRunner, "run", run)
+    page = pressed(page, "Start again")
+    assert not page.error
+    held = sessions[-1]
+    kept = [result for result in held.answers.values() if "good_rejected" in result.scores]
+    assert len(kept) == 3
+    assert not any(result.arrays for result in kept)
+    page.selectbox(key="guard.alpha").set_value("100")
+    page = fine(page.run())
+    assert "Fit the guards" in [button.label for button in page.button]
+    page.selectbox(key="guard.alpha").set_value("50")
+    page = fine(page.run())
+    assert len(headings(page)) == 4
+    (button, *_) = [one for one in page.button if one.label == "Open the guarded model"]
+    button.click()
+    page = fine(page.run())
+    assert "letters_conv-threshold-guarded.pt2" in held.model.file.name
+    assert held.model.class_names is not None
+    assert held.model.class_names[-1] == "none of the above"
+
+
+def test_a_cancelled_guard_says_so(page, monkeypatch):
+    page = pressed(page, TRY)
+
+    def cancel(*_):
+        raise WorkerMemoryError(CANCELLED)
+
+    monkeypatch.setattr(WorkerRunner, "run", cancel)
+    page = pressed(page, "Fit the guards")
+    assert [one.value for one in page.info] == [CANCELLED] * 3
+    assert headings(page) == ["What guards are fitted on"]
+
+
+def packed(contents):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "damaged"),
+        (b"PK\x05\x06" + bytes(18), "no whole model"),
+        (packed({"guarded.pt2": b"", "recipe.toml": b"\xff"}), "damaged"),
+        (packed({"guarded.pt2": b"x"}), "damaged"),
+        (packed({"guarded.pt2": bytes(5000), "recipe.toml": b""}), "was not opened"),
+        (packed({"guarded.pt2": b"x", "recipe.toml": b"model = 3"}), "must be a table"),
+        (packed({"guarded.pt2": b"x", "recipe.toml": b""})[:60], "damaged"),
+    ],
+    ids=["empty", "no file", "no text", "no recipe", "too large", "no table", "cut off"],
+)
+def test_a_file_that_is_no_guard_is_said_and_nothing_is_opened(
+    content, said, tmp_path, monkeypatch
+):
+    errors = []
+
+    class Held:
+        def room(self):
+            return 4096
+
+        def full(self):
+            return "there is no room."
+
+        def keep(self, *_):
+            raise AssertionError
+
+        use = keep
+
+    monkeypatch.setattr(guard, "session", Held)
+    monkeypatch.setattr(guard, "failure", errors.append)
+    path = tmp_path / "guard.zip"
+    path.write_bytes(content)
+    guard._open("threshold", path)
+    (error,) = errors
+    assert said in error

@@ -1,0 +1,149 @@
+"""The page of strangeness without a browser: no folder, the sample folders, wrong preprocessing."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+
+from diagnostics.cli.main import beginning, parser
+from diagnostics.data import samples
+from diagnostics.ui.server.startup import Beginning, begin_with
+from tests.pages_for_tests import fine, opened
+
+pytestmark = pytest.mark.slow
+
+PAGE = "pages/2_trust/2_novelty.py"
+
+
+@pytest.fixture
+def page(app):
+    return opened(app, PAGE)
+
+
+def pressed(page, key):
+    return fine(page.button(key=key).click().run())
+
+
+def text(page):
+    """Return what stands on the page in sentences, without the marks that keep it plain."""
+    parts = (*page.markdown, *page.caption, *page.warning, *page.error)
+    return "\n".join(one.value for one in parts).replace("\\", "")
+
+
+def test_without_a_folder_values_are_shown_and_nothing_is_promised(page):
+    said = text(page)
+    assert "Without known-good images a value is only a number" in said
+    assert "cannot see" in said
+    assert "Promised" not in said
+    assert not page.error
+    values = next(one.value for one in page.dataframe if "score" in one.value)
+    assert "Doubt (MSP)" in list(values["score"])
+    assert len(values.columns) == 6  # the score, and five images
+
+
+def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
+    page = pressed(page, "sample.known")
+    said = text(page)
+    assert "Promised: of images like the known-good ones, at most 5 %" in said
+    assert "strangers missed" not in said
+    page = pressed(page, "sample.strangers")
+    said = text(page)
+    assert "known-good images flagged" in said
+    assert "of 160 strangers missed" in said
+    assert not page.error
+    page.selectbox(key="novelty.score").set_value("ood/msp")
+    page = fine(page.run())
+    assert "By Doubt (MSP)" in text(page)
+    assert page.query_params["novelty.score"] == "ood/msp"
+
+
+def test_fewer_false_alarms_are_promised_without_asking_the_model_again(page, monkeypatch):
+    page = pressed(page, "sample.known")
+    asked = []
+    monkeypatch.setattr(
+        "diagnostics.worker.WorkerRunner.run", lambda *request: asked.append(request)
+    )
+    page.selectbox(key="novelty.alpha").set_value("10")
+    page = fine(page.run())
+    assert "at most 1 %" in text(page)
+    page.selectbox(key="novelty.alpha").set_value("1")
+    assert "cannot promise 0.1 %: nothing is ever flagged" in text(fine(page.run()))
+    assert not asked
+
+
+@pytest.fixture
+def begun(app):
+    """Return a function that opens the page as `oversure app MODEL IMAGE…` starts the app."""
+
+    def start(*arguments):
+        model = samples.model_files()["letters_conv"].path
+        begin_with(beginning(parser().parse_args(["app", model, *arguments])))
+        app.run()
+        app.switch_page(PAGE)
+        return fine(app.run())
+
+    yield start
+    begin_with(Beginning())
+
+
+def test_a_wrong_preprocessing_is_said_first_and_offers_the_switch(begun):
+    page = begun(samples.image_files()["letter-p-thin"].path, "--invert")
+    page = pressed(page, "sample.known")
+    first, second = (one.value.replace("\\", "") for one in page.warning)
+    assert "looks wrong" in first
+    assert "switch the preprocessing above first" in second
+    page = pressed(page, "novelty.switch.0")
+    assert not page.warning
+    assert "**Fine.**" in text(page)
+    (invert,) = [box for box in inspect(page).checkbox if box.label == "Invert black and white"]
+    assert not invert.value
+
+
+def inspect(page):
+    return opened(page, "pages/1_look/1_inspect.py")
+
+
+def bring(monkeypatch, **paths):
+    """Let the buttons of the sample folders bring other files."""
+    brought = {role: samples.file_at(path) for role, path in paths.items()}
+    known = samples.folders()
+    monkeypatch.setattr(samples, "folders", lambda: {**known, **brought})
+
+
+def test_a_folder_that_is_none_is_said_and_can_be_put_away(page, tmp_path, monkeypatch):
+    path = tmp_path / "broken.zip"
+    path.write_bytes(b"PK\x03\x04 not a zip")
+    bring(monkeypatch, known=path)
+    page = pressed(page, "sample.known")
+    assert len(page.error) == 1
+    page = pressed(page, "away.known")
+    assert not page.error
+    assert "Without known-good images" in text(page)
+
+
+def test_strangers_without_an_image_leave_the_verdicts_standing(page, tmp_path, monkeypatch):
+    page = pressed(page, "sample.known")
+    path = tmp_path / "empty.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    bring(monkeypatch, strangers=path)
+    page = pressed(page, "sample.strangers")
+    assert len(page.error) == 1
+    assert "Promised" in text(page)
+
+
+def test_an_image_that_cannot_be_read_keeps_its_column(begun, tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"\x89PNG not an image")
+    page = begun(str(path), samples.image_files()["letter-p-thin"].path)
+    values = next(one.value for one in page.dataframe if "score" in one.value)
+    assert set(values["1. broken.png"]) == {"not read"}
+    assert "not read" not in set(values["2. letter-p-thin.png"])
+
+
+def test_where_no_image_can_be_read_it_is_said(begun, tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"\x89PNG not an image")
+    page = begun(str(path))
+    assert "No image could be read" in text(page)

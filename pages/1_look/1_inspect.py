@@ -14,13 +14,14 @@ from diagnostics.ui.widgets import preprocessing as controls
 from diagnostics.ui.widgets.board import Board, numbers
 from diagnostics.ui.widgets.run import ask
 
+TITLE, ICON = "Inspect", "visibility"
 SAID, IMAGE, RECEIVED = "What it says", "The image", "What the network receives"
 LOOKED, LAYERS = "Where it looked", "What each layer did"
 QUESTION = "Why is the network so sure? Read down a column: the answer first, then the reasons."
 
 spec, methods = sidebar.in_hand()
 held = session()
-board = Board("Inspect", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not held.shown:
     controls.offer_samples()
 progress = st.empty()

@@ -11,10 +11,11 @@ from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.preprocessing import offer_samples
 from diagnostics.ui.widgets.run import ask
 
+TITLE, ICON = "Layers", "layers"
 spec, _ = sidebar.in_hand()
 held = session()
 
-board = Board("Layers", "What did one layer make of two images, and where do they part?", spec)
+board = Board(TITLE, "What did one layer make of two images, and where do they part?", spec)
 if not held.shown:
     offer_samples()
 

@@ -13,12 +13,13 @@ from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.preprocessing import offer_samples
 from diagnostics.ui.widgets.run import try_to_ask
 
+TITLE, ICON = "Attributions", "center_focus_strong"
 QUESTION = "Where did the network look? Each method answers a question of its own; compare them."
 
 spec, methods = sidebar.in_hand()
 held = session()
 
-board = Board("Attributions", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not held.shown:
     offer_samples()
 

@@ -14,13 +14,14 @@ from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder
 from diagnostics.ui.widgets.run import ask, try_to_ask
 
+TITLE, ICON = "Noise", "grain"
 QUESTION = "How sure is the model of images that show nothing, and which class do they become?"
 COMPARED, SURE = "Compared with", "How sure is it of noise?"
 SWALLOWS, BLANK = "Which class swallows the noise?", "What does it say of a blank image?"
 DEPTH = "Which layer turns noise into a class?"
 
 spec, _ = sidebar.in_hand()
-board = Board("Noise", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not session().shown and session().known is None:
     preprocessing.offer_samples()
 

@@ -14,6 +14,7 @@ from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, reference
 from diagnostics.ui.widgets.run import ask, try_to_ask
 
+TITLE, ICON = "Strangeness", "troubleshoot"
 QUESTION = "Does this image look like what the model knows, and how sure is that?"
 PREPARED, FOLDERS, STRANGE = "Is the preprocessing right?", "Compared with", "Is it strange?"
 SPREAD, TOLD = "Where the images lie", "How many strangers would be missed?"
@@ -24,7 +25,7 @@ PICTURES: Options = {"layers": (), "attributions": ()}
 
 spec, _ = sidebar.in_hand()
 held = session()
-board = Board("Strangeness", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not held.shown:
     preprocessing.offer_samples()
 

@@ -11,6 +11,7 @@ from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder
 from diagnostics.ui.widgets.run import ask
 
+TITLE, ICON = "Calibration", "balance"
 QUESTION = "Can the percentages be believed: is the model right as often as it says?"
 MEASURED, VERDICT = "Measured on", "Can they be believed?"
 BINS, TEMPERATURE = "How often is it right at each confidence?", "What would a temperature change?"
@@ -22,7 +23,7 @@ NO_FOLDER = (
 NONE_WRONG = "No answer is wrong here."
 
 spec, _ = sidebar.in_hand()
-board = Board("Calibration", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 
 with board.section(MEASURED):
     known = folder("known")

@@ -10,12 +10,13 @@ from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder
 
+TITLE, ICON = "Guard", "shield"
 QUESTION = "How can this model say none of the above, and what does that cost?"
 FITTED, CATCHES = "What guards are fitted on", "What does each guard catch?"
 COSTS, TAKEN = "What does it cost?", "Take a guard with you"
 
 spec, methods = sidebar.in_hand()
-board = Board("Guard", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not session().shown and session().known is None:
     preprocessing.offer_samples()
 

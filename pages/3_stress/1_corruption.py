@@ -14,13 +14,14 @@ from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder
 from diagnostics.ui.widgets.run import ask, try_to_ask
 
+TITLE, ICON = "Sweeps", "tune"
 QUESTION = "Which change of the image changes the answer, and how much of it does it take?"
 KNOB, BREAKS, ONE = "What changes", "Where does the answer change?", "One image, step by step"
 TWO, MANY = "Two changes together", "Many images at once"
 READING, LESSON = "Does it rely on fuzzy edges?", "Lesson: the letter experiment"
 
 spec, _ = sidebar.in_hand()
-board = Board("Sweeps", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not session().shown:
     preprocessing.offer_samples()
 

@@ -13,12 +13,13 @@ from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import ask
 
+TITLE, ICON = "Smallest changes", "my_location"
 QUESTION = "How little must change in an image until the model says something else?"
 SEARCH, NEAR = "What is looked for", "Which image is nearest to another answer?"
 CHANGED, ALONG = "What has to change?", "How far along the change does it turn?"
 
 spec, _ = sidebar.in_hand()
-board = Board("Smallest changes", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not session().shown:
     preprocessing.offer_samples()
 if why := attack.why_not(spec):

@@ -14,6 +14,7 @@ from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, reference
 from diagnostics.ui.widgets.run import try_to_ask
 
+TITLE, ICON = "Fooling images", "casino"
 QUESTION = "How sure can the model be of a picture that was made from nothing, and how soon?"
 MADE, GALLERY, SURE = "What is made", "The surest picture of each class", "How soon is it so sure?"
 CAUGHT, OTHER = "Which score would have caught them?", "Do they fool another model?"
@@ -25,7 +26,7 @@ EMPTY = (
 )
 
 spec, _ = sidebar.in_hand()
-board = Board("Fooling images", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 
 with board.section(MADE):
     request = controls.asked(spec)

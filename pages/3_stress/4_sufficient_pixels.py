@@ -12,6 +12,7 @@ from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import try_to_ask
 
+TITLE, ICON = "Sufficient pixels", "grid_4x4"
 QUESTION = "Which few pixels alone keep the model sure, and is that the image or the mask?"
 SEARCHED, READ = "What is searched", "Is it the image or the mask?"
 PLAYED, ALONE = "Remove pixels in their order", "The pixels that suffice"
@@ -19,7 +20,7 @@ BESIDE = "Beside other models"
 NOT_YET = "Press Search to remove pixels until few are left."
 
 spec, _ = sidebar.in_hand()
-board = Board("Sufficient pixels", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not session().shown:
     preprocessing.offer_samples()
 

@@ -14,6 +14,7 @@ from diagnostics.ui.views.comparison_pixels import sufficing
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 
+TITLE, ICON = "Compare", "compare"
 QUESTION = "Do two models, checkpoints or formats answer alike, and where do they differ?"
 MODELS, SAID = "Which models", "What each says"
 CHANGED, AGREED = "Which images change their answer?", "How far do they agree?"
@@ -21,7 +22,7 @@ STRANGE, SUFFICE = "Which images are strange to each?", "Which few pixels suffic
 LOOKED, DEEP = "Where each looked", "What its last maps are"
 
 spec, methods = sidebar.in_hand()
-board = Board("Compare", QUESTION, spec)
+board = Board(TITLE, QUESTION, spec)
 if not session().shown:
     preprocessing.offer_samples()
 

@@ -155,7 +155,7 @@ def test_a_folder_of_several_images_and_a_bad_one_is_done(oversure, tmp_path):
         (("inspect", MODEL, "gone.png"), "gone.png"),
         (("inspect", "gone.pt", X), "gone.pt"),
         (("load", X), "PNG image"),
-        (("inspect", MODEL, __file__), "test_cli.py"),
+        (("inspect", MODEL, __file__), "test_main.py"),
         (("inspect", MODEL, X, "--target", "99"), "between 0 and 25"),
         (("inspect", MODEL, X, "--architecture", "timm/resnet18"), "they fit"),
         (("inspect", MODEL, X, "--layers", "conv9"), "conv9"),

@@ -469,10 +469,10 @@ def test_a_method_is_given_target_and_seed_and_tells_what_is_there_so_far(execut
             study.keep(Outcome({"step": step, "complete": False}, {"a": np.full(1, step)}))
         return Outcome({"complete": True})
 
-    method = Method(MethodInfo("probe/work", "Work", "", "", (), (), False), found, lambda spec: 1)
+    method = Method(MethodInfo("topic/work", "analysis", "Work", "", ""), found, lambda spec: 1)
     monkeypatch.setattr("diagnostics.execution.executor.find", lambda identity: method)
     told = []
-    request = Request("probe/work", ModelSource(LETTERS), target=4, seed=9)
+    request = Request("topic/work", ModelSource(LETTERS), target=4, seed=9)
     result = executor.execute(request, told.append)
     assert given == [(4, 9)]
     assert result.scores["complete"] is True

@@ -11,7 +11,7 @@ from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
 
-PAGE = "pages/4_release/2_compare.py"
+PAGE = "pages/4_release/2_comparison.py"
 CONV, DENSE = "letters_conv.safetensors", "letters_dense.safetensors"
 
 
@@ -49,7 +49,7 @@ def test_the_ensemble_is_a_model_like_any_other(page):
     page = opened(page, "pages/1_look/1_inspect.py")
     assert not page.error
     assert page.title[0].value == "Inspect"
-    page = opened(page, "pages/2_trust/2_novelty.py")
+    page = opened(page, "pages/2_trust/2_ood.py")
     assert not page.error
 
 

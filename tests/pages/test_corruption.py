@@ -14,7 +14,7 @@ from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
 
-PAGE = "pages/3_stress/1_sweeps.py"
+PAGE = "pages/3_stress/1_corruption.py"
 MODEL = ModelSource(samples.model_files()["letters_conv"])
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.conftest import ROOT
@@ -13,14 +11,6 @@ from tests.pages_for_tests import PAGES, fine, opened
 def test_every_page_lies_in_a_section():
     assert "pages/1_look/1_inspect.py" in PAGES
     assert not list((ROOT / "pages").glob("*.py"))
-
-
-TITLES = {
-    "novelty": "Strangeness",
-    "adversarial": "Smallest changes",
-    "fooling": "Fooling images",
-    "sufficient_pixels": "Sufficient pixels",
-}
 
 
 def test_the_first_visit_has_model_and_images(app):
@@ -33,7 +23,6 @@ def test_the_first_visit_has_model_and_images(app):
 @pytest.mark.parametrize("name", PAGES[1:])
 def test_every_page_shows_the_samples(app, name):
     page = opened(app, name)
-    own = Path(name).stem.partition("_")[2]
-    assert page.title[0].value == TITLES.get(own, own.capitalize())
+    assert f'TITLE, ICON = "{page.title[0].value}", ' in (ROOT / name).read_text("utf-8")
     assert not page.error
     assert page.caption[0].value or page.caption[1].value

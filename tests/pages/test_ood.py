@@ -13,7 +13,7 @@ from tests.pages_for_tests import fine, opened
 
 pytestmark = pytest.mark.slow
 
-PAGE = "pages/2_trust/2_novelty.py"
+PAGE = "pages/2_trust/2_ood.py"
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ class _Examined:
                 logits = classifier.logits(torch.from_numpy(made).to(own.device))
             said.append(logits.nan_to_num(-torch.inf).argmax(1).cpu())
             moments.append(noted())
-        return Tried(candidate, torch.cat(said).numpy(), torch.cat(moments).numpy())
+        return Tried(candidate, torch.cat(said).numpy(), torch.cat(moments).double().numpy())
 
     def _ranked(self, tried: list[Tried]) -> list[Tried]:
         sign = -1 if self.evidence == "accuracy" else 1

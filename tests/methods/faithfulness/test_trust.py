@@ -254,7 +254,7 @@ def test_a_map_that_ignores_the_weights_is_doubted(monkeypatch):
     edges.__module__ = "diagnostics.methods.attribution.edges"
     registry.methods()
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
-    registry.method("Edges", source="none")(edges)
+    registry.method("Edges", kind="map", source="none")(edges)
     for one in asked("attribution/edges").scores["images"]:
         assert one["verdict"] == "doubt"
         assert one["weights"]["head"] == [pytest.approx(1)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,9 +17,10 @@ from diagnostics.methods.ood._shift import Usual, likeness
 from diagnostics.models.features import see
 from diagnostics.reference.statistics import Gathering
 from diagnostics.schema.request import ModelSource
+from tests.conftest import ROOT
 from tests.networks_for_tests import FunctionalResidual, classifier
 
-SAMPLES = Path(__file__).parent.parent / "sample_images"
+SAMPLES = ROOT / "sample_images"
 SIDE = 12
 
 

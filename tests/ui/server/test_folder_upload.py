@@ -151,7 +151,7 @@ def images(path: Path, count: int = 6) -> Path:
 def dialog(page, address):
     """Open the dialog that brings a folder of known-good images."""
     page.set_default_timeout(serving.PATIENCE_MS)
-    page.goto(f"{address}/novelty")
+    page.goto(f"{address}/ood")
     serving.settled(page)
     page.get_by_role("button", name="Add a folder").first.click()
     page.locator(ZONE).wait_for()

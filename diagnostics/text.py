@@ -8,12 +8,12 @@ import re
 JOINER = "\u2060"  # has no width; keeps an address from becoming a link by itself
 
 
-def probability(value: float, distance: float) -> str:
+def probability(value: float, one_minus_p: float) -> str:
     """Return a probability in percent, or its distance from one where percent would say 100.
 
     Args:
         value: 0 to 1.
-        distance: 1 - value, exact.
+        one_minus_p: 1 - value, exact.
 
     Returns:
         "97.3 %", "1 − 3.2e-9", "0.042 %" or "2.1e-7".
@@ -23,7 +23,7 @@ def probability(value: float, distance: float) -> str:
     if value == 0:
         return "below 1e-300"
     if value > 0.999:
-        return f"1 − {_scientific(distance)}" if distance > 0 else "1 − less than 1e-300"
+        return f"1 − {_scientific(one_minus_p)}" if one_minus_p > 0 else "1 − less than 1e-300"
     for least, decimals in ((1e-2, 1), (1e-3, 2), (1e-4, 3), (1e-5, 4)):
         if value >= least:
             return f"{100 * value:.{decimals}f} %"

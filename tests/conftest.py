@@ -67,13 +67,13 @@ def app() -> Iterator[Any]:
 def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the visits have in hand, the latest last."""
     from diagnostics.ui import sidebar
-    from diagnostics.ui.session.state import session
+    from diagnostics.ui.session.state import current_session
 
     found: list[Any] = []
     share = sidebar.share
 
     def noted() -> None:
-        found.append(session())
+        found.append(current_session())
         share()
 
     monkeypatch.setattr(sidebar, "share", noted)

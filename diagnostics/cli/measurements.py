@@ -150,7 +150,7 @@ def ask(
         settings = flags.preprocessing(asked, recipe, own)
         request = Request(method, source, images, settings, target, options=options, seed=seed)
         known, strange, reference = (folder(name) for name in FOLDERS)
-        return runner.run(replace(request, folder=known, strangers=strange, reference=reference))
+        return runner.run(replace(request, folder=known, ood_folder=strange, reference=reference))
 
 
 def _measure(name: str, method: str, asked: argparse.Namespace) -> int:

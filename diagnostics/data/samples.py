@@ -39,8 +39,8 @@ def image_files() -> dict[str, File]:
 
 @cache
 def folders() -> dict[str, File]:
-    """Return the sample folders by what they are for, "known" and "strangers"."""
-    names = {"known": "known-letters.zip", "strangers": "strange-digits.zip"}
+    """Return the sample folders by what their images are to the sample model."""
+    names = {"in_distribution": "known-letters.zip", "out_of_distribution": "strange-digits.zip"}
     return {
         role: file_at(IMAGES / name) for role, name in names.items() if (IMAGES / name).exists()
     }

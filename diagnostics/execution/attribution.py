@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.errors import NotOfferedError, OptionError
-from diagnostics.execution.findings import Findings, Wanted
+from diagnostics.execution.findings import InspectionRequest, InspectionResult
 from diagnostics.methods import registry
+from diagnostics.methods.context import ReportProgress
 from diagnostics.models.classifier import Classifier, Counted, Margin
 from diagnostics.schema.options import Value
 from diagnostics.schema.request import STRONGEST
 from diagnostics.schema.spec import ModelSpec
 
 NO_MARGIN = "The class explained is the class that is subtracted, so nothing is left to explain."
-
-Tell: TypeAlias = Callable[[str, float], None]
 
 
 def explained_by(classifier: Classifier, against: int | None) -> Classifier:
@@ -41,13 +40,13 @@ def explained_by(classifier: Classifier, against: int | None) -> Classifier:
 
 
 def add_maps(
-    found: Sequence[Findings],
+    found: Sequence[InspectionResult],
     classifier: Classifier,
     pixels: Tensor,
-    wanted: Wanted,
+    wanted: InspectionRequest,
     identity: str,
     options: Mapping[str, Value],
-    tell: Tell | None = None,
+    tell: ReportProgress | None = None,
 ) -> None:
     """Add each image's map; images that the network gave no ranking for get a note.
 
@@ -69,7 +68,7 @@ def add_maps(
             demand_layer(settings[option.name], classifier.spec)
     targets = [one.scores["target"] for one in found]
     target = torch.tensor([target or 0 for target in targets], device=pixels.device)
-    if method.info.dear:
+    if method.info.expensive:
         pixels = pixels.detach()
         if tell is not None:
             classifier = _counted(classifier, method, settings, len(pixels), tell)
@@ -91,10 +90,10 @@ def _counted(
     method: registry.Method,
     settings: Mapping[str, Value],
     images: int,
-    tell: Tell,
+    tell: ReportProgress,
 ) -> Classifier:
     """Return a classifier that tells how far a method is."""
-    total, done = images * method.passes(classifier.spec, **settings), 0
+    total, done = images * method.forward_passes(classifier.spec, **settings), 0
 
     def count(asked: int) -> None:
         nonlocal done
@@ -105,8 +104,8 @@ def _counted(
 
 
 def add_map(
-    one: Findings,
-    wanted: Wanted,
+    one: InspectionResult,
+    wanted: InspectionRequest,
     identity: str,
     layer: str,
     values: NDArray[Any] | None,

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from diagnostics.data.image import Decoded, decode
 from diagnostics.errors import ImageError, NotOfferedError, OptionError
 from diagnostics.execution._remembered import copied
-from diagnostics.execution.findings import Findings, Wanted
-from diagnostics.execution.inspection_cache import Answering, as_it_was
-from diagnostics.execution.progress import Clock
+from diagnostics.execution.findings import InspectionRequest, InspectionResult
+from diagnostics.execution.inspection_cache import InspectionCache, unchanged
+from diagnostics.execution.progress import ProgressReporter
 from diagnostics.loaders import index
 from diagnostics.loaders.open import Model, open_model
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import find, methods
 from diagnostics.models.activations import count_silent
 from diagnostics.models.classifier import TorchClassifier
@@ -78,7 +78,7 @@ class Executor:
         self._source: ModelSource | None = None
         self._model: Model | None = None
         self._prepared: OrderedDict[tuple[str, Preprocessing, bool], Prepared] = OrderedDict()
-        self._answering = Answering()
+        self._answering = InspectionCache()
         self._known: tuple[str, Reference] | None = None  # by the hash of its file
 
     def execute(self, request: Request, watch: ProgressCallback | None = None) -> Result:
@@ -91,7 +91,7 @@ class Executor:
         Raises:
             OversureError: When the request cannot be answered; the text says why.
         """
-        clock = Clock(watch)
+        clock = ProgressReporter(watch)
         arrays: dict[str, NDArray[Any]] = {}
         if request.method == OPEN:
             scores = self._open(request, clock)
@@ -105,17 +105,17 @@ class Executor:
         versions = {library: version(library) for library in LIBRARIES}
         return Result(request.key, arrays, scores, clock.seconds, versions)
 
-    def _open(self, request: Request, clock: Clock) -> dict[str, Any]:
-        clock.tell("Reading the images", 0.0)
+    def _open(self, request: Request, clock: ProgressReporter) -> dict[str, Any]:
+        clock.report("Reading the images", 0.0)
         decoded = map(_decode, request.images[:RANKING])
         images = [image for image in decoded if isinstance(image, Decoded)]
         spec = self._opened(request.model, images, clock).spec
         return {"model": describe(spec), "methods": [asdict(known.info) for known in methods()]}
 
-    def _field(self, request: Request, clock: Clock) -> dict[str, Any]:
+    def _field(self, request: Request, clock: ProgressReporter) -> dict[str, Any]:
         classifier = self._opened(request.model, (), clock).classifier(request.preprocessing)
-        clock.tell("Finding what the cell can see", 0.2)
-        with as_it_was(classifier.network):
+        clock.report("Finding what the cell can see", 0.2)
+        with unchanged(classifier.network):
             field = receptive_field(classifier, **request.options)  # type: ignore[arg-type]
         return {"field": field and asdict(field)}
 
@@ -123,26 +123,28 @@ class Executor:
         """Say whether this very model is open and its network decided."""
         return self._source == source and self._model is not None and bool(self._model.network)
 
-    def _opened(self, source: ModelSource, images: Sequence[Decoded], clock: Clock) -> Model:
+    def _opened(
+        self, source: ModelSource, images: Sequence[Decoded], clock: ProgressReporter
+    ) -> Model:
         if self._model is None or not self._holds(source):
-            clock.tell(f"Opening {source.file.name}", 0.1)
+            clock.report(f"Opening {source.file.name}", 0.1)
             self._model = None
             self._model, self._source = self._open_model(source, images), source
         return self._model
 
     def _look(
-        self, request: Request, clock: Clock, arrays: dict[str, NDArray[Any]]
+        self, request: Request, clock: ProgressReporter, arrays: dict[str, NDArray[Any]]
     ) -> dict[str, Any]:
         """Answer INSPECT or a method's request; a bad image does not spoil the others."""
-        clock.tell("Reading the images", 0.0)
+        clock.report("Reading the images", 0.0)
         ranking = () if self._holds(request.model) else request.images[:RANKING]
         readable = [image for image in map(_decode, ranking) if isinstance(image, Decoded)]
         classifier = self._opened(request.model, readable, clock).classifier(request.preprocessing)
         entries: list[dict[str, Any]] = []
-        seen: list[Findings] = []
+        seen: list[InspectionResult] = []
         leader = ""
         batch = _at_once(classifier.spec)
-        wanted = Wanted(target=request.target, against=request.against)
+        wanted = InspectionRequest(target=request.target, against=request.against)
         if request.method == INSPECT:
             wanted = replace(wanted, **request.options)  # type: ignore[arg-type]
         for start in range(0, len(request.images), batch):
@@ -159,17 +161,17 @@ class Executor:
             leader = leader or next(iter(good), "")
             answers = self._answering.about(request, classifier, good, wanted, leader, part)
             for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
-                answer = Findings()
+                answer = InspectionResult()
                 if file.sha256 in answers:
                     answer = copied(answers[file.sha256])  # ours is asked for again
                     seen.append(answer)
                 entries.append(_entry(file, made, answer, f"{row}/", arrays))
         count_silent([one.layers for one in seen])
-        clock.tell("Sending the answer", 0.9)
+        clock.report("Sending the answer", 0.9)
         return {"model": describe(classifier.spec), "images": entries}
 
     def _study(
-        self, request: Request, clock: Clock, arrays: dict[str, NDArray[Any]]
+        self, request: Request, clock: ProgressReporter, arrays: dict[str, NDArray[Any]]
     ) -> dict[str, Any]:
         """Answer a method that looks at many images at once."""
         method = find(request.method)
@@ -181,21 +183,21 @@ class Executor:
             why = classifier.spec.why_not(Need(missing[0]))
             raise NotOfferedError(f"{method.info.title} cannot be had of this model. {why}")
         settings = method.info.check(request.options)  # type: ignore[arg-type]
-        study = Study(
+        context = Context(
             classifier,
             files=request.images,
             folder=request.folder,
-            strangers=request.strangers,
+            ood_folder=request.ood_folder,
             reference=self._reference(request.reference, classifier),
             seed=request.seed,
             target=request.target,
-            tell=clock.part(0.0, 1.0),
-            keep=lambda outcome: clock.keep(_so_far(request, classifier.spec, outcome, clock)),
+            progress=clock.part(0.0, 1.0),
+            partial=lambda make: clock.partial(_partial(request, classifier.spec, make, clock)),
         )
-        with as_it_was(classifier.network):
-            outcome = method.function(study, **settings)
+        with unchanged(classifier.network):
+            outcome = method.function(context, **settings)
         outcome.check()
-        clock.tell("Sending the answer", 0.95)
+        clock.report("Sending the answer", 0.95)
         arrays |= outcome.arrays
         return {"model": describe(classifier.spec), **outcome.scores}
 
@@ -222,17 +224,18 @@ class Executor:
         return made
 
 
-def _so_far(
-    request: Request, spec: ModelSpec, outcome: Outcome, clock: Clock
+def _partial(
+    request: Request, spec: ModelSpec, make: Callable[[], Outcome[Any]], clock: ProgressReporter
 ) -> Callable[[], Result]:
     """Return what makes a result of work that is not done."""
 
-    def make() -> Result:
+    def result() -> Result:
+        outcome = make()
         outcome.check()
         scores = {"model": describe(spec), **outcome.scores}
         return Result(request.key, outcome.arrays, scores, clock.seconds, {})
 
-    return make
+    return result
 
 
 def _looks(method: str) -> bool:
@@ -256,7 +259,11 @@ def _decode(file: File) -> Decoded | ImageError:
 
 
 def _entry(
-    file: File, made: Prepared, answer: Findings, prefix: str, arrays: dict[str, NDArray[Any]]
+    file: File,
+    made: Prepared,
+    answer: InspectionResult,
+    prefix: str,
+    arrays: dict[str, NDArray[Any]],
 ) -> dict[str, Any]:
     """Return one image's part of the JSON schema, its arrays added under the prefix."""
     pictures = {name: values.copy() for name, values in made.pictures.items()}  # we keep ours

@@ -14,7 +14,7 @@ STANDARD = ("attribution/gradient", "attribution/grad_cam")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InspectionRequest:
     """What to show of each image.
 
     Args:
@@ -39,7 +39,7 @@ class Wanted:
     alike: bool = False
     same_maps: dict[str, list[int]] = field(default_factory=dict)
 
-    def draw_maps_of(self, leader: Findings) -> None:
+    def draw_maps_of(self, leader: InspectionResult) -> None:
         """Draw of every image the maps that were drawn of this one."""
         for entry in leader.scores["layers"]:
             if "channels" in entry:
@@ -47,7 +47,7 @@ class Wanted:
 
 
 @dataclass
-class Findings:
+class InspectionResult:
     """What was found for one image: named arrays, and everything else as JSON.
 
     Args:

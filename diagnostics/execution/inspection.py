@@ -11,10 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.errors import NotOfferedError, OptionError
-from diagnostics.execution.attribution import Tell, add_map, add_maps, demand_layer, explained_by
-from diagnostics.execution.findings import Findings, Wanted
+from diagnostics.execution.attribution import (
+    add_map,
+    add_maps,
+    demand_layer,
+    explained_by,
+)
+from diagnostics.execution.findings import InspectionRequest, InspectionResult
 from diagnostics.methods import registry
-from diagnostics.metrics.predictions import Score, rank
+from diagnostics.methods.context import ReportProgress
+from diagnostics.metrics.predictions import Prediction, rank
 from diagnostics.models import activations
 from diagnostics.models.classifier import Margin, SharedTrace, TorchClassifier, Trace
 from diagnostics.schema.layouts import last_maps, representative
@@ -22,7 +28,9 @@ from diagnostics.schema.options import Value
 from diagnostics.schema.spec import ModelSpec
 
 
-def inspect(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list[Findings]:
+def inspect(
+    classifier: TorchClassifier, pixels: Tensor, wanted: InspectionRequest
+) -> list[InspectionResult]:
     """Return what the network said, what each layer did and where it looked, for each image.
 
     Args:
@@ -45,7 +53,9 @@ def inspect(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list
     return found
 
 
-def explain(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list[Findings]:
+def explain(
+    classifier: TorchClassifier, pixels: Tensor, wanted: InspectionRequest
+) -> list[InspectionResult]:
     """Return what `inspect` does, without the layers: only the methods' own are recorded.
 
     Args:
@@ -66,7 +76,10 @@ def explain(classifier: TorchClassifier, pixels: Tensor, wanted: Wanted) -> list
 
 
 def _add_attributions(
-    found: Sequence[Findings], classifier: TorchClassifier, trace: Trace, wanted: Wanted
+    found: Sequence[InspectionResult],
+    classifier: TorchClassifier,
+    trace: Trace,
+    wanted: InspectionRequest,
 ) -> None:
     """Add what each method says, from one pass; one that cannot answer leaves a note instead."""
     explained = explained_by(classifier, wanted.against)
@@ -84,11 +97,11 @@ def _add_attributions(
 def attribute(
     classifier: TorchClassifier,
     pixels: Tensor,
-    wanted: Wanted,
+    wanted: InspectionRequest,
     identity: str,
     options: Mapping[str, Value],
-    tell: Tell | None = None,
-) -> list[Findings]:
+    tell: ReportProgress | None = None,
+) -> list[InspectionResult]:
     """Return what the network said of each image, and one method's map of where it looked.
 
     Args:
@@ -110,7 +123,7 @@ def attribute(
     return found
 
 
-def _said(trace: Trace, spec: ModelSpec, wanted: Wanted) -> list[Findings]:
+def _said(trace: Trace, spec: ModelSpec, wanted: InspectionRequest) -> list[InspectionResult]:
     """Start each image's findings with its ranking and the class to explain."""
     count = len(spec.class_names)
     if wanted.target is not None and not 0 <= wanted.target < count:
@@ -121,12 +134,14 @@ def _said(trace: Trace, spec: ModelSpec, wanted: Wanted) -> list[Findings]:
     return [_ranked(row, spec, wanted) for row in logits]
 
 
-def _ranked(logits: NDArray[np.float64], spec: ModelSpec, wanted: Wanted) -> Findings:
+def _ranked(
+    logits: NDArray[np.float64], spec: ModelSpec, wanted: InspectionRequest
+) -> InspectionResult:
     top = rank(logits, spec, wanted.top)
     bad = int((~np.isfinite(logits)).sum())
     warning = f"{bad} of {len(logits)} outputs are not finite numbers; no ranking is shown."
     explained = top[0].index if top and wanted.target is None else wanted.target
-    return Findings(
+    return InspectionResult(
         arrays={"logits": logits},
         scores={
             "warnings": [warning] if bad else [],
@@ -139,7 +154,7 @@ def _ranked(logits: NDArray[np.float64], spec: ModelSpec, wanted: Wanted) -> Fin
     )
 
 
-def _scored(score: Score) -> dict[str, Any]:
+def _scored(score: Prediction) -> dict[str, Any]:
     content = asdict(score)
     return {"class": content.pop("name"), **content}
 
@@ -155,7 +170,9 @@ def _drawn(spec: ModelSpec, layers: tuple[str, ...] | None) -> frozenset[str]:
     return frozenset(layers)
 
 
-def _add_layers(found: Sequence[Findings], trace: Trace, spec: ModelSpec, wanted: Wanted) -> None:
+def _add_layers(
+    found: Sequence[InspectionResult], trace: Trace, spec: ModelSpec, wanted: InspectionRequest
+) -> None:
     """Add every layer's statistics, and the maps of the layers to draw."""
     seen = activations.view(
         spec.layers,

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from diagnostics.execution._remembered import Key, Remembered
-from diagnostics.execution.attribution import Tell
-from diagnostics.execution.findings import Findings, Wanted
+from diagnostics.execution._remembered import Key, LRUCache
+from diagnostics.execution.findings import InspectionRequest, InspectionResult
 from diagnostics.execution.inspection import attribute, explain, inspect
+from diagnostics.methods.context import ReportProgress
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.schema.request import INSPECT, Request
 
@@ -33,9 +33,9 @@ class _Question:
 
     request: Request
     classifier: TorchClassifier
-    wanted: Wanted
+    wanted: InspectionRequest
     led: str  # hash of the image whose maps the others draw; empty where each draws its own
-    tell: Tell
+    tell: ReportProgress
 
     @property
     def inspects(self) -> bool:
@@ -58,21 +58,21 @@ class _Question:
         return torch.from_numpy(np.stack(list(images.values()))).to(self.classifier.device)
 
 
-class Answering:
+class InspectionCache:
     """Answers questions about images, and remembers the answers."""
 
     def __init__(self) -> None:
-        self._remembered = Remembered()
+        self._remembered = LRUCache()
 
     def about(
         self,
         request: Request,
         classifier: TorchClassifier,
         images: Pixels,
-        wanted: Wanted,
+        wanted: InspectionRequest,
         leader: str,
-        tell: Tell,
-    ) -> dict[str, Findings]:
+        tell: ReportProgress,
+    ) -> dict[str, InspectionResult]:
         """Return what was found for each image, by its hash; not to be written to.
 
         Args:
@@ -94,21 +94,21 @@ class Answering:
                 found |= ask(question, missing)
         return {name: one for name, one in found.items() if one is not None}
 
-    def _known(self, question: _Question, image: str) -> Findings | None:
+    def _known(self, question: _Question, image: str) -> InspectionResult | None:
         maps = self._remembered.find(question.whole(image))
         if not question.inspects:
             return maps
         base = self._remembered.find(question.base(image))
         return _joined(base, maps) if base and maps else None
 
-    def _explained(self, question: _Question, images: Pixels) -> dict[str, Findings]:
+    def _explained(self, question: _Question, images: Pixels) -> dict[str, InspectionResult]:
         """Explain images of which everything else is known, and return those."""
         known = {name: self._remembered.find(question.base(name)) for name in images}
         bases = {name: one for name, one in known.items() if one is not None}
         if not question.inspects or not bases:
             return {}
         pixels = question.stacked({name: images[name] for name in bases})
-        with as_it_was(question.classifier.network):
+        with unchanged(question.classifier.network):
             maps = [_maps_of(one) for one in explain(question.classifier, pixels, question.wanted)]
         for name, one in zip(bases, maps, strict=True):
             self._remembered.keep(question.whole(name), one)
@@ -116,11 +116,11 @@ class Answering:
             name: _joined(base, one) for (name, base), one in zip(bases.items(), maps, strict=True)
         }
 
-    def _asked(self, question: _Question, images: Pixels) -> dict[str, Findings]:
+    def _asked(self, question: _Question, images: Pixels) -> dict[str, InspectionResult]:
         """Ask everything about images, and remember it."""
         classifier, wanted, request = question.classifier, question.wanted, question.request
         pixels = question.stacked(images)
-        with as_it_was(classifier.network):
+        with unchanged(classifier.network):
             if question.inspects:
                 found = inspect(classifier, pixels, wanted)
             else:
@@ -136,20 +136,20 @@ class Answering:
         return dict(zip(images, found, strict=True))
 
 
-def _maps_of(found: Findings) -> Findings:
+def _maps_of(found: InspectionResult) -> InspectionResult:
     """Return only what the methods found."""
     arrays = {name: one for name, one in found.arrays.items() if name.startswith(MAPS)}
-    return Findings(arrays, {name: found.scores[name] for name in OF_ATTRIBUTIONS})
+    return InspectionResult(arrays, {name: found.scores[name] for name in OF_ATTRIBUTIONS})
 
 
-def _base_of(found: Findings) -> Findings:
+def _base_of(found: InspectionResult) -> InspectionResult:
     """Return everything but what the methods found."""
     arrays = {name: one for name, one in found.arrays.items() if not name.startswith(MAPS)}
     scores = {name: one for name, one in found.scores.items() if name not in OF_ATTRIBUTIONS}
     return replace(found, arrays=arrays, scores=scores)
 
 
-def _joined(base: Findings, maps: Findings) -> Findings:
+def _joined(base: InspectionResult, maps: InspectionResult) -> InspectionResult:
     """Put together what was remembered apart; what both name is the base's."""
     return replace(
         base, arrays={**maps.arrays, **base.arrays}, scores={**maps.scores, **base.scores}
@@ -157,7 +157,7 @@ def _joined(base: Findings, maps: Findings) -> Findings:
 
 
 @contextmanager
-def as_it_was(network: nn.Module) -> Iterator[None]:
+def unchanged(network: nn.Module) -> Iterator[None]:
     """Hold whoever works with the network to leaving it as it was.
 
     Raises:

@@ -6,50 +6,64 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from diagnostics.execution.attribution import Tell
+from diagnostics.methods.context import ReportProgress
 from diagnostics.schema.request import Progress, Result
 from diagnostics.schema.runner import ProgressCallback
 
-LEAST_TO_JUDGE = 0.03  # share of the images that must be done before the rest is estimated
-KEEP_SECONDS = 0.5  # between two tellings of what is there so far
+MIN_SHARE = 0.03  # of the images that must be done before the remaining time is estimated
+REPORT_SECONDS = 0.1  # between two reports of the same activity
+PARTIAL_SECONDS = 0.5  # between two partial results
 
 
-class Clock:
-    """Tells how far a request is, and, once images are worked on, how long it will still take."""
+class ProgressReporter:
+    """Reports how far a request is, and, once images are worked on, how long it will still take.
 
-    def __init__(self, watch: ProgressCallback | None) -> None:
-        self._watch = watch
+    It sets the pace for everybody: work reports as often as it likes.
+    """
+
+    def __init__(self, callback: ProgressCallback | None) -> None:
+        self._callback = callback
         self._started = time.perf_counter()
-        self._opened: float | None = None  # when the first image was begun
+        self._first_image: float | None = None  # when it was begun
         self._progress = Progress("", 0.0)
-        self._kept = -KEEP_SECONDS
+        self._reported = -REPORT_SECONDS
+        self._partial_reported = -PARTIAL_SECONDS
 
     @property
     def seconds(self) -> float:
         """Seconds since the work began."""
         return time.perf_counter() - self._started
 
-    def part(self, start: float, share: float) -> Tell:
-        """Return what tells how far one part of the images is."""
-        self._opened = self._opened or self.seconds
+    def part(self, start: float, share: float) -> ReportProgress:
+        """Return what reports how far one part of the images is."""
+        if self._first_image is None:
+            self._first_image = self.seconds
 
-        def tell(doing: str, done: float) -> None:
-            whole = start + share * done
-            self.tell(doing, 0.2 + 0.7 * whole, whole)
+        def report(activity: str, done: float) -> None:
+            images = start + share * done
+            self.report(activity, 0.2 + 0.7 * images, images)
 
-        return tell
+        return report
 
-    def tell(self, doing: str, done: float, images: float = 0.0) -> None:
-        """Say what is being done, which share of all is done, and which of the images."""
+    def report(self, activity: str, done: float, images: float = 0.0) -> None:
+        """Report an activity, which share of all is done, and which share of the images.
+
+        The same activity is not reported again at once.
+        """
+        seconds = self.seconds
         left = None
-        if self._opened is not None and images >= LEAST_TO_JUDGE:
-            left = (self.seconds - self._opened) * (1 - images) / images
-        self._progress = Progress(doing, done, left)
-        if self._watch is not None:
-            self._watch(self._progress)
+        if self._first_image is not None and images >= MIN_SHARE:
+            left = (seconds - self._first_image) * (1 - images) / images
+        again = activity == self._progress.activity
+        self._progress = Progress(activity, done, left)
+        if self._callback is None or (again and seconds - self._reported < REPORT_SECONDS):
+            return
+        self._reported = seconds
+        self._callback(self._progress)
 
-    def keep(self, make: Callable[[], Result]) -> None:
-        """Tell what is there so far, unless it was told a moment ago."""
-        if self._watch is not None and self.seconds - self._kept >= KEEP_SECONDS:
-            self._kept = self.seconds
-            self._watch(replace(self._progress, so_far=make()))
+    def partial(self, make: Callable[[], Result]) -> None:
+        """Report the result so far, unless one was reported a moment ago."""
+        if self._callback is None or self.seconds - self._partial_reported < PARTIAL_SECONDS:
+            return
+        self._callback(replace(self._progress, partial=make()))
+        self._partial_reported = self.seconds

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from diagnostics.data.folder import Entry, Folder
 from diagnostics.data.image import Decoded, decode
 from diagnostics.errors import InputError
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import Seen, images_at_once, joined, see
+from diagnostics.models.features import Features, batch_size, concatenated, extract_features
 from diagnostics.preprocessing.pipeline import Pipeline
 from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.statistics import Reference
@@ -29,8 +29,9 @@ from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File
 from diagnostics.text import counted
 
-Tell: TypeAlias = Callable[[str, float], None]
+ReportProgress: TypeAlias = Callable[[str, float], None]
 Made = TypeVar("Made")
+Answer = TypeVar("Answer", bound=Mapping[str, Any])
 
 AHEAD = 3  # passes whose images are decoded before the network asks for them
 DECODERS = 2
@@ -38,10 +39,15 @@ PART_BYTES = 32 * 2**20  # of a file; the wire takes no larger array than twice 
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a method found: named arrays, and everything else as JSON."""
+class Outcome(Generic[Answer]):
+    """What a method found.
 
-    scores: dict[str, Any]
+    Args:
+        scores: The answer as JSON, the TypedDict of its topic in `diagnostics.schema.results`.
+        arrays: Named arrays.
+    """
+
+    scores: Answer
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -53,6 +59,9 @@ class Outcome:
         json.dumps(self.scores, allow_nan=False)
 
 
+ReportPartial: TypeAlias = Callable[[Callable[[], Outcome[Any]]], None]
+
+
 def in_parts(content: bytes) -> dict[str, NDArray[np.uint8]]:
     """Return a file as the arrays "file/0", "file/1" and so on."""
     whole = np.frombuffer(content, np.uint8)
@@ -61,7 +70,7 @@ def in_parts(content: bytes) -> dict[str, NDArray[np.uint8]]:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Sample:
     """One image on its way to the network: its name, its label, and how its bytes are read."""
 
     name: str
@@ -70,7 +79,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Pass:
+class Batch:
     """Images that go through the network together.
 
     Args:
@@ -84,19 +93,20 @@ class Pass:
     pixels: Tensor
 
 
-class Study:
+class Context:
     """Everything that a method may look at.
 
     Args:
         classifier: The classifier, with the preprocessing in force.
         files: Images in hand.
         folder: Many images, or None.
-        strangers: Images that belong to no class, or None.
+        ood_folder: Images that belong to no class, or None.
         reference: What was measured on known-good images, or None.
         seed: Seed of everything random.
         target: Index of the class that is meant; None means each image's first.
-        tell: Called with what is being done, and which share of it is done, 0 to 1.
-        keep: Called with what would be the outcome if the work ended now.
+        progress: Called with what is being done, and which share of it is done, 0 to 1.
+        partial: Called with a function that makes the outcome as it would be if the work ended
+            now; call it as often as you like, who listens decides how often it is made.
     """
 
     def __init__(
@@ -105,16 +115,16 @@ class Study:
         *,
         files: Sequence[File] = (),
         folder: File | None = None,
-        strangers: File | None = None,
+        ood_folder: File | None = None,
         reference: Reference | None = None,
         seed: int = 0,
         target: int | None = None,
-        tell: Tell = lambda doing, done: None,
-        keep: Callable[[Outcome], None] = lambda outcome: None,
+        progress: ReportProgress = lambda doing, done: None,
+        partial: ReportPartial = lambda make: None,
     ) -> None:
-        self.classifier, self.files, self.seed, self.tell = classifier, files, seed, tell
-        self.reference, self.target, self.keep = reference, target, keep
-        self._folder, self._strangers = folder, strangers
+        self.classifier, self.files, self.seed, self.progress = classifier, files, seed, progress
+        self.reference, self.target, self.partial = reference, target, partial
+        self._folder, self._ood_folder = folder, ood_folder
         self.notes: list[str] = []
         self._left_out: list[str] = []
 
@@ -123,11 +133,11 @@ class Study:
         """How images become pixels."""
         return self.classifier.preprocessing
 
-    def in_hand(self) -> list[Picture]:
+    def samples(self) -> list[Sample]:
         """Return the images in hand; they have no labels."""
-        return [Picture(file.name, UNKNOWN, Path(file.path).read_bytes) for file in self.files]
+        return [Sample(file.name, UNKNOWN, Path(file.path).read_bytes) for file in self.files]
 
-    def known(self) -> list[Picture]:
+    def in_distribution(self) -> list[Sample]:
         """Return the images of the folder, with the labels that it gives them.
 
         Raises:
@@ -137,45 +147,45 @@ class Study:
             raise InputError("This needs a folder of known-good images; add one.")
         return self._listed(self._folder)
 
-    def strange(self) -> list[Picture]:
+    def out_of_distribution(self) -> list[Sample]:
         """Return the images of the folder of strangers; they have no labels.
 
         Raises:
             InputError: When no such folder was given.
         """
-        if self._strangers is None:
+        if self._ood_folder is None:
             raise InputError("This needs a folder of images that belong to none of the classes.")
-        folder = Folder(Path(self._strangers.path))
+        folder = Folder(Path(self._ood_folder.path))
         self.notes += folder.notes
-        return [Picture(entry.name, UNKNOWN, _reader(folder, entry)) for entry in folder.entries]
+        return [Sample(entry.name, UNKNOWN, _reader(folder, entry)) for entry in folder.entries]
 
     @property
-    def has_folder(self) -> bool:
+    def has_in_distribution(self) -> bool:
         """Whether a folder of known-good images was given."""
         return self._folder is not None
 
     @property
-    def has_strangers(self) -> bool:
+    def has_out_of_distribution(self) -> bool:
         """Whether a folder of strangers was given."""
-        return self._strangers is not None
+        return self._ood_folder is not None
 
     def sources(self) -> dict[str, Any]:
         """Return which folder was looked at, as JSON."""
         folder = self._folder
         return {"folder": folder and {"name": folder.name, "sha256": folder.sha256}}
 
-    def mixed(self, pictures: Sequence[Picture]) -> list[Picture]:
+    def shuffled(self, pictures: Sequence[Sample]) -> list[Sample]:
         """Return pictures in a random order that the seed alone decides."""
         order = np.random.default_rng(self.seed).permutation(len(pictures))
         return [pictures[place] for place in order]
 
-    def decoded(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Decoded]]:
+    def decoded(self, pictures: Iterable[Sample]) -> Iterator[tuple[Sample, Decoded]]:
         """Decode pictures, some ahead; those that cannot be read are left out and noted."""
         return self._made(pictures, lambda image: image)
 
-    def passes(
-        self, pictures: Sequence[Picture], doing: str = "", *, distinct: bool = False
-    ) -> Iterator[Pass]:
+    def batches(
+        self, pictures: Sequence[Sample], doing: str = "", *, distinct: bool = False
+    ) -> Iterator[Batch]:
         """Make pictures what the network receives, as many at a time as go through it at once.
 
         Args:
@@ -186,18 +196,20 @@ class Study:
         pipeline = Pipeline(self.preprocessing)
         made = self._made(pictures, pipeline.run, distinct=distinct)
         done = 0
-        while part := list(islice(made, images_at_once(self.classifier))):
+        while part := list(islice(made, batch_size(self.classifier))):
             if doing:
-                self.tell(doing, done / max(len(pictures), 1))
+                self.progress(doing, done / max(len(pictures), 1))
             done += len(part)
             pixels = torch.from_numpy(np.stack([pixels for _, pixels in part]))
-            yield Pass(
+            yield Batch(
                 tuple(picture.name for picture, _ in part),
                 torch.tensor([picture.label for picture, _ in part]),
                 pixels.to(self.classifier.device),
             )
 
-    def seen(self, pictures: Sequence[Picture], doing: str) -> tuple[tuple[str, ...], Tensor, Seen]:
+    def features(
+        self, pictures: Sequence[Sample], doing: str
+    ) -> tuple[tuple[str, ...], Tensor, Features]:
         """Return names, labels and what the network gave for every readable picture.
 
         Raises:
@@ -205,15 +217,15 @@ class Study:
         """
         names: list[str] = []
         labels, parts = [], []
-        for one in self.passes(pictures, doing):
+        for one in self.batches(pictures, doing):
             names += one.names
             labels.append(one.labels)
-            parts.append(see(self.classifier, one.pixels))
+            parts.append(extract_features(self.classifier, one.pixels))
         if not parts:
             raise InputError(f"No image could be read. {''.join(self._left_out[:1])}".strip())
-        return tuple(names), torch.cat(labels), joined(parts)
+        return tuple(names), torch.cat(labels), concatenated(parts)
 
-    def said(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """Return what should be known of the images, a sentence each."""
         said = list(dict.fromkeys(self.notes))
         if self._left_out:
@@ -221,24 +233,24 @@ class Study:
             said.append(f"{left_out} left out; the first: {self._left_out[0]}")
         return said
 
-    def _listed(self, file: File) -> list[Picture]:
+    def _listed(self, file: File) -> list[Sample]:
         folder = Folder(Path(file.path))
         found = folder.labels(self.classifier.spec.class_names)
         self.notes += [*folder.notes, *found.notes]
         return [
-            Picture(entry.name, UNKNOWN if label is None else label, _reader(folder, entry))
+            Sample(entry.name, UNKNOWN if label is None else label, _reader(folder, entry))
             for entry, label in zip(folder.entries, found.indices, strict=True)
         ]
 
     def _made(
         self,
-        pictures: Iterable[Picture],
+        pictures: Iterable[Sample],
         make: Callable[[Decoded], Made],
         *,
         distinct: bool = False,
-    ) -> Iterator[tuple[Picture, Made]]:
+    ) -> Iterator[tuple[Sample, Made]]:
         """Read pictures one after the other, and decode and make them a few ahead."""
-        waiting: deque[tuple[Picture, Future[Made]]] = deque()
+        waiting: deque[tuple[Sample, Future[Made]]] = deque()
         seen: set[bytes] = set()
         with ThreadPoolExecutor(DECODERS) as threads:
             for picture in pictures:
@@ -250,14 +262,14 @@ class Study:
             while waiting:
                 yield from self._next(waiting)
 
-    def _next(self, waiting: deque[tuple[Picture, Future[Made]]]) -> Iterator[tuple[Picture, Made]]:
+    def _next(self, waiting: deque[tuple[Sample, Future[Made]]]) -> Iterator[tuple[Sample, Made]]:
         picture, future = waiting.popleft()
         try:
             yield picture, future.result()
         except InputError as error:
             self._left_out.append(error.message)
 
-    def _read(self, picture: Picture, seen: set[bytes] | None) -> bytes | None:
+    def _read(self, picture: Sample, seen: set[bytes] | None) -> bytes | None:
         """Return a picture's bytes; None, and a note, where there are none or they came before."""
         try:
             content = picture.read()
@@ -276,7 +288,7 @@ class Study:
         return content
 
 
-def _made(picture: Picture, content: bytes, make: Callable[[Decoded], Made]) -> Made:
+def _made(picture: Sample, content: bytes, make: Callable[[Decoded], Made]) -> Made:
     return make(decode(content, picture.name))
 
 

@@ -29,12 +29,12 @@ class Method:
     Args:
         info: What is said of it.
         function: Computes it.
-        passes: How often it asks the network about each image, from spec and options.
+        forward_passes: How often it asks the network about each image, from spec and options.
     """
 
     info: MethodInfo
     function: Callable[..., Any]
-    passes: Callable[..., int]
+    forward_passes: Callable[..., int]
 
 
 _REGISTRY: dict[str, Method] = {}
@@ -46,7 +46,7 @@ def method(
     source: str,
     kind: Kind = "analysis",
     needs: Collection[Need] = (),
-    passes: Callable[..., int] | None = None,
+    forward_passes: Callable[..., int] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a method under "family/function name"; its family is its module's folder.
 
@@ -55,8 +55,8 @@ def method(
         source: Paper the method comes from.
         kind: What it answers, see `MethodInfo`.
         needs: What the model must offer.
-        passes: How often the network is asked about each image, from the model's spec and the
-            options; None when the one pass is enough that Inspect makes anyway.
+        forward_passes: How often the network is asked about each image, from the model's spec and
+            the options; None when the one pass is enough that Inspect makes anyway.
 
     Raises:
         ValueError: When the name is taken, or differs from its module's name.
@@ -79,9 +79,9 @@ def method(
             source=source,
             needs=tuple(sorted(needs)),
             options=_options(function),
-            dear=passes is not None,
+            expensive=forward_passes is not None,
         )
-        _REGISTRY[identity] = Method(info, function, passes or _one_pass)
+        _REGISTRY[identity] = Method(info, function, forward_passes or _one_pass)
         return function
 
     return register

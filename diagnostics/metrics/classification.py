@@ -121,7 +121,7 @@ def confident_errors(logits: NDArray[Any], labels: NDArray[Any]) -> list[dict[st
                 "true": int(labels[index]),
                 "predicted": guess,
                 "confidence": float(probability[guess]),
-                "distance": float(distance[guess]),
+                "one_minus_p": float(distance[guess]),
             }
         )
     return rows

@@ -12,14 +12,14 @@ from diagnostics.schema.spec import ModelSpec
 
 
 @dataclass(frozen=True)
-class Score:
+class Prediction:
     """One class of a ranking.
 
     Args:
         name: The class's name.
         index: Its place among the outputs, from 0.
         probability: 0 to 1.
-        distance: 1 - probability, exact also where the probability rounds to 1.
+        one_minus_p: 1 - probability, exact also where the probability rounds to 1.
         logit: The class's logit.
         margin: Logit minus the next class's logit in the ranking; None for the last class.
     """
@@ -27,7 +27,7 @@ class Score:
     name: str
     index: int
     probability: float
-    distance: float
+    one_minus_p: float
     logit: float
     margin: float | None
 
@@ -60,7 +60,7 @@ def probabilities(
     return weights / total, others / total
 
 
-def rank(logits: NDArray[Any], spec: ModelSpec, count: int) -> tuple[Score, ...]:
+def rank(logits: NDArray[Any], spec: ModelSpec, count: int) -> tuple[Prediction, ...]:
     """Return the `count` most probable classes, the most probable first.
 
     Args:
@@ -78,11 +78,11 @@ def rank(logits: NDArray[Any], spec: ModelSpec, count: int) -> tuple[Score, ...]
     order = np.argsort(-z, kind="stable")[: count + 1]
     following = [*order[1:], None]
     return tuple(
-        Score(
+        Prediction(
             name=spec.class_names[index],
             index=int(index),
             probability=float(probability[index]),
-            distance=float(distance[index]),
+            one_minus_p=float(distance[index]),
             logit=float(z[index]),
             margin=None if after is None else float(z[index] - z[after]),
         )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from diagnostics.models import batchnorm as norms
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.head import Heard, affine, listening
+from diagnostics.models.head import HeadInput, affine, capture_head
 from diagnostics.models.layers import as_maps
 from diagnostics.schema.layouts import Size, layout, token_grid
 from diagnostics.schema.spec import LayerInfo, ModelSpec, Need
@@ -25,7 +25,7 @@ WIDEST = 2048  # columns that an early layer may give
 
 
 @dataclass(frozen=True)
-class Seen:
+class Features:
     """What one pass gave for n images.
 
     Args:
@@ -55,29 +55,29 @@ class Seen:
         """How many logits, features and layer statistics there are of each image."""
         return self.logits.shape[1], self.features.shape[1], self.layers.shape[1]
 
-    def of(self, rows: Tensor) -> Seen:
+    def of(self, rows: Tensor) -> Features:
         """Return the same of some of the images."""
-        return Seen(*(part[rows] if len(part) else part for part in _parts(self)))
+        return Features(*(part[rows] if len(part) else part for part in _parts(self)))
 
 
-def images_at_once(classifier: TorchClassifier) -> int:
+def batch_size(classifier: TorchClassifier) -> int:
     """Return how many images go through the network at once."""
     spec = classifier.spec
     return max(8, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (spec.channels * spec.height * spec.width)))
 
 
 @torch.no_grad()
-def see(classifier: TorchClassifier, pixels: Tensor) -> Seen:
+def extract_features(classifier: TorchClassifier, pixels: Tensor) -> Features:
     """Return what one pass gives for pixels of shape (n, c, h, w) in [0, 1]."""
     network, spec = classifier.network, classifier.spec
-    heard: list[Heard] = []
+    heard: list[HeadInput] = []
     received: list[norms.Received] = []
     early = early_layer(network, spec)
     first = network.get_submodule(early.name) if early else None
     summed: dict[str, Tensor] = {}
     with ExitStack() as stack:
         if Need.FEATURES in spec.offers:
-            heard = stack.enter_context(listening(network, spec.head))
+            heard = stack.enter_context(capture_head(network, spec.head))
         if Need.BATCHNORM in spec.offers:
             received = stack.enter_context(_receiving(network))
         if early is not None and first not in norms.norms_of(network):
@@ -90,24 +90,24 @@ def see(classifier: TorchClassifier, pixels: Tensor) -> Seen:
     layers += [torch.zeros(len(pixels), 0)]
     mean, variance = _moments_in_parts(pixels)
     shades = torch.cat([mean, variance.sqrt()], 1).cpu()
-    return Seen(logits.float().cpu(), features, own, layers[0].cpu(), shades)
+    return Features(logits.float().cpu(), features, own, layers[0].cpu(), shades)
 
 
 @torch.no_grad()
 def head_weights(classifier: TorchClassifier, pixels: Tensor) -> dict[str, Tensor]:
     """Return the last layer's "head_weight" (k, d) and "head_bias" (k,), in float64."""
-    with listening(classifier.network, classifier.spec.head) as heard:
+    with capture_head(classifier.network, classifier.spec.head) as heard:
         logits = classifier.logits(pixels)
     weight, bias = affine(heard[0], logits)
     return {"head_weight": weight.cpu(), "head_bias": bias.cpu()}
 
 
-def joined(parts: Sequence[Seen]) -> Seen:
+def concatenated(parts: Sequence[Features]) -> Features:
     """Return what was seen in several passes as one."""
-    return Seen(*(torch.cat(part) for part in zip(*map(_parts, parts), strict=True)))
+    return Features(*(torch.cat(part) for part in zip(*map(_parts, parts), strict=True)))
 
 
-def _parts(seen: Seen) -> tuple[Tensor, ...]:
+def _parts(seen: Features) -> tuple[Tensor, ...]:
     return tuple(vars(seen).values())
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import WIDEST, summing, with_channels
 from diagnostics.models.guard import Guard
-from diagnostics.models.head import Heard, listening
+from diagnostics.models.head import HeadInput, capture_head
 from diagnostics.models.outputs import as_logits, head
 from diagnostics.schema.layouts import layout
 from diagnostics.schema.spec import LayerInfo, ModelSpec
@@ -61,10 +61,10 @@ def read(
         layers: Layers whose channels' means and deviations are given, side by side.
     """
     summed: dict[str, Tensor] = {}
-    heard: list[Heard] = []
+    heard: list[HeadInput] = []
     with ExitStack() as stack:
         if spec.head:
-            heard = stack.enter_context(listening(network, spec.head))
+            heard = stack.enter_context(capture_head(network, spec.head))
         if layers:
             summed = stack.enter_context(summing(network, layers, (spec.height, spec.width)))
         scores = head(network(fed))

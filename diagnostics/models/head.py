@@ -40,7 +40,7 @@ def find_head(
         module = modules.get(layer.name)
         if module is None or layer.kind not in MULTIPLY or prod(layer.shape or (0,)) != classes:
             continue
-        with torch.no_grad(), listening(network, layer.name) as heard:
+        with torch.no_grad(), capture_head(network, layer.name) as heard:
             network(network_input)
         if len(heard) != 1:
             return "", False
@@ -54,7 +54,7 @@ def find_head(
     return "", False
 
 
-class Heard:
+class HeadInput:
     """What the last layer received in one pass.
 
     Args:
@@ -92,9 +92,9 @@ class Heard:
 
 
 @contextmanager
-def listening(network: nn.Module, name: str) -> Iterator[list[Heard]]:
+def capture_head(network: nn.Module, name: str) -> Iterator[list[HeadInput]]:
     """Note what a layer receives while the context is open, once for every time that it runs."""
-    heard: list[Heard] = []
+    heard: list[HeadInput] = []
     images = 0
 
     def begin(_module: nn.Module, given: tuple[Any, ...]) -> None:
@@ -102,7 +102,7 @@ def listening(network: nn.Module, name: str) -> Iterator[list[Heard]]:
         images = given[0].shape[0]
 
     def listen(module: nn.Module, given: tuple[Any, ...]) -> None:
-        heard.append(Heard(module, given, images))
+        heard.append(HeadInput(module, given, images))
 
     outer = network.register_forward_pre_hook(begin)
     inner = network.get_submodule(name).register_forward_pre_hook(listen)
@@ -114,7 +114,7 @@ def listening(network: nn.Module, name: str) -> Iterator[list[Heard]]:
 
 
 @torch.no_grad()
-def affine(heard: Heard, logits: Tensor) -> tuple[Tensor, Tensor]:
+def affine(heard: HeadInput, logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weight (k, d) and bias (k,) with which the last layer makes logits of features.
 
     Found by asking the layer, so that it does not matter how it is written.

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 
 MOST_FEATURES = 2048  # of which every pair's product is summed
 UNKNOWN = -1  # label of an image that has none
 
 
-def sums(seen: Seen, labels: Tensor) -> dict[str, Tensor]:
+def sums(seen: Features, labels: Tensor) -> dict[str, Tensor]:
     """Return what is summed over images: their number, sums by class, products of features.
 
     Args:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from diagnostics.errors import InputError
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import Seen, head_weights, joined
+from diagnostics.models.features import Features, concatenated, head_weights
 from diagnostics.reference.moments import UNKNOWN, check, demand, sums
 from diagnostics.reference.shrinkage import shrunk
 from diagnostics.schema.spec import Need
@@ -39,7 +39,7 @@ class Half:
         labels: Index of each image's class, `UNKNOWN` where it has none.
     """
 
-    seen: Seen
+    seen: Features
     labels: Tensor
 
 
@@ -82,7 +82,7 @@ class Reference:
             )
 
 
-class Gathering:
+class ReferenceBuilder:
     """Takes in known-good images, pass by pass, in memory that does not grow with their number.
 
     Args:
@@ -98,7 +98,7 @@ class Gathering:
         self._head: dict[str, Tensor] = {}
         self._left_out = 0
 
-    def add(self, seen: Seen, labels: Tensor, pixels: Tensor, half: int) -> None:
+    def add(self, seen: Features, labels: Tensor, pixels: Tensor, half: int) -> None:
         """Take in images of one half: 0 to fit on, 1 to judge on."""
         fine = seen.finite()
         self._left_out += int((~fine).sum())
@@ -261,7 +261,7 @@ def _half(tensors: Mapping[str, Tensor], part: str) -> Half:
     """
     own = {name: tensors[f"{part}.{name}"] for name in (*PARTS, "labels")}
     labels = own.pop("labels")
-    seen, count, classes = Seen(**own), len(own["logits"]), own["logits"].shape[1]
+    seen, count, classes = Features(**own), len(own["logits"]), own["logits"].shape[1]
     demand(all(one.ndim == 2 and len(one) == count for name, one in own.items() if name != NORMS))
     demand(own[NORMS].ndim == 1 and len(own[NORMS]) in (0, count))
     demand(all(one.is_floating_point() for one in own.values()))
@@ -272,7 +272,7 @@ def _half(tensors: Mapping[str, Tensor], part: str) -> Half:
 
 def _whole(parts: list[Half]) -> Half:
     labels = torch.cat([part.labels for part in parts])
-    return Half(joined([part.seen for part in parts]), labels)
+    return Half(concatenated([part.seen for part in parts]), labels)
 
 
 def _settings(classifier: TorchClassifier) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def of_images(scores: dict[str, Any]) -> list[str]:
     for image in scores["images"]:
         lines.append(image["file"] + (f": {image['error']}" if image["error"] else ""))
         for score in image["top"]:
-            sure = probability(score["probability"], score["distance"])
+            sure = probability(score["probability"], score["one_minus_p"])
             logit = signed(score["logit"])
             lines.append(f"  {sure:>14}  {score['class']} ({score['index']}), logit {logit}")
         lines.extend(f"  note: {warning}" for warning in image["warnings"])

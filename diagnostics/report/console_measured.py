@@ -37,7 +37,7 @@ def score(scores: Scores) -> list[str]:
     for image in scores["images"]:
         strange = {True: "strange", False: "usual", None: "can't tell"}[image["strange"]]
         said = image["top"][0] if image["top"] else None
-        sure = said and probability(said["probability"], said["distance"])
+        sure = said and probability(said["probability"], said["one_minus_p"])
         lines.append(f"{image['file']}: {strange}" + (f"; {said['class']} {sure}" if said else ""))
         for one in scores["given"]:
             placed = image["scores"][one["method"]]

@@ -107,7 +107,7 @@ class MethodInfo:
         source: Paper the method comes from.
         needs: Names of the `Need`s the model must offer.
         options: The method's settings, in the order of its signature.
-        dear: Whether it asks the network many times about each image.
+        expensive: Whether it asks the network many times about each image.
     """
 
     id: str
@@ -117,7 +117,7 @@ class MethodInfo:
     source: str
     needs: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
-    dear: bool = False
+    expensive: bool = False
 
     def read(self, written: Mapping[str, str]) -> dict[str, Value]:
         """Return the values of options that a person wrote as text.

@@ -18,7 +18,7 @@ Options: TypeAlias = Mapping[str, Value | tuple[str, ...]]
 OPEN = "open"
 INSPECT = "inspect"
 FIELD = "field"
-FOLDERS = ("folder", "strangers", "reference")  # files of a request beside its images
+FOLDERS = ("folder", "ood_folder", "reference")  # files of a request beside its images
 STRONGEST = -1  # against: for each image, the strongest class but the one explained
 
 
@@ -114,7 +114,7 @@ class Request:
         options: The method's settings.
         seed: Seed of everything random.
         folder: Many images at once: a folder, or a .zip or .tar of one.
-        strangers: Another folder, of images that belong to none of the classes.
+        ood_folder: Another folder, of images that belong to none of the classes.
         reference: What was measured on known-good images, see `diagnostics.reference.statistics`.
     """
 
@@ -127,7 +127,7 @@ class Request:
     options: Options = field(default_factory=dict)
     seed: int = 0
     folder: File | None = None
-    strangers: File | None = None
+    ood_folder: File | None = None
     reference: File | None = None
 
     @property
@@ -156,14 +156,15 @@ class Result:
     Args:
         key: Key of the request.
         arrays: Named arrays.
-        scores: Everything else, as JSON.
+        scores: Everything else, as JSON: the TypedDict of its topic in
+            `diagnostics.schema.results`.
         seconds: Time the model's process spent.
         versions: Versions of the libraries that computed it.
     """
 
     key: str
     arrays: Mapping[str, np.ndarray[Any, Any]]
-    scores: Mapping[str, Any]
+    scores: Any
     seconds: float
     versions: Mapping[str, str]
 
@@ -173,13 +174,13 @@ class Progress:
     """How far a request is.
 
     Args:
-        doing: What is being done, in words.
+        activity: What is being done, in words.
         done: Share that is done, 0 to 1.
         seconds_left: Estimate of the time that remains, or None while there is none.
-        so_far: What would be the answer if the work ended now; None where nothing is new.
+        partial: What would be the answer if the work ended now; None where nothing is new.
     """
 
-    doing: str
+    activity: str
     done: float
     seconds_left: float | None = None
-    so_far: Result | None = None
+    partial: Result | None = None

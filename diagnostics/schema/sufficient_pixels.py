@@ -282,4 +282,4 @@ def background_driven(one: Entry) -> bool:
 
 def sure(one: Entry) -> str:
     """Return a confidence as people read it."""
-    return probability(one["confidence"], one["distance"])
+    return probability(one["confidence"], one["one_minus_p"])

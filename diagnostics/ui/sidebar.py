@@ -16,9 +16,9 @@ from diagnostics.text import counted, markdown, shortened
 from diagnostics.ui.dialogs import canvas
 from diagnostics.ui.dialogs.add_images import add_images, add_noise
 from diagnostics.ui.dialogs.open_model import open_model, settle, show_facts, written_recipe
-from diagnostics.ui.session.state import COLUMNS, session, share
-from diagnostics.ui.widgets.alerts import failure
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.session.state import COLUMNS, current_session, share
+from diagnostics.ui.widgets.alerts import show_error
+from diagnostics.ui.widgets.run import try_request
 from diagnostics.worker import selftest
 from diagnostics.worker.doctor import sandbox_sentence
 from diagnostics.worker.sandbox import Level
@@ -26,19 +26,19 @@ from diagnostics.worker.sandbox import Level
 STYLE = Path(__file__).with_name("sidebar.css")
 
 
-def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
+def selection() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
     """Draw the sidebar; return what is known of the model in hand and the methods there are."""
-    held = session()
+    session = current_session()
     st.html(STYLE)
     with st.sidebar:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("**Model**", width="stretch")
             if st.button("Open", key="open", help="Open another model"):
                 open_model()
-        st.text(shortened(held.model.name, 30))
+        st.text(shortened(session.model.name, 30))
         facts = st.empty()  # what was said of the model before is gone while this one is opened
         facts.caption(":orange[●] opening")
-        answer = try_to_ask(Request(OPEN, held.model))
+        answer = try_request(Request(OPEN, session.model))
         if answer is None:
             facts.caption(":red[●] failed")
             st.stop()
@@ -48,9 +48,9 @@ def in_hand() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
         facts.caption(":orange[●] to be decided")
         settle()
     try:
-        held.begin(spec.preprocessing)
+        session.begin(spec.preprocessing)
     except InputError as error:
-        failure(error.message)
+        show_error(error.message)
     with facts.container():
         _facts(spec)
     with st.sidebar:
@@ -72,7 +72,7 @@ def _facts(spec: ModelSpec) -> None:
     with st.popover(label, width="stretch"):
         show_facts(spec)
         _names_of_folders()
-        if session().model.others:  # a recipe goes with one file of weights
+        if current_session().model.others:  # a recipe goes with one file of weights
             return
         st.download_button(
             "Download recipe",
@@ -97,7 +97,7 @@ def _sandbox() -> None:
 def _names_of_folders() -> None:
     """Offer the folders that the images came in as class names, where there are several."""
     try:
-        names = class_names.of_folders(file.name for file in session().images)
+        names = class_names.of_folders(file.name for file in current_session().images)
     except ClassesError:
         return
     st.button(
@@ -109,12 +109,12 @@ def _names_of_folders() -> None:
 
 
 def _rename(names: tuple[str, ...]) -> None:
-    held = session()
-    held.use(replace(held.model, class_names=names), held.preprocessing)
+    session = current_session()
+    session.select_model(replace(session.model, class_names=names), session.preprocessing)
 
 
 def _images(spec: ModelSpec) -> None:
-    held = session()
+    session = current_session()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Images**", width="stretch")
         if st.button("Add", key="add", help="Add images"):
@@ -131,8 +131,8 @@ def _images(spec: ModelSpec) -> None:
         draws = st.toggle("Draw", key="drawing")
     if draws:
         canvas.draw(spec)
-    known = held.known_images()
-    st.session_state["shown"] = [digest for digest in held.shown if digest in known]
+    known = session.known_images()
+    st.session_state["shown"] = [digest for digest in session.shown if digest in known]
     st.multiselect(
         "Images shown",
         list(known),
@@ -149,16 +149,16 @@ def _images(spec: ModelSpec) -> None:
 
 def _pin() -> None:
     """Let the person pin one of the images shown, to compare the others with it."""
-    held = session()
-    if len(held.shown) < 2:
+    session = current_session()
+    if len(session.shown) < 2:
         return
-    known = held.known_images()
-    if held.pinned not in held.shown:
-        held.pinned = ""
-    st.session_state["pinned"] = held.pinned
+    known = session.known_images()
+    if session.pinned not in session.shown:
+        session.pinned = ""
+    st.session_state["pinned"] = session.pinned
     st.selectbox(
         "Compare with",
-        ["", *held.shown],
+        ["", *session.shown],
         key="pinned",
         on_change=_keep_pinned,
         format_func=lambda digest: shortened(known[digest].name, 26) if digest else "none",
@@ -168,8 +168,8 @@ def _pin() -> None:
 
 
 def _keep_pinned() -> None:
-    session().pinned = str(st.session_state["pinned"])
+    current_session().pinned = str(st.session_state["pinned"])
 
 
 def _show() -> None:
-    session().shown = list(st.session_state["shown"])
+    current_session().shown = list(st.session_state["shown"])

@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 import traceback
 import uuid
 from collections.abc import Callable
@@ -26,7 +25,6 @@ GIB = 2**30
 IDLE_SECONDS = 900
 MEMORY_GIB, MOST_MEMORY_GIB = 4, 12
 STATM = Path("/proc/self/statm")  # of addresses: the libraries alone map some gigabytes
-REPORT_SECONDS = 0.1
 NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 
 
@@ -110,15 +108,10 @@ def _limit_memory(*weights: Path) -> None:
 
 def answer(connection: socket.socket, executor: Any, request: Request) -> None:
     """Answer a request, with progress on the way; what goes wrong is said in words."""
-    last, doing = 0.0, ""
 
     def watch(progress: Progress) -> None:
-        nonlocal last, doing
-        late = time.monotonic() - last >= REPORT_SECONDS
-        if progress.so_far or progress.doing != doing or late:
-            last, doing = time.monotonic(), progress.doing
-            arrays = progress.so_far.arrays if progress.so_far else {}
-            wire.send(connection, wire.progress_message(progress), arrays)
+        arrays = progress.partial.arrays if progress.partial else {}
+        wire.send(connection, wire.progress_message(progress), arrays)
 
     try:
         result = executor.execute(request, watch)

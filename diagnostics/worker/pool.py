@@ -120,9 +120,9 @@ class WorkerRunner:
             if self._cancelled:
                 raise CancelledError(CANCELLED)
             others = "another question" if before == 1 else f"{before} other questions"
-            doing = f"Waiting for {others}" if before else "Waiting for a free place"
+            activity = f"Waiting for {others}" if before else "Waiting for a free place"
             if watch is not None:
-                watch(Progress(doing, 0.0, seconds))
+                watch(Progress(activity, 0.0, seconds))
 
         return self._admission.place(
             self._owner, long=request.method not in (OPEN, INSPECT, FIELD), tell=tell
@@ -170,7 +170,7 @@ class WorkerRunner:
             self._demand_in_time(started, heard)
             if watch is not None:
                 watch(progress)
-                progress = replace(progress, so_far=None)  # told once
+                progress = replace(progress, partial=None)  # told once
 
     def _demand_in_time(self, started: float, heard: float) -> None:
         """End a worker that takes too long in all, or has been silent for too long."""
@@ -232,7 +232,7 @@ class WorkerRunner:
             ),
             images=tuple(_handed(image, inbox) for image in request.images),
             folder=request.folder and _handed(request.folder, inbox),
-            strangers=request.strangers and _handed(request.strangers, inbox),
+            ood_folder=request.ood_folder and _handed(request.ood_folder, inbox),
             reference=request.reference and _handed(request.reference, inbox),
         )
 

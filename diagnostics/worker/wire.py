@@ -156,8 +156,8 @@ def read_result(header: Mapping[str, Any], arrays: Arrays, key: str) -> Result:
 
 def progress_message(progress: Progress) -> dict[str, Any]:
     """Return the message that reports progress; the arrays of what is there travel beside it."""
-    so_far = progress.so_far and result_message(progress.so_far)
-    return {**vars(progress), "type": "progress", "so_far": so_far}
+    partial = progress.partial and result_message(progress.partial)
+    return {**vars(progress), "type": "progress", "partial": partial}
 
 
 def read_progress(header: Mapping[str, Any], arrays: Arrays, key: str) -> Progress:
@@ -166,15 +166,15 @@ def read_progress(header: Mapping[str, Any], arrays: Arrays, key: str) -> Progre
     Raises:
         ProtocolError: When it is of another request, or not as agreed.
     """
-    doing, done, left = header.get("doing"), header.get("done"), header.get("seconds_left")
+    activity, done, left = header.get("activity"), header.get("done"), header.get("seconds_left")
     numbers = isinstance(done, int | float) and (left is None or isinstance(left, int | float))
-    if not isinstance(doing, str) or not numbers:
+    if not isinstance(activity, str) or not numbers:
         raise ProtocolError("a progress that is not as agreed")
-    so_far = header.get("so_far")
-    if so_far is not None and not isinstance(so_far, dict):
+    partial = header.get("partial")
+    if partial is not None and not isinstance(partial, dict):
         raise ProtocolError("an answer so far that is not as agreed")
-    found = None if so_far is None else read_result(so_far, arrays, key)
-    return Progress(doing[:200], min(max(float(done or 0), 0.0), 1.0), left, found)
+    found = None if partial is None else read_result(partial, arrays, key)
+    return Progress(activity[:200], min(max(float(done or 0), 0.0), 1.0), left, found)
 
 
 def _npy(values: NDArray[Any]) -> bytes:

@@ -6,23 +6,23 @@ from diagnostics.report.inspection import answers, difference
 from diagnostics.report.inspection.layers import heading, layer
 from diagnostics.schema.request import INSPECT, Options, Request
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import layers as layer_controls
 from diagnostics.ui.views.attribution import looking
 from diagnostics.ui.views.faithfulness import trusted
 from diagnostics.ui.widgets import preprocessing as controls
 from diagnostics.ui.widgets.board import Board, numbers
-from diagnostics.ui.widgets.run import ask
+from diagnostics.ui.widgets.run import run_request
 
 TITLE, ICON = "Inspect", "visibility"
 SAID, IMAGE, RECEIVED = "What it says", "The image", "What the network receives"
 LOOKED, LAYERS = "Where it looked", "What each layer did"
 QUESTION = "Why is the network so sure? Read down a column: the answer first, then the reasons."
 
-spec, methods = sidebar.in_hand()
-held = session()
+spec, methods = sidebar.selection()
+session = current_session()
 board = Board(TITLE, QUESTION, spec)
-if not held.shown:
+if not session.shown:
     controls.offer_samples()
 progress = st.empty()
 said, image, received, looked, layers = map(board.section, (SAID, IMAGE, RECEIVED, LOOKED, LAYERS))
@@ -38,16 +38,16 @@ with looked:
 with layers:
     drawn = layer_controls.layers(spec)
 
-(method,), pinned = look.methods, held.compares
+(method,), pinned = look.methods, session.compares
 everything: Options = {
     "top": top,
     "layers": drawn.names,
-    "attributions": () if method.info.dear else (method.written,),
+    "attributions": () if method.info.expensive else (method.written,),
     "query": drawn.query,
     "alike": pinned,
 }
-asked = (held.model, held.shown_images(), preprocessing, look.target, look.against)
-answer = ask(Request(INSPECT, *asked, everything), progress)
+asked = (session.model, session.shown_images(), preprocessing, look.target, look.against)
+answer = run_request(Request(INSPECT, *asked, everything), progress)
 images, arrays = answer.scores["images"], answer.arrays
 pinned = pinned and not images[0]["error"]
 
@@ -75,7 +75,7 @@ with layers:
             board.difference(LAYERS, difference.layer(images, arrays, name), f"minus.{name}")
 with looked:
     dear = Request(method.info.id, *asked, method.options)
-    answer = ask(dear, waiting) if method.info.dear else answer
+    answer = run_request(dear, waiting) if method.info.expensive else answer
     board.facts["Method"] = method.described
     board.row(LOOKED, answers.looked(answer, look.opacity, look.shared), "row.looked")
     if pinned:

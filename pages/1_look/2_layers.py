@@ -5,21 +5,21 @@ import streamlit as st
 from diagnostics.report.inspection import layer_detail as depth
 from diagnostics.schema.request import FIELD, INSPECT, Options, Request
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import layers
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.preprocessing import offer_samples
-from diagnostics.ui.widgets.run import ask
+from diagnostics.ui.widgets.run import run_request
 
 TITLE, ICON = "Layers", "layers"
-spec, _ = sidebar.in_hand()
-held = session()
+spec, _ = sidebar.selection()
+session = current_session()
 
 board = Board(TITLE, "What did one layer make of two images, and where do they part?", spec)
-if not held.shown:
+if not session.shown:
     offer_samples()
 
-files = held.shown_images()
+files = session.shown_images()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     name = layers.one_layer(spec)
     one = layers.one_image("A", "one", files, 0)
@@ -29,9 +29,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     query = layers.query_token() if depth.attends(spec, name) else None
 
 progress = st.empty()
-preprocessing = held.preprocessing or spec.preprocessing
+preprocessing = session.preprocessing or spec.preprocessing
 all_layers: Options = {"layers": (), "attributions": ()}
-overview = ask(Request(INSPECT, held.model, files, preprocessing, options=all_layers), progress)
+overview = run_request(
+    Request(INSPECT, session.model, files, preprocessing, options=all_layers), progress
+)
 options: Options = {
     "layers": (name,),
     "attributions": (),
@@ -39,7 +41,9 @@ options: Options = {
     "alike": True,
     "query": query,
 }
-pair = ask(Request(INSPECT, held.model, (one, other), preprocessing, options=options), progress)
+pair = run_request(
+    Request(INSPECT, session.model, (one, other), preprocessing, options=options), progress
+)
 
 cells = depth.pair(pair, spec, name, scale, order)
 clicked = board.row(name, cells, f"depth.{name}", asks=depth.has_cells(spec, name))
@@ -47,7 +51,9 @@ if depth.has_cells(spec, name):
     st.caption("Click a cell to see which part of the image it can see.")
 if clicked:
     place: Options = {"layer": name, "row": clicked.row, "column": clicked.column}
-    field = ask(Request(FIELD, held.model, preprocessing=preprocessing, options=place), progress)
+    field = run_request(
+        Request(FIELD, session.model, preprocessing=preprocessing, options=place), progress
+    )
     title = depth.cell_title(clicked.number, clicked.row, clicked.column)
     patches = depth.patches(pair, name, clicked.number, place, field)
     board.row("What one cell can see", patches, "patches", title=title)

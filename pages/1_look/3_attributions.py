@@ -6,21 +6,21 @@ from diagnostics.report import export
 from diagnostics.report.inspection import answers, difference
 from diagnostics.schema.request import Request
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import attribution
 from diagnostics.ui.views.faithfulness import trusted
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.preprocessing import offer_samples
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 TITLE, ICON = "Attributions", "center_focus_strong"
 QUESTION = "Where did the network look? Each method answers a question of its own; compare them."
 
-spec, methods = sidebar.in_hand()
-held = session()
+spec, methods = sidebar.selection()
+session = current_session()
 
 board = Board(TITLE, QUESTION, spec)
-if not held.shown:
+if not session.shown:
     offer_samples()
 
 look = attribution.gallery(spec, methods)
@@ -28,9 +28,9 @@ if not look.methods:
     st.info("No method is chosen. Choose some above, or begin with the three quickest.")
     st.button("Show the quickest", on_click=attribution.quick_methods, type="primary")
 
-preprocessing = held.preprocessing or spec.preprocessing
+preprocessing = session.preprocessing or spec.preprocessing
 head, titled = st.container(border=bool(look.methods)), False
-asked = (held.model, held.shown_images(), preprocessing, look.target, look.against)
+asked = (session.model, session.shown_images(), preprocessing, look.target, look.against)
 for method in look.methods:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -40,7 +40,7 @@ for method in look.methods:
             method = attribution.settings(method, spec)
             download = st.container(width="content")
         request = Request(method.info.id, *asked, method.options)
-        answer = try_to_ask(request, st.empty())
+        answer = try_request(request, st.empty())
         if answer is None:
             continue
         if not titled:
@@ -49,7 +49,7 @@ for method in look.methods:
         titled = True
         cells = answers.looked(answer, look.opacity, look.shared)
         board.row(method.described, cells, f"row.{method.info.id}")
-        if held.compares:
+        if session.compares:
             board.difference(method.described, difference.looked(answer), f"minus.{method.info.id}")
         trusted(board, method.described, method, request, answer, spec)
         download.download_button(

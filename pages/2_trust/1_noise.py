@@ -7,12 +7,12 @@ from diagnostics.report.noise.depth import curve, numbers
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.choices import stretched
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import noise
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder
-from diagnostics.ui.widgets.run import ask, try_to_ask
+from diagnostics.ui.widgets.run import run_request, try_request
 
 TITLE, ICON = "Noise", "grain"
 QUESTION = "How sure is the model of images that show nothing, and which class do they become?"
@@ -20,19 +20,19 @@ COMPARED, SURE = "Compared with", "How sure is it of noise?"
 SWALLOWS, BLANK = "Which class swallows the noise?", "What does it say of a blank image?"
 DEPTH = "Which layer turns noise into a class?"
 
-spec, _ = sidebar.in_hand()
+spec, _ = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
-if not session().shown and session().known is None:
+if not current_session().shown and current_session().in_distribution is None:
     preprocessing.offer_samples()
 
 compared, sure, swallows, blank, depth = map(
     board.section, (COMPARED, SURE, SWALLOWS, BLANK, DEPTH)
 )
 with compared:
-    folder("known")
+    folder("in_distribution")
     asked = noise.about_noise(spec)
 with sure:
-    answer = ask(asked, st.empty()).scores
+    answer = run_request(asked, st.empty()).scores
     found, classes = answer["families"], answer["classes"]
     st.markdown(f"**{markdown(tables.headline(found, classes))}**")
     if not tables.noise(found):
@@ -59,7 +59,7 @@ with blank:
         noise.open_clicked(clicked, answer, asked)
 with depth:
     deep = noise.about_depth(spec, found)
-    followed = try_to_ask(deep, st.empty()) if deep else None
+    followed = try_request(deep, st.empty()) if deep else None
     if deep and followed:
         title = next(one["title"] for one in found if one["family"] == deep.options["family"])
         figure = curve(followed.scores, title)

@@ -9,7 +9,7 @@ from diagnostics.ui import sidebar
 from diagnostics.ui.views import calibration
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder
-from diagnostics.ui.widgets.run import ask
+from diagnostics.ui.widgets.run import run_request
 
 TITLE, ICON = "Calibration", "balance"
 QUESTION = "Can the percentages be believed: is the model right as often as it says?"
@@ -22,17 +22,17 @@ NO_FOLDER = (
 )
 NONE_WRONG = "No answer is wrong here."
 
-spec, _ = sidebar.in_hand()
+spec, _ = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 
 with board.section(MEASURED):
-    known = folder("known")
+    known = folder("in_distribution")
     if known is None:
         st.markdown(NO_FOLDER)
         board.offer_report()
         st.stop()
     asked = calibration.about_folder(spec, known)
-    answer = ask(asked, st.empty())
+    answer = run_request(asked, st.empty())
     said = answer.scores
     st.caption(markdown(rows.left_out(said)))
 with board.section(VERDICT):

@@ -4,7 +4,7 @@ import streamlit as st
 
 from diagnostics.report.guard import charts, tables
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views.guard import asked, explain, fitted, noted, take_away
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
@@ -15,13 +15,13 @@ QUESTION = "How can this model say none of the above, and what does that cost?"
 FITTED, CATCHES = "What guards are fitted on", "What does each guard catch?"
 COSTS, TAKEN = "What does it cost?", "Take a guard with you"
 
-spec, methods = sidebar.in_hand()
+spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
-if not session().shown and session().known is None:
+if not current_session().shown and current_session().in_distribution is None:
     preprocessing.offer_samples()
 
 with board.section(FITTED):
-    known, strangers = folder("known"), folder("strangers")
+    known, strangers = folder("in_distribution"), folder("out_of_distribution")
     requests = asked(spec, methods)
     if not requests:
         explain()

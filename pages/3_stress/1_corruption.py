@@ -6,13 +6,13 @@ from diagnostics.report.corruption import charts, heatmaps, quantiles, tables
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.choices import stretched
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import corruption as sweeps
 from diagnostics.ui.views import corruption_lesson
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder
-from diagnostics.ui.widgets.run import ask, try_to_ask
+from diagnostics.ui.widgets.run import run_request, try_request
 
 TITLE, ICON = "Sweeps", "tune"
 QUESTION = "Which change of the image changes the answer, and how much of it does it take?"
@@ -20,9 +20,9 @@ KNOB, BREAKS, ONE = "What changes", "Where does the answer change?", "One image,
 TWO, MANY = "Two changes together", "Many images at once"
 READING, LESSON = "Does it rely on fuzzy edges?", "Lesson: the letter experiment"
 
-spec, _ = sidebar.in_hand()
+spec, _ = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
-if not session().shown:
+if not current_session().shown:
     preprocessing.offer_samples()
 
 headings = (KNOB, BREAKS, ONE, TWO, MANY, READING, LESSON)
@@ -31,7 +31,7 @@ with knob:
     options = sweeps.axis(spec)
     asked = sweeps.about_images(spec, options)
 with breaks:
-    result = ask(asked, st.empty(), sweeps.live())
+    result = run_request(asked, st.empty(), sweeps.live())
     answer, arrays = result.scores, result.arrays
     st.markdown(f"**{markdown(tables.headline(answer))}**")
     figure, table = charts.strips(answer), tables.turn_numbers(answer)
@@ -53,16 +53,16 @@ with one:
     sweeps.open_step(row, answer, asked, "sweep.step")
 with two:
     pair = sweeps.about_two(spec, options, sweeps.files_of(answer, asked)[row])
-    found = try_to_ask(pair, st.empty(), sweeps.live()) if pair else None
+    found = try_request(pair, st.empty(), sweeps.live()) if pair else None
     if pair and found:
         table = heatmaps.numbers(0, found.scores)
         board.chart(TWO, heatmaps.maps(0, found.scores, answer), table, "sweep.map")
         sweeps.notes(found.scores)
         sweeps.open_step(0, found.scores, pair, "sweep.pair")
 with many:
-    folder("known")
-    of_many = sweeps.about_many(spec, options) if session().known else None
-    swept = try_to_ask(of_many, st.empty(), sweeps.live()) if of_many else result
+    folder("in_distribution")
+    of_many = sweeps.about_many(spec, options) if current_session().in_distribution else None
+    swept = try_request(of_many, st.empty(), sweeps.live()) if of_many else result
     if swept:
         st.markdown(f"**{markdown(tables.band_headline(swept.scores))}**")
         table = tables.band_numbers(swept.scores)
@@ -71,7 +71,7 @@ with many:
         sweeps.notes(swept.scores)
 with reading:
     probe = sweeps.about_transitions(spec)
-    read = try_to_ask(probe, st.empty()) if probe else None
+    read = try_request(probe, st.empty()) if probe else None
     if read:
         sweeps.reading(read.scores, board, READING)
 with lesson:

@@ -6,21 +6,21 @@ from diagnostics.report.adversarial import charts
 from diagnostics.report.adversarial import tables as rows
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import adversarial as attack
 from diagnostics.ui.views import perturbation
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.run import ask
+from diagnostics.ui.widgets.run import run_request
 
 TITLE, ICON = "Smallest changes", "my_location"
 QUESTION = "How little must change in an image until the model says something else?"
 SEARCH, NEAR = "What is looked for", "Which image is nearest to another answer?"
 CHANGED, ALONG = "What has to change?", "How far along the change does it turn?"
 
-spec, _ = sidebar.in_hand()
+spec, _ = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
-if not session().shown:
+if not current_session().shown:
     preprocessing.offer_samples()
 if why := attack.why_not(spec):
     attack.stop(board, why)
@@ -30,7 +30,7 @@ with board.section(SEARCH):
     if asked is None:
         attack.stop(board, "")
 with board.section(NEAR):
-    result = ask(asked, st.empty(), attack.so_far(norm))
+    result = run_request(asked, st.empty(), attack.so_far(norm))
     answer = result.scores
     st.markdown(f"**{markdown(rows.headline(answer, norm))}**")
     table = rows.numbers(answer, norm)

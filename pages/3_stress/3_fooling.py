@@ -7,12 +7,12 @@ from diagnostics.report.fooling import tables as rows
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import fooling as controls
 from diagnostics.ui.views import fooling_detection
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, reference
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 TITLE, ICON = "Fooling images", "casino"
 QUESTION = "How sure can the model be of a picture that was made from nothing, and how soon?"
@@ -25,7 +25,7 @@ EMPTY = (
     "unsure of them."
 )
 
-spec, _ = sidebar.in_hand()
+spec, _ = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 
 with board.section(MADE):
@@ -44,17 +44,17 @@ with board.section(MADE):
 if not said["pictures"]:
     board.offer_report()
     st.stop()
-settings = session().preprocessing or spec.preprocessing
+settings = current_session().preprocessing or spec.preprocessing
 with board.section(GALLERY):
     entries = controls.gallery(answer, settings, board, GALLERY)
     st.caption(f"{LOOK} {open_in_inspect.again(settings)}")
 with board.section(SURE):
     controls.how_sure(answer, board, SURE)
 with board.section(CAUGHT):
-    folder("known")
+    folder("in_distribution")
     measured = reference(spec, st.empty())
     pictures = controls.files(answer, entries, settings)
-    judged = try_to_ask(fooling_detection.strangeness(spec, pictures, measured), st.empty())
+    judged = try_request(fooling_detection.strangeness(spec, pictures, measured), st.empty())
     if judged:
         fooling_detection.caught(judged.scores, board, CAUGHT)
 with board.section(OTHER):

@@ -5,12 +5,12 @@ import streamlit as st
 from diagnostics.report.sufficient_pixels import tables as rows
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import sufficient_pixels as own
 from diagnostics.ui.views import sufficient_pixels_models
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 TITLE, ICON = "Sufficient pixels", "grid_4x4"
 QUESTION = "Which few pixels alone keep the model sure, and is that the image or the mask?"
@@ -19,9 +19,9 @@ PLAYED, ALONE = "Remove pixels in their order", "The pixels that suffice"
 BESIDE = "Beside other models"
 NOT_YET = "Press Search to remove pixels until few are left."
 
-spec, _ = sidebar.in_hand()
+spec, _ = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
-if not session().shown:
+if not current_session().shown:
     preprocessing.offer_samples()
 
 headings = (SEARCHED, READ, PLAYED, ALONE, BESIDE)
@@ -30,7 +30,7 @@ with searched:
     asked = own.about(spec)
     started = asked is not None and own.wanted(asked, spec)
 with read:
-    answer = try_to_ask(asked, st.empty(), own.live(asked)) if asked and started else None
+    answer = try_request(asked, st.empty(), own.live(asked)) if asked and started else None
     if asked is None or answer is None:
         st.caption("" if started else NOT_YET)
         board.offer_report()

@@ -7,7 +7,7 @@ from diagnostics.report.inspection.answers import looked, originals
 from diagnostics.report.table import SEPARATOR
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import comparison
 from diagnostics.ui.views.attribution import looking
 from diagnostics.ui.views.comparison_pixels import sufficing
@@ -21,9 +21,9 @@ CHANGED, AGREED = "Which images change their answer?", "How far do they agree?"
 STRANGE, SUFFICE = "Which images are strange to each?", "Which few pixels suffice for each?"
 LOOKED, DEEP = "Where each looked", "What its last maps are"
 
-spec, methods = sidebar.in_hand()
+spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
-if not session().shown:
+if not current_session().shown:
     preprocessing.offer_samples()
 
 headings = (MODELS, SAID, CHANGED, AGREED, STRANGE, SUFFICE, LOOKED, DEEP)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.models import resnet18
 
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.perturbation._bfloat16 import Screen, pays
 from diagnostics.methods.perturbation._label_change import Flips
 from diagnostics.methods.perturbation._one_pixel import OnePixel
@@ -37,7 +37,7 @@ def exact_map(paired: Paired) -> Iterator[Figure]:
     images = torch.rand(LEVELS * SIDE**2, 1, SIDE, SIDE)
 
     def ours() -> None:
-        one = OnePixel(Study(asked), Flips(asked, pixels), LEVELS, 500, 16, lambda doing, done: 0)
+        one = OnePixel(Context(asked), Flips(asked, pixels), LEVELS, 500, 16, lambda doing, done: 0)
         for _ in one.sweep():
             pass
 

@@ -14,8 +14,8 @@ from torchvision.models import resnet18
 
 from diagnostics.loaders.open import open_live
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import images_at_once, see
-from diagnostics.reference.statistics import Gathering
+from diagnostics.models.features import batch_size, extract_features
+from diagnostics.reference.statistics import ReferenceBuilder
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource
 
@@ -46,10 +46,12 @@ def _ratio() -> float:
 
 
 def _gathered(classifier: TorchClassifier, pixels: torch.Tensor, labels: torch.Tensor) -> None:
-    gathering = Gathering(classifier)
-    for start in range(0, len(pixels), images_at_once(classifier)):
-        part = pixels[start : start + images_at_once(classifier)]
-        gathering.add(see(classifier, part), labels[: len(part)], part, start // len(part) % 2)
+    gathering = ReferenceBuilder(classifier)
+    for start in range(0, len(pixels), batch_size(classifier)):
+        part = pixels[start : start + batch_size(classifier)]
+        gathering.add(
+            extract_features(classifier, part), labels[: len(part)], part, start // len(part) % 2
+        )
 
 
 @torch.no_grad()
@@ -85,12 +87,12 @@ def _measure(count: int) -> None:
         colour=False, fit="none", height=28, width=28, mean=(0.286,), std=(0.353,)
     )
     classifier = _classifier(train_fashion.load("fashion_cnn"), settings)
-    gathering, random = Gathering(classifier), np.random.default_rng(0)
+    gathering, random = ReferenceBuilder(classifier), np.random.default_rng(0)
     for start in range(0, count, 256):
         size = min(256, count - start)
         pixels = torch.from_numpy(random.random((size, 1, 28, 28), np.float32))
         labels = torch.from_numpy(random.integers(0, 10, size))
-        gathering.add(see(classifier, pixels), labels, pixels, start // 256 % 2)
+        gathering.add(extract_features(classifier, pixels), labels, pixels, start // 256 % 2)
     gathering.done({})
     status = Path("/proc/self/status").read_text("utf-8")  # getrusage would count the parent in
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)

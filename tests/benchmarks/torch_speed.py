@@ -18,7 +18,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
 from torchvision.models import resnet18
 
-from diagnostics.execution.findings import Wanted
+from diagnostics.execution.findings import InspectionRequest
 from diagnostics.execution.inspection import inspect
 from diagnostics.loaders import onnx
 from diagnostics.loaders.open import place
@@ -50,7 +50,7 @@ def inspection(paired: Paired) -> Iterator[Figure]:
     bare = resnet18().eval()
     model = classifier(resnet18(), 224, 3, 1000, Preprocessing())
     cams = [f"attribution/grad_cam?layer={stage}" for stage in STAGES]
-    wanted = Wanted(attributions=("attribution/gradient", *cams))
+    wanted = InspectionRequest(attributions=("attribution/gradient", *cams))
 
     def forward_and_backward() -> None:
         logits = bare(pixels)

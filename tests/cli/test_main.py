@@ -64,7 +64,7 @@ def test_inspect_speaks_schema_1(inspected):
 
 def test_numbers_stay_numbers_where_percent_would_say_100(inspected):
     top = inspected(X)["images"][0]["top"]
-    assert 0 < top[0]["distance"] < 1e-6
+    assert 0 < top[0]["one_minus_p"] < 1e-6
     assert sum(score["probability"] for score in top) <= 1
 
 
@@ -305,7 +305,9 @@ def test_layers_whose_names_differ_in_the_middle_only_have_files_of_their_own(tm
     assert len({plain(name, LONGEST) for name in names}) == 12
 
 
-KNOWN, STRANGE = (samples.folders()[role].path for role in ("known", "strangers"))
+KNOWN, STRANGE = (
+    samples.folders()[role].path for role in ("in_distribution", "out_of_distribution")
+)
 
 
 @pytest.mark.slow

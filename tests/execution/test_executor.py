@@ -16,7 +16,7 @@ from diagnostics.data import samples
 from diagnostics.data.image import decode, encode_png
 from diagnostics.errors import InputError, NotOfferedError, OptionError
 from diagnostics.execution.executor import Executor
-from diagnostics.execution.findings import Wanted
+from diagnostics.execution.findings import InspectionRequest
 from diagnostics.execution.inspection import explain, inspect
 from diagnostics.methods.context import Outcome
 from diagnostics.methods.registry import Method
@@ -357,7 +357,7 @@ def test_progress_tells_what_is_done_and_never_goes_back(executor):
     Executor().execute(request, seen.append)
     shares = [progress.done for progress in seen]
     assert shares == sorted(shares)
-    assert len({progress.doing for progress in seen}) >= 4
+    assert len({progress.activity for progress in seen}) >= 4
     assert all(p.seconds_left >= 0 for p in seen if p.seconds_left is not None)
 
 
@@ -376,7 +376,7 @@ class Poisoned(torch.nn.Module):
 def test_logits_that_are_no_numbers_give_a_sentence_and_no_ranking():
     model = classifier(Poisoned(), 4)
     pixels = torch.stack([torch.full((1, 4, 4), 0.2), torch.ones(1, 4, 4)])
-    fine, poisoned = inspect(model, pixels, Wanted())
+    fine, poisoned = inspect(model, pixels, InspectionRequest())
     assert fine.scores["top"]
     assert not fine.scores["warnings"]
     assert poisoned.scores["top"] == []
@@ -387,7 +387,7 @@ def test_logits_that_are_no_numbers_give_a_sentence_and_no_ranking():
 
 def test_a_layer_that_never_ran_is_not_captured():
     model = classifier(FunctionalResidual(classes=4), 8, 3)
-    (found,) = inspect(model, torch.rand(1, 3, 8, 8), Wanted(layers=("all",)))
+    (found,) = inspect(model, torch.rand(1, 3, 8, 8), InspectionRequest(layers=("all",)))
     unused = next(entry for entry in found.scores["layers"] if entry["name"] == "unused")
     assert unused["layout"] == "not captured"
     assert unused["picture"] is None
@@ -395,7 +395,7 @@ def test_a_layer_that_never_ran_is_not_captured():
 
 def test_a_method_that_the_model_cannot_answer_leaves_a_note_beside_the_others():
     model = classifier(linear(), 4)
-    (found,) = inspect(model, torch.rand(1, 1, 4, 4), Wanted())
+    (found,) = inspect(model, torch.rand(1, 1, 4, 4), InspectionRequest())
     gradient, cam = found.scores["attributions"]
     assert gradient["picture"]
     assert cam["picture"] is None
@@ -413,7 +413,7 @@ def test_inspecting_leaves_the_network_as_it_was():
     network = FunctionalResidual(classes=4)
     model = classifier(network, 8, 3)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    inspect(model, torch.rand(2, 3, 8, 8), Wanted(layers=("all",)))
+    inspect(model, torch.rand(2, 3, 8, 8), InspectionRequest(layers=("all",)))
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert not any(module.training for module in network.modules())
     assert not any(module._forward_hooks for module in network.modules())
@@ -462,11 +462,12 @@ def test_all_batches_draw_the_maps_of_the_first_image(monkeypatch):
 def test_a_method_is_given_target_and_seed_and_tells_what_is_there_so_far(executor, monkeypatch):
     given = []
 
-    def found(study):
-        given.append((study.target, study.seed))
+    def found(context):
+        given.append((context.target, context.seed))
         for step in range(3):
-            study.tell("Working", step / 3)
-            study.keep(Outcome({"step": step, "complete": False}, {"a": np.full(1, step)}))
+            context.progress("Working", step / 3)
+            outcome = Outcome({"step": step, "complete": False}, {"a": np.full(1, step)})
+            context.partial(lambda outcome=outcome: outcome)
         return Outcome({"complete": True})
 
     method = Method(MethodInfo("topic/work", "analysis", "Work", "", ""), found, lambda spec: 1)
@@ -476,7 +477,7 @@ def test_a_method_is_given_target_and_seed_and_tells_what_is_there_so_far(execut
     result = executor.execute(request, told.append)
     assert given == [(4, 9)]
     assert result.scores["complete"] is True
-    (early,) = [one.so_far for one in told if one.so_far]  # a moment later is no news
+    (early,) = [one.partial for one in told if one.partial]  # a moment later is no news
     assert early.key == request.key
     assert early.scores["step"] == 0
     assert early.scores["model"]["name"] == LETTERS.name

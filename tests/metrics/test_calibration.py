@@ -244,9 +244,9 @@ def test_sure_mistakes_are_ordered_where_float64_says_one_and_even_where_the_res
     rows = confident_errors(logits, np.array([1, 2, 1, 1, 1, 0]))
     assert [row["index"] for row in rows] == [1, 4, 3, 0, 2]
     assert rows[2]["confidence"] == rows[3]["confidence"] == 1.0
-    assert rows[2]["distance"] == pytest.approx(2 * math.exp(-41), rel=1e-12)
-    assert rows[4]["distance"] == pytest.approx(1 - rows[4]["confidence"], rel=1e-12)
-    assert (rows[0]["true"], rows[0]["predicted"], rows[0]["distance"]) == (2, 0, 0.0)
+    assert rows[2]["one_minus_p"] == pytest.approx(2 * math.exp(-41), rel=1e-12)
+    assert rows[4]["one_minus_p"] == pytest.approx(1 - rows[4]["confidence"], rel=1e-12)
+    assert (rows[0]["true"], rows[0]["predicted"], rows[0]["one_minus_p"]) == (2, 0, 0.0)
 
 
 # The report

@@ -45,7 +45,7 @@ def test_the_distance_from_one_survives_where_float32_says_one():
     logits = np.array([20.0, 0.0, 0.0], np.float32)
     top = rank(logits, spec(3), 1)[0]
     assert np.float32(top.probability) == 1.0
-    assert top.distance == pytest.approx(2 * exp(-20), rel=1e-8)
+    assert top.one_minus_p == pytest.approx(2 * exp(-20), rel=1e-8)
 
 
 def test_huge_logits_do_not_overflow():
@@ -77,7 +77,7 @@ def test_equal_logits_keep_the_order_of_the_classes():
 
 
 @pytest.mark.parametrize(
-    ("value", "distance", "text"),
+    ("value", "one_minus_p", "text"),
     [
         (0.973, 0.027, "97.3 %"),
         (0.999, 0.001, "99.9 %"),
@@ -90,8 +90,8 @@ def test_equal_logits_keep_the_order_of_the_classes():
         (float("nan"), float("nan"), "not a number"),
     ],
 )
-def test_probabilities_read_as_agreed(value, distance, text):
-    assert words.probability(value, distance) == text
+def test_probabilities_read_as_agreed(value, one_minus_p, text):
+    assert words.probability(value, one_minus_p) == text
 
 
 def test_no_probability_ever_reads_as_a_bare_hundred_percent():

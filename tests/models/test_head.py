@@ -12,8 +12,8 @@ from torchvision import models
 
 from diagnostics.data.samples import file_at, model_files
 from diagnostics.loaders.open import open_live, open_model
-from diagnostics.models.features import head_weights, see
-from diagnostics.models.head import affine, listening
+from diagnostics.models.features import extract_features, head_weights
+from diagnostics.models.head import affine, capture_head
 from diagnostics.models.sample_networks import LettersConv
 from diagnostics.schema.request import File, ModelSource
 from diagnostics.schema.spec import Need, Output
@@ -31,7 +31,7 @@ def makes_the_logits(made, width=None):
     """Say that the weights found on two images make the logits of others out of features."""
     pixels = random_pixels(made)
     found = head_weights(made, pixels[:2])
-    seen = see(made, pixels)
+    seen = extract_features(made, pixels)
     weight, bias = found["head_weight"], found["head_bias"]
     assert (weight.dtype, bias.dtype) == (torch.float64, torch.float64)
     assert weight.shape == (seen.logits.shape[1], seen.features.shape[1])
@@ -109,7 +109,7 @@ def test_features_are_what_the_last_layer_receives():
     received = []
     pixels = random_pixels(made)
     hook = made.network.fc.register_forward_hook(lambda _m, given, _o: received.append(given[0]))
-    features = see(made, pixels).features
+    features = extract_features(made, pixels).features
     hook.remove()
     assert torch.equal(features, received[0])
     assert not made.network.fc._forward_pre_hooks
@@ -120,9 +120,9 @@ def test_the_features_of_an_image_do_not_depend_on_the_others_beside_it():
     torch.manual_seed(0)
     made = classifier(FunctionalResidual(classes=4), 16, channels=3)
     pixels = random_pixels(made)
-    whole = see(made, pixels)
+    whole = extract_features(made, pixels)
     for row in range(len(pixels)):
-        alone = see(made, pixels[row : row + 1])
+        alone = extract_features(made, pixels[row : row + 1])
         for name, value in vars(alone).items():
             expected = getattr(whole, name)[row : row + 1].numpy()
             assert value.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-5), name
@@ -148,7 +148,7 @@ def test_what_comes_after_the_last_layer_leaves_its_features_but_not_its_weights
     assert made.spec.head == "3"
     assert Need.FEATURES in made.spec.offers
     assert Need.HEAD not in made.spec.offers
-    assert see(made, random_pixels(made)).features.shape == (6, 10)
+    assert extract_features(made, random_pixels(made)).features.shape == (6, 10)
 
 
 def test_a_last_layer_with_its_activation_inside_gives_no_weights():
@@ -199,14 +199,14 @@ def test_a_network_without_a_last_layer_gives_no_features():
     made = classifier(network, 16, channels=3)
     assert made.spec.head == ""
     assert Need.FEATURES not in made.spec.offers
-    assert see(made, random_pixels(made)).features.shape == (6, 0)
+    assert extract_features(made, random_pixels(made)).features.shape == (6, 0)
 
 
 def test_weights_are_found_without_gradients_and_leave_no_hook():
     torch.manual_seed(0)
     network = mlp(256, channels=3).eval()
     values = torch.rand(3, 3, 16, 16)
-    with listening(network, "3") as heard:
+    with capture_head(network, "3") as heard:
         logits = network(values)
     assert len(heard) == 1
     weight, bias = affine(heard[0], logits)
@@ -286,8 +286,8 @@ def test_in_every_format_the_letters_have_the_same_last_layer(name, tmp_path):
     assert weight.numpy() == pytest.approx(expected["head_weight"].numpy(), rel=1e-3, abs=1e-4)
     assert bias.numpy() == pytest.approx(expected["head_bias"].numpy(), rel=1e-3, abs=1e-3)
     pixels = random_pixels(own)
-    features = see(own, pixels).features.numpy()
-    assert np.abs(see(made, pixels).features.numpy() - features).max() < 1e-3
+    features = extract_features(own, pixels).features.numpy()
+    assert np.abs(extract_features(made, pixels).features.numpy() - features).max() < 1e-3
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -298,7 +298,10 @@ def test_a_network_that_another_program_computes_gives_logits_and_no_features(tm
     assert made.spec.head == ""
     assert not {Need.FEATURES, Need.HEAD} & made.spec.offers
     pixels = random_pixels(made)
-    seen, expected = see(made, pixels), see(letters(), pixels).logits.numpy()
+    seen, expected = (
+        extract_features(made, pixels),
+        extract_features(letters(), pixels).logits.numpy(),
+    )
     assert seen.features.shape == (6, 0)
     assert seen.batchnorm.shape == (0,)
     assert seen.logits.numpy() == pytest.approx(expected, rel=1e-3, abs=1e-3)

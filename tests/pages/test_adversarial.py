@@ -18,7 +18,7 @@ from diagnostics.report.adversarial import charts as attack_charts
 from diagnostics.report.adversarial import tables
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource, Request, Result
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import adversarial
 from diagnostics.worker import WorkerRunner
 from tests.pages_for_tests import fine, opened, pressed
@@ -157,7 +157,7 @@ def test_what_was_found_before_a_cancel_is_shown(app, monkeypatch, answer):
         }
         arrays = {name: one for name, one in answer.arrays.items() if not name.endswith("line")}
         scores = {**answer.scores, "images": images, "complete": False}
-        session().note(Result(request.key, arrays, scores, 1.0, {}))
+        current_session().cache_partial(Result(request.key, arrays, scores, 1.0, {}))
         raise WorkerMemoryError(CANCELLED)
 
     monkeypatch.setattr(WorkerRunner, "run", cancelled)

@@ -77,7 +77,7 @@ def test_no_model_chosen_is_no_error(page):
 
 def test_strangeness_is_measured_for_each_model_by_itself(page):
     assert "Add a folder of known-good images to see which" in said(page)
-    page.button(key="sample.known").click()
+    page.button(key="sample.in_distribution").click()
     page = fine(page.run())
     page.toggle(key="compare.strange").set_value(True)
     page = fine(page.run())

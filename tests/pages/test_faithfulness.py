@@ -115,7 +115,7 @@ def test_a_model_without_finite_answers_is_said(on, sessions, tmp_path):
     page = fine(page.run())
     assert "No answer to noise is finite." in said(page)
     assert not titles(page)
-    sessions[-1].known = samples.folders()["known"]
+    sessions[-1].in_distribution = samples.folders()["in_distribution"]
     page = page.run()
     page = opened(page, CALIBRATION)
     assert "nothing can be measured" in page.error[0].value.replace("\\", "")
@@ -149,7 +149,7 @@ def test_a_wrong_answer_opens_in_inspect(on, sessions):
 def test_a_folder_without_labels_is_said_without_a_trace(on, sessions, tmp_path):
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "one.png")
     page = on(CALIBRATION)
-    sessions[-1].known = folder_file(tmp_path)
+    sessions[-1].in_distribution = folder_file(tmp_path)
     page = fine(page.run())
     assert "No image of this folder has a label" in page.error[0].value.replace("\\", "")
     page = opened(page, NOISE)
@@ -189,7 +189,9 @@ def test_the_image_behind_a_mark_gets_the_very_confidence_of_the_mark(
     seen = runner.run(Request(INSPECT, MODEL, tuple(files), options={"attributions": ()}))
     for number, image in zip((2, 5), seen.scores["images"], strict=True):
         assert image["top"][0]["index"] == found["said"][number]
-        assert image["top"][0]["distance"] == pytest.approx(found["distance"][number], rel=1e-4)
+        assert image["top"][0]["one_minus_p"] == pytest.approx(
+            found["one_minus_p"][number], rel=1e-4
+        )
 
 
 def test_blank_images_have_the_levels_that_the_answer_says(runner):

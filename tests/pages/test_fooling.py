@@ -76,7 +76,7 @@ def test_every_letter_is_made_judged_and_shown_to_another_model(app, sessions):
 
     page = pressed(page, "Pin")
     pinned = sessions[-1].pinned
-    file = sessions[-1].known_images()[pinned]
+    file = sessions[-1].in_distribution_images()[pinned]
     assert file.name.startswith("fooling gradient")
     assert sessions[-1].shown_images()[0] == file
     assert "Pinned: Inspect and Layers compare" in said(page)

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from diagnostics.errors import CANCELLED, WorkerMemoryError
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import guard
 from diagnostics.worker import WorkerRunner
 from tests.pages_for_tests import fine, opened, pressed
@@ -51,7 +51,7 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     sessions, noted = [], guard.noted
 
     def watched(answers):
-        sessions.append(session())
+        sessions.append(current_session())
         return noted(answers)
 
     monkeypatch.setattr(WorkerRunner, "run", fail)
@@ -68,8 +68,8 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     monkeypatch.setattr(WorkerRunner, "run", run)
     page = pressed(page, "Start again")
     assert not page.error
-    held = sessions[-1]
-    kept = [result for result in held.answers.values() if "good_rejected" in result.scores]
+    session = sessions[-1]
+    kept = [result for result in session.answers.values() if "good_rejected" in result.scores]
     assert len(kept) == 3
     assert not any(result.arrays for result in kept)
     page.selectbox(key="guard.alpha").set_value("100")
@@ -81,9 +81,9 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     (button, *_) = [one for one in page.button if one.label == "Open the guarded model"]
     button.click()
     page = fine(page.run())
-    assert "letters_conv-threshold-guarded.pt2" in held.model.file.name
-    assert held.model.class_names is not None
-    assert held.model.class_names[-1] == "none of the above"
+    assert "letters_conv-threshold-guarded.pt2" in session.model.file.name
+    assert session.model.class_names is not None
+    assert session.model.class_names[-1] == "none of the above"
 
 
 def test_a_cancelled_guard_says_so(page, monkeypatch):

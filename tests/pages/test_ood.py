@@ -43,11 +43,11 @@ def test_without_a_folder_values_are_shown_and_nothing_is_promised(page):
 
 
 def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
-    page = pressed(page, "sample.known")
+    page = pressed(page, "sample.in_distribution")
     said = text(page)
     assert "Promised: of images like the known-good ones, at most 5 %" in said
     assert "strangers missed" not in said
-    page = pressed(page, "sample.strangers")
+    page = pressed(page, "sample.out_of_distribution")
     said = text(page)
     assert "known-good images flagged" in said
     assert "of 160 strangers missed" in said
@@ -59,7 +59,7 @@ def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
 
 
 def test_fewer_false_alarms_are_promised_without_asking_the_model_again(page, monkeypatch):
-    page = pressed(page, "sample.known")
+    page = pressed(page, "sample.in_distribution")
     asked = []
     monkeypatch.setattr(
         "diagnostics.worker.WorkerRunner.run", lambda *request: asked.append(request)
@@ -89,7 +89,7 @@ def begun(app):
 
 def test_a_wrong_preprocessing_is_said_first_and_offers_the_switch(begun):
     page = begun(samples.image_files()["letter-p-thin"].path, "--invert")
-    page = pressed(page, "sample.known")
+    page = pressed(page, "sample.in_distribution")
     first, second = (one.value.replace("\\", "") for one in page.warning)
     assert "looks wrong" in first
     assert "switch the preprocessing above first" in second
@@ -115,20 +115,20 @@ def test_a_folder_that_is_none_is_said_and_can_be_put_away(page, tmp_path, monke
     path = tmp_path / "broken.zip"
     path.write_bytes(b"PK\x03\x04 not a zip")
     bring(monkeypatch, known=path)
-    page = pressed(page, "sample.known")
+    page = pressed(page, "sample.in_distribution")
     assert len(page.error) == 1
-    page = pressed(page, "away.known")
+    page = pressed(page, "away.in_distribution")
     assert not page.error
     assert "Without known-good images" in text(page)
 
 
 def test_strangers_without_an_image_leave_the_verdicts_standing(page, tmp_path, monkeypatch):
-    page = pressed(page, "sample.known")
+    page = pressed(page, "sample.in_distribution")
     path = tmp_path / "empty.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "nothing")
     bring(monkeypatch, strangers=path)
-    page = pressed(page, "sample.strangers")
+    page = pressed(page, "sample.out_of_distribution")
     assert len(page.error) == 1
     assert "Promised" in text(page)
 

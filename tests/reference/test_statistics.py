@@ -16,15 +16,15 @@ from safetensors.torch import load_file, save
 
 from diagnostics.errors import InputError
 from diagnostics.methods.ood import DETAILS
-from diagnostics.methods.ood.detector import Judge
+from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import Seen, joined, see
+from diagnostics.models.features import Features, concatenated, extract_features
 from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.shrinkage import shrunk, whitening
 from diagnostics.reference.statistics import (
     FORMAT,
     ROWS,
-    Gathering,
+    ReferenceBuilder,
     class_means,
     covariance,
     dumps,
@@ -55,12 +55,12 @@ def measured(count, seed=0):
     pixels = torch.rand(count, 3, 1, 1, generator=generator).expand(-1, -1, SIDE, SIDE).clone()
     pixels += 0.2 * torch.rand(pixels.shape, generator=generator)
     labels = torch.randint(UNKNOWN, CLASSES, (count,), generator=generator)
-    return see(network(), pixels), labels, pixels
+    return extract_features(network(), pixels), labels, pixels
 
 
 def gathered(count=120, sizes=None, judging=20):
     """Return a reference gathered in batches of these sizes; None takes all in at once."""
-    gathering = Gathering(network())
+    gathering = ReferenceBuilder(network())
     for half, number in enumerate((count, judging)):
         seen, labels, pixels = measured(number, half)
         for rows in torch.arange(number).split(sizes or number):
@@ -195,15 +195,15 @@ def test_images_whose_numbers_are_not_finite_are_left_out_and_counted():
     logits, features = seen.logits.clone(), seen.features.clone()
     deviations = seen.batchnorm.clone()
     logits[3, 1], features[4, 0], deviations[77] = math.nan, math.inf, math.nan
-    spoiled = Seen(logits, features, deviations, seen.layers, seen.shades)
-    gathering = Gathering(network())
+    spoiled = Features(logits, features, deviations, seen.layers, seen.shades)
+    gathering = ReferenceBuilder(network())
     gathering.add(spoiled, labels, pixels, 0)
     gathering.add(*measured(20, 1), 1)
     found = gathering.done({})
     assert found.about["left_out"] == 3
     assert found.about["images"] == {"fit": 117, "calibration": 20}
     fine = torch.tensor([row for row in range(120) if row not in broken])
-    clean = Gathering(network())
+    clean = ReferenceBuilder(network())
     clean.add(seen.of(fine), labels[fine], pixels[fine], 0)
     clean.add(*measured(20, 1), 1)
     for name, value in clean.done({}).moments.items():
@@ -216,8 +216,8 @@ def test_layer_statistics_that_are_not_finite_spoil_no_moment():
     seen, labels, pixels = measured(120)
     layers = seen.layers.clone()
     layers[5, 2] = math.inf
-    gathering = Gathering(network())
-    spoiled = Seen(seen.logits, seen.features, seen.batchnorm, layers, seen.shades)
+    gathering = ReferenceBuilder(network())
+    spoiled = Features(seen.logits, seen.features, seen.batchnorm, layers, seen.shades)
     gathering.add(spoiled, labels, pixels, 0)
     gathering.add(*measured(20, 1), 1)
     assert all(one.isfinite().all() for one in gathering.done({}).moments.values())
@@ -225,8 +225,8 @@ def test_layer_statistics_that_are_not_finite_spoil_no_moment():
 
 def test_a_batch_without_one_good_image_changes_nothing():
     seen, labels, pixels = measured(20, 1)
-    bad = Seen(torch.full_like(seen.logits, math.nan), *list(vars(seen).values())[1:])
-    gathering = Gathering(network())
+    bad = Features(torch.full_like(seen.logits, math.nan), *list(vars(seen).values())[1:])
+    gathering = ReferenceBuilder(network())
     for half in (0, 1):
         gathering.add(bad, labels, pixels, half)
         gathering.add(seen, labels, pixels, half)
@@ -239,7 +239,7 @@ def test_a_batch_without_one_good_image_changes_nothing():
 
 @pytest.mark.parametrize(("fit", "judging"), [(0, 0), (4, 4), (100, 4), (4, 100), (0, 9)])
 def test_too_few_images_in_either_half_are_refused_in_words(fit, judging):
-    gathering = Gathering(network())
+    gathering = ReferenceBuilder(network())
     for half, count in enumerate((fit, judging)):
         if count:
             gathering.add(*measured(count, half), half)
@@ -249,12 +249,12 @@ def test_too_few_images_in_either_half_are_refused_in_words(fit, judging):
 
 def test_ten_images_are_enough():
     found = gathered(5, judging=5)
-    assert Judge(network().spec, found).names
+    assert OODDetector(network().spec, found).names
 
 
 def test_images_beyond_the_rows_that_are_kept_still_count_in_the_sums():
     seen, labels, pixels = measured(50)
-    gathering, passes = Gathering(network()), ROWS // 50 + 3
+    gathering, passes = ReferenceBuilder(network()), ROWS // 50 + 3
     for _ in range(passes):
         gathering.add(seen, labels, pixels, 0)
         gathering.add(seen, labels, pixels, 1)
@@ -263,7 +263,7 @@ def test_images_beyond_the_rows_that_are_kept_still_count_in_the_sums():
     assert found.about["images"]["fit"] == 50 * passes
     for half in (found.fit, found.calibration):
         assert len(half.labels) == len(half.seen.logits) == len(half.seen.batchnorm) == ROWS
-    first = Gathering(network())
+    first = ReferenceBuilder(network())
     first.add(seen, labels, pixels, 0)
     first.add(seen, labels, pixels, 1)
     assert covariance(found).numpy() == pytest.approx(covariance(first.done({})).numpy())
@@ -286,7 +286,7 @@ def test_a_reference_comes_back_from_its_file_bit_for_bit(tmp_path):
             assert getattr(new.seen, name).dtype == value.dtype
     assert dumps(found) == dumps(reference)
     asked = measured(10, 5)[0]
-    before, after = Judge(network().spec, reference), Judge(network().spec, found)
+    before, after = OODDetector(network().spec, reference), OODDetector(network().spec, found)
     assert before.names == after.names
     for name in before.names:
         assert after.score(name, asked) == pytest.approx(before.score(name, asked), rel=1e-12)
@@ -395,7 +395,7 @@ def scored_or_refused(tmp_path, content):
     path = tmp_path / "bad"
     path.write_bytes(content)
     with suppress(InputError):
-        assert Judge(network().spec, load(path, "bad.safetensors")).calibrated
+        assert OODDetector(network().spec, load(path, "bad.safetensors")).calibrated
 
 
 @pytest.mark.parametrize("name", ["count", "sum", "gram", "class_count", "class_sum", "head_bias"])
@@ -434,7 +434,7 @@ def test_a_reference_read_from_its_file_still_belongs_to_its_model(tmp_path):
 
 def test_what_was_seen_in_several_passes_is_joined_in_order():
     seen = measured(20)[0]
-    again = joined([seen.of(torch.arange(7)), seen.of(torch.arange(7, 20))])
+    again = concatenated([seen.of(torch.arange(7)), seen.of(torch.arange(7, 20))])
     for name, value in vars(seen).items():
         assert torch.equal(getattr(again, name), value)
 
@@ -448,11 +448,11 @@ def test_one_more_class_than_is_counted_by_class_leaves_the_scores_that_need_it_
     torch.manual_seed(0)
     classes = 2049
     wide = classifier(FunctionalResidual(classes=classes), SIDE, channels=3, classes=classes)
-    gathering = Gathering(wide)
+    gathering = ReferenceBuilder(wide)
     for half in (0, 1):
         pixels = measured(40, half)[2]
-        gathering.add(see(wide, pixels), torch.arange(40) % 2, pixels, half)
-    judge = Judge(wide.spec, gathering.done({}))
+        gathering.add(extract_features(wide, pixels), torch.arange(40) % 2, pixels, half)
+    judge = OODDetector(wide.spec, gathering.done({}))
     assert set(judge.calibrated) == set(judge.names)
     assert all(np.isfinite(known).all() for known in judge.calibrated.values())
 
@@ -460,13 +460,13 @@ def test_one_more_class_than_is_counted_by_class_leaves_the_scores_that_need_it_
 def test_every_fit_works_on_a_small_reference_and_on_one_without_labels():
     for count in (20, 60):
         reference = gathered(count)
-        unlabelled = Gathering(network())
+        unlabelled = ReferenceBuilder(network())
         for half in (0, 1):
             seen, labels, pixels = measured(count, half)
             unlabelled.add(seen, torch.full_like(labels, UNKNOWN), pixels, half)
         bare = unlabelled.done({})
         for one in (reference, bare):
-            judge = Judge(network().spec, one)
+            judge = OODDetector(network().spec, one)
             assert all(np.isfinite(known).all() for known in judge.calibrated.values())
         needing = {name for name, details in DETAILS.items() if details.labels}
-        assert needing <= set(Judge(network().spec, bare).left_out)
+        assert needing <= set(OODDetector(network().spec, bare).left_out)

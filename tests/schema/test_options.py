@@ -10,7 +10,9 @@ SIZE = Option("patch_px", "int", 16, Range(1, 64, "px"))
 FILL = Option("fill", "choice", "mean", choices=("mean", "zero"))
 SIGNED = Option("signed", "bool", False)
 SIGMA = Option("sigma", "float", 0.1, Range(0, 1))
-INFO = MethodInfo("family/name", "analysis", "Name", "Does it.", "Paper", ("gradients",), (SIZE, FILL))
+INFO = MethodInfo(
+    "family/name", "analysis", "Name", "Does it.", "Paper", ("gradients",), (SIZE, FILL)
+)
 
 
 @pytest.mark.parametrize(

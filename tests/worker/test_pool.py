@@ -80,7 +80,7 @@ def test_an_answer_comes_back_with_its_arrays_and_progress(runner):
     assert result.scores == {"asked": 1}
     assert result.key == ask("count").key
     np.testing.assert_array_equal(result.arrays["ramp"], [[0, 1, 2], [3, 4, 5]])
-    assert ("Acting", 0.25, 1.5) in [(p.doing, p.done, p.seconds_left) for p in seen]
+    assert ("Acting", 0.25, 1.5) in [(p.activity, p.done, p.seconds_left) for p in seen]
 
 
 def test_a_worker_keeps_its_state_and_shares_it_with_nobody(zygote, runner):
@@ -183,8 +183,8 @@ def test_what_was_there_before_a_cancel_is_told_once(runner):
     told = []
 
     def watch(progress):
-        if progress.so_far is not None:
-            told.append(progress.so_far)
+        if progress.partial is not None:
+            told.append(progress.partial)
             later(0.3, runner.cancel)
 
     with pytest.raises(CancelledError):
@@ -358,7 +358,7 @@ def test_a_question_that_waits_says_so_and_can_be_given_up(zygote):
     said = []
 
     def watch(progress):
-        said.append(progress.doing)
+        said.append(progress.activity)
         if len(said) == 3:
             raise KeyboardInterrupt
 

@@ -153,10 +153,10 @@ def test_a_result_with_other_fields_is_refused(change):
 
 
 def test_progress_is_brought_into_its_bounds():
-    long = wire.read_progress({"doing": "x" * 5000, "done": 7}, {}, "")
-    assert len(long.doing) == 200
+    long = wire.read_progress({"activity": "x" * 5000, "done": 7}, {}, "")
+    assert len(long.activity) == 200
     assert long.done == 1
-    for wrong in ({"doing": 3, "done": 0.1}, {"doing": "x", "done": "half"}):
+    for wrong in ({"activity": 3, "done": 0.1}, {"activity": "x", "done": "half"}):
         with pytest.raises(wire.ProtocolError):
             wire.read_progress(wrong, {}, "")
 
@@ -169,11 +169,11 @@ def test_what_is_there_so_far_travels_with_progress():
         wire.send(ours, wire.progress_message(progress), made.arrays)
         header, arrays = wire.receive(theirs)
     read = wire.read_progress(header, arrays, "k")
-    assert (read.doing, read.done, read.seconds_left) == ("Working", 0.5, 2.0)
-    assert read.so_far is not None
-    assert read.so_far.scores == {"complete": False}
-    assert np.array_equal(read.so_far.arrays["a"], [0, 1, 2])
+    assert (read.activity, read.done, read.seconds_left) == ("Working", 0.5, 2.0)
+    assert read.partial is not None
+    assert read.partial.scores == {"complete": False}
+    assert np.array_equal(read.partial.arrays["a"], [0, 1, 2])
     with pytest.raises(wire.ProtocolError):
         wire.read_progress(header, arrays, "another")
     with pytest.raises(wire.ProtocolError):
-        wire.read_progress({"doing": "x", "done": 0.1, "so_far": "all"}, {}, "k")
+        wire.read_progress({"activity": "x", "done": 0.1, "partial": "all"}, {}, "k")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -15,16 +14,15 @@ from diagnostics.errors import InputError, OptionError
 from diagnostics.methods.adversarial._attacks import Tell, Tried
 from diagnostics.methods.adversarial._criterion import Goal
 from diagnostics.methods.adversarial._norms import Norm, nearest, size, spread
-from diagnostics.methods.adversarial._verification import MULTIPLES, Judge, last
-from diagnostics.methods.context import Outcome, Study
-from diagnostics.models.features import images_at_once
+from diagnostics.methods.adversarial._verification import MULTIPLES, Verifier, last
+from diagnostics.methods.context import Context, Outcome
+from diagnostics.models.features import batch_size
 from diagnostics.schema.request import File
 
 Doing: TypeAlias = Callable[[str, float], None]
 
 NORMS: tuple[Norm, ...] = ("l2", "linf")
 NAMES = {"l2": "Euclidean distance", "linf": "largest change"}
-TELL_SECONDS = 0.2
 PICTURE_BYTES = 256 * 2**20  # of all pictures that an answer carries
 NO_OTHER = "This model has one class, so no change of an image can make it say another."
 NOT_FINITE = "The logits of this image are not finite numbers."
@@ -67,13 +65,13 @@ class _Told:
         else:
             self.arrays |= named
 
-    def outcome(self, study: Study, *, complete: bool) -> Outcome:
+    def outcome(self, context: Context, *, complete: bool) -> Outcome[Any]:
         """Return what is there."""
-        spec, notes = study.classifier.spec, study.said()
+        spec, notes = context.classifier.spec, context.remarks()
         if self.left_out:
             notes.append(f"Pictures of {len(self.left_out)} images are left out: too many values.")
         said: dict[str, Any] = {
-            "target": study.target,
+            "target": context.target,
             "classes": list(spec.class_names),
             "values": spec.channels * spec.height * spec.width,
             "multiples": list(MULTIPLES),
@@ -84,11 +82,11 @@ class _Told:
         return Outcome(said, self.arrays)
 
 
-def smallest_changes(study: Study, ways: Sequence[Way]) -> Outcome:
+def smallest_changes(context: Context, ways: Sequence[Way]) -> Outcome[Any]:
     """Look for the smallest change of each image in hand that changes the answer.
 
     Args:
-        study: Gives the images; its target is the class to be said, None any other.
+        context: Gives the images; its target is the class to be said, None any other.
         ways: To look for it; the closest of each norm is refined by bisection and judged.
 
     Returns:
@@ -102,40 +100,30 @@ def smallest_changes(study: Study, ways: Sequence[Way]) -> Outcome:
         InputError: When there is no image, or the model has only one class.
         OptionError: When there is no such class.
     """
-    classes = study.classifier.spec.class_names
+    classes = context.classifier.spec.class_names
     if len(classes) < 2:
         raise InputError(NO_OTHER)
-    if study.target is not None and not 0 <= study.target < len(classes):
+    if context.target is not None and not 0 <= context.target < len(classes):
         raise OptionError(f"The class to reach must lie between 0 and {len(classes) - 1}.")
-    told, count, at_once = _Told(), len(study.files), images_at_once(study.classifier)
-    for place, (files, pixels) in enumerate(_batches(study, at_once)):
-        tell = _seldom(study, place * at_once / count, len(files) / count)
-        _Batch(study, files, pixels, told).look(ways, tell)
+    told, count, at_once = _Told(), len(context.files), batch_size(context.classifier)
+    for place, (files, pixels) in enumerate(_batches(context, at_once)):
+        start, share = place * at_once / count, len(files) / count
+
+        def tell(doing: str, done: float, start: float = start, share: float = share) -> None:
+            context.progress(doing, start + share * done)
+
+        _Batch(context, files, pixels, told).look(ways, tell)
     if not told.images:
-        raise InputError(" ".join(["There is no image that could be changed.", *study.said()]))
-    return told.outcome(study, complete=True)
+        raise InputError(" ".join(["There is no image that could be changed.", *context.remarks()]))
+    return told.outcome(context, complete=True)
 
 
-def _seldom(study: Study, start: float, share: float) -> Doing:
-    """Return what tells how far a part of the images is, a few times a second at most."""
-    before = ("", -TELL_SECONDS)
-
-    def tell(doing: str, done: float) -> None:
-        nonlocal before
-        now = time.monotonic()
-        if doing != before[0] or now - before[1] >= TELL_SECONDS:
-            before = (doing, now)
-            study.tell(doing, start + share * done)
-
-    return tell
-
-
-def _batches(study: Study, at_once: int) -> Iterator[tuple[list[File], Tensor]]:
+def _batches(context: Context, at_once: int) -> Iterator[tuple[list[File], Tensor]]:
     """Return the readable images in hand with their files, as many at a time as go at once."""
     files: list[File] = []
     parts: list[Tensor] = []
-    for file, picture in zip(study.files, study.in_hand(), strict=True):
-        for made in study.passes([picture]):
+    for file, picture in zip(context.files, context.samples(), strict=True):
+        for made in context.batches([picture]):
             files.append(file)
             parts.append(made.pixels)
         if len(files) == at_once:
@@ -167,8 +155,10 @@ class _Closest:
 class _Batch:
     """Images that are changed together."""
 
-    def __init__(self, study: Study, files: Sequence[File], pixels: Tensor, told: _Told) -> None:
-        self._study, self._told, self._judge = study, told, Judge(study.classifier)
+    def __init__(
+        self, context: Context, files: Sequence[File], pixels: Tensor, told: _Told
+    ) -> None:
+        self._study, self._told, self._judge = context, told, Verifier(context.classifier)
         first, logits, rounded = (
             len(told.images),
             self._judge.ask(pixels),
@@ -182,7 +172,7 @@ class _Batch:
                     "file": file.name,
                     "sha256": file.sha256,
                     "said": int(said[at]) if finite[at] else None,
-                    "target": study.target,
+                    "target": context.target,
                     "top": self._judge.top(logits[at]),
                     "png_said": int(rounded[at].argmax()) if finite[at] else None,
                     **{norm: _not_found(why[at] or NOT_ASKED, {}) for norm in NORMS},
@@ -194,7 +184,7 @@ class _Batch:
         chosen = torch.tensor(here, dtype=torch.long, device=pixels.device)
         self._pixels, self._goal = (
             pixels[chosen],
-            Goal(study.classifier, said[chosen], study.target),
+            Goal(context.classifier, said[chosen], context.target),
         )
 
     def look(self, ways: Sequence[Way], tell: Doing) -> None:
@@ -218,7 +208,7 @@ class _Batch:
                 found.take(way.title, pixels, changed, length)
                 done += way.passes
                 self._tell(norm, found, whole=way is mine[-1])
-                self._study.keep(self._told.outcome(self._study, complete=False))
+                self._study.partial(lambda: self._told.outcome(self._study, complete=False))
 
     def _tell(self, norm: Norm, found: _Closest, *, whole: bool) -> None:
         judged = self._judge.judged(self._goal, self._pixels, found.changed)

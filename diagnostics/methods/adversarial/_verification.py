@@ -15,7 +15,7 @@ from diagnostics.methods.adversarial._criterion import Goal
 from diagnostics.methods.adversarial._norms import between, size
 from diagnostics.metrics.predictions import rank
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 
 Levels: TypeAlias = NDArray[np.uint8]
 Numbers: TypeAlias = NDArray[np.float32]
@@ -26,7 +26,7 @@ MULTIPLES = tuple(round(1.5 * step / STEPS, 4) for step in range(STEPS + 1))
 FARTHER = tuple(float(share * 2**power) for power in range(1, 11) for share in (1.0, 1.5))
 
 
-class Judge:
+class Verifier:
     """Asks a classifier about pixels, a few at a time, without gradients.
 
     Args:
@@ -35,7 +35,7 @@ class Judge:
 
     def __init__(self, classifier: TorchClassifier) -> None:
         self._classifier = classifier
-        self._at_once = images_at_once(classifier)
+        self._at_once = batch_size(classifier)
 
     def ask(self, pixels: Tensor) -> Tensor:
         """Return the logits of pixels (n, c, h, w), shape (n, k)."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from diagnostics.methods.adversarial._attacks import walk
 from diagnostics.methods.adversarial._search import Way, smallest_changes
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.schema.options import Range
 from diagnostics.schema.spec import Need
 
 
 @method("DDN", source="Rony et al. 2019, arXiv:1811.09600", needs={Need.GRADIENTS})
-def ddn(study: Study, *, steps: Annotated[int, Range(10, 1000)] = 100) -> Outcome:
+def ddn(context: Context, *, steps: Annotated[int, Range(10, 1000)] = 100) -> Outcome[Any]:
     """A small change that changes the answer, by a walk on a sphere that shrinks and grows.
 
     Args:
-        study: Gives the images; its target is the class to be said, None any other.
+        context: Gives the images; its target is the class to be said, None any other.
         steps: Of the walk, each one pass forward and back.
 
     Returns:
@@ -28,4 +28,4 @@ def ddn(study: Study, *, steps: Annotated[int, Range(10, 1000)] = 100) -> Outcom
         Algorithm 1, with the first radius where a linear classifier would change its answer.
     """
     run = partial(walk, norm="l2", steps=steps)
-    return smallest_changes(study, [Way("DDN", "l2", run, steps)])
+    return smallest_changes(context, [Way("DDN", "l2", run, steps)])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from diagnostics.methods.adversarial import _attacks as attacks
 from diagnostics.methods.adversarial._search import Way, smallest_changes
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.schema.options import Range
 from diagnostics.schema.spec import Need
@@ -21,17 +21,17 @@ USUAL_STEPS = 5  # of the many that it may take
     needs={Need.GRADIENTS},
 )
 def deepfool(
-    study: Study,
+    context: Context,
     *,
     norm: Literal["l2", "linf"] = "l2",
     steps: Annotated[int, Range(1, 200)] = 50,
     candidates: Annotated[int, Range(2, 50)] = 10,
     overshoot: Annotated[float, Range(0, 1)] = 0.02,
-) -> Outcome:
+) -> Outcome[Any]:
     """A small change that changes the answer, by steps to the nearest linearised boundary.
 
     Args:
-        study: Gives the images; its target is the class to be said, None any other.
+        context: Gives the images; its target is the class to be said, None any other.
         norm: What is made small: the Euclidean length, or the largest value.
         steps: At most.
         candidates: How many classes are considered, the said one among them.
@@ -43,4 +43,4 @@ def deepfool(
     run = partial(
         attacks.deepfool, norm=norm, steps=steps, candidates=candidates, overshoot=overshoot
     )
-    return smallest_changes(study, [Way("DeepFool", norm, run, USUAL_STEPS * candidates)])
+    return smallest_changes(context, [Way("DeepFool", norm, run, USUAL_STEPS * candidates)])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from diagnostics.methods.adversarial._attacks import BISECTIONS, penalised
 from diagnostics.methods.adversarial._search import Way, smallest_changes
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.schema.options import Range
 from diagnostics.schema.spec import Need
@@ -18,11 +18,11 @@ from diagnostics.schema.spec import Need
     source="Szegedy et al. 2014, arXiv:1312.6199, section 4.1",
     needs={Need.GRADIENTS},
 )
-def lbfgs(study: Study, *, steps: Annotated[int, Range(5, 50)] = 20) -> Outcome:
+def lbfgs(context: Context, *, steps: Annotated[int, Range(5, 50)] = 20) -> Outcome[Any]:
     """A small change that changes the answer, by minimising its length and a weighted margin.
 
     Args:
-        study: Gives the images; its target is the class to be said, None any other.
+        context: Gives the images; its target is the class to be said, None any other.
         steps: Of L-BFGS for each weight, at most.
 
     Returns:
@@ -33,4 +33,4 @@ def lbfgs(study: Study, *, steps: Annotated[int, Range(5, 50)] = 20) -> Outcome:
         logits as the loss, because the cross-entropy is flat where the model is very sure.
     """
     run = partial(penalised, steps=steps)
-    return smallest_changes(study, [Way("L-BFGS", "l2", run, 2 * BISECTIONS * steps)])
+    return smallest_changes(context, [Way("L-BFGS", "l2", run, 2 * BISECTIONS * steps)])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from diagnostics.methods.adversarial import _attacks as attacks
 from diagnostics.methods.adversarial._norms import Norm
 from diagnostics.methods.adversarial._search import Way, smallest_changes
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.schema.options import Range
 from diagnostics.schema.spec import Need
@@ -24,17 +24,17 @@ USUAL_STEPS = 5  # DeepFool needs, of the many that it may take
     needs={Need.GRADIENTS},
 )
 def smallest(
-    study: Study,
+    context: Context,
     *,
     steps: Annotated[int, Range(10, 1000)] = 100,
     candidates: Annotated[int, Range(2, 50)] = 10,
     euclidean: bool = True,
     largest: bool = True,
-) -> Outcome:
+) -> Outcome[Any]:
     """The smallest change of each image that changes the answer, the best of several searches.
 
     Args:
-        study: Gives the images; its target is the class to be said, None any other.
+        context: Gives the images; its target is the class to be said, None any other.
         steps: Of the walk along the boundary, each one pass forward and back.
         candidates: How many classes DeepFool considers, the said one among them.
         euclidean: Make the Euclidean length small (L2).
@@ -50,4 +50,4 @@ def smallest(
         fool = partial(attacks.deepfool, norm=norm, candidates=candidates)
         ways.append(Way("DeepFool", norm, fool, USUAL_STEPS * candidates))
         ways.append(Way(WALKS[norm], norm, partial(attacks.walk, norm=norm, steps=steps), steps))
-    return smallest_changes(study, ways)
+    return smallest_changes(context, ways)

@@ -28,7 +28,7 @@ BLANK = (
     kind="map",
     source="Shrikumar et al. 2017, arXiv:1704.02685",
     needs={Need.GRADIENTS},
-    passes=lambda _spec, **__: 2,
+    forward_passes=lambda _spec, **__: 2,
 )
 def deep_lift(
     classifier: Classifier,

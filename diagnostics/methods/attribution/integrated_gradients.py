@@ -22,7 +22,7 @@ BLANK = "The image equals its baseline, so there is no way from one to the other
     kind="map",
     source="Sundararajan et al. 2017, arXiv:1703.01365",
     needs={Need.GRADIENTS},
-    passes=lambda _spec, steps, **__: steps + 2,
+    forward_passes=lambda _spec, steps, **__: steps + 2,
 )
 def integrated_gradients(
     classifier: Classifier,

@@ -30,7 +30,9 @@ def _asked(spec: ModelSpec, cells: int, samples: int, **_: object) -> int:
     return 2 + len(coalitions(rows * columns, max(samples, LEAST * rows * columns), 0)[0])
 
 
-@method("KernelSHAP", kind="map", source="Lundberg & Lee 2017, arXiv:1705.07874", passes=_asked)
+@method(
+    "KernelSHAP", kind="map", source="Lundberg & Lee 2017, arXiv:1705.07874", forward_passes=_asked
+)
 def kernel_shap(
     classifier: Classifier,
     pixels: Float[Tensor, "n c h w"],

@@ -30,7 +30,9 @@ def _fitting(side: int, window: int, stride: int) -> tuple[int, int]:
     return window, min(stride, window)
 
 
-@method("Occlusion", kind="map", source="Zeiler & Fergus 2014, arXiv:1311.2901", passes=_windows)
+@method(
+    "Occlusion", kind="map", source="Zeiler & Fergus 2014, arXiv:1311.2901", forward_passes=_windows
+)
 def occlusion(
     classifier: Classifier,
     pixels: Float[Tensor, "n c h w"],

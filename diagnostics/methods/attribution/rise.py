@@ -21,7 +21,7 @@ BLANK = "The logit does not depend on which pixels are kept."
     "RISE",
     kind="map",
     source="Petsiuk et al. 2018, arXiv:1806.07421",
-    passes=lambda _spec, masks, **_: masks,
+    forward_passes=lambda _spec, masks, **_: masks,
 )
 def rise(
     classifier: Classifier,

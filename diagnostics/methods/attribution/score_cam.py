@@ -31,7 +31,7 @@ def _maps(spec: ModelSpec, layer: str) -> int:
     kind="map",
     source="Wang et al. 2020, arXiv:1910.01279",
     needs={Need.LAYERS},
-    passes=_maps,
+    forward_passes=_maps,
 )
 def score_cam(
     classifier: Classifier,

@@ -20,7 +20,7 @@ from diagnostics.schema.spec import Need
     kind="map",
     source="Smilkov et al. 2017, arXiv:1706.03825",
     needs={Need.GRADIENTS},
-    passes=lambda _spec, samples, **__: samples,
+    forward_passes=lambda _spec, samples, **__: samples,
 )
 def smooth_grad(
     classifier: Classifier,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 from diagnostics.corruptions.axis import Axis
 from diagnostics.corruptions.registry import AXES, Name, altered
 from diagnostics.errors import InputError, OptionError
-from diagnostics.methods.context import Outcome, Picture, Study
+from diagnostics.methods.context import Context, Outcome, Sample
 from diagnostics.methods.corruption._swept import Entry, Found, bands, described, named, with_turns
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.preprocessing.pipeline import channels_first
 from diagnostics.preprocessing.stages import Values
 from diagnostics.text import number
@@ -26,7 +25,6 @@ from diagnostics.text import number
 MOST_POINTS = 2500  # that one image is asked at
 THUMBNAILS = 24  # of one image, at most
 THUMBNAIL_PX = 96
-KEEP_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Sweep:
     """Asks about every picture at every point of one axis, or of two together.
 
     Args:
-        study: Gives the classifier, the seed, and whom to tell.
+        context: Gives the classifier, the seed, and whom to tell.
         ways: One axis, or two of which the first is applied first.
         pictures: The images.
         each: Whether each image is described by itself, with pictures of its steps.
@@ -99,9 +97,9 @@ class Sweep:
     """
 
     def __init__(
-        self, study: Study, ways: Sequence[Way], pictures: Sequence[Picture], *, each: bool
+        self, context: Context, ways: Sequence[Way], pictures: Sequence[Sample], *, each: bool
     ) -> None:
-        self.study, self.ways, self.pictures, self.each = study, ways, pictures, each
+        self.context, self.ways, self.pictures, self.each = context, ways, pictures, each
         self.points = list(itertools.product(*(way.values for way in ways)))
         if len(self.points) > MOST_POINTS:
             raise OptionError(
@@ -114,26 +112,23 @@ class Sweep:
         self._arrays: dict[str, NDArray[Any]] = {}
         self._doing: Found | None = None
 
-    def run(self) -> Outcome:
+    def run(self) -> Outcome[Any]:
         """Ask about every image, keep what is there from time to time, and return all of it.
 
         Raises:
             InputError: When no image could be read.
         """
-        kept = time.monotonic()
         for name, label, pixels in self._one_by_one():
             for _ in self._ask(name, label, pixels):
                 self._tell()
-                if time.monotonic() - kept >= KEEP_SECONDS:
-                    kept = time.monotonic()
-                    self.study.keep(self._outcome(complete=False))
+                self.context.partial(lambda: self._outcome(complete=False))
             self._finish()
         if not self._entries:
-            raise InputError(f"No image could be read. {' '.join(self.study.said())}".strip())
+            raise InputError(f"No image could be read. {' '.join(self.context.remarks())}".strip())
         return self._outcome(complete=True)
 
     def _one_by_one(self) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
-        for part in self.study.passes(self.pictures):
+        for part in self.context.batches(self.pictures):
             for name, label, pixels in zip(part.names, part.labels, part.pixels, strict=True):
                 yield name, int(label), pixels.cpu().numpy()
 
@@ -141,12 +136,12 @@ class Sweep:
         part = float(self._doing.asked.mean()) if self._doing else 0.0
         titles = " and ".join(way.axis.title for way in self.ways)
         share = (len(self._entries) + part) / max(len(self.pictures), 1)
-        self.study.tell(f"Altering along {titles}", share)
+        self.context.progress(f"Altering along {titles}", share)
 
     def _ask(self, name: str, label: int, pixels: NDArray[np.float32]) -> Iterator[None]:
         """Ask about one image, a batch of its points at a time."""
         values = np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
-        before = logits_of(self.study.classifier, [values])[0]
+        before = logits_of(self.context.classifier, [values])[0]
         count = len(self.points)
         unasked = np.full((count, len(before)), np.nan, np.float32)
         one = Found(name, label, before, unasked, np.zeros(count, np.bool_))
@@ -154,15 +149,15 @@ class Sweep:
         self._arrays |= (
             {f"image/{len(self._entries)}/before": thumbnail(values)} if self.each else {}
         )
-        at_once = images_at_once(self.study.classifier)
+        at_once = batch_size(self.context.classifier)
         names = [way.name for way in self.ways]
         for start in range(0, count, at_once):
             batch = range(start, min(start + at_once, count))
             made = [
-                altered(values, tuple(zip(names, self.points[at], strict=True)), self.study.seed)
+                altered(values, tuple(zip(names, self.points[at], strict=True)), self.context.seed)
                 for at in batch
             ]
-            one.logits[batch] = logits_of(self.study.classifier, made)
+            one.logits[batch] = logits_of(self.context.classifier, made)
             one.asked[batch] = True
             one.pictures |= {at: thumbnail(made[at - start]) for at in batch if at in self._drawn}
             yield
@@ -176,21 +171,21 @@ class Sweep:
         self._doing = None
 
     def _summed_up(self, one: Found) -> tuple[Entry, dict[str, NDArray[Any]]]:
-        entry = described(one, self.study.classifier.spec, self.study.target)
+        entry = described(one, self.context.classifier.spec, self.context.target)
         if len(self.ways) == 1:
-            (way,), names = self.ways, self.study.classifier.spec.class_names
+            (way,), names = self.ways, self.context.classifier.spec.class_names
             steps = [way.axis.phrase.format(number(one)) for one in way.values]
             entry = with_turns(entry, way.neutral, steps, names)
         row = len(self._entries)
         return entry, {f"image/{row}/step/{at}": shown for at, shown in one.pictures.items()}
 
-    def _outcome(self, *, complete: bool) -> Outcome:
+    def _outcome(self, *, complete: bool) -> Outcome[Any]:
         entries, arrays = list(self._entries), dict(self._arrays)
         if self._doing is not None:
             entry, own = self._summed_up(self._doing)
             entries.append(entry)
             arrays |= own
-        spec = self.study.classifier.spec
+        spec = self.context.classifier.spec
         one_axis = len(self.ways) == 1
         scores = {
             "axes": [way.content() for way in self.ways],
@@ -207,7 +202,7 @@ class Sweep:
         return Outcome(scores, arrays)
 
     def _notes(self) -> list[str]:
-        spec, said = self.study.classifier.spec, self.study.said()
+        spec, said = self.context.classifier.spec, self.context.remarks()
         if len(spec.class_names) == 1:
             said.append("The model has one class only, so its answer cannot change.")
         if any(way.axis.colour for way in self.ways) and spec.channels == 1:

@@ -68,11 +68,11 @@ def described(one: Found, spec: ModelSpec, target: int | None) -> Entry:
     return {
         "file": one.name,
         "label": None if one.label == UNKNOWN else one.label,
-        "before": [[top.index, top.probability, top.distance] for top in first],
+        "before": [[top.index, top.probability, top.one_minus_p] for top in first],
         "meant": meant,
         "said": said,
         "top": [
-            None if top is None else [[t.index, t.probability, t.distance] for t in top]
+            None if top is None else [[t.index, t.probability, t.one_minus_p] for t in top]
             for top in ranked
         ],
         "curves": _curves(one, shown, independent=spec.output.independent),
@@ -130,7 +130,7 @@ def named(entries: Sequence[Entry], names: Sequence[str]) -> dict[str, str]:
 def _curves(one: Found, classes: Sequence[int], *, independent: bool) -> dict[str, Entry]:
     """Return classes' probabilities and distances from one; None where the answer has none."""
     curves: dict[str, Entry] = {
-        str(index): {"probability": [], "distance": []} for index in classes
+        str(index): {"probability": [], "one_minus_p": []} for index in classes
     }
     for row in one.logits:
         fine = bool(np.isfinite(row).all())
@@ -138,7 +138,7 @@ def _curves(one: Found, classes: Sequence[int], *, independent: bool) -> dict[st
         for index in classes:
             curve = curves[str(index)]
             curve["probability"].append(None if p is None else float(p[index]))
-            curve["distance"].append(None if d is None else float(d[index]))
+            curve["one_minus_p"].append(None if d is None else float(d[index]))
     return curves
 
 
@@ -147,7 +147,7 @@ def _band(entries: Sequence[Entry], place: int) -> Entry:
     fine = [one for one in there if one["said"][place] != NOT_FINITE]
     sure, short = (
         [one["curves"][str(one["meant"])][key][place] for one in fine]
-        for key in ("probability", "distance")
+        for key in ("probability", "one_minus_p")
     )
     kept = sum(one["said"][place] == one["before"][0][0] for one in there)
     known = [one for one in there if one["label"] is not None]

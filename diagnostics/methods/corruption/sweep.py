@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from diagnostics.corruptions.registry import Name
 from diagnostics.errors import OptionError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.corruption._sweep import Sweep, way
 from diagnostics.methods.registry import method
 from diagnostics.schema.options import Range
@@ -14,7 +14,7 @@ from diagnostics.schema.options import Range
 
 @method("Sweep", source="Hendrycks & Dietterich 2019, arXiv:1903.12261; their constants")
 def sweep(
-    study: Study,
+    context: Context,
     *,
     axis: Name = "contrast",
     steps: Annotated[int, Range(2, 101)] = 21,
@@ -24,13 +24,13 @@ def sweep(
     second_steps: Annotated[int, Range(2, 101)] = 13,
     images: Literal["in hand", "folder"] = "in hand",
     most: Annotated[int, Range(1, 5000)] = 128,
-) -> Outcome:
+) -> Outcome[Any]:
     """What the model says while one thing, or two, about the images changes step by step.
 
     What the network receives is altered, after all preprocessing up to [0, 1].
 
     Args:
-        study: Gives the images, and the class meant.
+        context: Gives the images, and the class meant.
         axis: What changes.
         steps: In how many steps; the number that leaves images alone is added.
         start: First number of the axis; empty takes the usual one.
@@ -56,5 +56,7 @@ def sweep(
     if second != "none":
         ways.append(way(second, second_steps, "", ""))
     of_folder = images == "folder"
-    pictures = study.mixed(study.known())[:most] if of_folder else study.in_hand()
-    return Sweep(study, ways, pictures, each=not of_folder).run()
+    pictures = (
+        context.shuffled(context.in_distribution())[:most] if of_folder else context.samples()
+    )
+    return Sweep(context, ways, pictures, each=not of_folder).run()

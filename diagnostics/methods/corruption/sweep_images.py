@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 
 from diagnostics.corruptions.registry import AXES, NAMES, Name, altered
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.corruption._sweep import levels
 from diagnostics.methods.registry import method
 
@@ -16,11 +17,11 @@ MOST = 8
 
 
 @method("Images of a sweep", source="See the sweep probe")
-def sweep_images(study: Study, *, along: str = "[]") -> Outcome:
+def sweep_images(context: Context, *, along: str = "[]") -> Outcome[Any]:
     """The very images that the sweep probe asked about, rounded to 8 bits.
 
     Args:
-        study: Gives the images in hand.
+        context: Gives the images in hand.
         along: For each picture, axes with their numbers, as a JSON list of at most 8 such as
             [[["contrast", 25]]].
 
@@ -32,15 +33,15 @@ def sweep_images(study: Study, *, along: str = "[]") -> Outcome:
         InputError: When there is no image, no such axis, or a number outside its axis.
     """
     wanted = [_read(one) for one in _listed(along)[:MOST]]
-    found = next(iter(study.passes(study.in_hand()[:1])), None)
+    found = next(iter(context.batches(context.samples()[:1])), None)
     if found is None:
-        raise InputError(f"No image could be read. {' '.join(study.said())}".strip())
+        raise InputError(f"No image could be read. {' '.join(context.remarks())}".strip())
     values = np.ascontiguousarray(np.moveaxis(found.pixels[0].cpu().numpy(), 0, 2))
-    made = [altered(values, one, study.seed) for one in wanted]
+    made = [altered(values, one, context.seed) for one in wanted]
     rounded = [float(np.abs(one - levels(one) / 255).max(initial=0)) for one in made]
     arrays = {f"step/{place}": levels(one) for place, one in enumerate(made)}
     said = {"along": [[list(part) for part in one] for one in wanted], "rounded": rounded}
-    return Outcome({**said, "notes": study.said()}, arrays)
+    return Outcome({**said, "notes": context.remarks()}, arrays)
 
 
 def _listed(along: str) -> list[object]:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.corruption import _grey_transitions as reading
-from diagnostics.methods.corruption._sweep import KEEP_SECONDS, logits_of
+from diagnostics.methods.corruption._sweep import logits_of
 from diagnostics.methods.registry import method
 from diagnostics.schema.options import Range
 
 
 @method("Grey transitions", source="Otsu 1979, threshold; Newcombe 1998, paired intervals")
 def transitions(
-    study: Study,
+    context: Context,
     *,
     images: Literal["in hand", "folder"] = "folder",
     most: Annotated[int, Range(1, 5000)] = 256,
-) -> Outcome:
+) -> Outcome[Any]:
     """Whether the model relies on grey transitions, contrast and value range altered separately.
 
     Args:
-        study: Gives the images.
+        context: Gives the images.
         images: The folder's, or those in hand, which are few.
         most: How many of the folder's images at most, drawn at random.
 
@@ -36,13 +35,17 @@ def transitions(
     Raises:
         InputError: When no image can be read.
     """
-    chosen = study.mixed(study.known())[:most] if images == "folder" else study.in_hand()
+    chosen = (
+        context.shuffled(context.in_distribution())[:most]
+        if images == "folder"
+        else context.samples()
+    )
     said: list[list[int]] = []
     labels: list[int] = []
     greys: list[float] = []
-    kept, lost = time.monotonic(), 0
+    lost = 0
 
-    def outcome(*, complete: bool) -> Outcome:
+    def outcome(*, complete: bool) -> Outcome[Any]:
         found = np.array(said, np.intp).reshape(len(said), len(reading.PROBE))
         of = dict(zip(reading.PROBE, found.T, strict=True))
         known = np.array(labels, np.intp)
@@ -53,23 +56,21 @@ def transitions(
             "n": len(said),
             "not_finite": lost,
         }
-        return Outcome({**about, "complete": complete, "notes": study.said()})
+        return Outcome({**about, "complete": complete, "notes": context.remarks()})
 
-    for part in study.passes(chosen):
+    for part in context.batches(chosen):
         for label, pixels in zip(part.labels.tolist(), part.pixels.cpu().numpy(), strict=True):
-            study.tell("Altering the images", (len(said) + lost) / len(chosen))
+            context.progress("Altering the images", (len(said) + lost) / len(chosen))
             values = np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
-            made = [one.apply(values, study.seed) for one in reading.PROBE.values()]
-            logits = logits_of(study.classifier, made)
+            made = [one.apply(values, context.seed) for one in reading.PROBE.values()]
+            logits = logits_of(context.classifier, made)
             if not np.isfinite(logits).all():
                 lost += 1
                 continue
             said.append(logits.argmax(1).tolist())
             labels.append(label)
             greys.append(reading.grey_share(values))
-            if time.monotonic() - kept >= KEEP_SECONDS:
-                kept = time.monotonic()
-                study.keep(outcome(complete=False))
+            context.partial(lambda: outcome(complete=False))
     if not said and not lost:
-        raise InputError(f"No image could be read. {' '.join(study.said())}".strip())
+        raise InputError(f"No image could be read. {' '.join(context.remarks())}".strip())
     return outcome(complete=True)

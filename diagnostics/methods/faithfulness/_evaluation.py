@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -25,7 +24,6 @@ FILLS: tuple[Fill, ...] = ("mean", "blur")
 SEEDS = 2  # other draws of a method that is random
 ROUNDING = 1e-3  # logits
 FLAT = 1e-6  # of the logit
-OFTEN = 0.25  # seconds between two reports of the progress
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class Asked:
 
     def passes(self, spec: ModelSpec) -> tuple[int, int]:
         """Return how many passes it takes to make maps of one image, and to cover cells of it."""
-        maps = (1 + SEEDS + len(get_args(Part)) * self.copies) * self.method.passes(
+        maps = (1 + SEEDS + len(get_args(Part)) * self.copies) * self.method.forward_passes(
             spec, **self.options
         )
         grid = Grid.over(torch.empty(1, 1, spec.height, spec.width))
@@ -267,15 +265,13 @@ def _note(values: Tensor, blank: str) -> str:
 
 
 def counting(tell: Callable[[str, float], None], doing: str, total: int) -> Callable[[int], None]:
-    """Return what is called with the number of images of each pass, and tells it now and then."""
-    done, told = 0, 0.0
+    """Return what is called with the number of images of each pass, and tells it."""
+    done = 0
 
     def count(images: int) -> None:
-        nonlocal done, told
+        nonlocal done
         done += images
-        if time.monotonic() - told > OFTEN:
-            told = time.monotonic()
-            tell(doing, min(done / total, 1.0))
+        tell(doing, min(done / total, 1.0))
 
     return count
 

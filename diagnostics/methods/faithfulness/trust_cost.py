@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.faithfulness._evaluation import Asked
 from diagnostics.methods.registry import method as registered
 from diagnostics.schema.options import Range
@@ -13,17 +13,17 @@ from diagnostics.schema.spec import Need
 
 @registered("Cost of trust", source="Counted from the methods' own statements of their passes")
 def trust_cost(
-    study: Study,
+    context: Context,
     *,
     method: str = "attribution/gradient",
     against: str = "",
     copies: Annotated[int, Range(1, 10)] = 2,
     random_maps: Annotated[int, Range(4, 100)] = 12,
-) -> Outcome:
+) -> Outcome[Any]:
     """How many passes it takes to say of one image's map whether it can be trusted.
 
     Args:
-        study: Gives the classifier.
+        context: Gives the classifier.
         method: What makes the map, "attribution/name?option=value".
         against: Index of a class whose logit is subtracted, -1 for the strongest other one.
         copies: How many random networks of each kind.
@@ -35,8 +35,8 @@ def trust_cost(
     Raises:
         NotOfferedError: When this model cannot answer the method.
     """
-    spec = study.classifier.spec
-    asked = Asked.written(method, against, copies, random_maps, study.seed, spec)
+    spec = context.classifier.spec
+    asked = Asked.written(method, against, copies, random_maps, context.seed, spec)
     maps, covered = asked.passes(spec)
     back = Need.GRADIENTS in asked.method.info.needs
     forward = covered if back else covered + maps

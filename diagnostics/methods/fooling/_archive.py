@@ -6,7 +6,6 @@ also where that rounds to one.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.errors import InputError, OptionError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.models.log_odds import sureness
 from diagnostics.text import counted
 
@@ -28,22 +27,21 @@ GOALS = {name: float(np.log(p) - np.log1p(-p)) for name, p in MILESTONES.items()
 GOAL = GOALS["0.9999"]
 PICTURE_BYTES, PICTURE_BYTES_SO_FAR = 16 * 2**20, 4 * 2**20  # of all that an outcome brings
 TRACED = 2**18  # numbers of a trace that an outcome brings
-PACE_SECONDS = 0.4  # between two tellings
 LEVELS = 255
 
 
-def meant(written: str, study: Study) -> list[int]:
+def meant(written: str, context: Context) -> list[int]:
     """Return the classes that are meant.
 
     Args:
-        written: Indices, separated by commas; empty means the study's target, else all classes.
-        study: Gives model and target.
+        written: Indices, separated by commas; empty means the context's target, else all classes.
+        context: Gives model and target.
 
     Raises:
         InputError: When the model has one class alone, which it gives every image.
         OptionError: When an index is none of the model's.
     """
-    spec = study.classifier.spec
+    spec = context.classifier.spec
     count = len(spec.class_names)
     if count < 2 and not spec.output.independent:
         raise InputError(
@@ -51,7 +49,7 @@ def meant(written: str, study: Study) -> list[int]:
             "there is nothing to fool."
         )
     if not written.strip():
-        return list(range(count)) if study.target is None else [study.target]
+        return list(range(count)) if context.target is None else [context.target]
     parts = [part.strip() for part in written.split(",") if part.strip()]
     wrong = [one for one in parts if not (one.isascii() and one.isdigit() and int(one) < count)]
     if wrong:
@@ -65,7 +63,7 @@ class Record:
     """The surest picture of each class that is meant, and the way there.
 
     Args:
-        study: Gives the model, and is told what is there.
+        context: Gives the model, and is told what is there.
         classes: Indices of the classes that are meant.
         way: Name of the way in which the pictures are made.
         unit: What the way is counted in, such as "step".
@@ -73,18 +71,22 @@ class Record:
     """
 
     def __init__(
-        self, study: Study, classes: Sequence[int], *, way: str, unit: str, asked: int
+        self, context: Context, classes: Sequence[int], *, way: str, unit: str, asked: int
     ) -> None:
-        self.study, self.classes = study, list(classes)
+        self.context, self.classes = context, list(classes)
         self.margins = np.full(len(classes), -np.inf)
         self.pictures: list[Rgb | None] = [None] * len(classes)
         self.evaluations, self.done, self.not_finite = 0, 0, 0
         self.notes: list[str] = []
-        self._about: dict[str, Any] = {"way": way, "unit": unit, "asked": asked, "seed": study.seed}
+        self._about: dict[str, Any] = {
+            "way": way,
+            "unit": unit,
+            "asked": asked,
+            "seed": context.seed,
+        }
         self._found = np.full(len(classes), -1)
         self._reached: dict[str, dict[int, int]] = {name: {} for name in GOALS}
         self._trace = np.full((asked + 1, len(classes)), np.nan, np.float32)
-        self._told = -np.inf
 
     def offer(self, step: int, place: int, margin: float, picture: Rgb) -> None:
         """Take a picture if it is surer than the one before it.
@@ -108,15 +110,11 @@ class Record:
         self.done = max(self.done, step)
 
     def tell(self, doing: str, share: float) -> None:
-        """Say how far the work is and what is there, unless that was said a moment ago."""
-        now = time.monotonic()
-        if now - self._told < PACE_SECONDS:
-            return
-        self.study.tell(doing, share)
-        self.study.keep(self.outcome(complete=False))
-        self._told = time.monotonic()
+        """Say how far the work is and what is there."""
+        self.context.progress(doing, share)
+        self.context.partial(lambda: self.outcome(complete=False))
 
-    def outcome(self, *, complete: bool) -> Outcome:
+    def outcome(self, *, complete: bool) -> Outcome[Any]:
         """Return what is there.
 
         Args:
@@ -151,10 +149,10 @@ class Record:
         there = self.pictures[place] is not None
         p, distance = sureness(margin)
         return {
-            "class": self.study.classifier.spec.class_names[index],
+            "class": self.context.classifier.spec.class_names[index],
             "index": index,
             "probability": p if there else None,
-            "distance": distance if there else None,
+            "one_minus_p": distance if there else None,
             "margin": margin if there else None,
             self._about["unit"]: int(self._found[place]) if there else None,
             "milestones": {name: at.get(place) for name, at in self._reached.items()},
@@ -174,10 +172,10 @@ class Record:
         return [f"{lost} left out: the network's numbers for them are not finite."]
 
 
-def pixels_of(pictures: Sequence[Rgb], study: Study) -> Float[Tensor, "n c h w"]:
+def pixels_of(pictures: Sequence[Rgb], context: Context) -> Float[Tensor, "n c h w"]:
     """Return 8-bit pictures as the network gets them: a file of one brings these very values."""
     stacked = torch.from_numpy(np.stack(pictures)).movedim(3, 1)
-    return (stacked.to(study.classifier.device, torch.float32) / LEVELS).contiguous()
+    return (stacked.to(context.classifier.device, torch.float32) / LEVELS).contiguous()
 
 
 def picture_of(levels: Float[Tensor, "c h w"]) -> Rgb:

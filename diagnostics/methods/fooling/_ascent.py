@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.fooling._archive import GOAL, LEVELS, Record, picture_of
 from diagnostics.models.log_odds import margin
 from diagnostics.schema.preprocessing import Preprocessing
@@ -35,12 +35,12 @@ def climb(record: Record, places: Sequence[int], *, steps: int, decay: float, go
         decay: Share of the picture's departure from the mean colour that is lost at each step.
         go_on: Whether a class that has reached .9999 goes on.
     """
-    study, classifier = record.study, record.study.classifier
+    context, classifier = record.context, record.context.classifier
     classes = [record.classes[place] for place in places]
     left = torch.tensor(list(places), device=classifier.device)
     target = torch.tensor(classes, device=classifier.device)
     mean = mean_colour(classifier.preprocessing).to(classifier.device)
-    pixels = start(study, classes).to(classifier.device)
+    pixels = start(context, classes).to(classifier.device)
     flat = 0
     reach = torch.ones(len(classes), dtype=torch.float64, device=classifier.device)
     hoped = torch.stack([reach, reach], 1) * torch.nan
@@ -113,16 +113,16 @@ def moved(
     return pixels + (rate[:, None, None, None] * gradient).to(pixels.dtype)
 
 
-def start(study: Study, classes: Sequence[int]) -> Float[Tensor, "n c h w"]:
+def start(context: Context, classes: Sequence[int]) -> Float[Tensor, "n c h w"]:
     """Return the first picture of each class: the mean colour and a grain of one grey level.
 
     Which other classes are meant makes no difference to it.
     """
-    spec = study.classifier.spec
+    spec = context.classifier.spec
     shape = (spec.channels, spec.height, spec.width)
-    drawn = [np.random.default_rng([study.seed, one]).standard_normal(shape) for one in classes]
+    drawn = [np.random.default_rng([context.seed, one]).standard_normal(shape) for one in classes]
     grain = torch.from_numpy(np.stack(drawn)).float()
-    return (mean_colour(study.classifier.preprocessing) + SPREAD * grain).clamp(0, 1)
+    return (mean_colour(context.classifier.preprocessing) + SPREAD * grain).clamp(0, 1)
 
 
 def mean_colour(settings: Preprocessing) -> Float[Tensor, "c 1 1"]:
@@ -134,7 +134,7 @@ def mean_colour(settings: Preprocessing) -> Float[Tensor, "c 1 1"]:
 
 def _asked(record: Record, pixels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return each picture's margin and its gradient."""
-    classifier = record.study.classifier
+    classifier = record.context.classifier
     given = pixels.detach().requires_grad_()
     with torch.enable_grad():
         logits = classifier.logits(given)

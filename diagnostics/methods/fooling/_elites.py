@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from diagnostics.methods.fooling import _cppn as cppn
 from diagnostics.methods.fooling._archive import LEVELS, Record, Rgb, pixels_of
 from diagnostics.methods.fooling._cppn import Genome, Random, polynomial
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.models.log_odds import margins
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import counted
@@ -181,9 +181,9 @@ def evolve(
         children: Of a generation, and how many there are at first.
         seconds: No generation begins later; 0 sets no limit.
     """
-    study = record.study
-    spec = study.classifier.spec
-    grow, random = growing(encoding, spec), np.random.default_rng(study.seed)
+    context = record.context
+    spec = context.classifier.spec
+    grow, random = growing(encoding, spec), np.random.default_rng(context.seed)
     archive, began = Archive(len(spec.class_names)), time.monotonic()
     places = {index: place for place, index in enumerate(record.classes)}
     for generation in range(generations + 1):
@@ -218,9 +218,9 @@ def _born(
 @torch.no_grad()
 def _measured(record: Record, born: Sequence[Child]) -> Margins:
     """Return every child's margins, shape (n, k)."""
-    classifier = record.study.classifier
-    pixels = pixels_of([child.picture for child in born], record.study)
-    parts = torch.split(pixels, images_at_once(classifier))
+    classifier = record.context.classifier
+    pixels = pixels_of([child.picture for child in born], record.context)
+    parts = torch.split(pixels, batch_size(classifier))
     logits = torch.cat([classifier.logits(part) for part in parts])
     found = margins(logits, independent=classifier.spec.output.independent)
     record.evaluations += len(born)

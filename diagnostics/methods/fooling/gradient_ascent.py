@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.fooling._archive import Record, meant
 from diagnostics.methods.fooling._ascent import climb
 from diagnostics.methods.registry import method
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.schema.options import Range
 from diagnostics.schema.spec import Need
 
@@ -19,20 +19,20 @@ from diagnostics.schema.spec import Need
     needs={Need.GRADIENTS},
 )
 def gradient_ascent(
-    study: Study,
+    context: Context,
     *,
     classes: str = "",
     steps: Annotated[int, Range(1, 2000)] = 300,
     decay: Annotated[float, Range(0.0, 0.3)] = 0.003,
     go_on: bool = False,
-) -> Outcome:
+) -> Outcome[Any]:
     """A picture of nothing, changed step by step until the model is sure of a class.
 
     It begins at the mean colour with a grain of one grey level. A step aims at what Nguyen et al.
     aim at, told of the margin; where it gains less than half of that, the next one is longer.
 
     Args:
-        study: Gives model, seed and, where no classes are named, the class that is meant.
+        context: Gives model, seed and, where no classes are named, the class that is meant.
         classes: Indices of classes, separated by commas; empty means the class that is explained,
             or all.
         steps: How many at most.
@@ -48,9 +48,9 @@ def gradient_ascent(
         InputError: When the model has one class only.
         OptionError: When a class is none of the model's.
     """
-    chosen = meant(classes, study)
-    record = Record(study, chosen, way="gradient ascent", unit="step", asked=steps)
-    at_once = images_at_once(study.classifier)
+    chosen = meant(classes, context)
+    record = Record(context, chosen, way="gradient ascent", unit="step", asked=steps)
+    at_once = batch_size(context.classifier)
     for first in range(0, len(chosen), at_once):
         places = range(len(chosen))[first : first + at_once]
         climb(record, places, steps=steps, decay=decay, go_on=go_on)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.fooling._archive import Record, meant
 from diagnostics.methods.fooling._elites import evolve
 from diagnostics.methods.registry import method
@@ -13,21 +13,21 @@ from diagnostics.schema.options import Range
 
 @method("Evolution", source="MAP-Elites, Nguyen, Yosinski & Clune 2015, arXiv:1412.1897")
 def map_elites(
-    study: Study,
+    context: Context,
     *,
     encoding: Literal["direct", "cppn"] = "direct",
     classes: str = "",
     generations: Annotated[int, Range(1, 5000)] = 200,
     children: Annotated[int, Range(2, 1000)] = 200,
     seconds: Annotated[int, Range(0, 86400, "s")] = 120,
-) -> Outcome:
+) -> Outcome[Any]:
     """Pictures that grow by chance and by what the model is surest of; no gradient is needed.
 
     Every picture competes in all classes, and the surest of each has children, also those of the
     classes that are not meant: a picture on its way to one class may be a step to another.
 
     Args:
-        study: Gives model, seed and, where no classes are named, the class that is meant.
+        context: Gives model, seed and, where no classes are named, the class that is meant.
         encoding: direct changes every pixel by itself; cppn changes a small network that paints.
         classes: Indices of the classes that are shown, separated by commas; empty means the class
             that is explained, or all.
@@ -44,8 +44,8 @@ def map_elites(
         InputError: When the model has one class only.
         OptionError: When a class is none of the model's.
     """
-    chosen = meant(classes, study)
+    chosen = meant(classes, context)
     way = f"evolution, {encoding}"
-    record = Record(study, chosen, way=way, unit="generation", asked=generations)
+    record = Record(context, chosen, way=way, unit="generation", asked=generations)
     evolve(record, encoding, generations=generations, children=children, seconds=seconds)
     return record.outcome(complete=record.done == generations)

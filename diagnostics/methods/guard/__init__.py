@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from diagnostics.methods.context import Outcome, Study, in_parts
+from diagnostics.methods.context import Context, Outcome, in_parts
 from diagnostics.methods.guard._export import shipped
 from diagnostics.methods.guard._fitting import Material, compared
 from diagnostics.models.guard import Guard
@@ -21,11 +21,11 @@ from diagnostics.schema.spec import LayerInfo
 
 
 def outcome(
-    study: Study, guard: Guard, layers: Sequence[LayerInfo], material: Material, alpha: float
-) -> Outcome:
+    context: Context, guard: Guard, layers: Sequence[LayerInfo], material: Material, alpha: float
+) -> Outcome[Any]:
     """Return a guard's gains and costs, and the file that ships it."""
-    study.tell("Writing the guard", 0.9)
+    context.progress("Writing the guard", 0.9)
     found = compared(guard, material, alpha)
     said: dict[str, Any] = {"kind": guard.kind, "score": guard.score, **found}
-    content, problems = shipped(study, guard, layers, material, said)
+    content, problems = shipped(context, guard, layers, material, said)
     return Outcome({**said, "problems": problems}, in_parts(content))

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.guard._fitting import Material
 from diagnostics.models import guard as guard_module
 from diagnostics.models.guard import NONE, TOLERANCE, Guard
@@ -29,7 +29,7 @@ OPSET = 17
 
 
 def shipped(
-    study: Study,
+    context: Context,
     guard: Guard,
     layers: Sequence[LayerInfo],
     material: Material,
@@ -38,15 +38,15 @@ def shipped(
     """Return the .zip, and a sentence for each form of the whole model that could not be written.
 
     Args:
-        study: Gives the classifier.
+        context: Gives the classifier.
         guard: The guard.
         layers: Layers whose statistics it reads.
         material: Gives images for the self-test.
         said: Its gains and costs.
     """
-    classifier = study.classifier
+    classifier = context.classifier
     whole = Guarded(classifier, guard, layers).eval()
-    pixels = _test_pixels(study)
+    pixels = _test_pixels(context)
     with torch.no_grad():
         answers = whole(pixels)
     held = material.held.of(slice(0, TESTED))
@@ -63,9 +63,9 @@ def shipped(
     stream, problems = io.BytesIO(), []
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("guard.safetensors", save(tensors))
-        archive.writestr("guard.toml", _settings(study, guard, layers, said))
+        archive.writestr("guard.toml", _settings(context, guard, layers, said))
         archive.writestr("guard.py", Path(guard_module.__file__).read_text("utf-8"))
-        archive.writestr("recipe.toml", _recipe(study))
+        archive.writestr("recipe.toml", _recipe(context))
         archive.writestr("gains-and-costs.json", json.dumps(said, indent=2) + "\n")
         for name, write in (("guarded.pt2", _pt2), ("guarded.onnx", _onnx)):
             try:
@@ -76,15 +76,17 @@ def shipped(
     return stream.getvalue(), problems
 
 
-def _test_pixels(study: Study) -> Tensor:
-    spec = study.classifier.spec
-    generator = torch.Generator().manual_seed(study.seed)
+def _test_pixels(context: Context) -> Tensor:
+    spec = context.classifier.spec
+    generator = torch.Generator().manual_seed(context.seed)
     shape = (3, spec.channels, spec.height, spec.width)
-    return torch.rand(shape, generator=generator).to(study.classifier.device)
+    return torch.rand(shape, generator=generator).to(context.classifier.device)
 
 
-def _settings(study: Study, guard: Guard, layers: Sequence[LayerInfo], said: dict[str, Any]) -> str:
-    spec = study.classifier.spec
+def _settings(
+    context: Context, guard: Guard, layers: Sequence[LayerInfo], said: dict[str, Any]
+) -> str:
+    spec = context.classifier.spec
     about = {
         "kind": guard.kind,
         "score": guard.score,
@@ -99,15 +101,15 @@ def _settings(study: Study, guard: Guard, layers: Sequence[LayerInfo], said: dic
     lines = ["# A guard of Oversure.", "", "[guard]"]
     lines += [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in about.items()]
     lines += ["", "[preprocessing]  # of the bare model; guarded.pt2 and guarded.onnx scale inside"]
-    for name, value in asdict(study.preprocessing).items():
+    for name, value in asdict(context.preprocessing).items():
         if value is not None:
             lines.append(f"{name} = {json.dumps(value)}")
     return "\n".join(lines) + "\n"
 
 
-def _recipe(study: Study) -> str:
+def _recipe(context: Context) -> str:
     """Return the recipe of the whole guarded models, whose scaling is inside them."""
-    spec, settings = study.classifier.spec, study.preprocessing
+    spec, settings = context.classifier.spec, context.preprocessing
     channels = len(settings.mean)
     inside = replace(
         settings, mean=(0.0,) * channels, std=(1.0,) * channels, value_range=1, bgr=False

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.errors import InputError, NotOfferedError
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.noise.panel import Panel
 from diagnostics.metrics.intervals import flagged_ranks, wilson
 from diagnostics.metrics.predictions import probabilities
-from diagnostics.models.features import images_at_once, see
+from diagnostics.models.features import batch_size, extract_features
 from diagnostics.models.guard import Guard
 from diagnostics.models.guarded import read
 from diagnostics.models.outputs import as_logits
 from diagnostics.preprocessing.pipeline import channels_first
 from diagnostics.reference.moments import UNKNOWN
-from diagnostics.reference.statistics import Gathering, Reference
+from diagnostics.reference.statistics import Reference, ReferenceBuilder
 from diagnostics.schema.spec import LayerInfo, Need
 
 MOST_KNOWN, MOST_STRANGE = 6000, 1000
@@ -88,12 +88,12 @@ class Collector:
     """Collects what guards are fitted on and judged by.
 
     Args:
-        study: Gives known-good images, perhaps strangers, and the classifier.
+        context: Gives known-good images, perhaps strangers, and the classifier.
         layers: Layers whose statistics the guard reads.
     """
 
-    def __init__(self, study: Study, layers: Sequence[LayerInfo]) -> None:
-        self._study, self._layers = study, tuple(layers)
+    def __init__(self, context: Context, layers: Sequence[LayerInfo]) -> None:
+        self._study, self._layers = context, tuple(layers)
 
     def collect(self, *kinds: str) -> Material:
         """Return the material.
@@ -104,14 +104,14 @@ class Collector:
         Raises:
             InputError: When there are too few known-good images.
         """
-        study = self._study
-        pictures = study.mixed(study.known())[:MOST_KNOWN]
-        gathering, parts = Gathering(study.classifier), []
+        context = self._study
+        pictures = context.shuffled(context.in_distribution())[:MOST_KNOWN]
+        gathering, parts = ReferenceBuilder(context.classifier), []
         taken = 0
-        for one in study.passes(pictures, "Reading the known-good images", distinct=True):
+        for one in context.batches(pictures, "Reading the known-good images", distinct=True):
             parts.append(self.rows(one.pixels, one.labels))
             turn = torch.arange(taken, taken + len(one.names)) % SHARES
-            seen = see(study.classifier, one.pixels)
+            seen = extract_features(context.classifier, one.pixels)
             for half, chosen in enumerate((turn < FITTED, turn == FITTED)):
                 gathering.add(seen.of(chosen), one.labels[chosen], one.pixels[chosen], half)
             taken += len(one.names)
@@ -123,7 +123,7 @@ class Collector:
         known = self._joined(parts)
         turn = torch.arange(taken) % SHARES
         strange, held = {}, {}
-        for kind, rows in self._strange(Panel(study, pictures)):
+        for kind, rows in self._strange(Panel(context, pictures)):
             learned, others = _halves(rows)
             if kind in kinds:
                 strange[kind] = learned
@@ -134,8 +134,8 @@ class Collector:
             _finite(known.of(turn == FITTED + 2)),
             strange,
             held,
-            tuple(study.said()),
-            gathering.done(study.sources()),
+            tuple(context.remarks()),
+            gathering.done(context.sources()),
         )
 
     @torch.no_grad()
@@ -150,45 +150,45 @@ class Collector:
 
     def _joined(self, parts: list[Rows]) -> Rows:
         if not parts:
-            raise InputError(f"No image could be read. {' '.join(self._study.said())}".strip())
+            raise InputError(f"No image could be read. {' '.join(self._study.remarks())}".strip())
         return joined(parts)
 
     def _strange(self, panel: Panel) -> Iterator[tuple[str, Rows]]:
         """Yield every kind of image that is to be told apart."""
-        study = self._study
+        context = self._study
         for place, (name, family) in enumerate(panel.families.items()):
-            study.tell("Drawing noise", place / len(panel.families))
+            context.progress("Drawing noise", place / len(panel.families))
             count = min(DRAWS, family.distinct or DRAWS)
             drawn = [channels_first(panel.draw(name, one)) for one in range(count)]
-            parts = torch.split(torch.from_numpy(np.stack(drawn)), images_at_once(study.classifier))
+            parts = torch.split(torch.from_numpy(np.stack(drawn)), batch_size(context.classifier))
             yield (
                 name,
-                self._joined([self.rows(part.to(study.classifier.device)) for part in parts]),
+                self._joined([self.rows(part.to(context.classifier.device)) for part in parts]),
             )
-        if study.has_strangers:
+        if context.has_out_of_distribution:
             yield STRANGERS, self._strangers()
-        if Need.GRADIENTS in study.classifier.spec.offers:
+        if Need.GRADIENTS in context.classifier.spec.offers:
             yield FOOLING, self._fooling()
 
     def _strangers(self) -> Rows:
-        study = self._study
-        pictures = study.mixed(study.strange())[:MOST_STRANGE]
-        passes = study.passes(pictures, "Reading the strangers", distinct=True)
+        context = self._study
+        pictures = context.shuffled(context.out_of_distribution())[:MOST_STRANGE]
+        passes = context.batches(pictures, "Reading the strangers", distinct=True)
         return self._joined([self.rows(one.pixels) for one in passes])
 
     def _fooling(self) -> Rows:
         """Return images made from noise to be taken for a class, by signed gradient steps."""
-        study, classifier = self._study, self._study.classifier
-        spec, generator = classifier.spec, torch.Generator().manual_seed(study.seed)
+        context, classifier = self._study, self._study.classifier
+        spec, generator = classifier.spec, torch.Generator().manual_seed(context.seed)
         shape = (FOOLED, spec.channels, spec.height, spec.width)
         noise = torch.rand(shape, generator=generator)
         aims = torch.randint(len(spec.class_names), (FOOLED,), generator=generator)
         made = []
-        batch = images_at_once(classifier)
+        batch = batch_size(classifier)
         for pixels, aim in zip(torch.split(noise, batch), torch.split(aims, batch), strict=True):
             pixels, aim = pixels.to(classifier.device), aim.to(classifier.device)
             for step in range(FOOLING_STEPS):
-                study.tell("Making fooling images", step / FOOLING_STEPS)
+                context.progress("Making fooling images", step / FOOLING_STEPS)
                 gradient = classifier.trace(pixels, ()).pixel_gradient(aim)
                 pixels = (pixels + FOOLING_STEP * gradient.sign()).clamp(0, 1).detach()
             made.append(self.rows(pixels))
@@ -254,13 +254,13 @@ def compared(guard: Guard, material: Material, alpha: float) -> dict[str, Any]:
     }
 
 
-def demand_features(study: Study) -> None:
+def demand_features(context: Context) -> None:
     """Hold a guard that reads features to models that have them.
 
     Raises:
         NotOfferedError: When the last layer cannot be told.
     """
-    spec = study.classifier.spec
+    spec = context.classifier.spec
     if Need.FEATURES not in spec.offers:
         raise NotOfferedError(f"This guard reads features. {spec.why_not(Need.FEATURES)}")
 

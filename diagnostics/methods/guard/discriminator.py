@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.guard import outcome
 from diagnostics.methods.guard._fitting import SPLIT, Collector, limited
 from diagnostics.methods.registry import method
@@ -24,31 +24,33 @@ HIDDEN, STEPS, RATE, DECAY = 64, 300, 1e-2, 1e-3
     kind="guard",
     source="After Lee et al. 2018, arXiv:1807.03888, features of many layers",
 )
-def discriminator(study: Study, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05) -> Outcome:
+def discriminator(
+    context: Context, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05
+) -> Outcome[Any]:
     """Learn to tell known images from noise, fooling images and strangers by several layers.
 
     Args:
-        study: Gives known-good images, and strangers if there are some.
+        context: Gives known-good images, and strangers if there are some.
         alpha: Share of known-good images that may be rejected.
 
     Returns:
         Gains and costs beside the bare model, and the guard's file.
     """
-    layers = telling_layers(study.classifier)
-    material = Collector(study, layers).collect(*SPLIT)
+    layers = telling_layers(context.classifier)
+    material = Collector(context, layers).collect(*SPLIT)
     known, strange = material.known, material.learned
     features = torch.cat([known.layers, strange.layers]).double()
     truth = torch.cat([torch.zeros(len(known.labels)), torch.ones(len(strange.labels))]).double()
     mean = known.layers.double().mean(0)
     std = known.layers.double().std(0).clamp_min(1e-6) + features.std() * 1e-3
     balance = torch.where(truth > 0, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
-    torch.manual_seed(study.seed)
+    torch.manual_seed(context.seed)
     first, last = nn.Linear(features.shape[1], HIDDEN).double(), nn.Linear(HIDDEN, 1).double()
     learned = [*first.parameters(), *last.parameters()]
     search = torch.optim.AdamW(learned, RATE, weight_decay=DECAY)
     fed = (features - mean) / std
     for step in range(STEPS):
-        study.tell("Learning the discriminator", 0.5 + 0.4 * step / STEPS)
+        context.progress("Learning the discriminator", 0.5 + 0.4 * step / STEPS)
         search.zero_grad()
         odds = last(first(fed).relu())[:, 0]
         loss = functional.binary_cross_entropy_with_logits(odds, truth, balance)
@@ -67,4 +69,4 @@ def discriminator(study: Study, *, alpha: Annotated[float, Range(0.001, 0.5)] = 
     }
     guard = Guard("discriminator", "", {name: one.detach() for name, one in tensors.items()})
     guard = limited(guard, material.limits, alpha, "guard_threshold", 1.0)
-    return outcome(study, guard, layers, material, alpha)
+    return outcome(context, guard, layers, material, alpha)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.guard import outcome
 from diagnostics.methods.guard._fitting import NOISE, STRANGERS, Collector, demand_features, limited
 from diagnostics.methods.guard._logistic import logistic
@@ -20,28 +20,30 @@ PENALTY = 1e-4
 @method(
     "Extra class", kind="guard", source="Background class: Zhang & LeCun 2017, arXiv:1701.02071"
 )
-def extra_class(study: Study, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05) -> Outcome:
+def extra_class(
+    context: Context, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05
+) -> Outcome[Any]:
     """Add one row to the last layer that wins on noise and strangers.
 
     The other rows stay as they are. The new one is learned with cross-entropy between all classes
     together and the new one, on features scaled to the known images' mean and deviation.
 
     Args:
-        study: Gives known-good images, and strangers if there are some.
+        context: Gives known-good images, and strangers if there are some.
         alpha: Share of known-good images that may be rejected.
 
     Returns:
         Gains and costs beside the bare model, and the guard's file.
     """
-    demand_features(study)
-    material = Collector(study, ()).collect(*NOISE, STRANGERS)
+    demand_features(context)
+    material = Collector(context, ()).collect(*NOISE, STRANGERS)
     known, strange = material.known, material.learned
     features = torch.cat([known.features, strange.features]).double()
     logits = torch.cat([known.logits, strange.logits]).double()
     truth = torch.cat([torch.zeros(len(known.labels)), torch.ones(len(strange.labels))]).double()
     mean = known.features.double().mean(0)
     std = known.features.double().std(0).clamp_min(1e-6) + features.std() * 1e-3
-    study.tell("Learning the extra class", 0.6)
+    context.progress("Learning the extra class", 0.6)
     weight, bias = logistic((features - mean) / std, -logits.logsumexp(1), truth, PENALTY)
     tensors = {
         "guard_temperature": torch.tensor(1.0, dtype=torch.float64),
@@ -50,4 +52,4 @@ def extra_class(study: Study, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.
     }
     guard = Guard("extra_class", "", tensors)
     guard = limited(guard, material.limits, alpha, "guard_bias", -1.0)
-    return outcome(study, guard, (), material, alpha)
+    return outcome(context, guard, (), material, alpha)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.guard import outcome
 from diagnostics.methods.guard._fitting import Collector, limited
-from diagnostics.methods.ood.detector import Judge
+from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.methods.registry import method
 from diagnostics.metrics.temperature import temperature
 from diagnostics.models.features import early_layer
@@ -24,12 +24,12 @@ from diagnostics.schema.options import Range
     source="Hendrycks & Gimpel 2017; threshold by Papadopoulos et al. 2002",
 )
 def threshold(
-    study: Study, *, score: str = "", alpha: Annotated[float, Range(0.001, 0.5)] = 0.05
-) -> Outcome:
+    context: Context, *, score: str = "", alpha: Annotated[float, Range(0.001, 0.5)] = 0.05
+) -> Outcome[Any]:
     """Reject an image when its score of strangeness exceeds what known-good images reach.
 
     Args:
-        study: Gives known-good images, and strangers if there are some, to judge by.
+        context: Gives known-good images, and strangers if there are some, to judge by.
         score: Name of the score; empty takes the usual one.
         alpha: Share of known-good images that may be rejected.
 
@@ -39,10 +39,10 @@ def threshold(
     Raises:
         InputError: When there are too few images, or this model has no such score.
     """
-    early = early_layer(study.classifier.network, study.classifier.spec)
+    early = early_layer(context.classifier.network, context.classifier.spec)
     layers = (early,) if early else ()
-    material = Collector(study, layers).collect()
-    judge = Judge(study.classifier.spec, material.reference)
+    material = Collector(context, layers).collect()
+    judge = OODDetector(context.classifier.spec, material.reference)
     chosen = score.removeprefix("ood/") or judge.default
     if chosen not in judge.alone:
         raise InputError(
@@ -62,4 +62,4 @@ def threshold(
     }
     guard = Guard("threshold", chosen, tensors)
     guard = limited(guard, material.limits, alpha, "guard_threshold", spread)
-    return outcome(study, guard, layers, material, alpha)
+    return outcome(context, guard, layers, material, alpha)

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.schema.spec import Need
 
 ROUNDS = 2  # the first pass of a network is slower than the later ones
 
 
 @method("Cost", source="Measured on this machine, with this model")
-def cost(study: Study) -> Outcome:
+def cost(context: Context) -> Outcome[Any]:
     """How long this model takes for one image, forward alone and forward and back.
 
     Args:
-        study: Gives the classifier.
+        context: Gives the classifier.
 
     Returns:
         "forward_seconds" and "backward_seconds", the latter forward and back, for one image out of
         "images" that go through together; None where the model offers no gradients.
     """
-    classifier, spec = study.classifier, study.classifier.spec
-    count = images_at_once(classifier)
-    generator = torch.Generator().manual_seed(study.seed)
+    classifier, spec = context.classifier, context.classifier.spec
+    count = batch_size(classifier)
+    generator = torch.Generator().manual_seed(context.seed)
     shape = (count, spec.channels, spec.height, spec.width)
     pixels = torch.rand(shape, generator=generator).to(classifier.device)
 
@@ -41,7 +42,7 @@ def cost(study: Study) -> Outcome:
         (gradient,) = torch.autograd.grad(classifier.logits(given).sum(), given)
         return gradient
 
-    study.tell("Timing a pass", 0.1)
+    context.progress("Timing a pass", 0.1)
     with torch.no_grad():
         alone = _seconds(forward)
     both = _seconds(backward) if Need.GRADIENTS in spec.offers else None

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 
 MOST = 8
 
 
 @method("Images of a folder", source="The folder itself")
-def folder_images(study: Study, *, names: str = "[]") -> Outcome:
+def folder_images(context: Context, *, names: str = "[]") -> Outcome[Any]:
     """The files of single images of the folder, as they lie in it.
 
     Args:
-        study: Gives the folder.
+        context: Gives the folder.
         names: Their paths below the folder, as a JSON list of at most 8.
 
     Returns:
@@ -27,7 +28,7 @@ def folder_images(study: Study, *, names: str = "[]") -> Outcome:
     Raises:
         InputError: When the folder has no such image.
     """
-    known = {one.name: one for one in study.known()}
+    known = {one.name: one for one in context.in_distribution()}
     try:
         wanted = [str(name) for name in json.loads(names)][:MOST]
         files = [known[name].read() for name in wanted]

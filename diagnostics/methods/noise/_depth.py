@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from diagnostics.methods.context import Pass, Picture, Study
+from diagnostics.methods.context import Batch, Context, Sample
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.models.layers import as_maps
 from diagnostics.reference.moments import UNKNOWN
 from diagnostics.schema.layouts import SCORES
@@ -22,9 +22,9 @@ MOST_LAYERS = 40
 GRID = 4  # cells per side to which a layer's maps are averaged
 
 
-def labelled_few(study: Study) -> list[Picture]:
+def labelled_few(context: Context) -> list[Sample]:
     """Return a few labelled images of each class that has two or more, in random order."""
-    known = [one for one in study.mixed(study.known()) if one.label != UNKNOWN]
+    known = [one for one in context.shuffled(context.in_distribution()) if one.label != UNKNOWN]
     enough = {
         label for label, count in Counter(one.label for one in known).items() if count >= LEAST
     }
@@ -42,12 +42,12 @@ class Depth:
     """Class means at every layer.
 
     Args:
-        study: Gives the classifier.
+        context: Gives the classifier.
     """
 
-    def __init__(self, study: Study) -> None:
-        self._classifier = study.classifier
-        self._names = _layers(study.classifier)
+    def __init__(self, context: Context) -> None:
+        self._classifier = context.classifier
+        self._names = _layers(context.classifier)
         self._rows: dict[str, list[Tensor]] = {name: [] for name in self._names}
         self._labels: list[Tensor] = []
 
@@ -56,7 +56,7 @@ class Depth:
         """Indices of the classes that have a mean."""
         return sorted(set(torch.cat(self._labels).tolist()))
 
-    def add(self, one: Pass) -> None:
+    def add(self, one: Batch) -> None:
         """Take in labelled images."""
         for name, rows in self._vectors(one.pixels).items():
             self._rows[name].append(rows)
@@ -64,9 +64,7 @@ class Depth:
 
     def curve(self, pixels: Tensor) -> list[dict[str, Any]]:
         """Return, for each layer, which class means these images are nearest to, as JSON."""
-        parts = [
-            self._vectors(part) for part in torch.split(pixels, images_at_once(self._classifier))
-        ]
+        parts = [self._vectors(part) for part in torch.split(pixels, batch_size(self._classifier))]
         labels = torch.cat(self._labels)
         found = []
         for name in self._names:

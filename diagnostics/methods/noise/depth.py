@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.noise._depth import LEAST, Depth, labelled_few
 from diagnostics.methods.noise.panel import Panel
 from diagnostics.methods.registry import method
@@ -16,12 +16,12 @@ from diagnostics.schema.options import Range
 
 @method("Depth", source="Nearest class mean at each layer, Alain & Bengio 2016, arXiv:1610.01644")
 def depth(
-    study: Study, *, family: str = "uniform", draws: Annotated[int, Range(8, 256)] = 32
-) -> Outcome:
+    context: Context, *, family: str = "uniform", draws: Annotated[int, Range(8, 256)] = 32
+) -> Outcome[Any]:
     """Which class's mean the noise is nearest to, layer by layer.
 
     Args:
-        study: Gives a folder with labels.
+        context: Gives a folder with labels.
         family: Id of the family of noise.
         draws: How many images of noise.
 
@@ -33,16 +33,16 @@ def depth(
     Raises:
         InputError: When fewer than two classes have two labelled images.
     """
-    few = labelled_few(study)
+    few = labelled_few(context)
     if len({one.label for one in few}) < 2:
         raise InputError(
             f"This needs a folder with {LEAST} labelled images or more of two classes at least: "
             "one folder for each class, named as the class."
         )
-    measured = Depth(study)
-    for one in study.passes(few, "Measuring the classes"):
+    measured = Depth(context)
+    for one in context.batches(few, "Measuring the classes"):
         measured.add(one)
-    panel = Panel(study, few)
+    panel = Panel(context, few)
     if family not in panel.families:
         raise InputError(
             f"There is no noise {family!r} here; there are {', '.join(panel.families)}."
@@ -50,8 +50,8 @@ def depth(
     drawn = torch.stack(
         [torch.from_numpy(panel.draw(family, one)).movedim(2, 0) for one in range(draws)]
     )
-    names = study.classifier.spec.class_names
-    layers: list[dict[str, Any]] = measured.curve(drawn.to(study.classifier.device))
+    names = context.classifier.spec.class_names
+    layers: list[dict[str, Any]] = measured.curve(drawn.to(context.classifier.device))
     classes = {str(one): names[one] for one in measured.classes}
     said = {"family": family, "draws": draws, "n": len(few), "classes": classes}
-    return Outcome({**said, "layers": layers, "notes": study.said()})
+    return Outcome({**said, "layers": layers, "notes": context.remarks()})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from diagnostics.data import noise
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.noise.panel import Panel, chosen_draws, sorted_out
 from diagnostics.methods.registry import method
 
@@ -15,12 +17,12 @@ MOST = 8
 
 @method("Images of noise", source="See the noise probe")
 def noise_images(
-    study: Study, *, family: str = "uniform", draws: str = "0", made: str = ""
-) -> Outcome:
+    context: Context, *, family: str = "uniform", draws: str = "0", made: str = ""
+) -> Outcome[Any]:
     """The very images of noise that the noise probe drew.
 
     Args:
-        study: As it was given to the noise probe.
+        context: As it was given to the noise probe.
         family: Id of the family.
         draws: Numbers of the draws, separated by commas.
         made: Hashes of images in hand that are noise a person made, separated by commas.
@@ -33,7 +35,7 @@ def noise_images(
     """
     if family not in noise.FAMILIES:
         raise InputError(f"There is no noise {family!r}; there are {', '.join(noise.FAMILIES)}.")
-    panel = Panel(study, sorted_out(study, made)[0])
+    panel = Panel(context, sorted_out(context, made)[0])
     numbers = chosen_draws(draws, MOST)
     drawn = {f"draw/{one}": np.rint(panel.draw(family, one) * 255) for one in numbers}
     arrays = {name: values.astype(np.uint8) for name, values in drawn.items()}

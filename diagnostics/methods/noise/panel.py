@@ -12,10 +12,10 @@ from torch import Tensor
 
 from diagnostics.data import noise
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Picture, Study
+from diagnostics.methods.context import Context, Sample
 from diagnostics.metrics.intervals import bootstrap, wilson
 from diagnostics.metrics.predictions import probabilities
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.preprocessing.pipeline import channels_first
 from diagnostics.schema.spec import ModelSpec
 
@@ -26,18 +26,18 @@ GREY_MEAN, GREY_STD = 0.5, 0.25
 RESAMPLES = 200
 
 
-def sorted_out(study: Study, made: str) -> tuple[list[Picture], list[Picture]]:
+def sorted_out(context: Context, made: str) -> tuple[list[Sample], list[Sample]]:
     """Return the real images to compare with, and the noise that a person made.
 
     Args:
-        study: Gives the folder, or the images in hand where there is none.
+        context: Gives the folder, or the images in hand where there is none.
         made: Hashes of images in hand that are noise, separated by commas.
     """
     own = set(made.split(","))
-    pairs = list(zip(study.in_hand(), study.files, strict=True))
+    pairs = list(zip(context.samples(), context.files, strict=True))
     theirs = [one for one, file in pairs if file.sha256 in own]
-    if study.has_folder:
-        return study.mixed(study.known())[:REAL], theirs
+    if context.has_in_distribution:
+        return context.shuffled(context.in_distribution())[:REAL], theirs
     return [one for one, file in pairs if file.sha256 not in own], theirs
 
 
@@ -45,16 +45,16 @@ class Panel:
     """Draws noise in the network's size.
 
     Args:
-        study: Gives images to shuffle, and mean and standard deviation of the known ones.
+        context: Gives images to shuffle, and mean and standard deviation of the known ones.
         pictures: The person's images that are no noise.
     """
 
-    def __init__(self, study: Study, pictures: Sequence[Picture]) -> None:
-        self._study = study
-        parts = [one.pixels for one in study.passes(pictures[:SOURCES])] if pictures else []
+    def __init__(self, context: Context, pictures: Sequence[Sample]) -> None:
+        self._study = context
+        parts = [one.pixels for one in context.batches(pictures[:SOURCES])] if pictures else []
         pixels = torch.cat(parts).cpu().numpy() if parts else np.zeros((0, 1, 1, 1), np.float32)
         self._images = [np.moveaxis(one, 0, 2) for one in pixels]
-        self._mean, self._std = _shades(study, pixels)
+        self._mean, self._std = _shades(context, pixels)
 
     @property
     def families(self) -> dict[str, noise.Family]:
@@ -89,7 +89,7 @@ class Panel:
         """Return the logits of a family's first draws that differ, shape (count or fewer, k)."""
         classifier, found = self._study.classifier, []
         count = min(count, noise.FAMILIES[family].distinct or count)
-        step = images_at_once(classifier)
+        step = batch_size(classifier)
         for start in range(0, count, step):
             drawn = [self.draw(family, one) for one in range(start, min(start + step, count))]
             pixels = torch.from_numpy(np.stack([channels_first(one) for one in drawn]))
@@ -107,7 +107,7 @@ def summary(logits: Tensor, spec: ModelSpec, seed: int) -> dict[str, Any]:
         seed: Seed of the band's resampling.
 
     Returns:
-        "n"; each image's "number" in the order of the logits, "confidence", its "distance" from
+        "n"; each image's "number" in the order of the logits, "confidence", its "one_minus_p" from
         one and "said" class; "not_finite", how many have none of these; the mean confidence with a
         95 % band; the "sink", the class said most, with its share and 95 % interval; the "entropy"
         of the answers, 0 (always the same) to 1 (all classes alike).
@@ -130,7 +130,7 @@ def summary(logits: Tensor, spec: ModelSpec, seed: int) -> dict[str, Any]:
         "not_finite": len(logits) - len(finite),
         "number": kept.nonzero().flatten().tolist(),
         "confidence": confidence.tolist(),
-        "distance": distance.tolist(),
+        "one_minus_p": distance.tolist(),
         "said": said.tolist(),
         "mean_confidence": {
             "value": float(confidence.mean()),
@@ -159,11 +159,11 @@ def _entropy(counts: NDArray[Any]) -> float:
     return float(-(shares * np.log(shares)).sum() / np.log(max(len(counts), 2))) + 0.0
 
 
-def _shades(study: Study, pixels: NDArray[Any]) -> tuple[Sequence[float], Sequence[float]]:
+def _shades(context: Context, pixels: NDArray[Any]) -> tuple[Sequence[float], Sequence[float]]:
     """Return mean and standard deviation per channel of the known images, or of a mid grey."""
-    channels = study.classifier.spec.channels
-    if study.reference is not None:
-        moments = study.reference.moments
+    channels = context.classifier.spec.channels
+    if context.reference is not None:
+        moments = context.reference.moments
         mean = (moments["pixel_mean"] / moments["count"]).numpy()
         square = (moments["pixel_square"] / moments["count"]).numpy()
         return mean.tolist(), np.sqrt(np.maximum(square - mean**2, 0)).tolist()

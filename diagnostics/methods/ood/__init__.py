@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from diagnostics.methods.registry import method
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import ModelSpec, Need, Output
 
@@ -115,7 +115,7 @@ def _needs(name: str) -> tuple[str, ...]:
     return find(f"ood/{name}").info.needs
 
 
-def check(values: Tensor, seen: Seen) -> None:
+def check(values: Tensor, seen: Features) -> None:
     """Hold a score to the family's promise.
 
     Raises:

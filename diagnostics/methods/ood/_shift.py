@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import Reference
 from diagnostics.text import counted
 
@@ -58,7 +58,7 @@ class Usual:
         return torch.stack([shift, spread], 1)
 
 
-def likeness(reference: Reference, names: Sequence[str], seen: Seen) -> dict[str, Any]:
+def likeness(reference: Reference, names: Sequence[str], seen: Features) -> dict[str, Any]:
     """Compare images with the known-good ones, as JSON.
 
     An image is unlike them when it lies farther from their common statistics than every image that

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.schema.spec import Need
 
 
@@ -18,7 +18,7 @@ from diagnostics.schema.spec import Need
     needs={Need.BATCHNORM},
     alone=False,
 )
-def batchnorm_deviation(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def batchnorm_deviation(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How unlike the training images' the values inside the network are.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import DETAILS, Fitted, score, why_lacking
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
@@ -55,7 +55,7 @@ def _among_others(scores: Tensor, known: Tensor, width: Tensor, tail: Tensor) ->
     fit=fit,
     compares=True,
 )
-def combined(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def combined(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How rare the image's places by several scores are together among known-good images.
 
     The parts are generalised entropy, layer statistics, and Mahalanobis distance; without labels

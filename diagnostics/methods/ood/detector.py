@@ -13,7 +13,7 @@ from torch import Tensor
 from diagnostics.methods import ood as family
 from diagnostics.methods.registry import find, methods
 from diagnostics.metrics.intervals import false_alarm_interval, flagged_ranks
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import ADVISED, Reference
 from diagnostics.schema.spec import ModelSpec
 
@@ -21,7 +21,7 @@ HIGHER = "higher is stranger"
 PREFERRED = ("combined", "msp")
 
 
-class Judge:
+class OODDetector:
     """Scores images, and says how strange that is among the calibration images.
 
     Args:
@@ -56,7 +56,7 @@ class Judge:
             self._fitted[name] = fitted
         return self._fitted[name]
 
-    def score(self, name: str, seen: Seen) -> NDArray[np.float64]:
+    def score(self, name: str, seen: Features) -> NDArray[np.float64]:
         """Return a score of images, shape (n,); NaN where the network's numbers are not finite."""
         values = find(f"ood/{name}").function(seen, self.fitted(name))
         family.check(values, seen)

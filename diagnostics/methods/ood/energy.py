@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 
 
 @score(
@@ -20,7 +20,7 @@ from diagnostics.models.features import Seen
     "in the published comparisons.",
     compares=True,
 )
-def energy(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def energy(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How small all logits are together.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 
 
 @score(
@@ -17,7 +17,7 @@ from diagnostics.models.features import Seen
     "classes.",
     compares=True,
 )
-def entropy(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def entropy(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How evenly the probabilities are spread over the classes, in nats.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 
 
 @score(
@@ -17,7 +17,7 @@ from diagnostics.models.features import Seen
     "how the small probabilities are spread.",
     compares=True,
 )
-def gen(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def gen(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How spread the probabilities are, small ones counted almost as much as large ones.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import Reference
 
 TINY = 1e-300
@@ -30,7 +30,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     compares=True,
     said=True,
 )
-def kl_matching(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def kl_matching(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How unlike any class's usual percentages these are, in nats.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
@@ -30,7 +30,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     needs={Need.FEATURES},
     fit=fit,
 )
-def knn(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def knn(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How far the image's features are from those of the nearest known-good images.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.shrinkage import whitening
 from diagnostics.reference.statistics import Reference, layer_covariance, mean_layers
 from diagnostics.schema.spec import Need
@@ -27,7 +27,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     fit=fit,
     early=True,
 )
-def layer_statistics(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def layer_statistics(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How unusual the strength and the spread of every channel of an early layer are together.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.shrinkage import whitening
 from diagnostics.reference.statistics import Reference, class_means, tied_covariance
 from diagnostics.schema.spec import Need
@@ -29,7 +29,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     labels=LABELS_PER_CLASS,
     covariance=True,
 )
-def mahalanobis(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def mahalanobis(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How far the image's features are from the nearest class mean.
 
     Args:

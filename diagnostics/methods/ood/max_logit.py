@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 
 
 @score(
@@ -17,7 +17,7 @@ from diagnostics.models.features import Seen
     "0..1 looks better than any known one.",
     raw_logits=True,
 )
-def max_logit(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def max_logit(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How small the largest logit is.
 
     Args:

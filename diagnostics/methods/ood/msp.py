@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 
 
 @score(
@@ -16,7 +16,7 @@ from diagnostics.models.features import Seen
     blind="An image that the network is sure of for a bad reason: noise at 100 % looks perfect.",
     compares=True,
 )
-def msp(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def msp(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How far the largest probability is from one.
 
     Args:

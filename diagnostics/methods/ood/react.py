@@ -8,7 +8,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
@@ -37,7 +37,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     raw_logits=True,
     compares=True,
 )
-def react(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def react(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How small the logits are together once unusually large features are cut.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.shrinkage import whitening
 from diagnostics.reference.statistics import (
     Reference,
@@ -38,7 +38,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     labels=LABELS_PER_CLASS,
     covariance=True,
 )
-def relative_mahalanobis(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def relative_mahalanobis(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How much farther the nearest class mean is than the mean of all images.
 
     Args:

@@ -9,7 +9,7 @@ from torch import Tensor
 from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
 from diagnostics.metrics.temperature import temperature
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.statistics import Reference
 
@@ -31,7 +31,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     labels=LABELS_PER_CLASS,
     compares=True,
 )
-def scaled_msp(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def scaled_msp(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How far the largest probability is from one once the percentages are calibrated.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from diagnostics.methods.ood import Fitted, score
 from diagnostics.models import guard
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import Reference, mean_feature
 from diagnostics.schema.spec import Need
 
@@ -43,7 +43,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     compares=True,
     covariance=True,
 )
-def vim(seen: Seen, fitted: Fitted) -> Float[Tensor, " n"]:
+def vim(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
     """How much of the image's features no known image has, against how sure the logits are.
 
     Args:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from diagnostics.errors import OptionError
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.schema.request import File
 
 CACHED = 32  # small images that go through a small network at once: more leave the cache
@@ -46,7 +46,7 @@ class Flips:
         if target is not None and not 0 <= target < len(names):
             raise OptionError(f"There is no class {target} here; there are {len(names)}.")
         self._classifier, self.pixels, self._target = classifier, pixels, target
-        self._at_once = min(images_at_once(classifier), CACHED)
+        self._at_once = min(batch_size(classifier), CACHED)
         self.asked = self.not_finite = 0
         logits = self.logits(pixels)
         self.finite = bool(logits.isfinite().all())
@@ -91,10 +91,10 @@ class Flips:
         return ahead if self._target is None else -ahead
 
 
-def each(study: Study) -> Iterator[tuple[int, File, Tensor | None]]:
+def each(context: Context) -> Iterator[tuple[int, File, Tensor | None]]:
     """Yield the place of every image in hand, its file and its pixels, None if it is unreadable."""
-    for place, (file, picture) in enumerate(zip(study.files, study.in_hand(), strict=True)):
-        made = next(study.passes([picture]), None)
+    for place, (file, picture) in enumerate(zip(context.files, context.samples(), strict=True)):
+        made = next(context.batches([picture]), None)
         yield place, file, None if made is None else made.pixels
 
 

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics.methods.context import Study, Tell
+from diagnostics.methods.context import Context, ReportProgress
 from diagnostics.methods.perturbation._bfloat16 import SMALL, Screen, pays
 from diagnostics.methods.perturbation._label_change import CACHED, Asks, Flips
 from diagnostics.methods.perturbation._rays import parts
 from diagnostics.metrics.intervals import bootstrap, wilson
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 
 PASSES = 8  # whose changed images are made together
 KEPT = 20  # times that a map which is being filled is told
@@ -28,7 +28,7 @@ class OnePixel:
     """Sets single pixels of one image to every level, and asks whether the answer changes.
 
     Args:
-        study: Gives the classifier and the seed.
+        context: Gives the classifier and the seed.
         flips: Asks about the image.
         levels: How many levels, evenly from 0 to 1.
         sample: How many pixels of a larger image are tried.
@@ -37,15 +37,21 @@ class OnePixel:
     """
 
     def __init__(
-        self, study: Study, flips: Flips, levels: int, sample: int, draws: int, tell: Tell
+        self,
+        context: Context,
+        flips: Flips,
+        levels: int,
+        sample: int,
+        draws: int,
+        tell: ReportProgress,
     ) -> None:
-        self._study, self._flips, self._tell, self._draws = study, flips, tell, draws
+        self._study, self._flips, self._tell, self._draws = context, flips, tell, draws
         self._levels = torch.linspace(0, 1, levels).to(flips.pixels)
         _, self._channels, self._height, self._width = flips.pixels.shape
         self._pixels = self._height * self._width
         order = torch.randperm(self._pixels, generator=self._generator(0))
         self._chosen = order if self._pixels <= SMALL else order[:sample]
-        self._at_once = PASSES * min(images_at_once(study.classifier), CACHED)
+        self._at_once = PASSES * min(batch_size(context.classifier), CACHED)
         self._map = np.full(self._pixels, np.nan, np.float32)
         self._taken = self._map.copy()
         self._screened: dict[str, Any] | None = None

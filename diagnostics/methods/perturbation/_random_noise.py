@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from diagnostics.methods.context import Study, Tell
+from diagnostics.methods.context import Context, ReportProgress
 from diagnostics.methods.perturbation import _rays as random_rays
 from diagnostics.methods.perturbation._bfloat16 import Screen, pays
 from diagnostics.methods.perturbation._label_change import Flips, why_not
 from diagnostics.methods.perturbation._rays import length, moved, parts
 from diagnostics.metrics.intervals import wilson
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 
 LEAST, MOST = 0.01, 0.20  # share of flips between which Gaussian noise tells a distance
 PROBED_LEAST, PROBED_MOST = 0.03, 0.15
@@ -28,7 +28,7 @@ class Beside:
     """Asks about random changes of one image, one kind after the other.
 
     Args:
-        study: Gives classifier, target and seed.
+        context: Gives classifier, target and seed.
         flips: Asks about the image.
         shortest: L2 length of the smallest change that is known; 0 where none is.
         rays: How many random lines.
@@ -37,11 +37,17 @@ class Beside:
     """
 
     def __init__(
-        self, study: Study, flips: Flips, shortest: float, rays: int, draws: int, tell: Tell
+        self,
+        context: Context,
+        flips: Flips,
+        shortest: float,
+        rays: int,
+        draws: int,
+        tell: ReportProgress,
     ) -> None:
-        self._study, self._flips, self._tell = study, flips, tell
+        self._study, self._flips, self._tell = context, flips, tell
         self._shortest, self._rays, self._draws = shortest, rays, draws
-        self._at_once = images_at_once(study.classifier)
+        self._at_once = batch_size(context.classifier)
 
     def parts(self) -> Iterator[dict[str, Any]]:
         """Yield what is known so far, as JSON, with every part that is added.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diagnostics.methods.context import Tell
+from diagnostics.methods.context import ReportProgress
 from diagnostics.methods.perturbation._label_change import Asks, Flips
 from diagnostics.metrics.intervals import wilson
 
@@ -102,7 +102,7 @@ def rays(
     at_once: int,
     *,
     asks: Asks,
-    tell: Tell = lambda doing, done: None,
+    tell: ReportProgress = lambda doing, done: None,
 ) -> Iterator[dict[str, Any]]:
     """Find how far along random lines, either way, the answer first changes.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.perturbation._label_change import Flips, each
 from diagnostics.methods.perturbation._random_noise import Beside
 from diagnostics.methods.registry import method
@@ -16,16 +17,16 @@ from diagnostics.schema.options import Range
     source="Fawzi et al. 2016, arXiv:1608.08967; Ford et al. 2019, arXiv:1901.10513",
 )
 def random_noise(
-    study: Study,
+    context: Context,
     *,
     length: Annotated[float, Range(0, 10_000)] = 0.0,
     rays: Annotated[int, Range(4, 8192, "rays")] = 24,
     draws: Annotated[int, Range(32, 131_072, "draws")] = 256,
-) -> Outcome:
+) -> Outcome[Any]:
     """How far random noise must go before it changes the answer, beside the smallest change.
 
     Args:
-        study: Gives the images in hand, and the class that counts as changed; without one, every
+        context: Gives the images in hand, and the class that counts as changed; without one, every
             other class does.
         length: L2 length of the smallest change that is known, in units of the value range; 0 when
             none is.
@@ -37,25 +38,25 @@ def random_noise(
         to be and how many images were "asked"; "complete" says whether all was done.
     """
     images: list[dict[str, Any]] = []
-    settings = {"length": length, "target": study.target}
+    settings = {"length": length, "target": context.target}
 
-    def outcome(complete: bool, *more: dict[str, Any]) -> Outcome:
+    def outcome(complete: bool, *more: dict[str, Any]) -> Outcome[Any]:
         found = {"images": [*images, *more], **settings, "complete": complete}
-        return Outcome({**found, "notes": study.said()})
+        return Outcome({**found, "notes": context.remarks()})
 
-    for place, file, pixels in each(study):
+    for place, file, pixels in each(context):
         entry: dict[str, Any] = {"file": file.name, "sha256": file.sha256}
         if pixels is None:
             images.append({**entry, "error": f"{file.name} could not be read."})
             continue
 
         def tell(doing: str, done: float, place: int = place) -> None:
-            study.tell(doing, (place + done) / len(study.files))
+            context.progress(doing, (place + done) / len(context.files))
 
-        flips = Flips(study.classifier, pixels, study.target)
+        flips = Flips(context.classifier, pixels, context.target)
         entry |= {"said": flips.said, "name": flips.name}
-        for part in Beside(study, flips, length, rays, draws, tell).parts():
+        for part in Beside(context, flips, length, rays, draws, tell).parts():
             entry |= {**part, "asked": flips.asked}
-            study.keep(outcome(False, dict(entry)))
+            context.partial(partial(outcome, False, dict(entry)))
         images.append(entry)
     return outcome(True)

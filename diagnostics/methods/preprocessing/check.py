@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from diagnostics.data.image import Decoded
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.models.batchnorm import moments_of, remembered
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.preprocessing.candidates import Candidate, fitted, merged, scalings, turned
 from diagnostics.preprocessing.pipeline import Pipeline
 from diagnostics.reference.moments import UNKNOWN
@@ -54,32 +54,36 @@ class Tried:
     moments: NDArray[np.float64]
 
 
-def examine(study: Study) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Rank the ways of preparing images, as JSON.
 
     Args:
-        study: Gives the folder's images, or those in hand where there is none.
+        context: Gives the folder's images, or those in hand where there is none.
 
     Returns:
         "verdict": "fine", "wrong" or "can't tell"; a "sentence"; the kind of "evidence"; "n";
         "candidates", the best first, each with its settings, its measure, whether it ties with the
         best one, and whether it is the one suggested: of those that tie, the plainest.
     """
-    pictures = study.mixed(study.known())[:MOST] if study.has_folder else study.in_hand()[:MOST]
-    decoded = list(study.decoded(pictures))
+    pictures = (
+        context.shuffled(context.in_distribution())[:MOST]
+        if context.has_in_distribution
+        else context.samples()[:MOST]
+    )
+    decoded = list(context.decoded(pictures))
     if not decoded:
         return _unsaid("No image could be read.")
     images = [image for _, image in decoded]
     labels = np.array([picture.label for picture, _ in decoded])
-    return _Examined(study, images, labels).outcome()
+    return _Examined(context, images, labels).outcome()
 
 
 class _Examined:
     """One examination."""
 
-    def __init__(self, study: Study, images: list[Decoded], labels: NDArray[np.intp]) -> None:
-        self._study, self._images, self._labels = study, images, labels
-        classifier = study.classifier
+    def __init__(self, context: Context, images: list[Decoded], labels: NDArray[np.intp]) -> None:
+        self._study, self._images, self._labels = context, images, labels
+        classifier = context.classifier
         self._known = labels != UNKNOWN
         self._remembered = remembered(classifier.network)
         if self._known.sum() >= LEAST_LABELLED:
@@ -88,7 +92,7 @@ class _Examined:
             self.evidence = "batchnorm"
         else:
             self.evidence = "answers"
-        current, published = study.preprocessing, classifier.spec.preprocessing
+        current, published = context.preprocessing, classifier.spec.preprocessing
         self._current = current
         tried = self._try(scalings(current, published), "scaling")
         best = [one.candidate for one in self._ranked(tried)[:TURNED]]
@@ -176,7 +180,7 @@ class _Examined:
     def _try(self, candidates: Sequence[Candidate], what: str) -> list[Tried]:
         found = []
         for place, candidate in enumerate(candidates):
-            self._study.tell(f"Trying the preprocessing: {what}", place / len(candidates))
+            self._study.progress(f"Trying the preprocessing: {what}", place / len(candidates))
             found.append(self._asked(candidate))
         return found
 
@@ -185,7 +189,7 @@ class _Examined:
         own, pipeline = self._study.classifier, Pipeline(candidate.preprocessing)
         classifier = TorchClassifier(own.network, own.spec, candidate.preprocessing)
         said, moments = [], []
-        step = images_at_once(own)
+        step = batch_size(own)
         for start in range(0, len(self._images), step):
             made = np.stack([pipeline.run(one) for one in self._images[start : start + step]])
             with moments_of(own.network, len(made)) as noted:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from diagnostics.methods.context import Outcome, Study
+from typing import Any
+
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.preprocessing.check import examine
 from diagnostics.methods.registry import method
 
@@ -11,13 +13,13 @@ from diagnostics.methods.registry import method
     "Preprocessing",
     source="BatchNorm statistics: Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.1",
 )
-def preprocessing(study: Study) -> Outcome:
+def preprocessing(context: Context) -> Outcome[Any]:
     """Which of the plausible ways of preparing images fits this network best.
 
     Args:
-        study: Gives the folder's images with their labels, or those in hand.
+        context: Gives the folder's images with their labels, or those in hand.
 
     Returns:
         A verdict in a sentence, the evidence it rests on, how many images, and every way tried.
     """
-    return Outcome({"preprocessing": examine(study), "notes": study.said()})
+    return Outcome({"preprocessing": examine(context), "notes": context.remarks()})

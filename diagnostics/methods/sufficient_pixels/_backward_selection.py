@@ -20,7 +20,7 @@ from diagnostics.methods.sufficient_pixels import _sis as sis
 from diagnostics.methods.sufficient_pixels._infill import Fill
 from diagnostics.models import log_odds
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import images_at_once
+from diagnostics.models.features import batch_size
 from diagnostics.schema.sufficient_pixels import exact_pixels, finer_step
 
 NEVER = math.inf
@@ -101,7 +101,7 @@ class Scene:
             fill: Another fill of the same image; None takes its own.
         """
         found = []
-        for part in torch.split(torch.from_numpy(masks), images_at_once(self.classifier)):
+        for part in torch.split(torch.from_numpy(masks), batch_size(self.classifier)):
             rows = (fill or self.fill).rows([0] * len(part))
             given = rows.applied(part.to(rows.pixels.device))
             targets = torch.full((len(part),), self.target, device=self.classifier.device)

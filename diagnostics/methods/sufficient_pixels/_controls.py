@@ -31,7 +31,7 @@ EDGE = 0.1  # of the height and width, on each side
 def sure(margin: float) -> Measured:
     """Return a margin as a probability, with its exact distance from one."""
     probability, distance = sureness(margin)
-    return {"confidence": probability, "distance": distance}
+    return {"confidence": probability, "one_minus_p": distance}
 
 
 def blank(scene: Scene) -> Measured:

@@ -1,8 +1,7 @@
-"""Look for the pixels that suffice in every image of a study, with the controls beside each."""
+"""Look for the pixels that suffice in every image of a context, with the controls beside each."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.sufficient_pixels import _infill as infill
 from diagnostics.methods.sufficient_pixels._backward_selection import (
     Path,
@@ -40,7 +39,6 @@ from diagnostics.models import log_odds
 from diagnostics.schema import sufficient_pixels
 from diagnostics.schema.spec import Need
 
-SECONDS = 0.4  # between two partial outcomes
 FORWARD, BOTH = 1, 3  # what passes weigh against each other in the progress
 
 
@@ -86,30 +84,30 @@ class Sufficient:
     """Searches the images in hand and tells what is there so far.
 
     Args:
-        study: Gives the images, the class that is meant, and the seed.
+        context: Gives the images, the class that is meant, and the seed.
         settings: What is looked for.
         passes: Passes of one image that the search takes at most: forward alone, and both ways.
     """
 
-    def __init__(self, study: Study, settings: Settings, passes: tuple[int, int]) -> None:
-        self._study, self._settings = study, settings
-        self._spec = study.classifier.spec
+    def __init__(self, context: Context, settings: Settings, passes: tuple[int, int]) -> None:
+        self._study, self._settings = context, settings
+        self._spec = context.classifier.spec
         self._images: list[Image] = []
-        self._planned = max(1, len(study.files)) * (FORWARD * passes[0] + BOTH * passes[1])
-        self._done, self._doing, self._kept = 0, "", 0.0
+        self._planned = max(1, len(context.files)) * (FORWARD * passes[0] + BOTH * passes[1])
+        self._done, self._doing = 0, ""
         self._box = boxed(settings.box, self._spec.height, self._spec.width)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Outcome[Any]:
         """Search every image.
 
         Raises:
             InputError: When no image could be read.
         """
-        pictures = self._study.in_hand()
-        for part in self._study.passes(pictures):
+        pictures = self._study.samples()
+        for part in self._study.batches(pictures):
             self._all_of(part.names, part.pixels)
         if not self._images:
-            raise InputError(" ".join(["No image could be read.", *self._study.said()]))
+            raise InputError(" ".join(["No image could be read.", *self._study.remarks()]))
         return self._outcome(complete=True)
 
     def _all_of(self, names: tuple[str, ...], pixels: Tensor) -> None:
@@ -222,8 +220,8 @@ class Sufficient:
         }
 
     def _scene(self, image: Image) -> Scene:
-        classifier, study = self._study.classifier, self._study
-        fill = infill.made(self._settings.fill, classifier, image.pixels, study.seed)
+        classifier, context = self._study.classifier, self._study
+        fill = infill.made(self._settings.fill, classifier, image.pixels, context.seed)
         return Scene(classifier, fill, image.target, self._spent)
 
     def _described(self, image: Image, margin: float) -> dict[str, Any]:
@@ -231,7 +229,7 @@ class Sufficient:
         error = "" if np.isfinite(margin) else NOT_FINITE
         if len(self._spec.class_names) < 2 and not self._spec.output.independent:
             error = ONE_CLASS
-        said = {"confidence": 0.0, "distance": 1.0} if error else sure(margin)
+        said = {"confidence": 0.0, "one_minus_p": 1.0} if error else sure(margin)
         return {
             "file": image.name,
             "error": error,
@@ -250,21 +248,25 @@ class Sufficient:
 
     def _spent(self, forward: int, both: int) -> None:
         self._done += FORWARD * forward + BOTH * both
-        self._study.tell(self._doing or "Asking the network", min(1, self._done / self._planned))
+        self._study.progress(
+            self._doing or "Asking the network", min(1, self._done / self._planned)
+        )
 
     def _keep(self, before: Callable[[], None] = lambda: None) -> None:
-        """Tell what is there so far, unless it was told a moment ago."""
-        if time.monotonic() - self._kept >= SECONDS:
-            before()
-            self._study.keep(self._outcome(complete=False))
-            self._kept = time.monotonic()
+        """Report what is there so far."""
 
-    def _outcome(self, *, complete: bool) -> Outcome:
+        def make() -> Outcome[Any]:
+            before()
+            return self._outcome(complete=False)
+
+        self._study.partial(make)
+
+    def _outcome(self, *, complete: bool) -> Outcome[Any]:
         arrays: dict[str, NDArray[Any]] = {}
         entries = [
             self._entry(image, f"{place}/", arrays) for place, image in enumerate(self._images)
         ]
-        notes = self._study.said()
+        notes = self._study.remarks()
         return Outcome({"images": entries, "complete": complete, "notes": notes}, arrays)
 
     def _entry(self, image: Image, prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:

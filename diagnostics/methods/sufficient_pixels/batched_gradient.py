@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.methods.sufficient_pixels._search import Settings, Sufficient
 from diagnostics.schema.options import Range
@@ -20,7 +20,7 @@ Fill = Literal["dataset_mean", "black", "image_mean", "blur", "noise", "road"]
     needs={Need.GRADIENTS},
 )
 def batched_gradient(
-    study: Study,
+    context: Context,
     *,
     tau: Annotated[float, Range(0.5, 0.9999)] = 0.9,
     fill: Fill = "dataset_mean",
@@ -28,11 +28,11 @@ def batched_gradient(
     subsets: Annotated[int, Range(1, 8)] = 1,
     controls: bool = True,
     box: str = "",
-) -> Outcome:
+) -> Outcome[Any]:
     """Few pixels that alone keep the model sure, searched by gradients, with four controls.
 
     Args:
-        study: Gives the images in hand; its target is the class meant, else each image's first.
+        context: Gives the images in hand; its target is the class meant, else each image's first.
         tau: Probability that the kept pixels must reach.
         fill: What stands where a pixel is hidden.
         step: How many pixels are hidden at a time; 0 hides a hundredth of them.
@@ -44,9 +44,9 @@ def batched_gradient(
         For each image the size of the subset, what the controls found, and the reading; "removed",
         each pixel's place in the order, with the margin at each point of the path.
     """
-    spec = study.classifier.spec
+    spec = context.classifier.spec
     pixels, classes = spec.height * spec.width, len(spec.class_names)
     taken = min(step, pixels) or usual_step(pixels)
     planned = passes(pixels, taken, subsets=subsets, controls=controls, classes=classes)
     settings = Settings(tau, fill, taken, subsets, controls, box)
-    return Sufficient(study, settings, planned).outcome()
+    return Sufficient(context, settings, planned).outcome()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from diagnostics.errors import OptionError
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.methods.sufficient_pixels._search import Settings, Sufficient
 from diagnostics.schema.options import Range
@@ -21,18 +21,18 @@ Fill = Literal["dataset_mean", "black", "image_mean", "blur", "noise", "road"]
     source="Sufficient input subsets, Carter et al. 2019, arXiv:1810.03805",
 )
 def exact(
-    study: Study,
+    context: Context,
     *,
     tau: Annotated[float, Range(0.5, 0.9999)] = 0.9,
     fill: Fill = "dataset_mean",
     subsets: Annotated[int, Range(1, 8)] = 1,
     controls: bool = True,
     box: str = "",
-) -> Outcome:
+) -> Outcome[Any]:
     """Few pixels that alone keep the model sure, found by trying every pixel at every step.
 
     Args:
-        study: Gives the images in hand; its target is the class meant, else each image's first.
+        context: Gives the images in hand; its target is the class meant, else each image's first.
         tau: Probability that the kept pixels must reach.
         fill: What stands where a pixel is hidden.
         subsets: How many disjoint subsets are looked for.
@@ -46,7 +46,7 @@ def exact(
     Raises:
         OptionError: When the image has too many pixels: p pixels take p (p + 1) / 2 passes.
     """
-    spec = study.classifier.spec
+    spec = context.classifier.spec
     pixels, classes = spec.height * spec.width, len(spec.class_names)
     each = pixels * (pixels + 1) // 2
     if each > MOST_PASSES:
@@ -56,4 +56,4 @@ def exact(
         )
     back = Need.GRADIENTS in spec.offers
     planned = exact_passes(pixels, subsets=subsets, controls=controls, classes=classes, back=back)
-    return Sufficient(study, Settings(tau, fill, 0, subsets, controls, box), planned).outcome()
+    return Sufficient(context, Settings(tau, fill, 0, subsets, controls, box), planned).outcome()

@@ -223,12 +223,12 @@ def _answered(title: str, top: Sequence[Entry], picture: Picture) -> Cell:
         Bar(
             name=one["class"],
             share=one["probability"],
-            text=probability(one["probability"], one["distance"]),
+            text=probability(one["probability"], one["one_minus_p"]),
             title=f"{one['class']}, class {one['index']}: logit {signed(one['logit'])}",
         )
         for one in top
     )
-    sure = probability(top[0]["probability"], top[0]["distance"])
+    sure = probability(top[0]["probability"], top[0]["one_minus_p"])
     answer = shortened(top[0]["class"], 28)
     return Cell(title=title, answer=answer, sure=sure, bars=bars, pictures=(picture,))
 

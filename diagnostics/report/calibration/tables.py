@@ -186,7 +186,7 @@ def wrong(said: Entry) -> Table:
             "file": one["file"],
             "true class": names[one["true"]],
             "said": names[one["predicted"]],
-            "confidence": probability(one["confidence"], one["distance"]),
+            "confidence": probability(one["confidence"], one["one_minus_p"]),
         }
         for one in said["confident_errors"]
     )

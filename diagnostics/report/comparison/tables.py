@@ -60,7 +60,7 @@ def changes(compared: Answers) -> Table:
         for model, result in compared.items():
             image = result.scores["images"][place]
             first = image["top"][0] if image["top"] else None
-            sure = first and probability(first["probability"], first["distance"])
+            sure = first and probability(first["probability"], first["one_minus_p"])
             row[model] = f"{first['class']} {sure}" if first else image["error"] or "no answer"
         tops = [_tops(result)[place] for result in compared.values()]
         same = "yes" if len(set(tops)) == 1 else "no"

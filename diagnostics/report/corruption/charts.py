@@ -75,11 +75,11 @@ def curves(row: int, answer: Said, arrays: Arrays, *, stretch: bool) -> go.Figur
     every: list[float] = []
     for place, index in enumerate(_followed(image)):
         curve = image["curves"][str(index)]
-        heights = _heights(curve["probability"], curve["distance"], stretch)
+        heights = _heights(curve["probability"], curve["one_minus_p"], stretch)
         every += [one for one in heights if math.isfinite(one)]
         hover = [
             "" if p is None else f"{class_name(answer, index)} {probability(p, d)} at {step}"
-            for p, d, step in zip(curve["probability"], curve["distance"], written, strict=True)
+            for p, d, step in zip(curve["probability"], curve["one_minus_p"], written, strict=True)
         ]
         made.add_scatter(
             x=list(range(steps)),

@@ -100,7 +100,7 @@ def others_numbers(entries: Sequence[Entry], other: Result) -> Table:
             "made for": one["class"],
             "this model": one["sure"],
             "the other says": one["name"],
-            "how sure": probability(one["top_p"], one["top_distance"]),
+            "how sure": probability(one["top_p"], one["top_one_minus_p"]),
             "for the class it was made for": "has no such class"
             if one["own"] is None
             else probability(*one["own"]),
@@ -138,7 +138,7 @@ def _others(entries: Sequence[Entry], other: Result) -> list[dict[str, Any]]:
                 "sure": sure(one),
                 "name": first["class"],
                 "top_p": first["probability"],
-                "top_distance": first["distance"],
+                "top_one_minus_p": first["one_minus_p"],
                 "own": own,
             }
         )

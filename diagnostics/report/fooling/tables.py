@@ -72,7 +72,7 @@ def sure(one: Entry) -> str:
     """Return a class's probability as people read it."""
     if one["probability"] is None:
         return "not found"
-    return probability(one["probability"], one["distance"])
+    return probability(one["probability"], one["one_minus_p"])
 
 
 def shown(answer: Entry, count: int) -> list[Entry]:

@@ -50,7 +50,7 @@ def _compared(asked: Entry, logits: NDArray[Any], independent: bool) -> str:
     """Say what an image gets for the pinned image's top class."""
     share, distance = probabilities(logits, independent=independent)
     place = asked["index"]
-    before = text.probability(asked["probability"], asked["distance"])
+    before = text.probability(asked["probability"], asked["one_minus_p"])
     after = text.probability(float(share[place]), float(distance[place]))
     change = float(logits[place]) - asked["logit"]
     size, way = f"{abs(change):.2f}", "higher" if change > 0 else "lower"
@@ -69,14 +69,14 @@ def _said(image: Entry, independent: bool) -> Cell:
         Bar(
             name=score["class"],
             share=score["probability"],
-            text=text.probability(score["probability"], score["distance"]),
+            text=text.probability(score["probability"], score["one_minus_p"]),
             title=f"{score['class']}, class {score['index']}: "
             f"probability {score['probability']!r}, logit {text.signed(score['logit'])}",
         )
         for score in image["top"]
     )
     margin = "" if independent or image["margin"] is None else _margin(image["margin"])
-    sure = text.probability(first["probability"], first["distance"])
+    sure = text.probability(first["probability"], first["one_minus_p"])
     return Cell(
         **title,
         answer=text.shortened(first["class"], 28),

@@ -54,7 +54,7 @@ def confidence(found: Said, classes: Sequence[str], *, stretch: bool) -> go.Figu
         hoverinfo="skip",
     )
     if limit:
-        shown = _places({key: [limit[key]] for key in ("confidence", "distance")}, stretch)
+        shown = _places({key: [limit[key]] for key in ("confidence", "one_minus_p")}, stretch)
         made.add_vline(x=float(shown[0]), line={"color": GREY, "dash": "dash", "width": 1.5})
     n = sum(one["n"] for one in tables.noise(found))
     real = sum(one["n"] for one in rows) - n
@@ -223,7 +223,7 @@ def _kind(one: Entry) -> str:
 def _places(one: Entry, stretch: bool) -> Values:
     """Return where a family's images stand on the axis of confidence."""
     p = np.asarray(one["confidence"], np.float64)
-    distance = np.asarray(one["distance"], np.float64)
+    distance = np.asarray(one["one_minus_p"], np.float64)
     places: Values = stretched(p, distance) if stretch else 100 * p
     return places
 
@@ -236,7 +236,7 @@ def _apart(n: int) -> Values:
 
 
 def _hover(one: Entry, classes: Sequence[str]) -> list[str]:
-    values = zip(one["number"], one["said"], one["confidence"], one["distance"], strict=True)
+    values = zip(one["number"], one["said"], one["confidence"], one["one_minus_p"], strict=True)
     return [
         f"{_name(one, number)}: {escaped(classes[said])}, {probability(p, d)}"
         for number, said, p, d in values

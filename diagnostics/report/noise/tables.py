@@ -40,17 +40,21 @@ def level(found: Said) -> Entry | None:
     if real is None:
         return None
     n = real["n"]
-    least_sure_first = np.argsort(-np.asarray(real["distance"]), kind="stable")
+    least_sure_first = np.argsort(-np.asarray(real["one_minus_p"]), kind="stable")
     at = int(least_sure_first[n * (100 - PASS_PERCENT) // 100])
     whom = f"{PASS_PERCENT} % of the {n} real images"
     if n * (100 - PASS_PERCENT) < 100:
         whom = f"all {n} real images" if n > 1 else "the one real image"
-    return {"confidence": real["confidence"][at], "distance": real["distance"][at], "whom": whom}
+    return {
+        "confidence": real["confidence"][at],
+        "one_minus_p": real["one_minus_p"][at],
+        "whom": whom,
+    }
 
 
 def reach(one: Entry, limit: Entry) -> int:
     """Count the images of a family that are as sure as the level of the real ones, or surer."""
-    return int((np.asarray(one["distance"]) <= limit["distance"]).sum())
+    return int((np.asarray(one["one_minus_p"]) <= limit["one_minus_p"]).sum())
 
 
 def headline(found: Said, classes: Sequence[str]) -> str:
@@ -58,16 +62,16 @@ def headline(found: Said, classes: Sequence[str]) -> str:
     told, limit = noise(found), level(found)
     if not told:
         return "No answer to noise is finite."
-    top = min(told, key=lambda one: min(one["distance"]))
-    place = int(np.argmin(top["distance"]))
-    sure = probability(top["confidence"][place], top["distance"][place])
+    top = min(told, key=lambda one: min(one["one_minus_p"]))
+    place = int(np.argmin(top["one_minus_p"]))
+    sure = probability(top["confidence"][place], top["one_minus_p"][place])
     name = shortened(classes[top["said"][place]])
     surest_one = f"The surest answer to noise is {name}, {sure} ({_plain(top)})."
     if limit is None:
         return f"{surest_one} No real images are there to compare it with."
     most = max(told, key=lambda one: wilson(reach(one, limit), one["n"])[0])
     hits, n = reach(most, limit), most["n"]
-    at = probability(limit["confidence"], limit["distance"])
+    at = probability(limit["confidence"], limit["one_minus_p"])
     real = f"as of {limit['whom']} ({at} or more)"
     if not hits:
         return f"The model is as sure of no image of noise {real}. {surest_one}"
@@ -85,14 +89,14 @@ def numbers(found: Said, classes: Sequence[str]) -> Table:
     limit = level(found)
     rows = []
     for one in lanes(found):
-        mean, top = one["mean_confidence"], int(np.argmin(one["distance"]))
+        mean, top = one["mean_confidence"], int(np.argmin(one["one_minus_p"]))
         rows.append(
             {
                 "images": one["title"],
                 "n": str(one["n"]),
                 "mean confidence (95 % band)": f"{100 * mean['value']:.1f} % "
                 f"({interval(mean['low'], mean['high'])})",
-                "surest": probability(one["confidence"][top], one["distance"][top]),
+                "surest": probability(one["confidence"][top], one["one_minus_p"][top]),
                 "as sure as real images": rate(reach(one, limit), one["n"]) if limit else "",
                 "said most": f"{classes[one['sink']['index']]}: {sink(one)}",
                 "evenness, 0 to 1": evenness(one, len(classes)),
@@ -101,9 +105,9 @@ def numbers(found: Said, classes: Sequence[str]) -> Table:
         )
     said = "Each mark is one image; grey strokes are medians."
     if limit:
-        at = probability(limit["confidence"], limit["distance"])
+        at = probability(limit["confidence"], limit["one_minus_p"])
         said += f" The dashed line is {at}: the model is so sure, or surer, of {limit['whom']}."
-    if any(min(one["distance"]) < 10.0**-MOST_DECADES for one in lanes(found)):
+    if any(min(one["one_minus_p"]) < 10.0**-MOST_DECADES for one in lanes(found)):
         said += f" What is surer than 1 − 1e-{MOST_DECADES} stands at the end of the axis."
     return Table(tuple(rows), title="What the model says of noise", said=said)
 
@@ -211,7 +215,7 @@ def blank_numbers(one: Entry, levels: Sequence[int], classes: Sequence[str]) -> 
         {
             "grey level": str(levels[one["number"][place]]),
             "said": classes[one["said"][place]],
-            "confidence": probability(one["confidence"][place], one["distance"][place]),
+            "confidence": probability(one["confidence"][place], one["one_minus_p"][place]),
         }
         for place in by_level(one, levels)
     )
@@ -239,7 +243,7 @@ def surest(
         said: Only of images that were taken for this class; `OTHERS` for none of the columns.
         columns: The classes that have a column of their own.
     """
-    order = np.argsort(np.asarray(one["distance"]), kind="stable").tolist()
+    order = np.argsort(np.asarray(one["one_minus_p"]), kind="stable").tolist()
     kept = [
         one["number"][place]
         for place in order

@@ -235,7 +235,7 @@ def _answer(entry: Entry) -> str:
     if not entry["top"]:
         return "The model gives no finite answer."
     first = entry["top"][0]
-    sure = probability(first["probability"], first["distance"])
+    sure = probability(first["probability"], first["one_minus_p"])
     return f"The model says {shortened(first['class'], 28)}: {sure}"
 
 

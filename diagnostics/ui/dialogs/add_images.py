@@ -15,9 +15,9 @@ from diagnostics.errors import InputError
 from diagnostics.schema.request import INSPECT, File, Request
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown, shortened
-from diagnostics.ui.session.state import session
-from diagnostics.ui.widgets.alerts import failure
-from diagnostics.ui.widgets.run import ask
+from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets.alerts import show_error
+from diagnostics.ui.widgets.run import run_request
 
 IMAGE_MIB = 25
 MOST_IMAGES = 500
@@ -55,25 +55,25 @@ def add_images(spec: ModelSpec) -> None:
 
 def add_noise(spec: ModelSpec) -> None:
     """Add one more image of uniform noise in the model's size, its seed not used before."""
-    held = session()
-    seed = 1 + sum(file.name.startswith("uniform") for file in held.images)
+    session = current_session()
+    seed = 1 + sum(file.name.startswith("uniform") for file in session.images)
     values = noise.generate("uniform", spec.height, spec.width, spec.channels, seed=seed)
-    held.add_images([_keep(values, f"uniform {seed}")])
+    session.add_images([_keep(values, f"uniform {seed}")])
 
 
 def bring(contents: Iterable[tuple[bytes, str]]) -> None:
     """Take images in hand by content and name, as many as one person may have."""
-    held = session()
+    session = current_session()
     files: list[File] = []
     for content, name in contents:
         try:
-            if len(held.images) + len(files) >= MOST_IMAGES:
+            if len(session.images) + len(files) >= MOST_IMAGES:
                 raise InputError(f"{MOST_IMAGES} images are the most that can be in hand at once.")
-            files.append(held.keep(content, name))
+            files.append(session.store_upload(content, name))
         except InputError as error:
             st.toast(markdown(error.message), icon=":material/error:", duration="long")
             break
-    held.add_images(files)
+    session.add_images(files)
 
 
 def _files(*, folder: bool) -> None:
@@ -95,7 +95,7 @@ def _files(*, folder: bool) -> None:
 def _camera() -> None:
     photo = st.camera_input("Take a photo", key="add.camera")
     if photo:
-        count = 1 + sum(file.name.startswith("camera") for file in session().images)
+        count = 1 + sum(file.name.startswith("camera") for file in current_session().images)
         bring([(photo.getvalue(), f"camera {count}.jpg")])
         del st.session_state["add.camera"]
         st.rerun()
@@ -110,12 +110,12 @@ def _samples() -> None:
             path = images[name].path
             st.image(path, name, width=96, output_format="PNG", alt=f"Sample image {name}.")
     if st.button("Add", type="primary", disabled=not chosen, key="add.samples.button"):
-        session().add_images([images[name] for name in chosen])
+        current_session().add_images([images[name] for name in chosen])
         st.rerun()
 
 
 def _made(spec: ModelSpec) -> None:
-    shown = {shortened(file.name, 28): file for file in session().shown_images()}
+    shown = {shortened(file.name, 28): file for file in current_session().shown_images()}
     left, right = st.columns(2)
     kind = left.selectbox("Kind", (*KINDS, SHUFFLED), key="add.kind")
     seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="add.seed")
@@ -125,7 +125,7 @@ def _made(spec: ModelSpec) -> None:
     else:
         made = _generated(spec, str(kind), int(seed))
     if st.button("Add", type="primary", key="add.made") and made is not None:
-        session().add_images([made])
+        current_session().add_images([made])
         st.rerun()
 
 
@@ -143,14 +143,14 @@ def _generated(spec: ModelSpec, kind: str, seed: int) -> File | None:
 
 def _shuffled(image: File, seed: int) -> File | None:
     """Shuffle what the network receives of an image; only the worker decodes images."""
-    held = session()
+    session = current_session()
     options = {"layers": (), "attributions": ()}
-    request = Request(INSPECT, held.model, (image,), held.preprocessing, options=options)
-    result = ask(request)
+    request = Request(INSPECT, session.model, (image,), session.preprocessing, options=options)
+    result = run_request(request)
     entry = result.scores["images"][0]
     unsigned = [stage for stage in entry["preprocessing"] if not stage["signed"]]
     if not unsigned:
-        failure(entry["error"])
+        show_error(entry["error"])
         return None
     values: NDArray[Any] = result.arrays[f"0/{unsigned[-1]['picture']}"]
     levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
@@ -159,4 +159,4 @@ def _shuffled(image: File, seed: int) -> File | None:
 
 def _keep(values: NDArray[np.uint8], name: str) -> File:
     picture = values[..., 0] if values.shape[2] == 1 else values
-    return session().keep(encode_png(picture), f"{name}.png")
+    return current_session().store_upload(encode_png(picture), f"{name}.png")

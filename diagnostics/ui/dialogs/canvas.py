@@ -11,7 +11,7 @@ import streamlit as st
 
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.ui.dialogs.add_images import bring
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 
 FOLDER = Path(__file__).parent / "hand"
 DRAWING = "drawing.png"
@@ -42,19 +42,19 @@ def _component(name: str, html: str) -> Any:
 
 
 def _pasted() -> None:
-    held = session()
+    session = current_session()
     found = _content(st.session_state["paste"].get("pasted"))
     if found:
         content, ending = found
-        count = 1 + sum(file.name.startswith("pasted") for file in held.images)
+        count = 1 + sum(file.name.startswith("pasted") for file in session.images)
         bring([(content, f"pasted {count}.{ending}")])
 
 
 def _drawn() -> None:
-    held = session()
+    session = current_session()
     found = _content(st.session_state["draw"].get("drawn"))
     if found:
-        held.draw(held.keep(found[0], DRAWING))
+        session.draw(session.store_upload(found[0], DRAWING))
 
 
 def _content(address: object) -> tuple[bytes, str] | None:

@@ -16,9 +16,9 @@ from diagnostics.preprocessing.inverse import framed
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, Request
 from diagnostics.ui.dialogs.add_images import MOST_IMAGES
-from diagnostics.ui.session.state import session
-from diagnostics.ui.widgets.alerts import failure
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets.alerts import show_error
+from diagnostics.ui.widgets.run import try_request
 
 MOST = 8  # images that a probe gives at once
 INSPECT_PAGE = "pages/1_look/1_inspect.py"
@@ -40,7 +40,7 @@ def draws(asked: Request, family: str, numbers: Sequence[int]) -> list[File]:
     """
     wanted = ",".join(str(number) for number in numbers[:MOST])
     options = {"family": family, "draws": wanted, "made": asked.options.get("made", "")}
-    answer = try_to_ask(replace(asked, method="noise/noise_images", options=options))
+    answer = try_request(replace(asked, method="noise/noise_images", options=options))
     if answer is None:
         return []
     return _kept(
@@ -57,7 +57,7 @@ def folder_images(asked: Request, names: Sequence[str]) -> list[File]:
         names: Their paths below the folder.
     """
     options = {"names": json.dumps(list(names[:MOST]))}
-    answer = try_to_ask(
+    answer = try_request(
         replace(asked, method="inspection/folder_images", images=(), options=options)
     )
     if answer is None:
@@ -101,12 +101,12 @@ def again(settings: Preprocessing) -> str:
 
 def inspect(files: Sequence[File]) -> None:
     """Take files in hand and go to Inspect; do nothing where there are none."""
-    held = session()
-    fresh = {file.sha256 for file in files} - held.known_images().keys()
-    if len(held.images) + len(fresh) > MOST_IMAGES:
-        failure(f"{MOST_IMAGES} images are the most that can be in hand at once.")
+    session = current_session()
+    fresh = {file.sha256 for file in files} - session.known_images().keys()
+    if len(session.images) + len(fresh) > MOST_IMAGES:
+        show_error(f"{MOST_IMAGES} images are the most that can be in hand at once.")
     elif files:
-        held.add_images(files)
+        session.add_images(files)
         st.switch_page(INSPECT_PAGE)
 
 
@@ -115,9 +115,9 @@ def _kept(contents: Iterable[tuple[bytes, str]]) -> list[File]:
     files: list[File] = []
     for content, name in contents:
         try:
-            files.append(session().keep(content, name))
+            files.append(current_session().store_upload(content, name))
         except InputError as error:
-            failure(error.message)
+            show_error(error.message)
             break
     return files
 

@@ -14,10 +14,10 @@ from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import OPEN, ModelSource, Request
 from diagnostics.schema.spec import Candidate, ModelSpec, Output, read
 from diagnostics.ui.server.startup import weights
-from diagnostics.ui.session.state import session
-from diagnostics.ui.widgets.alerts import failure
+from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets.alerts import show_error
 from diagnostics.ui.widgets.file_upload import upload
-from diagnostics.ui.widgets.run import ask
+from diagnostics.ui.widgets.run import run_request
 
 WEIGHTS = "open.weights"
 LIST_MIB = 1
@@ -54,7 +54,7 @@ def open_model() -> None:
             names = class_names.read(classes.getvalue(), classes.name)
             source = replace(source, class_names=names)
     except InputError as error:
-        failure(error.message)
+        show_error(error.message)
         return
     _decide(source, known.preprocessing if known else None)
 
@@ -67,14 +67,14 @@ def _sample_models() -> None:
 
 
 def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
-    held = session()
-    spec = read(ask(Request(OPEN, source, images=held.shown_images())).scores["model"])
-    chosen = spec.architecture or _choose(spec, len(held.shown))
+    session = current_session()
+    spec = read(run_request(Request(OPEN, source, images=session.shown_images())).scores["model"])
+    chosen = spec.architecture or _choose(spec, len(session.shown))
     show_facts(spec)
     output = _output(spec, source.output)
     if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
-        held.sent.pop(WEIGHTS, None)
-        held.use(replace(source, architecture=chosen, output=output), preprocessing)
+        session.sent.pop(WEIGHTS, None)
+        session.select_model(replace(source, architecture=chosen, output=output), preprocessing)
         st.rerun()
 
 
@@ -95,7 +95,7 @@ def _output(spec: ModelSpec, current: str | None) -> str | None:
 def settle() -> NoReturn:
     """Let the person say which network the model in hand is, where its tensors cannot tell."""
     st.title("Which network is this?")
-    _decide(session().model, session().preprocessing)
+    _decide(current_session().model, current_session().preprocessing)
     st.stop()
 
 
@@ -158,7 +158,7 @@ def show_facts(spec: ModelSpec) -> None:
 
 def written_recipe(spec: ModelSpec) -> str:
     """Return model, classes and preprocessing in force as a recipe's text."""
-    settings = session().preprocessing or spec.preprocessing
+    settings = current_session().preprocessing or spec.preprocessing
     return recipe.dumps(
         recipe.Recipe(
             spec.name, spec.sha256, spec.architecture, spec.output, spec.class_names, settings
@@ -167,6 +167,6 @@ def written_recipe(spec: ModelSpec) -> str:
 
 
 def _take(source: ModelSource) -> None:
-    session().use(source)
+    current_session().select_model(source)
     st.session_state.pop("open.sample", None)
     st.rerun()

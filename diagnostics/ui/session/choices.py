@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from diagnostics.ui.session.query_params import address
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 
 WIDTH = 215
 
@@ -24,7 +24,7 @@ def choose(
     Streamlit's own binding writes what is shown, which for classes is a person's text.
     """
     usual = first if first in shown else next(iter(shown))
-    kept = session().choices
+    kept = current_session().choices
     before = (st.session_state.get(key), st.query_params.get(key), kept.get(key))
     # Set also when it stands there already: another page's widget has the same key.
     st.session_state[key] = next((value for value in before if value in shown), usual)
@@ -55,7 +55,7 @@ def choose_many(
         usual: Ids chosen at first.
         most: How many may be chosen.
     """
-    kept = session().choices
+    kept = current_session().choices
     chosen = st.session_state.get(key)
     if chosen is None or not set(chosen) <= shown.keys():
         asked = st.query_params.get(key, kept.get(key, "")).split(",")
@@ -77,7 +77,7 @@ def remembered(key: str, usual: int, most: int) -> None:
         usual: Where it stands at first; a switch is 0 or 1.
         most: The largest value it may have; the smallest is 0.
     """
-    kept, asked = session().settings, st.query_params.get(key, "")
+    kept, asked = current_session().settings, st.query_params.get(key, "")
     first = min(int(asked), most) if asked.isascii() and asked.isdigit() else usual
     kept[key] = int(st.session_state.get(key, kept.get(key, first)))
     st.session_state[key] = bool(kept[key]) if most == 1 else kept[key]

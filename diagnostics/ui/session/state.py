@@ -48,15 +48,15 @@ class Session:
         pinned: Hash of the image with which the others are compared; empty for none.
         choices: What was chosen last in the controls that several pages share.
         settings: Where sliders and switches that several pages share stood last.
-        taken: How often a model was taken in hand; forms begin anew with each.
-        answers: Answers by request key, the latest last.
-        so_far: What a request had found before it was cancelled, by its key.
+        selections: How often a model was taken in hand; forms begin anew with each.
+        results: Answers by request key, the latest last.
+        partial_results: What a request had found before it was cancelled, by its key.
         failures: Why a request failed or was cancelled, by request key.
         pictures: Pictures as they were sent, by a digest of their pixels, the latest last.
         tickets: Tickets of the uploads that a page offers, by the widget's key.
         sent: Files that came through them and are not in use yet, by the widget's key.
-        known: Known-good images, a folder in one file; None until there are some.
-        strangers: Images that belong to no class, likewise.
+        in_distribution: Known-good images, a folder in one file; None until there are some.
+        out_of_distribution: Images that belong to no class, likewise.
         measured: Files that were made of them, by the key of the request that made them.
     """
 
@@ -73,18 +73,18 @@ class Session:
     pinned: str = ""
     choices: dict[str, str] = field(default_factory=dict)
     settings: dict[str, int] = field(default_factory=dict)
-    taken: int = 0
-    answers: OrderedDict[str, Result] = field(default_factory=OrderedDict)
-    so_far: OrderedDict[str, Result] = field(default_factory=OrderedDict)
+    selections: int = 0
+    results: OrderedDict[str, Result] = field(default_factory=OrderedDict)
+    partial_results: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     failures: dict[str, str] = field(default_factory=dict)
     pictures: OrderedDict[str, str] = field(default_factory=OrderedDict)
     tickets: dict[str, str] = field(default_factory=dict)
     sent: dict[str, File] = field(default_factory=dict)
-    known: File | None = None
-    strangers: File | None = None
+    in_distribution: File | None = None
+    out_of_distribution: File | None = None
     measured: dict[str, File] = field(default_factory=dict)
 
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """Return how many bytes one file may have that this person brings next."""
         shared = startup.serving()
         left = shared.disk_mib * MIB - store.held_bytes(self.holder)
@@ -99,26 +99,26 @@ class Session:
         """Take a file that lies in our folder already, for a widget that asked for it."""
         before = self.sent.get(key)
         self.sent[key] = file = File(str(self.folder / digest), digest, name)
-        store.hold(file, self.holder)
+        store.retain(file, self.holder)
         if Path(file.path).exists():  # a worker may hold the one that is there
             path.unlink()
         else:
             path.replace(file.path)
         if before is not None and before.sha256 not in (digest, self.model.file.sha256):
-            store.drop(before, self.holder)
+            store.release(before, self.holder)
 
-    def keep(self, content: bytes, name: str) -> File:
+    def store_upload(self, content: bytes, name: str) -> File:
         """Write an upload to the folder under its hash and return it.
 
         Raises:
             InputError: When this person has as much here as one may have.
         """
-        if len(content) > self.room():
+        if len(content) > self.free_bytes():
             raise InputError(f"{name[:60]} was not taken: {self.full()}")
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / digest
         file = File(str(path), digest, name)
-        store.hold(file, self.holder)
+        store.retain(file, self.holder)
         if not path.exists():
             unfinished = path.with_suffix(f".{self.holder}")
             unfinished.write_bytes(content)
@@ -152,7 +152,7 @@ class Session:
         self.pinned = fresh.get(self.pinned, self.pinned)
         if file.sha256 not in self.shown:
             self.add_images([file])
-        store.drop(old, self.holder)
+        store.release(old, self.holder)
 
     def known_images(self) -> dict[str, File]:
         """Return the images in hand by their hash."""
@@ -169,7 +169,7 @@ class Session:
         """Whether one image is pinned and others stand beside it."""
         return self.pinned in self.shown and len(self.shown) > 1
 
-    def use(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
+    def select_model(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
         """Take a model in hand with its own or other settings; its worker starts when asked."""
         if (model.sha256, model.architecture) != (self.model.sha256, self.model.architecture):
             layers = [key for key in self.choices if key.startswith("layer.")]
@@ -182,17 +182,17 @@ class Session:
         self.models = [one for one in self.models if one.sha256 != model.sha256]
         self.models.append(model)
         while len(self.models) > MODELS_KEPT:
-            self.put_away(self.models[0])
+            self.release_model(self.models[0])
         self.model, self.preprocessing = model, preprocessing
-        self.taken += 1
+        self.selections += 1
 
-    def put_away(self, model: ModelSource) -> None:
+    def release_model(self, model: ModelSource) -> None:
         """Let go of a model that is not in hand, and of its file where no other model needs it."""
         self.models.remove(model)
         needed = {file.path for one in self.models for file in one.weights}
         for file in model.weights:
             if file.path not in needed:
-                store.drop(file, self.holder)
+                store.release(file, self.holder)
 
     def begin(self, own: Preprocessing) -> None:
         """Take the settings that the server was started with, once the model's own are known.
@@ -220,17 +220,17 @@ class Session:
             self.runners.popitem(last=False)[1].close()
         return self.runners[digest]
 
-    def note(self, result: Result) -> None:
+    def cache_partial(self, result: Result) -> None:
         """Keep what an answer would be if its work ended now."""
-        self.so_far[result.key] = result
-        while len(self.so_far) > SO_FAR_KEPT:
-            self.so_far.popitem(last=False)
+        self.partial_results[result.key] = result
+        while len(self.partial_results) > SO_FAR_KEPT:
+            self.partial_results.popitem(last=False)
 
-    def remember(self, result: Result) -> None:
+    def cache_result(self, result: Result) -> None:
         """Keep an answer for the next rerun."""
-        self.answers[result.key] = result
-        while len(self.answers) > ANSWERS_KEPT:
-            self.answers.popitem(last=False)
+        self.results[result.key] = result
+        while len(self.results) > ANSWERS_KEPT:
+            self.results.popitem(last=False)
 
     def encoded(self, digest: str, encode: Callable[[], str]) -> str:
         """Return a picture as it was sent before, or encode it and keep it for the next rerun."""
@@ -246,11 +246,11 @@ class Session:
             runner.close()
         for token in self.tickets.values():
             uploads.revoke(token)
-        store.release(self.holder)
+        store.release_all(self.holder)
 
 
-@st.cache_resource(scope="session", show_spinner=False, on_release=lambda held: held.close())
-def session() -> Session:
+@st.cache_resource(scope="session", show_spinner=False, on_release=lambda session: session.close())
+def current_session() -> Session:
     """Return what this browser session has in hand, begun with the samples of the address."""
     models, images = samples.model_files(), samples.image_files()
     usual = tuple(images[name] for name in samples.FIRST_IMAGES)
@@ -287,14 +287,14 @@ def share() -> None:
 
     Samples have names; what people brought has ids that only this server can read.
     """
-    held = session()
+    session = current_session()
     names = {file.sha256: name for name, file in samples.image_files().items()}
     models = {ModelSource(file): name for name, file in samples.model_files().items()}
-    known = held.known_images()
-    in_order = sorted(held.shown, key=lambda digest: digest != held.pinned)
-    shown = [names.get(one) or store.hold(known[one], held.holder) for one in in_order]
-    address("model", models.get(held.model) or store.hold(held.model, held.holder))
+    known = session.known_images()
+    in_order = sorted(session.shown, key=lambda digest: digest != session.pinned)
+    shown = [names.get(one) or store.retain(known[one], session.holder) for one in in_order]
+    address("model", models.get(session.model) or store.retain(session.model, session.holder))
     address("images", ",".join(shown))
-    changed = held.preprocessing and store.Changed(held.model, held.preprocessing)
-    address("settings", store.hold(changed, held.holder) if changed else "")
-    address("pinned", "1" if held.compares else "")
+    changed = session.preprocessing and store.Changed(session.model, session.preprocessing)
+    address("settings", store.retain(changed, session.holder) if changed else "")
+    address("pinned", "1" if session.compares else "")

@@ -54,7 +54,7 @@ def uploads(parent: Path) -> Path:
     return folder
 
 
-def hold(thing: Thing, holder: int) -> str:
+def retain(thing: Thing, holder: int) -> str:
     """Keep a file or a model as long as its holder lives, and return its id."""
     text = json.dumps(asdict(thing), sort_keys=True)
     identity = hmac.new(_secret, text.encode(), hashlib.sha256).hexdigest()[:ID_LENGTH]
@@ -82,7 +82,7 @@ def held_bytes(holder: int) -> int:
     return sum(path.stat().st_size for path in ours if path.exists())
 
 
-def drop(file: File, holder: int) -> None:
+def release(file: File, holder: int) -> None:
     """Let go of a file and of what was made from it; delete it if nobody else needs it."""
     path = Path(file.path)
     with _lock:
@@ -93,7 +93,7 @@ def drop(file: File, holder: int) -> None:
             _forget_if_free(entry.thing)
 
 
-def release(holder: int) -> None:
+def release_all(holder: int) -> None:
     """Let go of everything that a holder held; it is deleted after a while unless held again."""
     with _lock:
         _released.add(holder)

@@ -24,10 +24,10 @@ from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.query_params import address
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 WANTED, KEY_LENGTH = "attack.wanted", 12
 METHODS = {
@@ -70,7 +70,7 @@ def stop(board: Board, why: str) -> NoReturn:
 
 def about(spec: ModelSpec) -> tuple[Request | None, str]:
     """Draw what is looked for; return the question once it is wanted, and the norm."""
-    held = session()
+    session = current_session()
     names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         norm = choose(
@@ -106,21 +106,23 @@ def about(spec: ModelSpec) -> tuple[Request | None, str]:
     options: dict[str, Value] = {"steps": int(steps)} if method in ("smallest", "ddn") else {}
     if method == "deepfool" and norm == "linf":
         options["norm"] = norm
-    images, settings = held.shown_images(), held.preprocessing or spec.preprocessing
+    images, settings = session.shown_images(), session.preprocessing or spec.preprocessing
     chosen = int(target) if target else None
     asked = Request(
-        f"adversarial/{method}", held.model, images, settings, target=chosen, options=options
+        f"adversarial/{method}", session.model, images, settings, target=chosen, options=options
     )
     return (asked if _wanted(asked, spec) else None), norm
 
 
 def _wanted(asked: Request, spec: ModelSpec) -> bool:
     """Say what it costs and draw the button, until it was pressed for this very question."""
-    held, short = session(), asked.key[:KEY_LENGTH]
-    before = held.choices.get(WANTED) or st.query_params.get(WANTED, "")
-    known = any(asked.key in one for one in (held.answers, held.failures, held.so_far))
+    session, short = current_session(), asked.key[:KEY_LENGTH]
+    before = session.choices.get(WANTED) or st.query_params.get(WANTED, "")
+    known = any(
+        asked.key in one for one in (session.results, session.failures, session.partial_results)
+    )
     if short == before or known:
-        held.choices[WANTED] = short
+        session.choices[WANTED] = short
         address(WANTED, short)
         return True
     address(WANTED, "")
@@ -145,7 +147,7 @@ def passes(asked: Request, classes: int) -> tuple[int, int]:
 
 
 def _want(short: str) -> None:
-    session().choices[WANTED] = short
+    current_session().choices[WANTED] = short
 
 
 def so_far(norm: str) -> Any:
@@ -199,7 +201,10 @@ def epsilon(norm: str) -> int:
 
 def take_away(answer: Result, place: int, norm: str, multiple: float, spec: ModelSpec) -> None:
     """Draw the buttons that open the changed image in Inspect, or download it."""
-    image, settings = answer.scores["images"][place], session().preprocessing or spec.preprocessing
+    image, settings = (
+        answer.scores["images"][place],
+        current_session().preprocessing or spec.preprocessing,
+    )
     before, changed = answer.arrays[f"{place}/pixels"], answer.arrays[f"{place}/{norm}/changed"]
     picture = tables.rounded(tables.moved(before, changed, multiple))
     name = f"{pictures.stem(image['file'])}-{norm}-{multiple:g}x"
@@ -250,7 +255,7 @@ def saliency(answer: Result, place: int, norm: str, multiple: float, spec: Model
     )
     if not wanted:
         return []
-    held = session()
+    session = current_session()
     before, changed = answer.arrays[f"{place}/pixels"], answer.arrays[f"{place}/{norm}/changed"]
     stem = pictures.stem(answer.scores["images"][place]["file"])
     made = [
@@ -258,10 +263,10 @@ def saliency(answer: Result, place: int, norm: str, multiple: float, spec: Model
         for one in dict.fromkeys((0.0, multiple))
     ]
     files: Sequence[File] = open_in_inspect.pictures(made)
-    settings = as_it_is(held.preprocessing or spec.preprocessing)
+    settings = as_it_is(session.preprocessing or spec.preprocessing)
     method = "attribution/grad_cam" if last_maps(spec) else "attribution/gradient"
-    asked = Request(method, held.model, tuple(files), settings)
-    found = try_to_ask(asked, st.empty()) if files else None
+    asked = Request(method, session.model, tuple(files), settings)
+    found = try_request(asked, st.empty()) if files else None
     if found is None:
         return []
     maps = looked(found, OPACITY, shared=False)

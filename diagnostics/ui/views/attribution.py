@@ -14,7 +14,7 @@ from diagnostics.schema.request import STRONGEST
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import shortened
 from diagnostics.ui.session.choices import choose, choose_many, remembered, shared_scale
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 
 KEY = (
@@ -110,7 +110,7 @@ def settings(chosen: Chosen, spec: ModelSpec) -> Chosen:
 def quick_methods() -> None:
     """Take the usual methods in the gallery again."""
     st.session_state.pop("gallery", None)
-    session().choices.pop("gallery", None)
+    current_session().choices.pop("gallery", None)
 
 
 def missing_methods(spec: ModelSpec, known: Iterable[MethodInfo]) -> None:
@@ -171,13 +171,13 @@ def _options(info: MethodInfo, spec: ModelSpec) -> dict[str, Value]:
     """Draw a method's options; a dear method is asked again only when they are applied."""
     if not info.options:
         return {}
-    folded = len(info.options) > 1 or info.dear
+    folded = len(info.options) > 1 or info.expensive
     place = st.popover("Settings") if folded else st.container(width="content")
     with place:
-        form = st.form(f"form.{info.id}", border=False) if info.dear else st.container()
+        form = st.form(f"form.{info.id}", border=False) if info.expensive else st.container()
         with form:
             chosen = [_option(info, option, spec) for option in info.options]
-            if info.dear:
+            if info.expensive:
                 st.form_submit_button("Apply")
     return {option.name: value for option, value in chosen if value != option.default}
 

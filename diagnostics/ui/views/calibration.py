@@ -15,9 +15,9 @@ from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 BINS, USUAL_BINS = (5, 10, 15, 20, 30), "15"
 SHOWN = 6  # wrong answers shown as pictures
@@ -26,7 +26,7 @@ PICTURES: Options = {"layers": (), "attributions": ()}
 
 def about_folder(spec: ModelSpec, folder: File) -> Request:
     """Draw into how many bins confidence is cut; return the question."""
-    held = session()
+    session = current_session()
     bins = choose(
         "Bins of confidence",
         "calibration.bins",
@@ -36,10 +36,10 @@ def about_folder(spec: ModelSpec, folder: File) -> Request:
         first=USUAL_BINS,
         width=180,
     )
-    settings = held.preprocessing or spec.preprocessing
+    settings = session.preprocessing or spec.preprocessing
     options = {"bins": int(bins)}
     return Request(
-        "calibration/calibration", held.model, (), settings, options=options, folder=folder
+        "calibration/calibration", session.model, (), settings, options=options, folder=folder
     )
 
 
@@ -49,7 +49,7 @@ def wrong(said: Mapping[str, Any], asked: Request, board: Board, heading: str) -
     files = open_in_inspect.folder_images(asked, names[:SHOWN])
     cells = tables.wrong_cells(said, SHOWN)
     shown = replace(asked, method=INSPECT, images=tuple(files), options=PICTURES, folder=None)
-    pictures = try_to_ask(shown, st.empty()) if files else None
+    pictures = try_request(shown, st.empty()) if files else None
     if pictures:
         drawn = originals(pictures.scores["images"], pictures.arrays)
         cells = [

@@ -17,10 +17,10 @@ from diagnostics.schema.spec import ModelSpec, read
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs.open_model import open_model
 from diagnostics.ui.session.choices import remembered
-from diagnostics.ui.session.state import MODELS_KEPT, session
+from diagnostics.ui.session.state import MODELS_KEPT, current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, measured
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 CHOSEN = "compare.models"
 TOP = 3
@@ -29,13 +29,13 @@ ALPHA = 0.05  # of the known-good images, at most, are called strange
 
 def models() -> dict[str, ModelSource]:
     """Draw which models are compared; return them by the names that they are shown under."""
-    held = session()
-    known = named(held.models)
+    session = current_session()
+    known = named(session.models)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Models compared",
             list(known),
-            default=[name for name, one in known.items() if one in held.models],
+            default=[name for name, one in known.items() if one in session.models],
             key=CHOSEN,
             max_selections=MODELS_KEPT,
             help="Models that were opened in this session, and the samples. Each answers with its "
@@ -53,17 +53,17 @@ def ask_all(chosen: Mapping[str, ModelSource], attribution: str) -> dict[str, Re
         chosen: The models by their names.
         attribution: The method, with its settings, by which each says where it looked.
     """
-    held, found = session(), {}
+    session, found = current_session(), {}
     for name, model in chosen.items():
-        opened = try_to_ask(Request(OPEN, model), st.empty())
+        opened = try_request(Request(OPEN, model), st.empty())
         if opened is None:
             continue
         layer = deepest(read(opened.scores["model"]))
-        own = held.preprocessing if model == held.model else None
+        own = session.preprocessing if model == session.model else None
         layers = (layer,) if layer else ()
         options: Options = {"top": TOP, "layers": layers, "attributions": (attribution,)}
-        request = Request(INSPECT, model, held.shown_images(), own, options=options)
-        answer = try_to_ask(request, st.empty())
+        request = Request(INSPECT, model, session.shown_images(), own, options=options)
+        answer = try_request(request, st.empty())
         if answer is not None:
             found[name] = answer
     return found
@@ -91,7 +91,7 @@ def together(chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]) 
     first, *others = members.values()
     st.button(
         "Take their ensemble in hand",
-        on_click=session().use,
+        on_click=current_session().select_model,
         args=(replace(first, others=tuple(others)),),
         key="compare.together",
         help="The mean of their logits, as a model that every page and method works on. "
@@ -110,8 +110,8 @@ def strangeness(
         chosen: The models by their names.
         compared: The answers of those that answered.
     """
-    held = session()
-    if folder("known") is None:
+    session = current_session()
+    if folder("in_distribution") is None:
         st.caption("Add a folder of known-good images to see which images are strange to each.")
         return
     remembered("compare.strange", usual=0, most=1)
@@ -120,20 +120,20 @@ def strangeness(
         key="compare.strange",
         help="Every model is asked about every image of the folder once.",
     )
-    names = tuple(file.name for file in held.shown_images())
+    names = tuple(file.name for file in session.shown_images())
     for name, answer in compared.items() if wanted else ():
         model, own = chosen[name], read(answer.scores["model"]).preprocessing
-        settings = (model == held.model and held.preprocessing) or own
+        settings = (model == session.model and session.preprocessing) or own
         reference = measured(model, settings, st.empty())
         asked = Request(
             "ood/detect",
             model,
-            held.shown_images(),
+            session.shown_images(),
             settings,
             options={"examined": False},
             reference=reference,
         )
-        found = reference and try_to_ask(asked, st.empty())
+        found = reference and try_request(asked, st.empty())
         if found and found.scores["given"]:
             judged = Judged(found.scores, names, found.scores["default"], ALPHA)
             verdicts = tables.verdicts(judged)

@@ -13,7 +13,7 @@ from diagnostics.schema.spec import ModelSpec
 from diagnostics.schema.sufficient_pixels import passes, usual_step
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.session.choices import choose, remembered
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views.sufficient_pixels_models import answers
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
@@ -37,12 +37,12 @@ def sufficing(
         chosen: The models by their names.
         compared: The answers of those that answered.
     """
-    held = session()
+    session = current_session()
 
     def own(model: ModelSource) -> Preprocessing | None:
-        return held.preprocessing if model == held.model else None
+        return session.preprocessing if model == session.model else None
 
-    files = held.shown_images()
+    files = session.shown_images()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = {str(place): shortened(one.name, 28) for place, one in enumerate(files)}
         image = choose("Image", "compare.image", shown, "The one image that is searched.")
@@ -68,7 +68,7 @@ def sufficing(
         return
     st.markdown(f"**{markdown(tables.beside(found))}**")
     for name, one in found:
-        answer = held.answers.get(questions[name].key)
+        answer = session.results.get(questions[name].key)
         if answer is not None and not one["error"]:
             cells = tables.pictures(one, tables.of_image(answer.arrays, 0))
             board.row(heading, cells, f"compare.sufficient.{name}", title=name)

@@ -21,10 +21,10 @@ from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.query_params import address
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 AXIS, SECOND, IMAGE = "sweep.axis", "sweep.second", "sweep.image"
 STEPS, USUAL_STEPS = (11, 21), "21"
@@ -35,7 +35,7 @@ PROBED = 17  # questions about each image that tell transitions from range
 
 def axis(spec: ModelSpec) -> dict[str, Value]:
     """Draw which axis is swept and how far; return the options of the question."""
-    first_run = AXIS not in session().choices
+    first_run = AXIS not in current_session().choices
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = _axis("What changes", AXIS, spec, NAMES)
         steps = choose(
@@ -62,7 +62,7 @@ def _axis(label: str, key: str, spec: ModelSpec, names: Sequence[Name]) -> Name:
 
 def _end(label: str, key: str, name: Name, usual: float, *, first_run: bool) -> float:
     """Draw one end of an axis, which is remembered with its axis."""
-    kept, own = session().choices, f"{key}.{name}"
+    kept, own = current_session().choices, f"{key}.{name}"
     low, high = map(float, AXES[name].limits)
     asked = st.query_params.get(key, "") if first_run else ""
     try:
@@ -90,10 +90,10 @@ def _end(label: str, key: str, name: Name, usual: float, *, first_run: bool) -> 
 
 def about_images(spec: ModelSpec, options: Mapping[str, Value]) -> Request:
     """Return the question about the images shown."""
-    held = session()
-    settings = held.preprocessing or spec.preprocessing
+    session = current_session()
+    settings = session.preprocessing or spec.preprocessing
     return Request(
-        "corruption/sweep", held.model, held.shown_images(), settings, options=dict(options)
+        "corruption/sweep", session.model, session.shown_images(), settings, options=dict(options)
     )
 
 
@@ -173,7 +173,7 @@ def _open(row: int, places: Sequence[int], answer: Said, asked: Request) -> None
     file = files_of(answer, asked)[row]
     only: dict[str, Value] = {"along": json.dumps([along])}
     request = replace(asked, method="corruption/sweep_images", images=(file,), options=only)
-    found = try_to_ask(request, st.empty())
+    found = try_request(request, st.empty())
     if found:
         step = ", ".join(at(one, place) for one, place in pairs)
         made = [(found.arrays["step/0"], f"{pictures.stem(image['file'])} at {step}")]
@@ -211,14 +211,14 @@ def about_many(spec: ModelSpec, options: Mapping[str, Value]) -> Request | None:
     if not _wanted("Sweep the folder's images", "sweep.many", spec, passes):
         return None
     asked = about_images(spec, {**options, "images": "folder", "most": most})
-    return replace(asked, images=(), folder=session().known)
+    return replace(asked, images=(), folder=current_session().in_distribution)
 
 
 def about_transitions(spec: ModelSpec) -> Request | None:
     """Draw whether it is asked what the model relies on; return the question once it is."""
-    held = session()
-    of_folder = held.known is not None
-    most = _most("sweep.probed") if of_folder else len(held.shown)
+    session = current_session()
+    of_folder = session.in_distribution is not None
+    most = _most("sweep.probed") if of_folder else len(session.shown)
     label = "Alter transitions and range, each alone"
     if not _wanted(label, "sweep.reading", spec, most * PROBED):
         return None
@@ -228,7 +228,7 @@ def about_transitions(spec: ModelSpec) -> Request | None:
         asked,
         method="corruption/transitions",
         images=() if of_folder else asked.images,
-        folder=held.known,
+        folder=session.in_distribution,
     )
 
 

@@ -12,10 +12,10 @@ from diagnostics.schema.request import INSPECT, File, ModelSource, Options, Requ
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import choose, choose_many, remembered
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views.corruption import AXIS, IMAGE, image_id
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 WANTED, LETTERS = "sweep.lesson", ("letter-x-fuzzy", "letter-p-fuzzy")
 EXAMPLE = "letter-x-blurred"
@@ -30,8 +30,8 @@ ABOUT = (
 
 def offer_example() -> None:
     """Offer the sample that is worth looking at."""
-    held, file = session(), samples.image_files().get(EXAMPLE)
-    if file and held.model.file in samples.model_files().values() and file not in held.images:
+    session, file = current_session(), samples.image_files().get(EXAMPLE)
+    if file and session.model.file in samples.model_files().values() and file not in session.images:
         st.button(
             "Show a letter that breaks",
             on_click=_take_example,
@@ -41,9 +41,9 @@ def offer_example() -> None:
 
 
 def _take_example(file: File) -> None:
-    session().add_images([file])
+    current_session().add_images([file])
     for key, value in ((AXIS, "threshold"), (IMAGE, image_id(file))):
-        st.session_state[key] = session().choices[key] = value
+        st.session_state[key] = current_session().choices[key] = value
 
 
 def show(spec: ModelSpec, board: Board, heading: str) -> None:
@@ -58,7 +58,7 @@ def show(spec: ModelSpec, board: Board, heading: str) -> None:
             help="Takes the sample model and two drawn letters in hand.",
         )
         wanted = st.toggle("Show it with the images in hand", key=WANTED)
-        if not wanted or not session().shown:
+        if not wanted or not current_session().shown:
             return
         slope = choose(
             "Slope of the curve",
@@ -88,13 +88,13 @@ def _layers(spec: ModelSpec) -> tuple[str, ...]:
 
 def _ask(spec: ModelSpec, slope: float, layers: tuple[str, ...]) -> dict[str, Result]:
     """Ask about every variant; those that fail say why."""
-    held = session()
-    settings, found = held.preprocessing or spec.preprocessing, {}
+    session = current_session()
+    settings, found = session.preprocessing or spec.preprocessing, {}
     options: Options = {"top": TOP, "layers": layers, "attributions": ()}
-    images = held.shown_images()[:IMAGES]
+    images = session.shown_images()[:IMAGES]
     for name, changed in lesson.variants(settings, slope).items():
-        request = Request(INSPECT, held.model, images, changed, options=options)
-        answer = try_to_ask(request, st.empty())
+        request = Request(INSPECT, session.model, images, changed, options=options)
+        answer = try_request(request, st.empty())
         if answer is not None:
             found[name] = answer
     return found
@@ -124,9 +124,9 @@ def _one(
 
 
 def _take_letters() -> None:
-    held, images = session(), samples.image_files()
+    session, images = current_session(), samples.image_files()
     model = ModelSource(samples.model_files()[samples.FIRST_MODEL])
-    if held.model != model:
-        held.use(model)
-    held.add_images([images[name] for name in LETTERS])
+    if session.model != model:
+        session.select_model(model)
+    session.add_images([images[name] for name in LETTERS])
     st.session_state[WANTED] = True

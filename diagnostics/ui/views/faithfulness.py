@@ -13,11 +13,11 @@ from diagnostics.report.faithfulness import charts, tables
 from diagnostics.schema.request import Request, Result
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.ui.session.choices import choose, remembered
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views.attribution import Chosen
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 QUESTION = "Can this map be trusted?"
 
@@ -59,7 +59,7 @@ def trusted(
         return
     place.empty()
     shown: Mapping[str, Any] = {"board": board, "heading": heading, "images": images, "key": key}
-    found = try_to_ask(request, place, lambda so_far: _badges(so_far.scores, images))
+    found = try_request(request, place, lambda so_far: _badges(so_far.scores, images))
     if found is not None:
         _draw(found, **shown)
 
@@ -70,11 +70,11 @@ def _text(against: int | None) -> str:
 
 def _is_asked(request: Request, images: int, spec: ModelSpec, key: str) -> bool:
     """Say whether the question was asked; state its cost and offer to ask it otherwise."""
-    held = session()
+    session = current_session()
     again = st.session_state.get(f"again-{request.key}", False)
-    if request.key in held.answers or request.key in held.failures or again:
+    if request.key in session.results or request.key in session.failures or again:
         return True
-    counted = try_to_ask(replace(request, method="faithfulness/trust_cost", images=()), st.empty())
+    counted = try_request(replace(request, method="faithfulness/trust_cost", images=()), st.empty())
     if counted is None:
         return False
     passes = {way: images * counted.scores[way] for way in ("forward", "backward")}

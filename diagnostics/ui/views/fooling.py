@@ -22,10 +22,10 @@ from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, choose_many, remembered
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board, passing
 from diagnostics.ui.widgets.cost import cost
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 Entry = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ WANTED, CHART_PX = "fooling.wanted", 520
 
 def asked(spec: ModelSpec) -> Request | None:
     """Draw how pictures are made, what that costs, and the button; return the wanted question."""
-    held = session()
+    session = current_session()
     ways = dict(WAYS)
     if Need.GRADIENTS not in spec.offers:
         ways.pop("gradient")
@@ -79,14 +79,14 @@ def asked(spec: ModelSpec) -> Request | None:
     method = "gradient_ascent" if way == "gradient" else "map_elites"
     request = Request(
         f"fooling/{method}",
-        held.model,
+        session.model,
         (),
-        held.preprocessing or spec.preprocessing,
+        session.preprocessing or spec.preprocessing,
         options={**options, "classes": ",".join(map(str, classes))},
         seed=seed,
     )
-    known = (held.answers, held.so_far, held.failures)
-    if held.choices.get(WANTED) == request.key or any(request.key in one for one in known):
+    known = (session.results, session.partial_results, session.failures)
+    if session.choices.get(WANTED) == request.key or any(request.key in one for one in known):
         return request
     n = len(classes) or len(spec.class_names)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -101,7 +101,7 @@ def asked(spec: ModelSpec) -> Request | None:
 
 
 def _want(key: str) -> None:
-    session().choices[WANTED] = key
+    current_session().choices[WANTED] = key
 
 
 def _budget(way: str) -> tuple[dict[str, int | str | bool], int]:
@@ -170,7 +170,7 @@ def live(kept: Result, key: str) -> None:
 def made(request: Request) -> Result | None:
     """Ask for the pictures, and draw them as they come."""
     number = count()
-    return try_to_ask(request, st.empty(), lambda kept: live(kept, f"fooling.live.{next(number)}"))
+    return try_request(request, st.empty(), lambda kept: live(kept, f"fooling.live.{next(number)}"))
 
 
 def how_sure(answer: Result, board: Board, heading: str) -> None:
@@ -227,7 +227,7 @@ def gallery(answer: Result, settings: Preprocessing, board: Board, heading: str)
 
 def _use(answer: Result, entries: Sequence[Entry], settings: Preprocessing) -> None:
     """Draw what can be done with a picture: look at it, pin it, save it."""
-    held, shown = session(), {}
+    session, shown = current_session(), {}
     for one in entries:
         name = shortened(one["class"], 20)
         shown[str(one["index"])] = f"{name}, {tables.sure(one)}"
@@ -241,9 +241,9 @@ def _use(answer: Result, entries: Sequence[Entry], settings: Preprocessing) -> N
         help="Takes it in hand as the image that the others are compared with.",
     ):
         for file in files(answer, chosen, settings):
-            held.add_images([file])
-            held.pinned = file.sha256
-            held.choices["fooling.pinned"] = file.sha256
+            session.add_images([file])
+            session.pinned = file.sha256
+            session.choices["fooling.pinned"] = file.sha256
             st.rerun()
     st.download_button(
         "Save",
@@ -256,7 +256,7 @@ def _use(answer: Result, entries: Sequence[Entry], settings: Preprocessing) -> N
     )
     if len(entries) > 1 and st.button(f"Open the {min(AT_ONCE, len(entries))} surest"):
         open_in_inspect.inspect(files(answer, entries[:AT_ONCE], settings))
-    if held.pinned and held.choices.get("fooling.pinned") == held.pinned:
+    if session.pinned and session.choices.get("fooling.pinned") == session.pinned:
         st.caption("Pinned: Inspect and Layers compare the other images with it.")
 
 

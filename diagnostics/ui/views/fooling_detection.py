@@ -12,10 +12,10 @@ from diagnostics.schema.request import INSPECT, OPEN, File, Options, Request, Re
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import choose
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import comparison
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 Entry = Mapping[str, Any]
 
@@ -25,12 +25,12 @@ NONE = ""
 
 def strangeness(spec: ModelSpec, pictures: Sequence[File], reference: File | None) -> Request:
     """Return the question how strange the pictures are."""
-    held = session()
-    settings = held.preprocessing or spec.preprocessing
+    session = current_session()
+    settings = session.preprocessing or spec.preprocessing
     options: Options = {"examined": False}
     return Request(
         "ood/detect",
-        held.model,
+        session.model,
         tuple(pictures),
         settings,
         options=options,
@@ -52,9 +52,9 @@ def caught(judged: Entry, board: Board, heading: str) -> None:
 
 def another_model(pictures: Sequence[File]) -> tuple[str, Result] | None:
     """Draw which other model is asked; return its name and what it says of the pictures."""
-    held = session()
-    named = comparison.named(held.models)
-    others = {one.sha256: (name, one) for name, one in named.items() if one != held.model}
+    session = current_session()
+    named = comparison.named(session.models)
+    others = {one.sha256: (name, one) for name, one in named.items() if one != session.model}
     names = {digest: name for digest, (name, _) in others.items()}
     chosen = choose(
         "Other model",
@@ -70,8 +70,8 @@ def another_model(pictures: Sequence[File]) -> tuple[str, Result] | None:
         )
         return None
     name, model = others[chosen]
-    if try_to_ask(Request(OPEN, model), st.empty()) is None:
+    if try_request(Request(OPEN, model), st.empty()) is None:
         return None
     options: Options = {"top": 3, "layers": (), "attributions": ()}
-    answer = try_to_ask(Request(INSPECT, model, tuple(pictures), options=options), st.empty())
+    answer = try_request(Request(INSPECT, model, tuple(pictures), options=options), st.empty())
     return None if answer is None else (name, answer)

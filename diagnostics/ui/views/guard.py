@@ -23,9 +23,9 @@ from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown
 from diagnostics.ui.dialogs.open_in_inspect import INSPECT_PAGE
 from diagnostics.ui.session.choices import choose
-from diagnostics.ui.session.state import session
-from diagnostics.ui.widgets.alerts import failure
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets.alerts import show_error
+from diagnostics.ui.widgets.run import try_request
 
 PER_MILLE = (1, 5, 10, 20, 50, 100, 200)
 USUAL, WANTED = "50", "guard.wanted"
@@ -64,10 +64,10 @@ def explain() -> None:
         "differ in what they catch; fit all three and compare:"
     )
     st.markdown("\n".join(f"- **{GUARDS[guard]}** {said}" for guard, said in HOW.items()))
-    held = session()
-    if held.model.file not in samples.model_files().values() or held.known:
+    session = current_session()
+    if session.model.file not in samples.model_files().values() or session.in_distribution:
         return
-    if samples.folders().keys() >= {"known", "strangers"}:
+    if samples.folders().keys() >= {"in_distribution", "out_of_distribution"}:
         st.button(
             "Try it with letters, and digits as strangers", on_click=_take_samples, type="primary"
         )
@@ -75,8 +75,8 @@ def explain() -> None:
 
 def asked(spec: ModelSpec, methods: Iterable[MethodInfo]) -> dict[str, Request]:
     """Draw what is promised and the button that fits; return the questions, none until wanted."""
-    held = session()
-    if held.known is None:
+    session = current_session()
+    if session.in_distribution is None:
         return {}
     shown = {str(one): f"at most {one / 10:g} %" for one in PER_MILLE}
     scores = {
@@ -105,22 +105,22 @@ def asked(spec: ModelSpec, methods: Iterable[MethodInfo]) -> dict[str, Request]:
             width=290,
         )
         options: Options = {"alpha": int(alpha) / 1000}
-        settings = held.preprocessing or spec.preprocessing
+        settings = session.preprocessing or spec.preprocessing
         by_score: Options = {**options, "score": score} if score else options
         requests = {
             guard: Request(
                 f"guard/{guard}",
-                held.model,
+                session.model,
                 (),
                 settings,
                 options=by_score if guard == "threshold" else options,
-                folder=held.known,
-                strangers=held.strangers,
+                folder=session.in_distribution,
+                ood_folder=session.out_of_distribution,
             )
             for guard in GUARDS
         }
         first = requests["threshold"]
-        wanted = held.choices.get(WANTED) == first.key or first.key in held.measured
+        wanted = session.choices.get(WANTED) == first.key or first.key in session.measured
         if not wanted:
             st.button("Fit the guards", on_click=_want, args=(first.key,), type="primary")
     return requests if wanted else {}
@@ -131,20 +131,20 @@ def fitted(requests: Mapping[str, Request]) -> dict[str, Fitted]:
     found = {}
     places = {guard: st.empty() for guard in requests}
     for guard, request in requests.items():
-        answer = try_to_ask(request, places[guard])
+        answer = try_request(request, places[guard])
         if answer is None:
             continue
         try:
             if answer.arrays:  # large, and from here on in a file
                 content = export.parts(answer, "file")
-                session().remember(replace(answer, arrays={}))
-                session().measured[request.key] = session().keep(
+                current_session().cache_result(replace(answer, arrays={}))
+                current_session().measured[request.key] = current_session().store_upload(
                     content, _name(guard, "-guard.zip")
                 )
-            found[guard] = Fitted(answer.scores, session().measured[request.key])
+            found[guard] = Fitted(answer.scores, current_session().measured[request.key])
         except InputError as error:
-            session().answers.pop(request.key, None)
-            failure(error.message, places[guard])
+            current_session().results.pop(request.key, None)
+            show_error(error.message, places[guard])
     return found
 
 
@@ -201,21 +201,21 @@ def _about(one: Fitted) -> str:
 
 def _open(guard: str, path: Path) -> None:
     """Take the whole guarded model in hand and go to Inspect, or say why that cannot be."""
-    held = session()
+    session = current_session()
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in WHOLE_MODELS if name in archive.namelist()]
             if not names:
                 raise InputError("This guard holds no whole model; its file says why.")
-            content = _member(archive, names[0], held.room())
+            content = _member(archive, names[0], session.free_bytes())
             known = recipe.loads(_member(archive, RECIPE, RECIPE_BYTES).decode("utf-8"))
-        file = held.keep(content, _name(guard, f"-{names[0]}"))
+        file = session.store_upload(content, _name(guard, f"-{names[0]}"))
     except InputError as error:
-        failure(error.message)
+        show_error(error.message)
     except DAMAGED:
-        failure("The guard's file is damaged; fit it again.")
+        show_error("The guard's file is damaged; fit it again.")
     else:
-        held.use(known.source(ModelSource(file)), known.preprocessing)
+        session.select_model(known.source(ModelSource(file)), known.preprocessing)
         st.switch_page(INSPECT_PAGE)
 
 
@@ -224,12 +224,12 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     with archive.open(name) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
-        raise InputError(f"{name} was not opened: {session().full()}")
+        raise InputError(f"{name} was not opened: {current_session().full()}")
     return content
 
 
 def _name(guard: str, kind: str) -> str:
-    stem = Path(session().model.file.name).stem
+    stem = Path(current_session().model.file.name).stem
     return f"{stem}-{guard.replace('_', '-')}{kind}"
 
 
@@ -238,9 +238,12 @@ def _size(count: int) -> str:
 
 
 def _want(key: str) -> None:
-    session().choices[WANTED] = key
+    current_session().choices[WANTED] = key
 
 
 def _take_samples() -> None:
-    held, folders = session(), samples.folders()
-    held.known, held.strangers = folders["known"], folders["strangers"]
+    session, folders = current_session(), samples.folders()
+    session.in_distribution, session.out_of_distribution = (
+        folders["in_distribution"],
+        folders["out_of_distribution"],
+    )

@@ -16,7 +16,7 @@ from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, remembered
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 
 DRAWS, USUAL_DRAWS = (16, 64, 128, 256, 512), "64"
 AT_ONCE = 4  # images opened with one press
@@ -27,7 +27,7 @@ NAMES_OF_NOISE = (
 
 def about_noise(spec: ModelSpec) -> Request:
     """Draw how much noise is drawn and which images are noise; return the question."""
-    held = session()
+    session = current_session()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         draws = choose(
             "Draws of each kind",
@@ -37,15 +37,20 @@ def about_noise(spec: ModelSpec) -> Request:
             first=USUAL_DRAWS,
             width=190,
         )
-        shown = [file for file in held.shown_images() if not open_in_inspect.is_drawn(file)]
+        shown = [file for file in session.shown_images() if not open_in_inspect.is_drawn(file)]
         made = _made(shown)
-    images = [file for file in shown if held.known is None or file in made]
+    images = [file for file in shown if session.in_distribution is None or file in made]
     options: dict[str, Value] = {"draws": int(draws)}
     if made:
         options["made"] = ",".join(file.sha256 for file in made)
-    settings = held.preprocessing or spec.preprocessing
+    settings = session.preprocessing or spec.preprocessing
     return Request(
-        "noise/noise", held.model, tuple(images), settings, options=options, folder=held.known
+        "noise/noise",
+        session.model,
+        tuple(images),
+        settings,
+        options=options,
+        folder=session.in_distribution,
     )
 
 
@@ -53,7 +58,7 @@ def _made(shown: Sequence[File]) -> list[File]:
     """Draw which of the images in hand are noise; a name may tell until a person does."""
     files = {file.sha256: file for file in shown}
     usual = {one for one, file in files.items() if file.name.lower().startswith(NAMES_OF_NOISE)}
-    kept = session().choices
+    kept = current_session().choices
     turned = set(kept.get("noise.turned", "").split(","))  # where the person said otherwise
     key = f"noise.made.{hashlib.sha256(','.join(files).encode()).hexdigest()[:12]}"
     first = [one for one in files if (one in usual) != (one in turned)]
@@ -119,8 +124,8 @@ def _open(one: Entry, numbers: Sequence[int], asked: Request) -> None:
 
 def about_depth(spec: ModelSpec, found: Said) -> Request | None:
     """Draw which noise is followed through the layers; return the question once it is wanted."""
-    held = session()
-    if held.known is None:
+    session = current_session()
+    if session.in_distribution is None:
         st.caption(
             "This needs a folder with labels: two images or more of each of two classes. Add one "
             "above, one folder for each class."
@@ -140,5 +145,7 @@ def about_depth(spec: ModelSpec, found: Said) -> Request | None:
         )
     if not wanted:
         return None
-    settings, options = held.preprocessing or spec.preprocessing, {"family": family}
-    return Request("noise/depth", held.model, (), settings, options=options, folder=held.known)
+    settings, options = session.preprocessing or spec.preprocessing, {"family": family}
+    return Request(
+        "noise/depth", session.model, (), settings, options=options, folder=session.in_distribution
+    )

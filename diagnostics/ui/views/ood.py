@@ -16,7 +16,7 @@ from diagnostics.schema.request import File, Request, Result
 from diagnostics.schema.spec import ModelSpec, preprocessing_from
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import choose
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 
 PER_MILLE = (1, 2, 5, 10, 20, 30, 50, 70, 100, 150, 200)
@@ -27,34 +27,42 @@ CHART_PX = 520
 
 def examination(spec: ModelSpec) -> Request:
     """Return the question about the preprocessing: of the folder, or of the images in hand."""
-    held = session()
-    images = () if held.known else held.shown_images()
-    settings = held.preprocessing or spec.preprocessing
-    return Request("preprocessing/preprocessing", held.model, images, settings, folder=held.known)
+    session = current_session()
+    images = () if session.in_distribution else session.shown_images()
+    settings = session.preprocessing or spec.preprocessing
+    return Request(
+        "preprocessing/preprocessing",
+        session.model,
+        images,
+        settings,
+        folder=session.in_distribution,
+    )
 
 
 def prepared(found: Mapping[str, Any], board: Board, heading: str, spec: ModelSpec) -> None:
     """Draw whether the preprocessing is right, and the way to a better one."""
-    held = session()
+    session = current_session()
     said = markdown(found["sentence"])
     if found["verdict"] == "wrong":
         st.warning(said, icon=":material/warning:")
     else:
         icon = "check_circle" if found["verdict"] == "fine" else "help"
         st.markdown(f":material/{icon}: **{found['verdict'].capitalize()}.** {said}")
-    st.caption(evidence(found, in_hand=held.known is None))
+    st.caption(evidence(found, in_hand=session.in_distribution is None))
     with st.container(horizontal=True, vertical_alignment="center"):
         for place, (name, settings) in enumerate(offers(found)):
             st.button(
                 f"Switch to {markdown(name)}",
                 key=f"novelty.switch.{place}",
-                on_click=held.use,
-                args=(held.model, preprocessing_from(settings)),
+                on_click=session.select_model,
+                args=(session.model, preprocessing_from(settings)),
                 type="secondary" if place else "primary",
             )
-        changed = held.preprocessing not in (None, spec.preprocessing)
+        changed = session.preprocessing not in (None, spec.preprocessing)
         if changed and found["verdict"] != "wrong":
-            st.button("Back to the model's own", on_click=held.use, args=(held.model,))
+            st.button(
+                "Back to the model's own", on_click=session.select_model, args=(session.model,)
+            )
     table = ways(found)
     if found["verdict"] == "can't tell":
         board.table(heading, table, folded=True)
@@ -107,7 +115,7 @@ def judge(answer: Mapping[str, Any], board: Board) -> Judged:
         board.offer_report()
         st.stop()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = tuple(file.name for file in session().shown_images())
+        names = tuple(file.name for file in current_session().shown_images())
         placed = bool(answer["false_alarms"]["n"])
         judged = Judged(answer, names, score(answer), alpha() if placed else int(USUAL) / 1000)
     st.caption(markdown(f"{judged.title} cannot see: {judged.given[0]['blind']}"))
@@ -165,19 +173,21 @@ def about(answer: Mapping[str, Any], board: Board) -> None:
 
 def about_images(spec: ModelSpec, reference: File | None) -> Request:
     """Return the question how strange the images in hand are."""
-    held = session()
-    settings = held.preprocessing or spec.preprocessing
+    session = current_session()
+    settings = session.preprocessing or spec.preprocessing
     options = {"examined": False}  # asked for by itself
-    images = held.shown_images()
-    return Request("ood/detect", held.model, images, settings, options=options, reference=reference)
+    images = session.shown_images()
+    return Request(
+        "ood/detect", session.model, images, settings, options=options, reference=reference
+    )
 
 
 def about_strangers(spec: ModelSpec, reference: File | None) -> Request | None:
     """Return the question how many strangers are told; None where there are none to ask about."""
-    held = session()
-    if reference is None or held.strangers is None:
+    session = current_session()
+    if reference is None or session.out_of_distribution is None:
         return None
-    settings, strangers = held.preprocessing or spec.preprocessing, held.strangers
+    settings, strangers = session.preprocessing or spec.preprocessing, session.out_of_distribution
     return Request(
-        "ood/evaluate", held.model, (), settings, strangers=strangers, reference=reference
+        "ood/evaluate", session.model, (), settings, ood_folder=strangers, reference=reference
     )

@@ -15,10 +15,10 @@ from diagnostics.schema.request import File, Request, Result
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import choose, remembered
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 RANDOM, PIXELS = "Beside it: random changes", "One pixel at a time"
 RAYS, DRAWS, USUAL_DRAWS = 24, (128, 256, 512, 1024), "256"
@@ -135,16 +135,16 @@ def _answer(
     target: int | None,
     options: Mapping[str, Value],
 ) -> Result | None:
-    held = session()
-    settings = held.preprocessing or spec.preprocessing
-    asked = Request(method, held.model, (image,), settings, target=target, options=dict(options))
+    session = current_session()
+    settings = session.preprocessing or spec.preprocessing
+    asked = Request(method, session.model, (image,), settings, target=target, options=dict(options))
 
     def live(result: Result) -> None:
         (found,) = result.scores["images"]
         text = charts.so_far(found) if method == "perturbation/random_noise" else _map_so_far(found)
         st.caption(markdown(text))
 
-    return try_to_ask(asked, st.empty(), live)
+    return try_request(asked, st.empty(), live)
 
 
 def _map_so_far(found: Mapping[str, Any]) -> str:

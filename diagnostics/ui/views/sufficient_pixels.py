@@ -22,7 +22,7 @@ from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.query_params import address
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views.attribution import explained
 from diagnostics.ui.widgets.cost import cost
 
@@ -39,8 +39,8 @@ OWN_CHOICES = ("tau", "fill", "depth", "subsets", "image", "controls", "boxed")
 
 def about(spec: ModelSpec) -> Request | None:
     """Draw what is searched and how; return the question, None where the model cannot be asked."""
-    held = session()
-    files = held.shown_images()
+    session = current_session()
+    files = session.shown_images()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = {str(place): shortened(one.name, 28) for place, one in enumerate(files)}
         image = choose("Image", "sufficient.image", shown, "The one image that is searched.")
@@ -76,14 +76,14 @@ def about(spec: ModelSpec) -> Request | None:
             "a small subset cannot be told from the mask's own doing.",
         )
         box = _box()
-    settings = held.preprocessing or spec.preprocessing
+    settings = session.preprocessing or spec.preprocessing
     pixels = spec.height * spec.width
     options: dict[str, Value] = {"tau": float(tau), "fill": fill, "subsets": int(subsets)}
     options |= {"controls": controls, "box": box}
     if depth != "exact":
         options["step"] = usual_step(pixels, full=depth == "full")
     method = EXACT if depth == "exact" else GRADIENT
-    return Request(method, held.model, (files[int(image)],), settings, target, options=options)
+    return Request(method, session.model, (files[int(image)],), settings, target, options=options)
 
 
 def _depths(spec: ModelSpec) -> dict[str, str]:
@@ -128,34 +128,34 @@ def _box() -> str:
 
 def wanted(asked: Request, spec: ModelSpec) -> bool:
     """Draw the cost, the button that begins, and the example; return whether it was pressed."""
-    held = session()
+    session = current_session()
     example = st.session_state.pop(EXAMPLE_WANTED, False)
     mark = asked.key[:12]
     if example or st.query_params.get(RUN) == mark:
-        held.choices[RUN] = mark
+        session.choices[RUN] = mark
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Search", key="sufficient.search", type="primary", on_click=_run, args=(mark,))
         st.button(EXAMPLE, key="sufficient.show", on_click=_example)
         st.caption(markdown(_cost(asked, spec)), width="content")
-    pressed = held.choices.get(RUN) == mark or asked.key in held.answers
+    pressed = session.choices.get(RUN) == mark or asked.key in session.results
     address(RUN, mark if pressed else "")
     return pressed
 
 
 def _run(mark: str) -> None:
-    session().choices[RUN] = mark
+    current_session().choices[RUN] = mark
 
 
 def _example() -> None:
     """Take the sample model and an x in hand, with the usual settings, and begin."""
-    held = session()
-    held.use(ModelSource(samples.model_files()[samples.FIRST_MODEL]))
-    held.pinned = ""
-    held.add_images([samples.image_files()[samples.FIRST_IMAGES[0]]])
+    session = current_session()
+    session.select_model(ModelSource(samples.model_files()[samples.FIRST_MODEL]))
+    session.pinned = ""
+    session.add_images([samples.image_files()[samples.FIRST_IMAGES[0]]])
     for name in (*(f"sufficient.{one}" for one in OWN_CHOICES), "class"):
         st.session_state.pop(name, None)
-        held.choices.pop(name, None)
-        held.settings.pop(name, None)
+        session.choices.pop(name, None)
+        session.settings.pop(name, None)
         address(name, "")
     st.session_state[EXAMPLE_WANTED] = True
 
@@ -201,7 +201,7 @@ def play(one: Entry, arrays: Arrays, key: str) -> None:
     """Draw the player: a slider that removes pixels, and the curve of confidence beside it."""
     drawn = charts.received(arrays["pixels"], one["file"], one["file"])
     digest = f"{drawn.pixels.shape} {hashlib.sha256(drawn.pixels.tobytes()).hexdigest()}"
-    source = session().encoded(
+    source = current_session().encoded(
         digest, lambda: "data:image/png;base64," + base64.b64encode(drawn.png).decode()
     )
     data = charts.player(one, arrays)

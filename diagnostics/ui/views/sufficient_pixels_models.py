@@ -14,10 +14,10 @@ from diagnostics.schema.request import OPEN, ModelSource, Request
 from diagnostics.schema.spec import ModelSpec, read
 from diagnostics.schema.sufficient_pixels import usual_step
 from diagnostics.text import counted, markdown
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import comparison
 from diagnostics.ui.views.sufficient_pixels import live
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.widgets.run import try_request
 
 CHOSEN = "sufficient.models"
 
@@ -54,17 +54,17 @@ def beside(asked: Request, spec: ModelSpec) -> list[tuple[str, Entry]] | None:
         f"{counted(len(questions), 'search', 'searches')} of the size of the one above; one "
         "trained with input dropout is told from the others only by its name."
     )
-    if session().choices.get(CHOSEN) != mark:
+    if current_session().choices.get(CHOSEN) != mark:
         return None
     return answers(questions)
 
 
 def _run(mark: str) -> None:
-    session().choices[CHOSEN] = mark
+    current_session().choices[CHOSEN] = mark
 
 
 def _spec(model: ModelSource) -> ModelSpec | None:
-    answer = try_to_ask(Request(OPEN, model), st.empty())
+    answer = try_request(Request(OPEN, model), st.empty())
     return read(answer.scores["model"]) if answer else None
 
 
@@ -88,7 +88,7 @@ def answers(questions: Mapping[str, Request]) -> list[tuple[str, Entry]]:
     """Ask every model its question; return what was found for its image, by the models' names."""
     found: list[tuple[str, Entry]] = []
     for name, question in questions.items():
-        answer = try_to_ask(question, st.empty(), live(question))
+        answer = try_request(question, st.empty(), live(question))
         images: Sequence[Entry] = answer.scores["images"] if answer else ()
         found += [(name, images[0])] if images else []
     return found

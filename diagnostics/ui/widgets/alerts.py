@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from diagnostics.text import markdown
 
 
-def failure(message: str, place: DeltaGenerator | None = None) -> None:
+def show_error(message: str, place: DeltaGenerator | None = None) -> None:
     """Show an error as the text it is: no link and no picture that a name may hold is followed.
 
     Lines after the first are ours, and code.

@@ -18,7 +18,7 @@ from diagnostics.report.render import Picture
 from diagnostics.report.table import SEPARATOR, Cell, Row, Table
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown, probability, shortened, signed
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 
 FOLDER = Path(__file__).parent / "row"
 PINNED = "pinned: the others are compared with this image"
@@ -85,7 +85,7 @@ class Board:
         Returns:
             The cell that was clicked just now.
         """
-        files = session().shown_images()
+        files = current_session().shown_images()
         names = len(files) == len(cells) > 1 and not any(cell.title for cell in cells)
         if names:  # the first row's titles are out of sight by now
             cells = [
@@ -97,7 +97,7 @@ class Board:
             more = f" :small[:gray[{markdown(rest)}]]" if rest else ""
             st.markdown(f"**{markdown(name)}**{more}")
         self._sections.setdefault(heading, []).append(Row(tuple(cells), title))
-        return _row(cells, key, pinned=session().compares, asks=asks, names=names)
+        return _row(cells, key, pinned=current_session().compares, asks=asks, names=names)
 
     def difference(self, heading: str, cells: Sequence[Cell], key: str) -> None:
         """Draw a row of differences to the pinned image, and say that it is one."""
@@ -139,14 +139,14 @@ class Board:
 
     def offer_report(self) -> None:
         """Offer what was drawn as one HTML file that needs no network."""
-        held, spec = session(), self._spec
-        settings = held.preprocessing or spec.preprocessing
+        session, spec = current_session(), self._spec
+        settings = session.preprocessing or spec.preprocessing
         facts = {
             "Model": f"{spec.name}, {spec.architecture}, {spec.parameters:,} parameters",
             "sha256": spec.sha256,
             "Outputs": f"{len(spec.class_names)} classes, {spec.output}",
             "Preprocessing": settings.summary,
-            "Images": ", ".join(file.name for file in held.shown_images()),
+            "Images": ", ".join(file.name for file in session.shown_images()),
             **self.facts,
         }
         self._corner.download_button(
@@ -217,7 +217,7 @@ def _sizes(columns: int) -> tuple[int, int]:
 def _source(picture: Picture) -> str:
     """Encode a picture once: most stay the same from run to run."""
     digest = f"{picture.pixels.shape} {hashlib.sha256(picture.pixels.tobytes()).hexdigest()}"
-    return session().encoded(
+    return current_session().encoded(
         digest, lambda: "data:image/png;base64," + base64.b64encode(picture.png).decode()
     )
 
@@ -257,7 +257,7 @@ def _table(image: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "class": score["class"],
             "index": score["index"],
-            "probability": probability(score["probability"], score["distance"]),
+            "probability": probability(score["probability"], score["one_minus_p"]),
             "logit": signed(score["logit"]),
             "margin to next": "" if score["margin"] is None else signed(score["margin"]),
         }

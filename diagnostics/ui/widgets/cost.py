@@ -7,8 +7,8 @@ import streamlit as st
 from diagnostics.schema.request import Request
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import counted, duration
-from diagnostics.ui.session.state import session
-from diagnostics.ui.widgets.run import try_to_ask
+from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets.run import try_request
 
 
 def cost(spec: ModelSpec, *, forward: int = 0, backward: int = 0) -> str:
@@ -19,15 +19,15 @@ def cost(spec: ModelSpec, *, forward: int = 0, backward: int = 0) -> str:
         forward: Passes of one image forward alone.
         backward: Passes of one image forward and back.
     """
-    held = session()
+    session = current_session()
     counts = [
         counted(count, f"pass {way}", f"passes {way}")
         for count, way in ((backward, "forward and back"), (forward, "forward"))
         if count
     ]
     passes = ", ".join(counts)
-    settings = held.preprocessing or spec.preprocessing
-    answer = try_to_ask(Request("inspection/cost", held.model, (), settings), st.empty())
+    settings = session.preprocessing or spec.preprocessing
+    answer = try_request(Request("inspection/cost", session.model, (), settings), st.empty())
     if answer is None:
         return f"{passes}."
     timed = answer.scores

@@ -8,8 +8,8 @@ import streamlit as st
 
 from diagnostics.schema.request import File
 from diagnostics.ui.server import uploads
-from diagnostics.ui.session.state import session
-from diagnostics.ui.widgets.alerts import failure
+from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets.alerts import show_error
 
 FOLDER = Path(__file__).parent / "sender"
 
@@ -25,20 +25,20 @@ def upload(label: str, *, key: str, folder: bool = False) -> File | None:
         key: The widget's, by which the session keeps its ticket and its file.
         folder: Take a folder of images, which the browser sends as one .tar, or such an archive.
     """
-    held = session()
-    limit = held.room()
-    token = held.tickets.get(key) or uploads.issue(held.folder, limit)
+    session = current_session()
+    limit = session.free_bytes()
+    token = session.tickets.get(key) or uploads.issue(session.folder, limit)
     done = uploads.take(token)
     if done is not None:
         if done.size > limit:  # other files came since the ticket was issued
             done.path.unlink(missing_ok=True)
-            failure(f"{done.name[:60]} was not taken: {held.full()}")
+            show_error(f"{done.name[:60]} was not taken: {session.full()}")
         else:
-            held.receive(key, done.path, done.sha256, done.name)
-        limit = held.room()
-        token = uploads.issue(held.folder, limit)
-    held.tickets[key] = token
-    file = held.sent.get(key)
+            session.receive(key, done.path, done.sha256, done.name)
+        limit = session.free_bytes()
+        token = uploads.issue(session.folder, limit)
+    session.tickets[key] = token
+    file = session.sent.get(key)
     mount = st.components.v2.component(
         "oversure_upload",
         html=(FOLDER / "upload.html").read_text("utf-8"),
@@ -53,7 +53,7 @@ def upload(label: str, *, key: str, folder: bool = False) -> File | None:
             "limit": limit,
             "label": label,
             "folder": folder,
-            "held": file.name if file else "",
+            "session": file.name if file else "",
             "size": Path(file.path).stat().st_size if file else 0,
         },
         on_arrived_change=lambda: None,

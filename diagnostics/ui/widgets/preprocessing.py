@@ -9,7 +9,7 @@ import streamlit as st
 from diagnostics.data import samples
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.spec import ModelSpec
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 
 
@@ -22,7 +22,7 @@ def offer_samples() -> NoReturn:
 
 def _show_samples() -> None:
     images = samples.image_files()
-    session().add_images([images[name] for name in samples.FIRST_IMAGES if name in images])
+    current_session().add_images([images[name] for name in samples.FIRST_IMAGES if name in images])
 
 
 def top(spec: ModelSpec) -> int:
@@ -37,12 +37,12 @@ def top(spec: ModelSpec) -> int:
 
 def preprocessing(spec: ModelSpec) -> Preprocessing:
     """Draw the editor of the preprocessing and return the settings in force."""
-    held = session()
+    session = current_session()
     with st.popover("Preprocessing", icon=":material/tune:"):
-        st.button("Back to the model's own", on_click=held.use, args=(held.model,))
-        held.preprocessing = forms.preprocessing(
-            held.preprocessing or spec.preprocessing, f"preprocessing.{held.taken}"
+        st.button("Back to the model's own", on_click=session.select_model, args=(session.model,))
+        session.preprocessing = forms.preprocessing(
+            session.preprocessing or spec.preprocessing, f"preprocessing.{session.selections}"
         )
-    if held.preprocessing != spec.preprocessing:
+    if session.preprocessing != spec.preprocessing:
         st.caption("changed from the model's own", width="content")
-    return held.preprocessing
+    return session.preprocessing

@@ -11,23 +11,25 @@ from streamlit.delta_generator import DeltaGenerator
 
 from diagnostics.errors import CANCELLED, OversureError, WorkerError
 from diagnostics.schema.request import Progress, Request, Result
-from diagnostics.ui.session.state import session
-from diagnostics.ui.widgets.alerts import failure
+from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets.alerts import show_error
 
 Live: TypeAlias = Callable[[Result], None]
 
 PATIENCE_SECONDS = 0.6
 
 
-def ask(request: Request, place: DeltaGenerator | None = None, live: Live | None = None) -> Result:
+def run_request(
+    request: Request, place: DeltaGenerator | None = None, live: Live | None = None
+) -> Result:
     """Return the answer, or end the page where it says why there is none, see `try_to_ask`."""
-    result = try_to_ask(request, place, live)
+    result = try_request(request, place, live)
     if result is None:
         st.stop()
     return result
 
 
-def try_to_ask(
+def try_request(
     request: Request, place: DeltaGenerator | None = None, live: Live | None = None
 ) -> Result | None:
     """Return the answer; show progress and Cancel while it takes longer than a moment.
@@ -40,41 +42,41 @@ def try_to_ask(
         place: Where progress and failures are shown; None shows them here.
         live: Draws what is there so far, in a container that is emptied before each time.
     """
-    held = session()
+    session = current_session()
     place = st.empty() if place is None else place
-    if request.key in held.answers:
-        return held.answers[request.key]
-    if request.key not in held.failures:
+    if request.key in session.results:
+        return session.results[request.key]
+    if request.key not in session.failures:
         try:
-            result = held.runner(request.model).run(request, _Watch(place, request, live))
+            result = session.runner(request.model).run(request, _Watch(place, request, live))
         except WorkerError as error:
-            held.failures[request.key] = error.message
+            session.failures[request.key] = error.message
         except OversureError as error:
-            failure(error.message, place)
+            show_error(error.message, place)
             return None
         else:
-            held.remember(result)
-            held.so_far.pop(request.key, None)
+            session.cache_result(result)
+            session.partial_results.pop(request.key, None)
             place.empty()
             return result
     with place.container():
         _offer_again(request.key)
-    return held.so_far.get(request.key)
+    return session.partial_results.get(request.key)
 
 
 def _offer_again(key: str) -> None:
-    held = session()
-    said = held.failures[key]
+    session = current_session()
+    said = session.failures[key]
     if said == CANCELLED:
         st.info(said, icon=":material/cancel:")
     else:
-        failure(said)
+        show_error(said)
     st.button("Start again", key=f"again-{key}", on_click=_forget, args=(key,), type="primary")
 
 
 def _forget(key: str) -> None:
-    session().failures.pop(key, None)
-    session().so_far.pop(key, None)
+    current_session().failures.pop(key, None)
+    current_session().partial_results.pop(key, None)
 
 
 class _Watch:
@@ -86,8 +88,8 @@ class _Watch:
         self._bar: DeltaGenerator | None = None
 
     def __call__(self, progress: Progress) -> None:
-        if progress.so_far is not None:
-            session().note(progress.so_far)
+        if progress.partial is not None:
+            current_session().cache_partial(progress.partial)
         seconds = time.monotonic() - self._started
         if seconds < PATIENCE_SECONDS:
             return
@@ -98,12 +100,12 @@ class _Watch:
                 self._shown = st.empty()
         left = progress.seconds_left
         rest = f", about {left:.0f} s left" if left is not None and left >= 1 else ""
-        self._bar.progress(progress.done, f"{progress.doing} ({seconds:.0f} s{rest})")
-        if self._live is not None and progress.so_far is not None:
+        self._bar.progress(progress.done, f"{progress.activity} ({seconds:.0f} s{rest})")
+        if self._live is not None and progress.partial is not None:
             with self._shown.container():
-                self._live(progress.so_far)
+                self._live(progress.partial)
 
     def _cancel(self) -> None:
-        held = session()
-        held.runner(self._request.model).cancel()
-        held.failures[self._request.key] = CANCELLED
+        session = current_session()
+        session.runner(self._request.model).cancel()
+        session.failures[self._request.key] = CANCELLED

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from diagnostics.methods.ood.detector import Judge
+from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.metrics.roc import auroc
 from scripts import train_fashion
 from tests.benchmarks.quality import networks, peers, pipelines
@@ -51,8 +51,10 @@ def main() -> int:
 
 def _auroc(one: networks.Case) -> dict[str, Any]:
     """Return AUROC by score and kind of stranger, and how many images are behind it."""
-    judge = Judge(one.classifier.spec, networks.measured(one, len(one.images)))
-    plain = Judge(one.classifier.spec, networks.measured(one, len(one.images), labelled=False))
+    judge = OODDetector(one.classifier.spec, networks.measured(one, len(one.images)))
+    plain = OODDetector(
+        one.classifier.spec, networks.measured(one, len(one.images), labelled=False)
+    )
     tested = networks.seen_of(one, one.tested)
     others = {kind: networks.seen_of(one, images) for kind, images in one.others.items()}
     found: dict[str, Any] = {}
@@ -91,7 +93,7 @@ def _false_alarms(one: networks.Case) -> dict[str, Any]:
                 images[order[size : size + HELD_OUT]],
                 {},
             )
-            judge = Judge(one.classifier.spec, networks.measured(dealt, size))
+            judge = OODDetector(one.classifier.spec, networks.measured(dealt, size))
             values = judge.score("combined", networks.seen_of(dealt, dealt.tested))
             flagged = [judge.placed("combined", float(one), ALPHA)["flagged"] for one in values]
             hits.append(sum(flagged))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from diagnostics.data import samples
 from diagnostics.loaders.open import open_live, open_model
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import Seen, joined, see
-from diagnostics.reference.statistics import Gathering, Reference
+from diagnostics.models.features import Features, concatenated, extract_features
+from diagnostics.reference.statistics import Reference, ReferenceBuilder
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource
 from scripts import letters, train_fashion
@@ -58,7 +58,7 @@ def case(name: str, seed: int = 0) -> Case:
 
 def measured(one: Case, count: int, *, labelled: bool = True) -> Reference:
     """Return a reference on the first images of a case, dealt in turn to the two halves."""
-    gathering, seen = Gathering(one.classifier), seen_of(one, one.images[:count])
+    gathering, seen = ReferenceBuilder(one.classifier), seen_of(one, one.images[:count])
     labels = torch.from_numpy(one.labels[:count])
     labels = labels if labelled else torch.full_like(labels, -1)
     pixels = torch.from_numpy(one.images[:count])[:, None]
@@ -68,10 +68,12 @@ def measured(one: Case, count: int, *, labelled: bool = True) -> Reference:
     return gathering.done({})
 
 
-def seen_of(one: Case, images: NDArray[np.float32]) -> Seen:
+def seen_of(one: Case, images: NDArray[np.float32]) -> Features:
     """Return what a network gives for images of shape (n, 28, 28)."""
     pixels = torch.from_numpy(np.ascontiguousarray(images))[:, None]
-    return joined([see(one.classifier, part) for part in torch.split(pixels, 256)])
+    return concatenated(
+        [extract_features(one.classifier, part) for part in torch.split(pixels, 256)]
+    )
 
 
 def _known(name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

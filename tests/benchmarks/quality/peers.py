@@ -25,13 +25,13 @@ from torch import Tensor, nn
 
 from diagnostics.methods.ood.vim import dimensions
 from diagnostics.metrics.roc import auroc
-from diagnostics.models.features import Seen
+from diagnostics.models.features import Features
 from diagnostics.reference.statistics import Reference
 
-Scores = Callable[[Seen], Any]
+Scores = Callable[[Features], Any]
 
 
-def aurocs(reference: Reference, good: Seen, others: Mapping[str, Seen]) -> dict[str, Any]:
+def aurocs(reference: Reference, good: Features, others: Mapping[str, Features]) -> dict[str, Any]:
     """Return pytorch-ood's AUROC by score and kind of stranger.
 
     Args:

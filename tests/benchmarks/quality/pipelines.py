@@ -15,7 +15,7 @@ from PIL import Image
 
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import Model, open_model
-from diagnostics.methods.context import Picture, Study
+from diagnostics.methods.context import Context, Sample
 from diagnostics.methods.preprocessing.check import examine
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.reference.moments import UNKNOWN
@@ -46,18 +46,18 @@ WEIGHTS = {
 }
 
 
-class Given(Study):
-    """A study whose folder is a list of pictures."""
+class Given(Context):
+    """A context whose folder is a list of pictures."""
 
-    def __init__(self, classifier: TorchClassifier, pictures: list[Picture]) -> None:
+    def __init__(self, classifier: TorchClassifier, pictures: list[Sample]) -> None:
         super().__init__(classifier)
         self._pictures = pictures
 
     @property
-    def has_folder(self) -> bool:
+    def has_in_distribution(self) -> bool:
         return True
 
-    def known(self) -> list[Picture]:
+    def in_distribution(self) -> list[Sample]:
         return self._pictures
 
 
@@ -88,7 +88,7 @@ def counted() -> dict[str, dict[str, Any]]:
     return found
 
 
-def _networks() -> Iterator[tuple[str, TorchClassifier, Preprocessing, list[Picture], bool]]:
+def _networks() -> Iterator[tuple[str, TorchClassifier, Preprocessing, list[Sample], bool]]:
     for name, (package, path, architecture, images) in WEIGHTS.items():
         weights = Path(str(distribution(package).locate_file(path)))
         model = open_model(ModelSource(file_at(weights), architecture), ())
@@ -103,7 +103,7 @@ def _networks() -> Iterator[tuple[str, TorchClassifier, Preprocessing, list[Pict
         one = networks.case(name)
         settings = one.classifier.preprocessing
         pictures = [
-            Picture(f"{place}.png", int(label), _png(image))
+            Sample(f"{place}.png", int(label), _png(image))
             for place, (image, label) in enumerate(
                 zip(one.images[:200], one.labels[:200], strict=True)
             )
@@ -157,10 +157,10 @@ def _same(content: dict[str, Any], right: Preprocessing) -> bool:
     )
 
 
-def _foolbox(kind: str) -> list[Picture]:
+def _foolbox(kind: str) -> list[Sample]:
     folder = Path(str(distribution("foolbox").locate_file("foolbox/data")))
     return [
-        Picture(path.name, int(path.stem.rpartition("_")[2]), path.read_bytes)
+        Sample(path.name, int(path.stem.rpartition("_")[2]), path.read_bytes)
         for path in sorted(folder.glob(f"{kind}_*"))
     ]
 

@@ -17,7 +17,7 @@ from diagnostics.data.samples import file_at
 from diagnostics.errors import InputError, NotOfferedError, OptionError
 from diagnostics.execution.executor import Executor
 from diagnostics.methods.adversarial._verification import MULTIPLES
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.registry import find
 from diagnostics.schema.request import ModelSource, Request
 from tests.loaders import written
@@ -30,8 +30,8 @@ KEYS = {"found", "why", "distance", "png_flips", "tried"}
 
 def attacked(name, model, files, target=None, **options):
     """Return an attack's outcome on files."""
-    study = Study(model, files=files, target=target)
-    outcome = find(f"adversarial/{name}").function(study, **options)
+    context = Context(model, files=files, target=target)
+    outcome = find(f"adversarial/{name}").function(context, **options)
     outcome.check()
     return outcome
 
@@ -223,15 +223,16 @@ def test_what_was_found_before_a_cancel_is_kept(saved):
     class CancelledError(Exception):
         pass
 
-    def keep(outcome):
+    def keep(make):
+        outcome = make()
         outcome.check()
         kept.append(json.loads(json.dumps(outcome.scores)))
         if len(kept) == 2:
             raise CancelledError
 
-    study = Study(model(), files=saved(2), keep=keep)
+    context = Context(model(), files=saved(2), partial=keep)
     with pytest.raises(CancelledError):
-        find("adversarial/smallest").function(study, steps=20)
+        find("adversarial/smallest").function(context, steps=20)
     first, second = (one["images"][0] for one in kept)
     assert not kept[0]["complete"]
     assert first["l2"]["tried"].keys() == {"DeepFool"}
@@ -240,10 +241,11 @@ def test_what_was_found_before_a_cancel_is_kept(saved):
 
 
 def test_progress_rises_and_names_the_search(saved, monkeypatch):
-    monkeypatch.setattr("diagnostics.methods.adversarial._search.TELL_SECONDS", 0.0)
     told = []
-    study = Study(model(), files=saved(2), tell=lambda doing, share: told.append((doing, share)))
-    find("adversarial/smallest").function(study, steps=20)
+    context = Context(
+        model(), files=saved(2), progress=lambda doing, share: told.append((doing, share))
+    )
+    find("adversarial/smallest").function(context, steps=20)
     shares = [share for doing, share in told if doing != "Making what the network receives"]
     assert shares == sorted(shares)
     assert 0 <= shares[0] <= shares[-1] <= 1

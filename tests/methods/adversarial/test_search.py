@@ -21,7 +21,7 @@ from diagnostics.methods.adversarial._norms import (
     size,
     steepest,
 )
-from diagnostics.methods.adversarial._verification import MULTIPLES, Judge, levels, read_again
+from diagnostics.methods.adversarial._verification import MULTIPLES, Verifier, levels, read_again
 from tests.independent.slow_minimal import foolbox_deepfool, least_in_box
 from tests.networks_for_tests import classifier, mlp
 
@@ -277,7 +277,7 @@ def test_eight_bit_pictures_flip_from_the_multiple_that_a_plain_loop_finds():
     goal = goal_of(model, pixels)
     changed, _ = fool(goal, pixels, "l2")
     changed = nearest(lambda at: goal.reached(goal.logits(at)), pixels, changed)
-    line, first = Judge(model).along(goal, pixels, changed)
+    line, first = Verifier(model).along(goal, pixels, changed)
     assert line.shape == (len(MULTIPLES), 4)
     flips = []
     for multiple in MULTIPLES:
@@ -302,10 +302,10 @@ def test_a_change_below_half_a_grey_level_needs_a_multiple_to_be_kept_by_a_file(
     changed, there = fool(goal, pixels, "l2")
     assert there.all()
     assert float(size(changed - pixels, "linf")) < 0.5 / 255
-    ((entry, arrays),) = Judge(model).judged(goal, pixels, changed)
+    ((entry, arrays),) = Verifier(model).judged(goal, pixels, changed)
     assert (entry["found"], entry["png_flips"], entry["changed_pixels"]) == (True, False, 0)
     assert (arrays["picture"] == levels(pixels[0])).all()
-    _, first = Judge(model).along(goal, pixels, changed)
+    _, first = Verifier(model).along(goal, pixels, changed)
     assert first > 1.5
     far = (pixels + first * (changed - pixels)).clamp(0, 1)
     assert int(model.logits((far * 255).round() / 255).argmax()) != said

@@ -406,9 +406,9 @@ def test_a_method_asks_as_often_as_it_says(method):
     counted = Counted(model, asked.append)
     settings = method.info.check({})
     method.function(counted, pixels(3, 12), TARGET, **settings)
-    passes = method.passes(model.spec, **settings)
+    passes = method.forward_passes(model.spec, **settings)
     assert sum(asked) == pytest.approx(2 * passes, abs=2)
-    assert method.info.dear == (passes > 1)
+    assert method.info.expensive == (passes > 1)
 
 
 @pytest.mark.parametrize("method", every_attribution(), ids=lambda method: method.info.id)

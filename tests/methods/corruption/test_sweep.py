@@ -18,7 +18,7 @@ from diagnostics.data import samples
 from diagnostics.data.samples import file_at
 from diagnostics.errors import InputError, OptionError
 from diagnostics.execution.local import LocalRunner
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.corruption import _grey_transitions as reading
 from diagnostics.methods.corruption import _sweep as sweeping
 from diagnostics.methods.corruption.sweep import sweep
@@ -71,7 +71,7 @@ def values_of(file):
 
 
 def asked(files, made=None, **options):
-    return sweep(Study(made or model(), files=files), **options).scores
+    return sweep(Context(made or model(), files=files), **options).scores
 
 
 def test_a_linear_model_under_more_brightness_answers_as_its_sum_of_weights_says(pictures):
@@ -130,13 +130,13 @@ def test_every_class_that_is_ever_first_has_a_curve_and_a_name(pictures):
         assert set(image["curves"]) == first
         assert first <= found["classes"].keys()
         for curve in image["curves"].values():
-            total = np.array(curve["probability"]) + np.array(curve["distance"])
+            total = np.array(curve["probability"]) + np.array(curve["one_minus_p"])
             assert total == pytest.approx(1)
 
 
 def test_a_class_that_is_meant_is_followed(pictures):
-    study = Study(model(), files=pictures, target=3)
-    found = sweep(study, axis="contrast", steps=3).scores
+    context = Context(model(), files=pictures, target=3)
+    found = sweep(context, axis="contrast", steps=3).scores
     assert all(image["meant"] == 3 and "3" in image["curves"] for image in found["images"])
 
 
@@ -162,8 +162,8 @@ def test_two_axes_ask_every_step_of_the_one_with_every_step_of_the_other(picture
 
 def test_a_bands_numbers_are_those_of_counting(pictures, folder):
     made = model()
-    study = Study(made, folder=folder)
-    found = sweep(study, axis="inverted", steps=5, images="folder", most=5).scores
+    context = Context(made, folder=folder)
+    found = sweep(context, axis="inverted", steps=5, images="folder", most=5).scores
     assert (found["n"], found["labelled"], found["images"]) == (5, 5, [])
     w, b = weights(made)
     values = [values_of(file) for file in pictures]
@@ -182,21 +182,23 @@ def test_a_bands_numbers_are_those_of_counting(pictures, folder):
 
 def test_the_folder_is_drawn_from_by_the_seed(folder):
     def drawn(seed):
-        study = Study(model(), folder=folder, seed=seed)
-        return sweep(study, axis="contrast", steps=2, images="folder", most=2).scores["bands"]
+        context = Context(model(), folder=folder, seed=seed)
+        return sweep(context, axis="contrast", steps=2, images="folder", most=2).scores["bands"]
 
     assert drawn(0) == drawn(0)
     assert len({json.dumps(drawn(seed)) for seed in range(4)}) > 1
 
 
 def test_what_is_there_so_far_is_kept_and_says_that_it_is_not_all(pictures, monkeypatch):
-    monkeypatch.setattr(sweeping, "KEEP_SECONDS", 0)
-    monkeypatch.setattr(sweeping, "images_at_once", lambda _: 4)
+    monkeypatch.setattr(sweeping, "batch_size", lambda _: 4)
     kept, told = [], []
-    study = Study(
-        model(), files=pictures, keep=kept.append, tell=lambda doing, done: told.append(done)
+    context = Context(
+        model(),
+        files=pictures,
+        partial=lambda make: kept.append(make()),
+        progress=lambda doing, done: told.append(done),
     )
-    whole = sweep(study, axis="contrast", steps=6).scores
+    whole = sweep(context, axis="contrast", steps=6).scores
     first = kept[0].scores
     assert not first["complete"]
     assert whole["complete"]
@@ -210,7 +212,7 @@ def test_what_is_there_so_far_is_kept_and_says_that_it_is_not_all(pictures, monk
 
 
 def test_pictures_are_the_altered_images_and_at_most_24_of_each(pictures):
-    outcome = sweep(Study(model(), files=pictures[:2]), axis="contrast", steps=101)
+    outcome = sweep(Context(model(), files=pictures[:2]), axis="contrast", steps=101)
     assert len(outcome.arrays) == 2 * (24 + 1)
     for row, image in enumerate(outcome.scores["images"]):
         assert image["pictures"][0] == 0
@@ -238,7 +240,7 @@ def test_answers_that_are_not_finite_are_told_apart(pictures):
             return torch.where(bright[:, None] > 0.9, torch.nan, logits)
 
     made = classifier(Overflows(), SIDE, classes=2)
-    outcome = sweep(Study(made, files=pictures), axis="brightness", start="0", stop="1", steps=3)
+    outcome = sweep(Context(made, files=pictures), axis="brightness", start="0", stop="1", steps=3)
     outcome.check()
     (one, *_) = outcome.scores["images"]
     assert one["said"][-1] == -1
@@ -286,12 +288,12 @@ def test_without_a_readable_image_it_is_said(tmp_path):
     for method in (sweep, sweep_images):
         for files in ((), (file_at(tmp_path / "text.png"),)):
             with pytest.raises(InputError, match="No image could be read"):
-                method(Study(model(), files=files))
+                method(Context(model(), files=files))
 
 
 def test_a_step_is_given_as_the_picture_that_was_asked_about(pictures):
     steps = [[["contrast", 25]], [["blur", 1.5], ["gaussian_noise", 0.2]], [["value_range", 3]], []]
-    outcome = sweep_images(Study(model(), files=pictures[:1]), along=json.dumps(steps))
+    outcome = sweep_images(Context(model(), files=pictures[:1]), along=json.dumps(steps))
     values = values_of(pictures[0]).astype(np.float32)[..., None]
     for place, along in enumerate(steps):
         made = altered(values, along, 0).clip(0, 1) * 255
@@ -307,7 +309,7 @@ def test_a_step_is_given_as_the_picture_that_was_asked_about(pictures):
 )
 def test_steps_that_are_none_are_refused(pictures, along):
     with pytest.raises(InputError):
-        sweep_images(Study(model(), files=pictures[:1]), along=along)
+        sweep_images(Context(model(), files=pictures[:1]), along=along)
 
 
 def test_turns_go_outwards_from_the_image_as_it_is():
@@ -395,7 +397,7 @@ def test_images_full_of_greys_are_no_drawings_and_say_nothing_of_edges():
 def test_the_probe_counts_what_each_alteration_does(folder, pictures):
     made = model()
     w, b = weights(made)
-    found = transitions(Study(made, folder=folder)).scores
+    found = transitions(Context(made, folder=folder)).scores
     rows = {row["name"]: row for row in found["rows"]}
     values = [values_of(file) for file in pictures]
     first = [int((w @ one.ravel() + b).argmax()) for one in values]
@@ -416,10 +418,10 @@ def test_the_probe_counts_what_each_alteration_does(folder, pictures):
 
 
 def test_the_probe_reads_images_in_hand_without_labels(pictures):
-    found = transitions(Study(model(), files=pictures), images="in hand").scores
+    found = transitions(Context(model(), files=pictures), images="in hand").scores
     assert found["reading"]["of"] == "same answers"
     with pytest.raises(InputError):
-        transitions(Study(model()), images="in hand")
+        transitions(Context(model()), images="in hand")
 
 
 @pytest.mark.parametrize("value", [5.0, 25.0])

@@ -14,7 +14,7 @@ from diagnostics.data.image import decode, encode_png
 from diagnostics.errors import InputError, OptionError
 from diagnostics.execution.local import LocalRunner
 from diagnostics.loaders.open import open_model
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.fooling import _archive as archive
 from diagnostics.methods.fooling import _ascent as ascent
 from diagnostics.methods.fooling._elites import time
@@ -35,12 +35,12 @@ WAYS = {
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
 
 
-def asked(way, model, *, seed=3, target=None, keep=lambda outcome: None, tell=None, **options):
+def asked(way, model, *, seed=3, target=None, keep=lambda make: None, tell=None, **options):
     name, usual = WAYS[way]
-    study = Study(
-        model, seed=seed, target=target, keep=keep, tell=tell or (lambda doing, share: None)
+    context = Context(
+        model, seed=seed, target=target, partial=keep, progress=tell or (lambda doing, share: None)
     )
-    outcome = find(f"fooling/{name}").function(study, **{**usual, **options})
+    outcome = find(f"fooling/{name}").function(context, **{**usual, **options})
     outcome.check()
     return outcome
 
@@ -102,7 +102,7 @@ def test_the_probability_that_is_told_is_that_of_the_file(small, way, channels):
     assert outcome.arrays["pictures"].dtype == np.uint8
     for index, margin in reading(outcome, small[channels]).items():
         assert margin == pytest.approx(told[index]["margin"], abs=1e-4)
-        p, distance = told[index]["probability"], told[index]["distance"]
+        p, distance = told[index]["probability"], told[index]["one_minus_p"]
         assert np.log(p / distance) == pytest.approx(margin, abs=1e-4)
     assert len(reading(outcome, small[channels])) == 4
 
@@ -179,7 +179,7 @@ def test_the_start_is_the_mean_colour_and_hardly_any_grain():
     )
     torch.manual_seed(0)
     model = classifier(FunctionalResidual(classes=4), 40, channels=3, preprocessing=settings)
-    first = ascent.start(Study(model), [2])[0] * 255
+    first = ascent.start(Context(model), [2])[0] * 255
     assert first.mean((1, 2)).tolist() == pytest.approx([200, 100, 20], abs=0.2)
     assert first.std((1, 2)).tolist() == pytest.approx([1, 1, 1], abs=0.1)
     assert ascent.mean_colour(Preprocessing()).flatten().tolist() == [0.5] * 3
@@ -206,7 +206,7 @@ def test_a_class_ends_when_it_is_reached_unless_it_is_to_go_on(letters):
         assert np.isnan(
             ends.arrays["trace"][reached + 1 :, ends.scores["traced"].index(index)]
         ).all()
-        assert entries(goes)[index]["distance"] < entries(ends)[index]["distance"]
+        assert entries(goes)[index]["one_minus_p"] < entries(ends)[index]["one_minus_p"]
     assert goes.scores["done"] == 160
     assert goes.scores["evaluations"] == 2 * 161
 
@@ -267,7 +267,6 @@ def test_time_decides_how_far_the_work_gets_and_nothing_else(small, way, monkeyp
 
 @EVERY_WAY
 def test_a_cancelled_work_keeps_what_it_found(small, way, monkeypatch):
-    monkeypatch.setattr(archive, "PACE_SECONDS", 0)
     kept, told = [], []
 
     def tell(doing, share):
@@ -276,7 +275,7 @@ def test_a_cancelled_work_keeps_what_it_found(small, way, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        asked(way, small[1], keep=kept.append, tell=tell)
+        asked(way, small[1], keep=lambda make: kept.append(make()), tell=tell)
     assert told == sorted(told)
     last = kept[-1]
     last.check()
@@ -373,7 +372,7 @@ def test_pictures_that_are_too_many_leave_the_surest(small, way, monkeypatch):
     outcome = asked(way, small[1])
     assert len(outcome.arrays["pictures"]) == 2
     assert (outcome.scores["found"], outcome.scores["without_picture"]) == (4, 2)
-    surest = sorted(outcome.scores["classes"], key=lambda one: one["distance"])
+    surest = sorted(outcome.scores["classes"], key=lambda one: one["one_minus_p"])
     assert outcome.scores["classes"] == surest
     assert outcome.scores["pictures"] == [one["index"] for one in surest[:2]]
 
@@ -397,7 +396,7 @@ def test_every_letter_is_reached_from_nothing(name):
     """With the default settings, and with a picture that is grey but for a few levels."""
     source = ModelSource(samples.model_files()[name])
     result = LocalRunner().run(Request("fooling/gradient_ascent", source, seed=1))
-    assert [one["class"] for one in result.scores["classes"] if one["distance"] > 1e-4] == []
+    assert [one["class"] for one in result.scores["classes"] if one["one_minus_p"] > 1e-4] == []
     assert len(result.arrays["pictures"]) == 26
     assert result.arrays["pictures"].std((1, 2)).max() < 16
     for one in result.scores["classes"]:
@@ -424,7 +423,7 @@ def test_an_ensemble_is_fooled_as_any_model():
     found = LocalRunner().run(Request("fooling/gradient_ascent", source, options=options))
     model = open_model(source, ())
     both = TorchClassifier(model.network, model.spec, model.spec.preprocessing)
-    pixels = archive.pixels_of(list(found.arrays["pictures"]), Study(both))
+    pixels = archive.pixels_of(list(found.arrays["pictures"]), Context(both))
     with torch.no_grad():
         margin = float(log_odds.margins(both.logits(pixels))[0, 3])
     assert found.scores["classes"][0]["margin"] == pytest.approx(margin, abs=1e-4)

@@ -19,7 +19,7 @@ from torch import nn
 from diagnostics.data import samples
 from diagnostics.errors import InputError, NotOfferedError
 from diagnostics.loaders.open import open_model
-from diagnostics.methods.context import Outcome, Study
+from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.guard._fitting import (
     SPLIT,
     Collector,
@@ -55,11 +55,11 @@ def letters():
     return opened(ModelSource(samples.model_files()["letters_conv"]))
 
 
-def study(classifier, seed=0, folder="known", strangers=True, **rest):
+def context(classifier, seed=0, folder="known", strangers=True, **rest):
     folders = samples.folders()
     known = folders[folder] if isinstance(folder, str) else folder
     others = folders["strangers"] if strangers else None
-    return Study(classifier, folder=known, strangers=others, seed=seed, **rest)
+    return Context(classifier, folder=known, ood_folder=others, seed=seed, **rest)
 
 
 def unpacked(outcome, folder: Path) -> Path:
@@ -73,7 +73,7 @@ def outcomes(letters, tmp_path_factory):
     """Every kind of guard of the letters model, and the folder that its .zip unpacks to."""
     made = {}
     for kind in KINDS:
-        outcome = find(f"guard/{kind}").function(study(letters), alpha=ALPHA)
+        outcome = find(f"guard/{kind}").function(context(letters), alpha=ALPHA)
         made[kind] = outcome.scores, unpacked(outcome, tmp_path_factory.mktemp(kind))
     return made
 
@@ -90,7 +90,7 @@ def through(classifier, folder: Path, pixels):
     """What a guard's module is fed for some pixels."""
     about = shipped_module.load(folder)[1]["guard"]
     layers = [one for one in classifier.spec.layers if one.name in about["layers"]]
-    return Collector(Study(classifier), layers).rows(pixels)
+    return Collector(Context(classifier), layers).rows(pixels)
 
 
 ALONE = """
@@ -189,7 +189,7 @@ def test_the_classes_keep_their_order_and_none_wins_exactly_where_it_leads(kind,
 
 
 def letter_pixels():
-    with zipfile.ZipFile(samples.folders()["known"].path) as archive:
+    with zipfile.ZipFile(samples.folders()["in_distribution"].path) as archive:
         names = [name for name in archive.namelist() if name.endswith(".png")][:40:5]
         images = [np.asarray(Image.open(archive.open(name)).convert("L")) for name in names]
     return torch.from_numpy(np.stack(images)[:, None].astype(np.float32) / 255)
@@ -226,7 +226,7 @@ def test_all_guards_are_judged_on_the_same_images(outcomes):
 
 def test_no_image_serves_twice(letters):
     """What fits, what sets the threshold and what judges: no row of one stands in another."""
-    material = Collector(study(letters), letters.spec.layers[:1]).collect(*SPLIT)
+    material = Collector(context(letters), letters.spec.layers[:1]).collect(*SPLIT)
     known = [material.known, material.limits, material.held]
     sides = [[*material.strange.values()], [*material.strange_held.values()]]
     for parts in (known, [joined(side) for side in sides]):
@@ -248,7 +248,7 @@ def test_false_alarms_stay_within_the_promise(kind, letters, monkeypatch):
     monkeypatch.setattr(f"diagnostics.methods.guard.{kind}.outcome", counts_only)
     rejected, judged, seeds = 0, 0, 6
     for seed in range(seeds):
-        one = study(letters, seed, strangers=False)
+        one = context(letters, seed, strangers=False)
         found = find(f"guard/{kind}").function(one, alpha=ALPHA).scores
         low, high = false_alarm_interval(found["fitted_on"]["threshold"], ALPHA, 0.999)
         rate = found["good_rejected"]
@@ -365,7 +365,7 @@ def small(network):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_that_ends_in_softmax_gets_a_guard(kind, folder_of, tmp_path):
     network = small(Softmaxed)
-    one = study(network, folder=folder_of(90), strangers=False)
+    one = context(network, folder=folder_of(90), strangers=False)
     outcome = find(f"guard/{kind}").function(one, alpha=ALPHA)
     folder = unpacked(outcome, tmp_path)
     assert outcome.scores["problems"] == []
@@ -379,7 +379,7 @@ def test_a_network_that_ends_in_softmax_gets_a_guard(kind, folder_of, tmp_path):
 def test_a_network_whose_features_cannot_be_told_gets_no_extra_class(folder_of):
     network = small(Headless)
     assert Need.FEATURES not in network.spec.offers
-    one = study(network, folder=folder_of(90), strangers=False)
+    one = context(network, folder=folder_of(90), strangers=False)
     with pytest.raises(NotOfferedError, match="reads features"):
         find("guard/extra_class").function(one)
     for kind in ("threshold", "discriminator"):
@@ -388,19 +388,19 @@ def test_a_network_whose_features_cannot_be_told_gets_no_extra_class(folder_of):
 
 
 def test_too_few_images_are_said(folder_of):
-    one = study(small(Softmaxed), folder=folder_of(40), strangers=False)
+    one = context(small(Softmaxed), folder=folder_of(40), strangers=False)
     with pytest.raises(InputError, match=r"60 readable known-good images at least.*got 40"):
         find("guard/threshold").function(one)
 
 
 def test_a_score_that_no_guard_can_ship_is_named_beside_those_that_can(letters):
     with pytest.raises(InputError, match=r"no score 'nonsense'.*msp"):
-        find("guard/threshold").function(study(letters, strangers=False), score="nonsense")
+        find("guard/threshold").function(context(letters, strangers=False), score="nonsense")
 
 
 def test_where_every_answer_is_right_no_temperature_makes_them_surer(letters, tmp_path):
     """The likelihood has no best temperature then, and the search ends at its lowest."""
-    with zipfile.ZipFile(samples.folders()["known"].path) as archive:
+    with zipfile.ZipFile(samples.folders()["in_distribution"].path) as archive:
         names = [one for one in archive.namelist() if one.endswith(".png")][:120]
         contents = {name: archive.read(name) for name in names}
     pixels = np.stack(
@@ -411,7 +411,7 @@ def test_where_every_answer_is_right_no_temperature_makes_them_surer(letters, tm
     with zipfile.ZipFile(path, "w") as archive:
         for place, (content, index) in enumerate(zip(contents.values(), said, strict=True)):
             archive.writestr(f"{letters.spec.class_names[index]}/{place}.png", content)
-    one = study(letters, folder=samples.file_at(path), strangers=False)
+    one = context(letters, folder=samples.file_at(path), strangers=False)
     folder = unpacked(find("guard/threshold").function(one), tmp_path / "guard")
     guard = shipped_module.load(folder)[0]
     assert float(guard.get_buffer("guard_temperature")) == 1.0

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from diagnostics.methods.ood import DETAILS
-from diagnostics.methods.ood.detector import Judge
+from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.methods.registry import methods
 from diagnostics.metrics.intervals import false_alarm_interval
-from diagnostics.models.features import Seen, see
+from diagnostics.models.features import Features, extract_features
 from diagnostics.reference.moments import UNKNOWN
-from diagnostics.reference.statistics import Gathering, Half, Reference
+from diagnostics.reference.statistics import Half, Reference, ReferenceBuilder
 from diagnostics.schema.spec import LayerInfo, Need, Output
 from tests.independent.slow_scores import slow_p_value
 from tests.networks_for_tests import Attends, FunctionalResidual, classifier, vit
@@ -40,23 +40,23 @@ def with_logits(values):
     """Return what a network gave whose score `max_logit` is these values."""
     logits = torch.as_tensor(-np.asarray(values, np.float32))[:, None].repeat(1, 2)
     empty = torch.zeros(len(logits), 0)
-    return Seen(logits, empty, torch.zeros(0), empty)
+    return Features(logits, empty, torch.zeros(0), empty)
 
 
 def judging(values):
     """Return a judge whose calibration images score these values by `max_logit`."""
     half = Half(with_logits(values), torch.full((len(values),), UNKNOWN))
-    return Judge(replace(network().spec, offers=frozenset()), Reference(half, half, {}, {}))
+    return OODDetector(replace(network().spec, offers=frozenset()), Reference(half, half, {}, {}))
 
 
 def known_to(made, labelled=True, count=60):
     """Return a reference of random images."""
-    gathering, generator = Gathering(made), torch.Generator().manual_seed(2)
+    gathering, generator = ReferenceBuilder(made), torch.Generator().manual_seed(2)
     for half in (0, 1):
         shape = (count, made.spec.channels, made.spec.height, made.spec.width)
         pixels = torch.rand(shape, generator=generator)
         labels = torch.arange(count) % 4 if labelled else torch.full((count,), UNKNOWN)
-        gathering.add(see(made, pixels), labels, pixels, half)
+        gathering.add(extract_features(made, pixels), labels, pixels, half)
     return gathering.done({})
 
 
@@ -150,7 +150,7 @@ def test_combined_evidence_keeps_the_promise_too(n):
         for count in (60, n, 20):
             logits = torch.randn(count, 4, generator=random) * 2
             features, layers = (torch.randn(count, d, generator=random) for d in (5, 6))
-            halves.append(Seen(logits, features, torch.zeros(count), layers))
+            halves.append(Features(logits, features, torch.zeros(count), layers))
         layers = halves[0].layers.double()
         moments = {
             "count": torch.tensor(60.0).double(),
@@ -158,7 +158,7 @@ def test_combined_evidence_keeps_the_promise_too(n):
             "layer_gram": layers.T @ layers,
         }
         parts = [Half(one, torch.full((len(one.logits),), UNKNOWN)) for one in halves[:2]]
-        judge = Judge(spec, Reference(*parts, moments, {}))
+        judge = OODDetector(spec, Reference(*parts, moments, {}))
         values = judge.score("combined", halves[2])
         flagged += int((values >= judge.threshold("combined", alpha)).sum())
         asked += len(values)
@@ -168,7 +168,7 @@ def test_combined_evidence_keeps_the_promise_too(n):
 
 
 def test_without_a_reference_scores_have_values_and_no_place():
-    judge = Judge(network().spec, None)
+    judge = OODDetector(network().spec, None)
     assert set(judge.names) == OF_PROBABILITIES | {"energy", "max_logit", "batchnorm_deviation"}
     assert set(judge.left_out) == FITTED
     assert all("known-good images" in why for why in judge.left_out.values())
@@ -180,7 +180,7 @@ def test_without_a_reference_scores_have_values_and_no_place():
 
 
 def test_with_labelled_images_no_score_is_left_out():
-    judge = Judge(network().spec, known_to(network()))
+    judge = OODDetector(network().spec, known_to(network()))
     assert set(judge.names) == SCORES
     assert judge.left_out == {}
     assert judge.default == "combined"
@@ -188,7 +188,7 @@ def test_with_labelled_images_no_score_is_left_out():
 
 
 def test_without_labels_the_scores_that_need_them_say_so():
-    judge = Judge(network().spec, known_to(network(), labelled=False))
+    judge = OODDetector(network().spec, known_to(network(), labelled=False))
     assert set(judge.left_out) == LABELLED
     assert all("labelled images" in why for why in judge.left_out.values())
 
@@ -210,14 +210,14 @@ class Ends(nn.Module):
 def test_after_a_softmax_the_scores_that_read_the_size_of_logits_are_left_out(last, output):
     made = classifier(Ends(last), 16, channels=3)
     assert made.spec.output is output
-    judge = Judge(made.spec, known_to(made))
+    judge = OODDetector(made.spec, known_to(made))
     assert set(judge.left_out) == RAW
     assert all("softmax" in why for why in judge.left_out.values())
 
 
 def test_of_independent_outputs_the_scores_that_compare_classes_are_left_out():
     spec = replace(network().spec, output=Output.SIGMOID_LOGITS)
-    judge = Judge(spec, known_to(network()))
+    judge = OODDetector(spec, known_to(network()))
     comparing = OF_PROBABILITIES | {"scaled_msp", "kl_matching", "combined", "energy"}
     assert comparing <= set(judge.left_out)
     assert all("independent" in judge.left_out[name] for name in comparing)
@@ -229,7 +229,7 @@ def test_of_independent_outputs_the_scores_that_compare_classes_are_left_out():
 def test_where_a_network_attends_energy_is_left_out(way):
     torch.manual_seed(0)
     made = classifier(Attends(way, channels=3), 16, channels=3)
-    left_out = Judge(made.spec, known_to(made)).left_out
+    left_out = OODDetector(made.spec, known_to(made)).left_out
     assert "transformers" in left_out["energy"]
     assert {"energy", "batchnorm_deviation"} == set(left_out)
 
@@ -237,16 +237,16 @@ def test_where_a_network_attends_energy_is_left_out(way):
 def test_torchvisions_transformer_drops_energy_and_keeps_the_distances():
     torch.manual_seed(0)
     made = classifier(vit(), 16, channels=3)
-    judge = Judge(made.spec, known_to(made))
+    judge = OODDetector(made.spec, known_to(made))
     assert "energy" in judge.left_out
     assert {"mahalanobis", "relative_mahalanobis", "knn", "gen"} <= set(judge.names)
 
 
 def test_a_convolutional_network_without_attention_keeps_energy():
     assert not any(layer.kind == "attention" for layer in network().spec.layers)
-    assert "energy" in Judge(network().spec, None).names
+    assert "energy" in OODDetector(network().spec, None).names
     attending = (*network().spec.layers, LayerInfo("block.attention", "attention", (2, 4, 4)))
-    judge = Judge(replace(network().spec, layers=attending), None)
+    judge = OODDetector(replace(network().spec, layers=attending), None)
     assert "energy" not in judge.names
 
 
@@ -266,7 +266,7 @@ def test_a_score_of_logits_alone_needs_no_last_layer_even_where_it_needs_labels(
     """A temperature and KL matching read logits and labels, which are all there."""
     made = classifier(Headless(), 16, channels=3)
     assert made.spec.head == ""
-    judge = Judge(made.spec, known_to(made))
+    judge = OODDetector(made.spec, known_to(made))
     assert {"knn", "mahalanobis", "vim", "react", "combined"} <= set(judge.left_out)
     assert {"scaled_msp", "kl_matching"} <= set(judge.names)
 
@@ -281,7 +281,7 @@ def test_an_image_whose_logits_are_not_finite_has_no_value_and_no_place():
 
 
 def test_what_is_described_names_every_score_once_with_its_reason_or_threshold():
-    judge = Judge(network().spec, known_to(network(), labelled=False))
+    judge = OODDetector(network().spec, known_to(network(), labelled=False))
     told = judge.described(0.1)
     given = {one["method"]: one for one in told["given"]}
     left_out = {one["method"]: one for one in told["left_out"]}

@@ -16,9 +16,9 @@ from diagnostics.methods.ood.kl_matching import fit as fit_kl_matching
 from diagnostics.methods.ood.vim import dimensions
 from diagnostics.methods.registry import find, methods
 from diagnostics.models import guard
-from diagnostics.models.features import Seen, see
+from diagnostics.models.features import Features, extract_features
 from diagnostics.reference.moments import UNKNOWN
-from diagnostics.reference.statistics import Gathering, Half, Reference
+from diagnostics.reference.statistics import Half, Reference, ReferenceBuilder
 from tests.independent import slow_scores as slow
 from tests.networks_for_tests import FunctionalResidual, classifier
 
@@ -60,10 +60,10 @@ def known(labelled=1.0):
     Args:
         labelled: Share of the images that carry a label.
     """
-    gathering, generator = Gathering(network()), torch.Generator().manual_seed(9)
+    gathering, generator = ReferenceBuilder(network()), torch.Generator().manual_seed(9)
     for half, count in enumerate((FITTING, JUDGING)):
         pixels = images(count, half)
-        seen = see(network(), pixels)
+        seen = extract_features(network(), pixels)
         labels = torch.randint(CLASSES, (count,), generator=generator)
         labels[torch.rand(count, generator=generator) >= labelled] = UNKNOWN
         gathering.add(seen, labels, pixels, half)
@@ -73,9 +73,12 @@ def known(labelled=1.0):
 @cache
 def strangers():
     """Return what the network gives for new images, some of them far from the known ones."""
-    given = [see(network(), images(12, 7)), see(network(), torch.rand(12, 3, SIDE, SIDE))]
-    return Seen(
-        *(torch.cat([getattr(one, part) for one in given]) for part in Seen.__annotations__)
+    given = [
+        extract_features(network(), images(12, 7)),
+        extract_features(network(), torch.rand(12, 3, SIDE, SIDE)),
+    ]
+    return Features(
+        *(torch.cat([getattr(one, part) for one in given]) for part in Features.__annotations__)
     )
 
 
@@ -92,7 +95,9 @@ def rows(tensor):
 
 def of_logits(logits, name):
     logits = torch.as_tensor(logits)
-    seen = Seen(logits, torch.zeros(len(logits), 0), torch.zeros(0), torch.zeros(len(logits), 0))
+    seen = Features(
+        logits, torch.zeros(len(logits), 0), torch.zeros(0), torch.zeros(len(logits), 0)
+    )
     return scores(name, seen)
 
 
@@ -140,7 +145,7 @@ def test_knn_equals_the_slow_one_at_a_twentieth_of_the_images():
 def test_knn_asks_for_a_twentieth_of_the_images_but_fifty_at_most(images_known, k):
     features = torch.rand(images_known, 3, dtype=torch.float64)
     empty = torch.zeros(images_known, 0)
-    seen = Seen(torch.zeros(images_known, 2), features, torch.zeros(0), empty)
+    seen = Features(torch.zeros(images_known, 2), features, torch.zeros(0), empty)
     half = Half(seen, torch.zeros(images_known, dtype=torch.int64))
     asked = seen.of(torch.arange(4))
     expected = [slow.slow_knn(one, features.numpy(), k) for one in asked.features.numpy()]
@@ -190,13 +195,13 @@ def test_a_class_with_too_few_labelled_images_has_no_mean_to_be_near_to():
     features, labels = reference.fit.seen.features, reference.fit.labels.clone()
     rare = torch.nonzero(labels == 2)[:, 0]
     labels[rare[LABELS_PER_CLASS - 1 :]] = UNKNOWN
-    gathering = Gathering(network())
+    gathering = ReferenceBuilder(network())
     gathering.add(reference.fit.seen, labels, torch.zeros(FITTING, 3, SIDE, SIDE), 0)
     judging = reference.calibration
     gathering.add(judging.seen, judging.labels, torch.zeros(JUDGING, 3, 2, 2), 1)
     slowly = slow.SlowMahalanobis(rows(features), labels.numpy(), LABELS_PER_CLASS)
     assert len(slowly.means) == CLASSES - 1
-    seen = Seen(*(part[rare] for part in vars(reference.fit.seen).values()))
+    seen = Features(*(part[rare] for part in vars(reference.fit.seen).values()))
     expected = [slowly.score(one) for one in rows(seen.features)]
     assert scores("mahalanobis", seen, gathering.done({})) == pytest.approx(expected, rel=1e-7)
 
@@ -215,7 +220,7 @@ def test_the_layer_statistics_are_those_of_the_first_layer_that_normalises():
     expected = [
         [channel.mean() for channel in one] + [channel.std() for channel in one] for one in maps
     ]
-    found = see(network(), pixels).layers.numpy()
+    found = extract_features(network(), pixels).layers.numpy()
     assert found == pytest.approx(np.array(expected), rel=1e-4, abs=1e-5)
 
 
@@ -239,7 +244,9 @@ def test_batchnorm_deviation_equals_the_slow_one_averaged_over_layers():
                 memory = rows(norm.running_mean), rows(norm.running_var)
                 deviations.append(slow.slow_deviation(values, *memory, norm.eps))
             expected.append(sum(deviations) / 2)
-    assert scores("batchnorm_deviation", see(made, pixels)) == pytest.approx(expected, rel=1e-4)
+    assert scores("batchnorm_deviation", extract_features(made, pixels)) == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("labelled", [1.0, 0.0])
@@ -264,7 +271,7 @@ def test_the_fitted_temperature_makes_doubt_the_share_of_mistakes():
     logits = torch.tensor([[10.0, 0.0]]).repeat(100, 1)
     labels = (torch.arange(100) % 5 == 0).long()
     empty = torch.zeros(100, 0)
-    seen = Seen(logits, empty, torch.zeros(0), empty)
+    seen = Features(logits, empty, torch.zeros(0), empty)
     half = Half(seen, labels)
     reference = Reference(half, half, {}, {})
     assert float(DETAILS["scaled_msp"].fit(reference)["temperature"]) == pytest.approx(
@@ -387,7 +394,7 @@ EXTREME = {
 def test_every_score_is_finite_for_extreme_logits(name, case):
     logits = torch.tensor(EXTREME[case])
     like = strangers().of(torch.arange(len(logits)))
-    seen = Seen(logits, like.features, like.batchnorm, like.layers)
+    seen = Features(logits, like.features, like.batchnorm, like.layers)
     assert np.isfinite(scores(name, seen, known())).all()
 
 
@@ -395,7 +402,7 @@ def test_every_score_is_finite_for_extreme_logits(name, case):
 @pytest.mark.parametrize("scale", [0.0, 1e-12, 1e6, 1e15])
 def test_every_score_is_finite_for_features_and_layers_of_any_size(name, scale):
     like = strangers()
-    seen = Seen(like.logits, like.features * scale, like.batchnorm, like.layers * scale)
+    seen = Features(like.logits, like.features * scale, like.batchnorm, like.layers * scale)
     assert np.isfinite(scores(name, seen, known())).all()
 
 
@@ -457,9 +464,9 @@ def moved(turn, shift):
 
     def mapped(one):
         features = one.features.double() @ turn.T + shift
-        return Seen(one.logits, features, one.batchnorm, one.layers)
+        return Features(one.logits, features, one.batchnorm, one.layers)
 
-    gathering = Gathering(network())
+    gathering = ReferenceBuilder(network())
     for place, half in enumerate((reference.fit, reference.calibration)):
         pixels = torch.zeros(len(half.labels), 3, SIDE, SIDE)
         gathering.add(mapped(half.seen), half.labels, pixels, place)
@@ -498,7 +505,7 @@ def test_an_image_whose_numbers_are_not_finite_does_not_spoil_the_others():
     seen = strangers()
     logits, features = seen.logits.clone(), seen.features.clone()
     logits[0], features[1] = math.nan, math.inf
-    spoiled = Seen(logits, features, seen.batchnorm, seen.layers)
+    spoiled = Features(logits, features, seen.batchnorm, seen.layers)
     for one in methods("score"):
         name = one.info.id.partition("/")[2]
         whole, found = scores(name, seen, known()), scores(name, spoiled, known())

@@ -12,10 +12,10 @@ from PIL import Image, ImageOps
 from diagnostics.data.folder import Folder
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import open_model
-from diagnostics.methods.context import Picture, Study
+from diagnostics.methods.context import Context, Sample
 from diagnostics.methods.ood._shift import Usual, likeness
-from diagnostics.models.features import see
-from diagnostics.reference.statistics import Gathering
+from diagnostics.models.features import extract_features
+from diagnostics.reference.statistics import ReferenceBuilder
 from diagnostics.schema.request import ModelSource
 from tests.conftest import ROOT
 from tests.networks_for_tests import FunctionalResidual, classifier
@@ -61,17 +61,17 @@ def drawn(count, seed):
 
 @pytest.fixture(scope="module")
 def reference(network):
-    gathering = Gathering(network)
+    gathering = ReferenceBuilder(network)
     for half in (0, 1):
         pixels = drawn(60, half)
         labels = torch.zeros(60, dtype=torch.int64)
-        gathering.add(see(network, pixels), labels, pixels, half)
+        gathering.add(extract_features(network, pixels), labels, pixels, half)
     return gathering.done({})
 
 
 def compared(network, reference, pixels):
     names = [f"{place}.png" for place in range(len(pixels))]
-    return likeness(reference, names, see(network, pixels))
+    return likeness(reference, names, extract_features(network, pixels))
 
 
 def test_images_like_the_known_ones_are_alike(network, reference):
@@ -119,15 +119,17 @@ def test_images_the_network_gives_no_number_for_have_none(network, reference):
 
 @pytest.fixture(scope="module")
 def letters():
-    """Return a study of the letters' network, known letters, and a reference of two thirds."""
+    """Return a context of the letters' network, known letters, and a reference of two thirds."""
     model = open_model(ModelSource(file_at(SAMPLES / "models" / "letters_conv.safetensors")), ())
-    study, folder = Study(model.classifier()), Folder(SAMPLES / "known-letters.zip")
+    context, folder = Context(model.classifier()), Folder(SAMPLES / "known-letters.zip")
     contents = {entry.name: folder.read(entry) for entry in folder.entries}
-    gathering, names = Gathering(study.classifier), list(contents)
+    gathering, names = ReferenceBuilder(context.classifier), list(contents)
     for half in (0, 1):
-        for one in study.passes(pictures(contents, names[half::3])):
-            gathering.add(see(study.classifier, one.pixels), one.labels, one.pixels, half)
-    return study, contents, gathering.done({})
+        for one in context.batches(pictures(contents, names[half::3])):
+            gathering.add(
+                extract_features(context.classifier, one.pixels), one.labels, one.pixels, half
+            )
+    return context, contents, gathering.done({})
 
 
 def pictures(contents, names, turn=lambda image: image):
@@ -136,17 +138,17 @@ def pictures(contents, names, turn=lambda image: image):
         turn(Image.open(io.BytesIO(contents[name])).convert("L")).save(written, "PNG")
         return written.getvalue()
 
-    return [Picture(name, 0, lambda name=name: made(name)) for name in names]
+    return [Sample(name, 0, lambda name=name: made(name)) for name in names]
 
 
 def test_letters_held_out_are_alike_and_their_negatives_are_named(letters):
-    study, contents, reference = letters
+    context, contents, reference = letters
     others = list(contents)[2::3][:40]
-    names, _, seen = study.seen(pictures(contents, others), "")
+    names, _, seen = context.features(pictures(contents, others), "")
     found = likeness(reference, names, seen)
     assert sum(image["unlike"] for image in found["images"]) <= 2
     assert found["verdict"] != "unlike"
-    names, _, seen = study.seen(pictures(contents, others, ImageOps.invert), "")
+    names, _, seen = context.features(pictures(contents, others, ImageOps.invert), "")
     found = likeness(reference, names, seen)
     assert found["verdict"] == "unlike"
     assert "to its negative" in found["sentence"]

@@ -18,7 +18,7 @@ from diagnostics.data.image import decode
 from diagnostics.data.samples import file_at
 from diagnostics.errors import OptionError
 from diagnostics.loaders.open import open_model
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.perturbation import _bfloat16 as bfloat16
 from diagnostics.methods.perturbation import _one_pixel as minimal_pixels
 from diagnostics.methods.perturbation import _random_noise as engine
@@ -77,8 +77,8 @@ CONSTANT = Says(lambda flat: two(torch.ones(len(flat))))
 
 
 @pytest.fixture
-def study(tmp_path):
-    """Return a function that makes a study of images, mid grey without any."""
+def context(tmp_path):
+    """Return a function that makes a context of images, mid grey without any."""
 
     def make(network, side, *, images=None, channels=1, classes=2, **more):
         given = [np.full((side, side), 128, np.uint8)] if images is None else images
@@ -88,7 +88,7 @@ def study(tmp_path):
             Image.fromarray(image).save(path)
             files.append(file_at(path))
         asked = classifier(network, side, channels, classes)
-        return Study(asked, files=files, **more)
+        return Context(asked, files=files, **more)
 
     return make
 
@@ -118,16 +118,16 @@ def close():
 # Random changes of a flat boundary
 
 
-def test_half_of_the_random_rays_cross_a_flat_boundary_where_the_closed_form_says(study):
-    found = only(random_noise(study(Flat(28, 0.02), 28), length=0.02, rays=4096, draws=32))
+def test_half_of_the_random_rays_cross_a_flat_boundary_where_the_closed_form_says(context):
+    found = only(random_noise(context(Flat(28, 0.02), 28), length=0.02, rays=4096, draws=32))
     assert found["values"] == 784
     assert found["rho"] == pytest.approx(1 / NormalDist().inv_cdf(0.75), rel=0.05)
     assert found["rays"]["low"] < found["rays"]["median"] < found["rays"]["high"]
     assert found["directions"]["hits"] == 0
 
 
-def test_every_crossing_lies_on_the_boundary(study):
-    given = study(Flat(8, 0.1), 8)
+def test_every_crossing_lies_on_the_boundary(context):
+    given = context(Flat(8, 0.1), 8)
     flips = Flips(given.classifier, torch.full((1, 1, 8, 8), GREY))
     ways = rays.directions(50, flips.pixels, torch.Generator().manual_seed(0))
     normal = given.classifier.network.normal.detach() / given.classifier.network.normal.norm()
@@ -143,8 +143,8 @@ def test_every_crossing_lies_on_the_boundary(study):
     assert inside > 20
 
 
-def test_gaussian_noise_tells_the_distance_of_a_flat_boundary(study):
-    found = only(random_noise(study(Flat(8, 0.05), 8), draws=60_000, rays=4))["gaussian"]
+def test_gaussian_noise_tells_the_distance_of_a_flat_boundary(context):
+    found = only(random_noise(context(Flat(8, 0.05), 8), draws=60_000, rays=4))["gaussian"]
     share = PHI(-0.05 / found["sigma"])
     assert engine.LEAST <= share <= engine.MOST
     error = math.sqrt(found["n"] * share * (1 - share))
@@ -175,18 +175,18 @@ def test_changes_have_the_length_that_was_asked_for_also_where_half_of_them_is_c
     assert set(end.unique().tolist()) == {0.0, 1.0}
 
 
-def test_noise_cut_off_at_black_is_shorter_than_its_name(study):
+def test_noise_cut_off_at_black_is_shorter_than_its_name(context):
     black = [np.zeros((8, 8), np.uint8)]
     network = Says(lambda flat: two(1 - flat.sum(1)))
-    found = only(random_noise(study(network, 8, images=black), draws=512))["gaussian"]
+    found = only(random_noise(context(network, 8, images=black), draws=512))["gaussian"]
     assert found["effective"] == pytest.approx(found["nominal"] / math.sqrt(2), rel=0.1)
 
 
 # What has no answer
 
 
-def test_nothing_changes_a_constant_model(study):
-    found = only(random_noise(study(CONSTANT, 6), length=0.1, draws=40))
+def test_nothing_changes_a_constant_model(context):
+    found = only(random_noise(context(CONSTANT, 6), length=0.1, draws=40))
     assert found["rays"]["crossed"] == 0
     assert found["rays"]["median"] is found["rho"] is None
     assert found["rho_at_least"] == pytest.approx(found["rays"]["followed_to"] / 0.6)
@@ -195,8 +195,8 @@ def test_nothing_changes_a_constant_model(study):
     assert (found["directions"]["hits"], found["directions"]["n"]) == (0, 40)
 
 
-def test_without_a_smallest_change_there_is_no_ratio(study):
-    found = only(random_noise(study(Flat(6, 0.05), 6)))
+def test_without_a_smallest_change_there_is_no_ratio(context):
+    found = only(random_noise(context(Flat(6, 0.05), 6)))
     assert found["directions"] is found["flat_log10"] is found["rho"] is found["rho_at_least"]
     assert found["rays"]["median"] > 0.05
 
@@ -211,26 +211,26 @@ def test_a_median_is_only_told_when_half_of_the_rays_cross():
 
 
 @pytest.mark.parametrize("method", [random_noise, one_pixel])
-def test_an_image_without_a_finite_answer_says_so(study, method):
+def test_an_image_without_a_finite_answer_says_so(context, method):
     network = Says(lambda flat: two(flat.sum(1) * torch.nan))
-    assert "not finite" in only(method(study(network, 6)))["error"]
+    assert "not finite" in only(method(context(network, 6)))["error"]
 
 
-def test_answers_that_are_not_finite_change_nothing_and_are_counted(study):
+def test_answers_that_are_not_finite_change_nothing_and_are_counted(context):
     def answer(flat):
         broken = (flat - GREY).abs().amax(1) > 1e-3
         return two(torch.where(broken, torch.nan, 1.0))
 
-    found = only(random_noise(study(Says(answer), 6), length=0.5, draws=40))
+    found = only(random_noise(context(Says(answer), 6), length=0.5, draws=40))
     assert (found["directions"]["n"], found["directions"]["not_finite"]) == (0, 40)
     assert (found["rays"]["crossed"], found["gaussian"]["hits"]) == (0, 0)
-    found = only(one_pixel(study(Says(answer), 6), draws=16))
+    found = only(one_pixel(context(Says(answer), 6), draws=16))
     assert found["mean"] == 0
     assert found["redrawn"][-1]["n"] == 0
 
 
-def test_an_image_that_cannot_be_read_does_not_spoil_the_others(study, tmp_path):
-    given = study(Flat(6, 0.05), 6, images=[drawn(), np.full((6, 6), 128, np.uint8)])
+def test_an_image_that_cannot_be_read_does_not_spoil_the_others(context, tmp_path):
+    given = context(Flat(6, 0.05), 6, images=[drawn(), np.full((6, 6), 128, np.uint8)])
     (tmp_path / "image 0.png").write_bytes(b"nothing")
     broken, fine = random_noise(given).scores["images"]
     assert broken["error"] == "image 0.png could not be read."
@@ -239,24 +239,24 @@ def test_an_image_that_cannot_be_read_does_not_spoil_the_others(study, tmp_path)
 
 
 @pytest.mark.parametrize("method", [random_noise, one_pixel])
-def test_the_class_meant_counts_alone(study, method):
+def test_the_class_meant_counts_alone(context, method):
     network = Says(lambda flat: torch.stack([flat[:, 0] * 0, flat[:, 0] * 9 - 5, -flat[:, 0]], 1))
-    found = only(method(study(network, 6, classes=3, target=2)))
+    found = only(method(context(network, 6, classes=3, target=2)))
     assert found.get("rays", {"crossed": 0})["crossed"] == 0
     assert found.get("max", 0) == 0
-    found = only(method(study(network, 6, classes=3, target=1)))
+    found = only(method(context(network, 6, classes=3, target=1)))
     assert found.get("rays", {"crossed": 1})["crossed"] > 0
     assert found.get("max", 1) > 0
-    assert "already" in only(method(study(network, 6, classes=3, target=0)))["error"]
+    assert "already" in only(method(context(network, 6, classes=3, target=0)))["error"]
     with pytest.raises(OptionError, match="no class 3"):
-        method(study(network, 6, classes=3, target=3))
+        method(context(network, 6, classes=3, target=3))
 
 
-def test_one_output_changes_its_answer_where_it_changes_its_sign(study):
-    found = only(one_pixel(study(Says(lambda flat: flat[:, :1] - 0.2), 6, classes=1)))
+def test_one_output_changes_its_answer_where_it_changes_its_sign(context):
+    found = only(one_pixel(context(Says(lambda flat: flat[:, :1] - 0.2), 6, classes=1)))
     assert found["name"] == "class 0"
     assert (found["effective"], found["max"]) == (1, 2 / 8)  # levels 0 and 1/7
-    found = only(one_pixel(study(Says(lambda flat: flat[:, :1] - 0.9), 6, classes=1)))
+    found = only(one_pixel(context(Says(lambda flat: flat[:, :1] - 0.9), 6, classes=1)))
     assert found["name"] == "not class 0"
     assert found["max"] == 1 / 8
 
@@ -265,9 +265,9 @@ def test_one_output_changes_its_answer_where_it_changes_its_sign(study):
 
 
 @pytest.mark.parametrize("method", [random_noise, one_pixel])
-def test_the_seed_alone_decides(study, method):
+def test_the_seed_alone_decides(context, method):
     def said(seed):
-        outcome = method(study(mlp_of(36), 6, images=[drawn()], classes=4, seed=seed))
+        outcome = method(context(mlp_of(36), 6, images=[drawn()], classes=4, seed=seed))
         return json.dumps(outcome.scores)
 
     assert said(1) == said(1)
@@ -280,9 +280,13 @@ def mlp_of(pixels):
 
 
 @pytest.mark.parametrize("method", [random_noise, one_pixel])
-def test_what_is_there_so_far_is_kept_while_it_grows(study, method):
+def test_what_is_there_so_far_is_kept_while_it_grows(context, method):
     kept = []
-    outcome = method(study(mlp_of(36), 6, images=[drawn()] * 2, classes=4, keep=kept.append))
+    outcome = method(
+        context(
+            mlp_of(36), 6, images=[drawn()] * 2, classes=4, partial=lambda make: kept.append(make())
+        )
+    )
     assert len(kept) > 3
     assert not any(one.scores["complete"] for one in kept)
     assert outcome.scores["complete"]
@@ -303,7 +307,7 @@ def test_the_map_is_that_of_a_slow_second_way(channels):
     images = torch.rand(4000, channels, 6, 6, generator=torch.Generator().manual_seed(1))
     best = asked.logits(images).topk(2).values
     pixels = images[(best[:, 0] - best[:, 1]).argmin()][None]
-    swept = OnePixel(Study(asked), Flips(asked, pixels), 8, 500, 16, lambda doing, done: None)
+    swept = OnePixel(Context(asked), Flips(asked, pixels), 8, 500, 16, lambda doing, done: None)
     for _ in swept.sweep():
         pass
     expected = slow_one_pixel(asked, pixels[0], 8)
@@ -311,9 +315,9 @@ def test_the_map_is_that_of_a_slow_second_way(channels):
     np.testing.assert_array_equal(swept.map, expected.numpy())
 
 
-def test_a_linear_model_is_changed_by_the_levels_beyond_its_threshold(study):
+def test_a_linear_model_is_changed_by_the_levels_beyond_its_threshold(context):
     normal = torch.linspace(-2, 2, 36)
-    outcome = one_pixel(study(Flat(6, 0.05, normal), 6), levels=8)
+    outcome = one_pixel(context(Flat(6, 0.05, normal), 6), levels=8)
     needed = 0.05 * normal.norm() / normal.abs()  # how far each pixel must move, either way
     levels = torch.linspace(0, 1, 8)
     beyond = torch.where(
@@ -331,17 +335,17 @@ def test_a_linear_model_is_changed_by_the_levels_beyond_its_threshold(study):
     assert found["log10_stable"] == pytest.approx(torch.log10(1 - expected.double()).sum().item())
 
 
-def test_a_linear_model_loses_the_margin_that_its_weight_allows(study):
+def test_a_linear_model_loses_the_margin_that_its_weight_allows(context):
     normal = torch.linspace(-2, 2, 36)
-    outcome = one_pixel(study(Flat(6, 0.5, normal), 6), levels=8)
+    outcome = one_pixel(context(Flat(6, 0.5, normal), 6), levels=8)
     farthest = torch.where(normal > 0, 1 - GREY, GREY)  # to white or to black
     expected = (normal.abs() * farthest / (0.5 * normal.norm())).reshape(6, 6)
     np.testing.assert_allclose(outcome.arrays["0/taken"], expected.numpy(), atol=1e-5)
     assert only(outcome)["most_taken"] == pytest.approx(float(expected.max()), abs=1e-5)
 
 
-def test_one_redrawn_pixel_keeps_the_answer_as_often_as_the_map_says(study):
-    found = only(one_pixel(study(Flat(6, 0.05), 6), draws=4096))
+def test_one_redrawn_pixel_keeps_the_answer_as_often_as_the_map_says(context):
+    found = only(one_pixel(context(Flat(6, 0.05), 6), draws=4096))
     one = found["redrawn"][0]
     assert one["count"] == 1
     expected = 1 - found["mean"]
@@ -356,8 +360,8 @@ def any_pixel(flat):
     return two(0.99 - flat.amax(1))
 
 
-def test_the_product_predicts_pixels_that_act_alone(study):
-    found = only(one_pixel(study(Says(any_pixel), 6), draws=4096))
+def test_the_product_predicts_pixels_that_act_alone(context):
+    found = only(one_pixel(context(Says(any_pixel), 6), draws=4096))
     for one in found["redrawn"]:
         share = (7 / 8) ** one["count"]
         assert one["predicted"] == pytest.approx(share)
@@ -366,19 +370,19 @@ def test_the_product_predicts_pixels_that_act_alone(study):
     assert 10 ** found["log10_stable"] == pytest.approx((7 / 8) ** 36)
 
 
-def test_the_product_fails_where_pixels_act_together(study):
+def test_the_product_fails_where_pixels_act_together(context):
     mean = Says(lambda flat: two(0.45 - (flat - GREY).abs().mean(1) * 2))
-    found = only(one_pixel(study(mean, 6), draws=256))
+    found = only(one_pixel(context(mean, 6), draws=256))
     assert found["max"] == 0
     assert found["redrawn"][-1]["predicted"] == 1
     assert found["redrawn"][-1]["high"] < 0.5
 
 
-def test_larger_images_are_sampled_and_the_rest_stays_unknown(study):
+def test_larger_images_are_sampled_and_the_rest_stays_unknown(context):
     normal = torch.zeros(40 * 40)
     normal[:800] = 1.0
     flat = Flat(40, 0.3 / math.sqrt(800), normal)  # half of the pixels matter, when near white
-    outcome = one_pixel(study(flat, 40), sample=200, draws=64)
+    outcome = one_pixel(context(flat, 40), sample=200, draws=64)
     found, shares = only(outcome), outcome.arrays["0/map"]
     assert (found["exact"], found["tried"], found["pixels"]) == (False, 200, 1600)
     assert np.isnan(shares).sum() == 1400
@@ -388,9 +392,9 @@ def test_larger_images_are_sampled_and_the_rest_stays_unknown(study):
     assert found["low"] < np.nanmax(shares) / 2 < found["high"]
 
 
-def test_a_pixel_that_no_level_leaves_alone_makes_the_product_zero(study):
+def test_a_pixel_that_no_level_leaves_alone_makes_the_product_zero(context):
     network = Says(lambda flat: two(0.01 - (flat[:, 7] - GREY).abs()))
-    found = only(one_pixel(study(network, 6)))
+    found = only(one_pixel(context(network, 6)))
     assert (found["certain"], found["effective"], found["max"]) == (1, 1, 1)
     assert found["log10_stable"] is None
     assert found["redrawn"][-1]["predicted"] == found["redrawn"][-1]["stable"] == 0
@@ -420,7 +424,7 @@ def test_bfloat16_first_gives_the_map_of_float32(close, monkeypatch):
     pixels = near(0.08)
 
     def swept():
-        one = OnePixel(Study(asked), Flips(asked, pixels), 8, 500, 16, lambda doing, done: None)
+        one = OnePixel(Context(asked), Flips(asked, pixels), 8, 500, 16, lambda doing, done: None)
         for _ in one.sweep():
             pass
         return one.map, one.found([])["screening"]
@@ -452,7 +456,7 @@ def test_bfloat16_first_gives_the_map_of_float32_of_a_trained_network(monkeypatc
 
     def swept():
         flips = Flips(asked, pixels)
-        one = OnePixel(Study(asked), flips, 8, 500, 16, lambda doing, done: None)
+        one = OnePixel(Context(asked), flips, 8, 500, 16, lambda doing, done: None)
         for _ in one.sweep():
             pass
         return one.map, one.found([])["screening"]
@@ -466,9 +470,9 @@ def test_bfloat16_first_gives_the_map_of_float32_of_a_trained_network(monkeypatc
     assert said["believed"] > 0.2 * said["screened"]
 
 
-def test_rays_followed_in_bfloat16_cross_where_float32_says(study, monkeypatch):
+def test_rays_followed_in_bfloat16_cross_where_float32_says(context, monkeypatch):
     def radii():
-        found = only(random_noise(study(mlp_of(36), 6, images=[drawn()], classes=4), rays=64))
+        found = only(random_noise(context(mlp_of(36), 6, images=[drawn()], classes=4), rays=64))
         return found["rays"]["radii"], found["screening"]
 
     whole, nothing = radii()
@@ -490,7 +494,7 @@ def test_bfloat16_is_given_up_once_float32_disagrees(monkeypatch):
     monkeypatch.setattr(minimal_pixels, "pays", lambda asked: True)
     monkeypatch.setattr(bfloat16, "ONE_IN", 1)
     monkeypatch.setattr(minimal_pixels, "SAMPLE", 1)  # too few to see the error
-    one = OnePixel(Study(asked), Flips(asked, pixels), 8, 500, 16, lambda doing, done: None)
+    one = OnePixel(Context(asked), Flips(asked, pixels), 8, 500, 16, lambda doing, done: None)
     for _ in one.sweep():
         pass
     assert one.map[0, 0] == 3 / 8

@@ -11,7 +11,7 @@ import pytest
 
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import open_model
-from diagnostics.methods.context import Picture, Study
+from diagnostics.methods.context import Context, Sample
 from diagnostics.methods.preprocessing.check import _clearly, examine
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.preprocessing.candidates import merged, scalings, turned
@@ -22,25 +22,25 @@ from diagnostics.schema.request import ModelSource
 ZERO, ONE = (0.0,) * 3, (1.0,) * 3
 
 
-class Given(Study):
-    """A study whose folder is a list of pictures."""
+class Given(Context):
+    """A context whose folder is a list of pictures."""
 
     def __init__(self, classifier, pictures):
         super().__init__(classifier)
         self._pictures = pictures
 
     @property
-    def has_folder(self):
+    def has_in_distribution(self):
         return True
 
-    def known(self):
+    def in_distribution(self):
         return self._pictures
 
 
 def photos(real_file, kind, *, labelled=True):
     folder = real_file("foolbox", "foolbox/__init__.py").parent / "data"
     return [
-        Picture(
+        Sample(
             path.name,
             int(path.stem.rpartition("_")[2]) if labelled else UNKNOWN,
             path.read_bytes,
@@ -149,7 +149,7 @@ def letters():
     image = samples.image_files()["letter-x-fuzzy"]
     with open(image.path, "rb") as stream:
         content = stream.read()
-    return samples.model_files()["letters_conv"], Picture("x.png", UNKNOWN, lambda: content)
+    return samples.model_files()["letters_conv"], Sample("x.png", UNKNOWN, lambda: content)
 
 
 def test_the_sign_test_is_the_binomial_tail():

@@ -14,7 +14,7 @@ from diagnostics.data import samples
 from diagnostics.data.samples import file_at
 from diagnostics.errors import OptionError
 from diagnostics.execution.local import LocalRunner
-from diagnostics.methods.context import Study
+from diagnostics.methods.context import Context
 from diagnostics.methods.sufficient_pixels._backward_selection import Scene, level
 from diagnostics.methods.sufficient_pixels._controls import (
     boxed,
@@ -75,8 +75,8 @@ class NotFinite(nn.Module):
 
 
 @pytest.fixture
-def study(tmp_path):
-    """Return a function that makes a study of images given as arrays in [0, 1]."""
+def context(tmp_path):
+    """Return a function that makes a context of images given as arrays in [0, 1]."""
 
     def make(network, *images, channels=1, **settings):
         files = []
@@ -87,7 +87,7 @@ def study(tmp_path):
         model = (
             network if not isinstance(network, nn.Module) else classifier(network, SIZE, channels)
         )
-        return Study(model, files=files, **settings)
+        return Context(model, files=files, **settings)
 
     return make
 
@@ -106,8 +106,8 @@ def one(outcome):
 
 
 @pytest.mark.parametrize("search", [batched_gradient, exact])
-def test_a_constant_model_needs_no_pixel(study, search):
-    found = one(search(study(Constant(), np.full((SIZE, SIZE), 0.5))))
+def test_a_constant_model_needs_no_pixel(context, search):
+    found = one(search(context(Constant(), np.full((SIZE, SIZE), 0.5))))
     assert found["size"] == 0
     assert found["verdict"] == sufficient_pixels.BLANK
     assert "0 %" not in found["reading"]
@@ -115,8 +115,8 @@ def test_a_constant_model_needs_no_pixel(study, search):
 
 
 @pytest.mark.parametrize("search", [batched_gradient, exact])
-def test_one_pixel_that_decides_alone_is_found_and_every_control_holds(study, search):
-    outcome = search(study(Spots(), spotted(1)), fill="black")
+def test_one_pixel_that_decides_alone_is_found_and_every_control_holds(context, search):
+    outcome = search(context(Spots(), spotted(1)), fill="black")
     found = one(outcome)
     assert found["size"] == 1
     assert np.argwhere(outcome.arrays["0/subset/0"]).tolist() == [[4, 4]]
@@ -128,11 +128,11 @@ def test_one_pixel_that_decides_alone_is_found_and_every_control_holds(study, se
     assert not found["confidence_rose"]
 
 
-def test_a_class_that_the_same_search_finds_as_well_is_no_evidence(study):
+def test_a_class_that_the_same_search_finds_as_well_is_no_evidence(context):
     """Spots 0 and 1 are bright, 0 more: hiding one pixel makes the image class 1."""
     values = spotted(0, 1)
     values[Spots.PLACES[1]] = 0.9
-    found = one(batched_gradient(study(Spots(30), values), fill="black"))
+    found = one(batched_gradient(context(Spots(30), values), fill="black"))
     assert found["size"] == 1
     assert found["controls"]["wrong"]["found"] == 1
     checks = {check["name"]: check["holds"] for check in found["checks"]}
@@ -153,29 +153,31 @@ def test_a_subset_of_another_class_that_is_much_larger_does_no_harm():
     assert sufficient_pixels._wrong_holds(11, {"classes": [], "found": 0}) is None
 
 
-def test_a_model_that_needs_most_of_the_image_is_said(study):
-    found = one(batched_gradient(study(Everywhere(), np.ones((SIZE, SIZE))), fill="black", step=1))
+def test_a_model_that_needs_most_of_the_image_is_said(context):
+    found = one(
+        batched_gradient(context(Everywhere(), np.ones((SIZE, SIZE))), fill="black", step=1)
+    )
     needed = np.ceil(64 * (0.7 + (level(0.9) + np.log(3)) / 40))
     assert found["size"] == needed
     assert found["verdict"] == sufficient_pixels.MOST
 
 
-def test_without_controls_nothing_is_read(study):
-    found = one(batched_gradient(study(Spots(), spotted(1)), fill="black", controls=False))
+def test_without_controls_nothing_is_read(context):
+    found = one(batched_gradient(context(Spots(), spotted(1)), fill="black", controls=False))
     assert found["size"] == 1
     assert found["controls"] is None
     assert found["verdict"] == sufficient_pixels.UNKNOWN
 
 
-def test_an_image_below_the_threshold_is_not_judged(study):
-    found = one(batched_gradient(study(Spots(1), spotted(1)), fill="black"))
+def test_an_image_below_the_threshold_is_not_judged(context):
+    found = one(batched_gradient(context(Spots(1), spotted(1)), fill="black"))
     assert found["size"] is None
     assert found["verdict"] == sufficient_pixels.UNKNOWN
     assert "Choose a lower threshold" in found["reading"]
 
 
-def test_an_answer_that_is_no_number_is_said_and_the_others_are_searched(study):
-    asked = study(NotFinite(), np.ones((SIZE, SIZE)), np.full((SIZE, SIZE), 0.1))
+def test_an_answer_that_is_no_number_is_said_and_the_others_are_searched(context):
+    asked = context(NotFinite(), np.ones((SIZE, SIZE)), np.full((SIZE, SIZE), 0.1))
     lost, fine = batched_gradient(asked, tau=0.5).scores["images"]
     assert "not finite" in lost["reading"]
     assert lost["verdict"] == sufficient_pixels.UNKNOWN
@@ -183,7 +185,7 @@ def test_an_answer_that_is_no_number_is_said_and_the_others_are_searched(study):
 
 
 @pytest.mark.parametrize("search", [batched_gradient, exact])
-def test_subsets_are_disjoint_and_each_suffices(study, search):
+def test_subsets_are_disjoint_and_each_suffices(context, search):
     class Pair(nn.Module):
         def forward(self, values: Tensor) -> Tensor:
             bright = values.flatten(1)[:, [9, 27, 45]].amax(1)
@@ -192,7 +194,7 @@ def test_subsets_are_disjoint_and_each_suffices(study, search):
 
     values = np.zeros((SIZE, SIZE))
     values.flat[[9, 27, 45]] = (1.0, 0.95, 0.9)
-    asked = study(Pair(), values)
+    asked = context(Pair(), values)
     outcome = search(asked, fill="black", subsets=8, controls=False)
     found = one(outcome)
     assert len(found["subsets"]) == 3
@@ -203,7 +205,7 @@ def test_subsets_are_disjoint_and_each_suffices(study, search):
     assert (scene.margins(np.stack(masks)) >= level(0.9) - 1e-4).all()
 
 
-def test_both_searches_agree_where_every_pixel_adds_its_own(study):
+def test_both_searches_agree_where_every_pixel_adds_its_own(context):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     with torch.no_grad():
@@ -211,35 +213,41 @@ def test_both_searches_agree_where_every_pixel_adds_its_own(study):
     values = np.random.default_rng(0).random((SIZE, SIZE))
     answers = []
     for search in (batched_gradient, exact):
-        asked = study(classifier(network, SIZE, classes=2), values)
+        asked = context(classifier(network, SIZE, classes=2), values)
         outcome = search(asked, fill="image_mean", controls=False, tau=0.8)
         answers.append((one(outcome)["size"], outcome.arrays["0/removed/0"].tolist()))
     assert answers[0] == answers[1]
 
 
-def test_the_other_order_of_images_and_another_visit_give_the_same(study):
+def test_the_other_order_of_images_and_another_visit_give_the_same(context):
     torch.manual_seed(0)
     network = mlp()
     with torch.no_grad():
         network[3].weight.mul_(30)
     random = np.random.default_rng(1)
     images = [random.random((SIZE, SIZE)) for _ in range(3)]
-    first = batched_gradient(study(network, *images, seed=3), tau=0.7).scores["images"]
-    again = batched_gradient(study(network, *images[::-1], seed=3), tau=0.7).scores["images"][::-1]
+    first = batched_gradient(context(network, *images, seed=3), tau=0.7).scores["images"]
+    again = batched_gradient(context(network, *images[::-1], seed=3), tau=0.7).scores["images"][
+        ::-1
+    ]
     for here, there in zip(first, again, strict=True):
         assert here["size"] == there["size"]
         assert here["verdict"] == there["verdict"]
 
 
-def test_a_class_that_is_meant_is_searched_instead_of_the_first(study):
-    found = one(batched_gradient(study(Spots(), spotted(1, 3), target=3), fill="black", tau=0.5))
+def test_a_class_that_is_meant_is_searched_instead_of_the_first(context):
+    found = one(batched_gradient(context(Spots(), spotted(1, 3), target=3), fill="black", tau=0.5))
     assert (found["class"], found["name"]) == (3, "class 3")
 
 
-def test_what_is_there_is_kept_while_the_search_runs(study, monkeypatch):
-    monkeypatch.setattr("diagnostics.methods.sufficient_pixels._search.SECONDS", 0.0)
+def test_what_is_there_is_kept_while_the_search_runs(context, monkeypatch):
     kept, told = [], []
-    asked = study(Spots(), spotted(1), keep=kept.append, tell=lambda doing, done: told.append(done))
+    asked = context(
+        Spots(),
+        spotted(1),
+        partial=lambda make: kept.append(make()),
+        progress=lambda doing, done: told.append(done),
+    )
     batched_gradient(asked, fill="black", step=16)
     for outcome in kept:
         outcome.check()
@@ -253,10 +261,10 @@ def test_what_is_there_is_kept_while_the_search_runs(study, monkeypatch):
     assert told[-1] <= 1
 
 
-def test_the_passes_said_before_are_never_exceeded(study):
+def test_the_passes_said_before_are_never_exceeded(context):
     for options in ({}, {"step": 3, "subsets": 3}, {"controls": False}, {"step": 20}):
         spent = [0, 0]
-        asked = study(Spots(), spotted(1, 2))
+        asked = context(Spots(), spotted(1, 2))
         logits = asked.classifier.logits
 
         def counted(pixels, logits=logits, spent=spent):
@@ -280,18 +288,18 @@ def test_the_passes_said_before_are_never_exceeded(study):
 def test_a_large_image_is_not_searched_exactly():
     model = classifier(mlp(40 * 40), 40)
     with pytest.raises(OptionError, match="takes 1,280,800 passes"):
-        exact(Study(model))
+        exact(Context(model))
 
 
-def test_grey_images_may_be_rectangles_and_colour_is_fine(study):
-    found = one(batched_gradient(study(Spots(), np.ones((SIZE, SIZE, 3)), channels=3), tau=0.5))
+def test_grey_images_may_be_rectangles_and_colour_is_fine(context):
+    found = one(batched_gradient(context(Spots(), np.ones((SIZE, SIZE, 3)), channels=3), tau=0.5))
     assert found["pixels"] == 64
 
 
-def test_independent_outputs_are_judged_by_their_own_probability(study):
+def test_independent_outputs_are_judged_by_their_own_probability(context):
     model = classifier(Spots(), SIZE)
     model.spec = replace(model.spec, output=Output.SIGMOID_LOGITS)
-    found = one(batched_gradient(study(model, spotted(1)), fill="black"))
+    found = one(batched_gradient(context(model, spotted(1)), fill="black"))
     assert found["confidence"] == pytest.approx(1 / (1 + np.exp(-9)))
 
 
@@ -332,7 +340,7 @@ def test_the_border_is_a_tenth_on_each_side_and_a_region_is_tested_by_hiding_it(
     assert found["rest"]["confidence"] == pytest.approx(0.25)
 
 
-def test_a_model_that_looks_at_the_border_only_is_border_driven(study):
+def test_a_model_that_looks_at_the_border_only_is_border_driven(context):
     class Corner(nn.Module):
         def forward(self, values: Tensor) -> Tensor:
             bright = values[:, 0, 0, :4].mean(1)
@@ -341,11 +349,11 @@ def test_a_model_that_looks_at_the_border_only_is_border_driven(study):
 
     large = nn.Sequential(nn.Upsample(scale_factor=0.5), Corner())
     values = np.ones((20, 20))
-    asked = study(classifier(large, 20), values)
+    asked = context(classifier(large, 20), values)
     found = one(batched_gradient(asked, fill="black"))
     assert found["border_driven"] is True
     boxes = one(
-        batched_gradient(study(classifier(large, 20), values), fill="black", box="30,30,80,80")
+        batched_gradient(context(classifier(large, 20), values), fill="black", box="30,30,80,80")
     )
     assert boxes["background_driven"] is True
 
@@ -356,12 +364,12 @@ def test_a_box_that_is_none_is_refused(box):
         boxed(box, SIZE, SIZE)
 
 
-def test_a_model_without_gradients_is_searched_exactly_only(study):
+def test_a_model_without_gradients_is_searched_exactly_only(context):
     model = classifier(Spots(), SIZE)
     model.spec = replace(model.spec, offers=model.spec.offers - {Need.GRADIENTS})
     logits = model.logits
     model.logits = lambda pixels: logits(pixels.detach())
-    found = one(exact(study(model, spotted(1)), fill="black"))
+    found = one(exact(context(model, spotted(1)), fill="black"))
     assert found["verdict"] == sufficient_pixels.OVERINTERPRETS
 
 

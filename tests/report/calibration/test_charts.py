@@ -151,7 +151,7 @@ def test_noise_with_the_logits_of_a_real_image_is_as_sure_at_every_temperature()
 
 
 def test_the_surest_wrong_answers_come_first_with_the_distance_from_one(said):
-    first = {**said["confident_errors"][0], "confidence": 1.0, "distance": 3.2e-9}
+    first = {**said["confident_errors"][0], "confidence": 1.0, "one_minus_p": 3.2e-9}
     shown = {**said, "confident_errors": [first, *said["confident_errors"][1:]]}
     table = rows.wrong(shown)
     assert table.rows[0]["confidence"] == "1 − 3.2e-9"

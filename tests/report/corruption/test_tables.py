@@ -29,7 +29,7 @@ def image(said, file="x.png", neutral=0, before=0):
     def curve(index):
         p = [None if one in (None, -1) else SURE if one == index else 0.1 for one in said]
         d = [None if one is None else 1 - one for one in p]
-        return {"probability": p, "distance": d}
+        return {"probability": p, "one_minus_p": d}
 
     def top(one):
         return None if one is None else [] if one < 0 else [[one, SURE, 0.1], [2 - one, 0.05, 0.95]]

@@ -52,7 +52,7 @@ def entry(index, p, reached=None, **rest):
     return {
         **known,
         "probability": p,
-        "distance": distance,
+        "one_minus_p": distance,
         "margin": margin,
         "milestones": at,
         **rest,

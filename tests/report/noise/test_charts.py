@@ -26,7 +26,7 @@ def family(name, title, distances, said, **more):
         "not_finite": 0,
         "number": list(range(len(said))),
         "confidence": confidence,
-        "distance": list(distances),
+        "one_minus_p": list(distances),
         "said": list(said),
         "mean_confidence": {"value": mean, "low": mean, "high": mean},
         "sink": {"class": CLASSES[first], "index": first, "share": share[first], "is_sink": False},
@@ -112,7 +112,7 @@ def test_ticks_stand_where_their_probability_does(low, high):
 def test_the_line_leaves_95_percent_of_the_real_images_on_its_right(found):
     limit = tables.level(found)
     real = found[-1]
-    assert limit["distance"] == 0.2
+    assert limit["one_minus_p"] == 0.2
     assert sum(one >= limit["confidence"] for one in real["confidence"]) == 19
     assert tables.reach(found[0], limit) == 1
     assert tables.reach(found[1], limit) == 2
@@ -122,7 +122,7 @@ def test_the_line_leaves_95_percent_of_the_real_images_on_its_right(found):
 
 def test_few_real_images_lie_all_on_the_right_of_the_line(found):
     few = [*found[:-1], family("real", "Real images", [0.4, 0.1, 0.2], [0, 1, 2])]
-    assert tables.level(few)["distance"] == 0.4
+    assert tables.level(few)["one_minus_p"] == 0.4
     assert "all 3 real images" in tables.headline(few, CLASSES)
 
 
@@ -154,7 +154,7 @@ def test_cells_hold_the_share_of_each_class_and_every_row_is_a_whole(found):
 def test_classes_without_a_column_are_counted_together(found):
     many = [f"class {one}" for one in range(200)]
     spread = {**found[0], "n": 100, "said": list(range(100)), "entropy": 0.87}
-    spread |= {key: [0.5] * 100 for key in ("confidence", "distance")}
+    spread |= {key: [0.5] * 100 for key in ("confidence", "one_minus_p")}
     spread |= {"number": list(range(100)), "sink": {"index": 0, "share": 0.01, "is_sink": False}}
     columns = tables.swallowing([spread], len(many))
     assert columns == [*range(tables.COLUMNS), tables.OTHERS]

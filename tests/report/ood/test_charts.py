@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from diagnostics.methods.ood.detector import Judge
+from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.metrics.intervals import wilson
 from diagnostics.report.ood import charts, roc, tables
 from diagnostics.report.ood.tables import STRANGE, UNTOLD, USUAL, Judged
@@ -44,7 +44,7 @@ def unplaced(value):
 
 def answer(images, n=N):
     """Return an answer about images, each a name and its entry by every score."""
-    first = {"class": "x", "index": 0, "probability": 0.973, "distance": 0.027, "logit": 4.0}
+    first = {"class": "x", "index": 0, "probability": 0.973, "one_minus_p": 0.027, "logit": 4.0}
     return {
         "false_alarms": {"n": n},
         "default": "ood/one",
@@ -120,7 +120,7 @@ def test_an_image_is_strange_exactly_from_the_threshold_on(alpha):
 
 @pytest.mark.parametrize("alpha", [0.001, 0.01, 0.05, 0.29])
 def test_the_page_flags_what_the_model_s_process_flags(alpha):
-    judge = object.__new__(Judge)
+    judge = object.__new__(OODDetector)
     judge.__dict__["calibrated"] = {"one": GOOD}
     for value in (*GOOD, *OTHERS):
         entry = judge.placed("one", float(value), alpha)

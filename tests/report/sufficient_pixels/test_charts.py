@@ -30,7 +30,7 @@ def arrays():
 
 @pytest.fixture
 def one():
-    reached = {"confidence": 0.9, "distance": 0.1}
+    reached = {"confidence": 0.9, "one_minus_p": 0.1}
     found = {"size": 2, "resolution": 2, "kept": reached}
     return {
         "file": "a.png",
@@ -40,7 +40,7 @@ def one():
         "fill": "black",
         "error": "",
         "confidence": 0.88,
-        "distance": 0.12,
+        "one_minus_p": 0.12,
         "controls": None,
         "checks": [],
         "subsets": [found],

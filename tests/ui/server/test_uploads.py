@@ -141,9 +141,9 @@ def test_what_a_person_keeps_is_counted(folder):
     holder = 123
     assert store.held_bytes(holder) == 0
     (folder / "a").write_bytes(bytes(1000))
-    store.hold(store.File(str(folder / "a"), "a", "one name"), holder)
-    store.hold(store.File(str(folder / "a"), "a", "another name"), holder)
-    store.hold(store.File(str(folder / "gone"), "b", "gone"), holder)
-    store.hold(store.File(__file__, "c", "a sample of ours"), holder)
+    store.retain(store.File(str(folder / "a"), "a", "one name"), holder)
+    store.retain(store.File(str(folder / "a"), "a", "another name"), holder)
+    store.retain(store.File(str(folder / "gone"), "b", "gone"), holder)
+    store.retain(store.File(__file__, "c", "a sample of ours"), holder)
     assert store.held_bytes(holder) == 1000
     assert store.held_bytes(456) == 0

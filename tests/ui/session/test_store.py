@@ -20,21 +20,21 @@ def upload(tmp_path):
 
 
 def test_a_file_is_found_by_its_id_while_somebody_holds_it(upload):
-    identity = store.hold(upload, 1)
+    identity = store.retain(upload, 1)
     assert store.find(identity, 2) == upload
     assert store.find("nonsense", 2) is None
 
 
 def test_an_id_is_neither_the_hash_nor_made_from_it(upload):
-    identity = store.hold(upload, 1)
+    identity = store.retain(upload, 1)
     assert len(identity) == store.ID_LENGTH
     assert identity not in upload.sha256
-    assert store.hold(File(upload.path, upload.sha256, "dog.png"), 1) != identity
+    assert store.retain(File(upload.path, upload.sha256, "dog.png"), 1) != identity
 
 
 def test_what_nobody_holds_is_gone_after_the_sweep_and_not_before(upload, tmp_path):
-    identity = store.hold(upload, 1)
-    store.release(1)
+    identity = store.retain(upload, 1)
+    store.release_all(1)
     assert list((tmp_path / "uploads").iterdir())
     store.sweep()
     assert store.find(identity, 2) is None
@@ -42,32 +42,32 @@ def test_what_nobody_holds_is_gone_after_the_sweep_and_not_before(upload, tmp_pa
 
 
 def test_a_file_that_a_second_person_or_a_model_still_uses_stays(upload, tmp_path):
-    store.hold(upload, 1)
-    other = store.hold(ModelSource(upload, "timm/x"), 2)
-    store.release(1)
+    store.retain(upload, 1)
+    other = store.retain(ModelSource(upload, "timm/x"), 2)
+    store.release_all(1)
     store.sweep()
     assert store.find(other, 2) == ModelSource(upload, "timm/x")
     assert len(list((tmp_path / "uploads").iterdir())) == 1
 
 
 def test_whoever_finds_a_thing_holds_it(upload):
-    identity = store.hold(upload, 1)
+    identity = store.retain(upload, 1)
     store.find(identity, 2)
-    store.release(1)
+    store.release_all(1)
     store.sweep()
     assert store.find(identity, 2) == upload
 
 
 def test_a_file_that_is_dropped_is_gone_at_once_with_what_was_made_from_it(upload, tmp_path):
-    store.hold(upload, 1)
-    store.hold(ModelSource(upload), 1)
-    store.drop(upload, 1)
+    store.retain(upload, 1)
+    store.retain(ModelSource(upload), 1)
+    store.release(upload, 1)
     assert not list((tmp_path / "uploads").iterdir())
 
 
 def test_who_is_gone_holds_nothing_again(upload):
-    store.release(1)
-    identity = store.hold(upload, 1)
+    store.release_all(1)
+    identity = store.retain(upload, 1)
     store.sweep()
     assert store.find(identity, 2) is None
 
@@ -77,7 +77,7 @@ def test_files_that_are_not_ours_are_never_deleted(tmp_path):
     folder.mkdir(parents=True)
     path = folder / "weights.pth"
     path.write_bytes(b"theirs")
-    store.hold(File(str(path), "b" * 64, "weights.pth"), 1)
-    store.release(1)
+    store.retain(File(str(path), "b" * 64, "weights.pth"), 1)
+    store.release_all(1)
     store.sweep()
     assert path.exists()

@@ -27,7 +27,7 @@ from diagnostics.ui import frame, random_controls
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.session.state import session
 
-spec, _ = frame.in_hand()
+spec, _ = frame.selection()
 board = Board("Beside", "What is beside the smallest change?", spec)
 smallest = {"l2": {"found": FOUND, "distance": DISTANCE}}
 random_controls.beside(spec, board, session().shown_images()[0], TARGET, smallest)

@@ -173,7 +173,7 @@ def test_a_model_that_always_says_the_same_gives_not_found(app, sessions, tmp_pa
     tensors[last].zero_()
     save_file(tensors, tmp_path / "same.safetensors")
     page = opened(app, PAGE, **ADDRESS)
-    sessions[-1].use(ModelSource(file_at(tmp_path / "same.safetensors")))
+    sessions[-1].select_model(ModelSource(file_at(tmp_path / "same.safetensors")))
     page = pressed(fine(page.run()), LOOK)
     assert "No change was found" in said(page)
     assert "Not found." in said(page)

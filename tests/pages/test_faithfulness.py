@@ -111,7 +111,7 @@ def test_a_model_without_finite_answers_is_said(on, sessions, tmp_path):
     tensors["fc4.bias" if "fc4.bias" in tensors else list(tensors)[-1]].fill_(float("nan"))
     save_file(tensors, tmp_path / "broken.safetensors")
     page = on(NOISE)
-    sessions[-1].use(replace(MODEL, file=file_at(tmp_path / "broken.safetensors")))
+    sessions[-1].select_model(replace(MODEL, file=file_at(tmp_path / "broken.safetensors")))
     page = fine(page.run())
     assert "No answer to noise is finite." in said(page)
     assert not titles(page)

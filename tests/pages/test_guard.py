@@ -69,7 +69,7 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     page = pressed(page, "Start again")
     assert not page.error
     session = sessions[-1]
-    kept = [result for result in session.answers.values() if "good_rejected" in result.scores]
+    kept = [result for result in session.results.values() if "good_rejected" in result.scores]
     assert len(kept) == 3
     assert not any(result.arrays for result in kept)
     page.selectbox(key="guard.alpha").set_value("100")
@@ -136,7 +136,7 @@ def test_a_file_that_is_no_guard_is_said_and_nothing_is_opened(
 
         use = keep
 
-    monkeypatch.setattr(guard, "session", Held)
+    monkeypatch.setattr(guard, "current_session", Held)
     monkeypatch.setattr(guard, "failure", errors.append)
     path = tmp_path / "guard.zip"
     path.write_bytes(content)

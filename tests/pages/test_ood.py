@@ -114,7 +114,7 @@ def bring(monkeypatch, **paths):
 def test_a_folder_that_is_none_is_said_and_can_be_put_away(page, tmp_path, monkeypatch):
     path = tmp_path / "broken.zip"
     path.write_bytes(b"PK\x03\x04 not a zip")
-    bring(monkeypatch, known=path)
+    bring(monkeypatch, in_distribution=path)
     page = pressed(page, "sample.in_distribution")
     assert len(page.error) == 1
     page = pressed(page, "away.in_distribution")
@@ -127,7 +127,7 @@ def test_strangers_without_an_image_leave_the_verdicts_standing(page, tmp_path, 
     path = tmp_path / "empty.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "nothing")
-    bring(monkeypatch, strangers=path)
+    bring(monkeypatch, out_of_distribution=path)
     page = pressed(page, "sample.out_of_distribution")
     assert len(page.error) == 1
     assert "Promised" in text(page)

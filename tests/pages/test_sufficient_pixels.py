@@ -36,7 +36,7 @@ def test_nothing_is_searched_before_it_is_wanted_and_the_cost_is_said(app, sessi
     assert "Press Search" in said(page)
     assert "448 passes forward and back" in said(page)
     assert "all four controls included" in said(page)
-    answers = [one.scores.get("images") for one in sessions[-1].answers.values()]
+    answers = [one.scores.get("images") for one in sessions[-1].results.values()]
     assert not [images for images in answers if isinstance(images, list)]
     page.multiselect(key="shown").set_value([])
     page = fine(page.run())

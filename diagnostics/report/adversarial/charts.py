@@ -102,7 +102,7 @@ def top(line: Line, at: int, answer: Entry, count: int = 3) -> list[dict[str, An
             "class": answer["classes"][one],
             "index": int(one),
             "probability": float(p[0, one]),
-            "distance": float(far[0, one]),
+            "one_minus_p": float(far[0, one]),
             "logit": float(line[at, one]),
         }
         for one in order

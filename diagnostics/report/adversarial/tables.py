@@ -162,7 +162,7 @@ def sentences(image: Entry, norm: str, answer: Entry) -> list[str]:
 def _first(top: Sequence[Entry]) -> str:
     if not top:
         return "nothing finite"
-    return f"{top[0]['class']}, {probability(top[0]['probability'], top[0]['distance'])}"
+    return f"{top[0]['class']}, {probability(top[0]['probability'], top[0]['one_minus_p'])}"
 
 
 def factor(change: NDArray[Any]) -> int:

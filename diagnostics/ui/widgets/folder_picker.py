@@ -27,7 +27,8 @@ TITLES: dict[Role, str] = {
 ASKED: dict[Role, str] = {
     "in_distribution": "Images like those that the model was trained on, but not those very ones; "
     "best in one folder for each class. 50 or more tell something, 500 tell more.",
-    "out_of_distribution": "Images that belong to none of the classes, such as will come by mistake.",
+    "out_of_distribution": "Images that belong to none of the classes, such as will come by "
+    "mistake.",
 }
 
 

@@ -125,19 +125,19 @@ def test_a_file_that_is_no_guard_is_said_and_nothing_is_opened(
     errors = []
 
     class Held:
-        def room(self):
+        def free_bytes(self):
             return 4096
 
         def full(self):
             return "there is no room."
 
-        def keep(self, *_):
+        def store_upload(self, *_):
             raise AssertionError
 
-        use = keep
+        select_model = store_upload
 
     monkeypatch.setattr(guard, "current_session", Held)
-    monkeypatch.setattr(guard, "failure", errors.append)
+    monkeypatch.setattr(guard, "show_error", errors.append)
     path = tmp_path / "guard.zip"
     path.write_bytes(content)
     guard._open("threshold", path)

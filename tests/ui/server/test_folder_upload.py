@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not serving.chromium(), reason="Chromium is not installed"),
 ]
 
-SENDER = serving.ROOT / "diagnostics" / "ui" / "sender"
+SENDER = serving.ROOT / "diagnostics" / "ui" / "widgets" / "sender"
 LONG = f"{'c' * 13}/{'Größe 漢字 🙂 ' * 12}.png"
 FILES = {
     "b/2.png": bytes(range(256)) * 8,

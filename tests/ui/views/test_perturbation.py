@@ -23,14 +23,15 @@ from diagnostics.report.render import PADDING
 from tests.pages_for_tests import fine
 
 PAGE = """
-from diagnostics.ui import frame, random_controls
+from diagnostics.ui import sidebar
+from diagnostics.ui.views import perturbation
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.session.state import session
+from diagnostics.ui.session.state import current_session
 
-spec, _ = frame.selection()
+spec, _ = sidebar.selection()
 board = Board("Beside", "What is beside the smallest change?", spec)
 smallest = {"l2": {"found": FOUND, "distance": DISTANCE}}
-random_controls.beside(spec, board, session().shown_images()[0], TARGET, smallest)
+perturbation.beside(spec, board, current_session().shown_images()[0], TARGET, smallest)
 board.offer_report()
 """
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from diagnostics.data.image import encode_png
 from diagnostics.report import render
+from diagnostics.report.chart import Values, log_odds, log_odds_ticks
 from diagnostics.report.corruption.tables import (
     COLOURED,
     NOT_FINITE,
@@ -22,7 +23,7 @@ from diagnostics.report.corruption.tables import (
     first_said,
     named,
 )
-from diagnostics.report.formatting import Values, escaped, stretched, stretched_ticks
+from diagnostics.report.formatting import escaped
 from diagnostics.text import number, probability
 
 # Okabe and Ito's colours, which stay apart for colour-blind people, and on light and dark.
@@ -114,7 +115,7 @@ def curves(row: int, answer: Said, arrays: Arrays, *, stretch: bool) -> go.Figur
         made.update_layout(yaxis={"range": [-3, 103]})
     elif every:
         low, high = min(every), max(every)
-        places, names = stretched_ticks(low, high)
+        places, names = log_odds_ticks(low, high)
         title = "confidence (%), stretched"
         made.update_layout(yaxis={"title": title, "tickvals": places, "ticktext": names})
     return made
@@ -210,7 +211,7 @@ def _heights(p: Sequence[float | None], d: Sequence[float | None], stretch: bool
     share, distance = (
         np.array([math.nan if one is None else one for one in values]) for values in (p, d)
     )
-    heights: Values = stretched(share, distance) if stretch else 100 * share
+    heights: Values = log_odds(share, distance) if stretch else 100 * share
     return [float(one) for one in heights]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from diagnostics.report.chart import log_odds, log_odds_ticks
 from diagnostics.report.corruption.charts import COLOURS, CURVES_PX, over_steps
 from diagnostics.report.corruption.tables import Said, at
-from diagnostics.report.formatting import rate, stretched, stretched_ticks
+from diagnostics.report.formatting import rate
 from diagnostics.text import probability
 
 
@@ -23,7 +24,7 @@ def bands(answer: Said, *, stretch: bool) -> go.Figure:
     quantiles = np.array([answer["bands"][place]["quantiles"] for place in places]).reshape(-1, 3)
     distances = np.array([answer["bands"][place]["distances"] for place in places]).reshape(-1, 3)
     low, middle, high = (
-        stretched(p, d) if stretch else 100 * p
+        log_odds(p, d) if stretch else 100 * p
         for p, d in zip(quantiles.T, distances.T, strict=True)
     )
     said = [
@@ -70,7 +71,7 @@ def bands(answer: Said, *, stretch: bool) -> go.Figure:
         yaxis2={"domain": [0, 0.46], "title": "images (%)", "range": [-3, 103], "zeroline": False},
     )
     if stretch and len(places):
-        at_ticks, names = stretched_ticks(float(low.min()), float(high.max()))
+        at_ticks, names = log_odds_ticks(float(low.min()), float(high.max()))
         title = f"{title}, stretched"
         made.update_layout(yaxis={"title": title, "tickvals": at_ticks, "ticktext": names})
     elif not stretch:

@@ -9,9 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.metrics.intervals import wilson
+from diagnostics.report.chart import MAX_DECADES, log_odds_ticks
 from diagnostics.report.fooling.detection import caught
 from diagnostics.report.fooling.tables import FEW, NAMES, Arrays, count_at, held
-from diagnostics.report.formatting import MOST_DECADES, escaped, rate, stretched_ticks
+from diagnostics.report.formatting import escaped, rate
 
 Entry = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ def trace(answer: Entry, arrays: Arrays) -> go.Figure:
         answer: The JSON of the answer.
         arrays: Its arrays.
     """
-    places = np.clip(held(arrays) / LN10, -MOST_DECADES, MOST_DECADES)
+    places = np.clip(held(arrays) / LN10, -MAX_DECADES, MAX_DECADES)
     at, names = answer["trace_at"], {one["index"]: one["class"] for one in answer["classes"]}
     made = go.Figure()
     if places.shape[1] <= FEW:
@@ -46,7 +47,7 @@ def trace(answer: Entry, arrays: Arrays) -> go.Figure:
         _banded(made, at, places)
     unit, n = answer["unit"], places.shape[1]
     low, high = float(places.min()), float(places.max())
-    ticks, written = stretched_ticks(low, max(high, low + 0.1))
+    ticks, written = log_odds_ticks(low, max(high, low + 0.1))
     made.update_layout(
         title=f"Confidence in the picture of each class (n = {n})",
         height=CHART_PX,

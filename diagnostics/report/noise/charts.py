@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.report.formatting import Values, escaped, rate, stretched, stretched_ticks
+from diagnostics.report.chart import Values, log_odds, log_odds_ticks
+from diagnostics.report.formatting import escaped, rate
 from diagnostics.report.noise import tables
 from diagnostics.report.noise.tables import BLANK, OTHERS, REAL, YOURS, Entry, Said, lanes
 from diagnostics.text import probability
@@ -64,7 +65,7 @@ def confidence(found: Said, classes: Sequence[str], *, stretch: bool) -> go.Figu
     if stretch and rows:
         every = np.concatenate([_places(one, stretch) for one in rows])
         low, high = float(every.min()), float(every.max())
-        places, named = stretched_ticks(low, high)
+        places, named = log_odds_ticks(low, high)
         room = 0.04 * (high - low) + 0.05
         title = "confidence (%), stretched at its ends"
         made.update_xaxes(
@@ -148,7 +149,7 @@ def blank(one: Entry, levels: Sequence[int], classes: Sequence[str], *, stretch:
     )
     made.update_yaxes(title="confidence (%)", zeroline=False)
     if stretch:
-        places, named = stretched_ticks(float(y.min()), float(y.max()))
+        places, named = log_odds_ticks(float(y.min()), float(y.max()))
         made.update_yaxes(title="confidence (%), stretched", tickvals=places, ticktext=named)
     return made
 
@@ -224,7 +225,7 @@ def _places(one: Entry, stretch: bool) -> Values:
     """Return where a family's images stand on the axis of confidence."""
     p = np.asarray(one["confidence"], np.float64)
     distance = np.asarray(one["one_minus_p"], np.float64)
-    places: Values = stretched(p, distance) if stretch else 100 * p
+    places: Values = log_odds(p, distance) if stretch else 100 * p
     return places
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from diagnostics.metrics.intervals import wilson
-from diagnostics.report.formatting import MOST_DECADES, Values, interval, rate
+from diagnostics.report.chart import MAX_DECADES, Values
+from diagnostics.report.formatting import interval, rate
 from diagnostics.report.table import Table
 from diagnostics.text import probability, shortened
 
@@ -107,8 +108,8 @@ def numbers(found: Said, classes: Sequence[str]) -> Table:
     if limit:
         at = probability(limit["confidence"], limit["one_minus_p"])
         said += f" The dashed line is {at}: the model is so sure, or surer, of {limit['whom']}."
-    if any(min(one["one_minus_p"]) < 10.0**-MOST_DECADES for one in lanes(found)):
-        said += f" What is surer than 1 − 1e-{MOST_DECADES} stands at the end of the axis."
+    if any(min(one["one_minus_p"]) < 10.0**-MAX_DECADES for one in lanes(found)):
+        said += f" What is surer than 1 − 1e-{MAX_DECADES} stands at the end of the axis."
     return Table(tuple(rows), title="What the model says of noise", said=said)
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from diagnostics import text
 from diagnostics.report import render
-from diagnostics.report.formatting import MOST_DECADES, escaped, stretched_ticks
+from diagnostics.report.chart import MAX_DECADES, log_odds_ticks
+from diagnostics.report.formatting import escaped
 from diagnostics.report.pictures import stem
 from diagnostics.report.render import Picture, Rgb
 
@@ -68,7 +69,7 @@ def player(one: Entry, arrays: Arrays, place: int = 0) -> dict[str, Any]:
     removed = arrays[f"removed/{place}"]
     total = int(kept[0])
     odds, low, high = _limits(margins, one["tau"])
-    ticks, names = stretched_ticks(low, high)
+    ticks, names = log_odds_ticks(low, high)
     outside = int(np.isinf(removed).sum()) if int(kept[-1]) == 0 else 0
     ranks = np.where(np.isinf(removed), -1, removed).astype("<i4")
     size = one["subsets"][place]["size"] if place < len(one["subsets"]) else None
@@ -115,7 +116,7 @@ def curve(one: Entry, kept: NDArray[Any], margins: Values) -> go.Figure:
     """
     total = int(kept[0])
     odds, low, high = _limits(margins, one["tau"])
-    places, names = stretched_ticks(low, high)
+    places, names = log_odds_ticks(low, high)
     made = go.Figure()
     made.add_scatter(
         x=[_across(int(count), total) for count in kept],
@@ -161,7 +162,7 @@ def probability(margin: float) -> str:
 
 def _limits(margins: Values, tau: float) -> tuple[Values, float, float]:
     """Return log10 odds, cut off where no axis can show them, and the ends of the axis."""
-    odds = np.clip(np.asarray(margins, np.float64) / np.log(10), -MOST_DECADES, MOST_DECADES)
+    odds = np.clip(np.asarray(margins, np.float64) / np.log(10), -MAX_DECADES, MAX_DECADES)
     every = np.append(odds[np.isfinite(odds)], _odds(tau))
     low, high = float(every.min()), float(every.max())
     room = ROOM * (high - low) + 0.1

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from diagnostics.report.formatting import escaped, interval, rate, stretched, stretched_ticks
+from diagnostics.report.formatting import escaped, interval, rate
 from diagnostics.report.noise import charts, tables
 from diagnostics.report.noise.depth import curve, numbers
 
@@ -90,23 +90,6 @@ def test_the_stretched_axis_is_the_logarithm_of_the_odds(found):
     assert drawn["uniform", 0] == pytest.approx(0)
     assert drawn["uniform", 1] == pytest.approx(12)
     assert drawn["uniform", 3] == pytest.approx(math.log10(0.1 / 0.9))
-
-
-def test_a_probability_of_exactly_one_stands_at_the_end_of_the_axis():
-    assert stretched(np.array([1.0, 0.0]), np.array([0.0, 1.0])).tolist() == [30, -30]
-
-
-@pytest.mark.parametrize(("low", "high"), [(-3, 2), (-1, 16), (-0.5, 30), (0.1, 0.4), (1, 1)])
-def test_ticks_stand_where_their_probability_does(low, high):
-    places, names = stretched_ticks(low, high)
-    assert places == sorted(places)
-    assert len(places) <= 12
-    for place, name in zip(places, names, strict=True):
-        if name.startswith("1 − "):
-            assert place == pytest.approx(-math.log10(float(name[4:])), abs=1e-3)
-        else:
-            share = float(name.removesuffix(" %")) / 100
-            assert place == pytest.approx(math.log10(share / (1 - share)))
 
 
 def test_the_line_leaves_95_percent_of_the_real_images_on_its_right(found):

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+METHODS = ROOT / "docs" / "methods.md"
 BEGIN, END = "<!-- methods:begin -->\n", "<!-- methods:end -->"
 
 # What only holds on one machine: absolute paths of a workplace, and addresses of registries.
@@ -25,7 +26,7 @@ TEXT = {".py", ".md", ".toml", ".txt", ".yaml", ".yml", ".sh", ".css", ".js", ".
 
 
 def _documents() -> list[Path]:
-    return [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def _files_of_the_project() -> list[Path]:
@@ -45,7 +46,7 @@ def _files_of_the_project() -> list[Path]:
 
 
 def _methods_table() -> str:
-    """Return the README's table of methods, made from the registry."""
+    """Return the table of methods, made from the registry."""
     from diagnostics.methods.registry import methods
 
     rows = ["| method | what it shows | needs | options | source |", "|" + " --- |" * 5]
@@ -59,15 +60,17 @@ def _methods_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _split(readme: str) -> tuple[str, str, str]:
-    before, _, rest = readme.partition(BEGIN)
+def _split(page: str) -> tuple[str, str, str]:
+    before, _, rest = page.partition(BEGIN)
     table, _, after = rest.partition(END)
     return before, table, after
 
 
-def test_the_python_example_of_the_readme_runs() -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
-    assert blocks, "README.md has no python example"
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_python_examples_run(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    assert blocks, f"{page} has no python example"
     for block in blocks:
         done = subprocess.run(
             [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, timeout=240
@@ -76,8 +79,8 @@ def test_the_python_example_of_the_readme_runs() -> None:
         assert done.stdout.strip(), "the example shows nothing"
 
 
-def test_the_method_table_of_the_readme_is_the_registry() -> None:
-    _, table, _ = _split(README.read_text(encoding="utf-8"))
+def test_the_table_of_methods_is_the_registry() -> None:
+    _, table, _ = _split(METHODS.read_text(encoding="utf-8"))
     assert table == _methods_table(), "write it with: python -m tests.test_documentation"
 
 
@@ -97,6 +100,17 @@ def test_the_readme_names_every_command_of_the_makefile_it_relies_on() -> None:
     named = set(re.findall(r"\bmake ([a-z-]+)", README.read_text(encoding="utf-8")))
     assert {"run", "test"} <= named
     assert named <= made
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_every_decision_stands_in_their_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    missing = [page.name for page in folder.glob("0*.md") if f"({page.name})" not in index]
+    assert not missing, missing
 
 
 def test_the_changelog_has_an_entry_for_this_version() -> None:
@@ -139,9 +153,9 @@ def test_no_document_uses_emoji_or_exclamation_marks() -> None:
 
 
 def write_methods_table() -> None:
-    """Put the registry's table between the markers of README.md."""
-    before, _, after = _split(README.read_text(encoding="utf-8"))
-    README.write_text(before + BEGIN + _methods_table() + END + after, encoding="utf-8")
+    """Put the registry's table between the markers of docs/methods.md."""
+    before, _, after = _split(METHODS.read_text(encoding="utf-8"))
+    METHODS.write_text(before + BEGIN + _methods_table() + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

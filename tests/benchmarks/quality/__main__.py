@@ -1,4 +1,4 @@
-"""Measure how well scores tell strangers, and write benchmarks/quality.json and the README's part.
+"""Measure how well scores tell strangers; write benchmarks/quality.json and docs/benchmarks.md.
 
 Run by `make bench`. Nothing here depends on the clock: the same seeds give the same figures.
 """
@@ -19,7 +19,7 @@ from scripts import train_fashion
 from tests.benchmarks.quality import networks, peers, pipelines
 
 RESULT = Path("benchmarks/quality.json")
-README = Path("README.md")
+PAGE = Path("docs/benchmarks.md")
 BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
 SEED = 0
 SIZES = (50, 200, 1000)  # images that a false alarm rate is promised on
@@ -42,9 +42,9 @@ def main() -> int:
     found["pipelines"] = pipelines.counted()
     missed = _missed(found)
     RESULT.write_text(json.dumps({**found, "missed": missed}, indent=2) + "\n", "utf-8")
-    before, _, rest = README.read_text("utf-8").partition(BEGIN)
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
-    README.write_text(f"{before}{BEGIN}\n{_table(found)}\n{END}{after}", "utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{_table(found)}\n{END}{after}", "utf-8")
     print("\n".join(missed) or "every figure is as it should be")
     return 1 if missed else 0
 
@@ -128,7 +128,7 @@ def _beside(ours: float, theirs: float | None) -> str:
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    """Return the README's part: the default score beside doubt, and the other figures."""
+    """Return its part of the page: the default score beside doubt, and the other figures."""
     lines = []
     for network, scores in found["auroc"].items():
         counts = scores["n"]

@@ -25,8 +25,7 @@ from diagnostics.cli.output import (
 )
 from diagnostics.data.samples import file_at
 from diagnostics.errors import InputError, NotOfferedError, WorkerError
-from diagnostics.report import console as lines
-from diagnostics.report import export_outcome
+from diagnostics.report import console, export
 from diagnostics.schema.request import INSPECT, OPEN, STRONGEST, Request
 from diagnostics.schema.spec import read
 
@@ -182,7 +181,7 @@ def _load(asked: argparse.Namespace) -> int:
     images = tuple(file_at(Path(image)) for image in asked.images)
     with closing(open_runner(asked)) as runner:
         result = runner.run(Request(OPEN, source, images))
-    return report(asked, "load", result, lines.of_model)
+    return report(asked, "load", result, console.model)
 
 
 def _inspect(asked: argparse.Namespace) -> int:
@@ -208,8 +207,8 @@ def _run(asked: argparse.Namespace) -> int:
     result = measurements.ask(asked, info.id, more=options)
     scores = {name: value for name, value in result.scores.items() if name != "model"}
     if asked.out:
-        scores["files"] = export_outcome.write(result.arrays, asked.out)
-    emit(asked, info.id.replace("/", "-"), scores, export_outcome.lines(scores))
+        scores["files"] = export.write_arrays(result.arrays, asked.out)
+    emit(asked, info.id.replace("/", "-"), scores, export.lines(scores))
     return DONE
 
 
@@ -223,7 +222,7 @@ def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> in
         result = runner.run(
             Request(method, source, images, settings, asked.target, asked.against, options)
         )
-    report(asked, method.replace("/", "-"), result, lines.of_images)
+    report(asked, method.replace("/", "-"), result, console.images)
     entries = result.scores["images"]
     if all(entry["error"] for entry in entries):
         raise InputError(f"No image could be read; the first: {entries[0]['error']}")

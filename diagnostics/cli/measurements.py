@@ -19,7 +19,7 @@ from diagnostics.cli.output import DONE, add_command, add_output, emit, open_run
 from diagnostics.data.folder import fingerprint
 from diagnostics.data.image import encode_png
 from diagnostics.data.samples import file_at
-from diagnostics.report import console_measured, export, export_outcome
+from diagnostics.report import console, export
 from diagnostics.report.faithfulness import tables
 from diagnostics.schema.options import Value
 from diagnostics.schema.request import FOLDERS, OPEN, File, Request, Result
@@ -155,7 +155,7 @@ def ask(
 
 def _measure(name: str, method: str, asked: argparse.Namespace) -> int:
     result = ask(asked, method)
-    lines: Lines = getattr(console_measured, name)
+    lines: Lines = getattr(console, name)
     _show(asked, name, result, lines(dict(result.scores)))
     return DONE
 
@@ -164,7 +164,7 @@ def _build(asked: argparse.Namespace) -> int:
     result = ask(asked, "ood/fit_reference")
     asked.to.parent.mkdir(parents=True, exist_ok=True)
     asked.to.write_bytes(export.parts(result, "file"))
-    lines = [*console_measured.reference(dict(result.scores)), f"written to {asked.to}"]
+    lines = [*console.reference(dict(result.scores)), f"written to {asked.to}"]
     _show(asked, "reference", replace(result, arrays={}), lines)
     return DONE
 
@@ -176,7 +176,7 @@ def _guard(asked: argparse.Namespace) -> int:
     asked.to.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(io.BytesIO(export.parts(result, "file"))) as archive:
         archive.extractall(asked.to)
-    lines = [*console_measured.guard(dict(result.scores)), f"written to {asked.to}"]
+    lines = [*console.guard(dict(result.scores)), f"written to {asked.to}"]
     _show(asked, "guard", replace(result, arrays={}), lines)
     return DONE
 
@@ -193,7 +193,7 @@ def _trust(asked: argparse.Namespace) -> int:
     result = ask(asked, "faithfulness/trust", more=options)
     content = {**result.scores, "model": short(result.scores["model"])}
     if asked.out:
-        export_outcome.write(result.arrays, asked.out)
+        export.write_arrays(result.arrays, asked.out)
         for name, pixels in tables.drawn(result).items():
             (asked.out / f"{name.replace('/', '-')}.png").write_bytes(encode_png(pixels))
     emit(asked, "trust", content, tables.lines(content))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from diagnostics.report import formatting
 from diagnostics.schema.spec import Candidate, ModelSpec, read
-from diagnostics.text import probability, signed
+from diagnostics.text import number, probability, signed
+
+Scores = dict[str, Any]
 
 
-def of_model(scores: dict[str, Any]) -> list[str]:
+def model(scores: dict[str, Any]) -> list[str]:
     """Say what a model is."""
     spec: ModelSpec = read(scores["model"])
     size = f"{spec.channels} × {spec.height} × {spec.width}"
@@ -28,7 +31,7 @@ def _fit_line(item: Candidate) -> str:
     return f"{line} BatchNorm deviation {item.deviation:.2f} on these images, lower fits better."
 
 
-def of_images(scores: dict[str, Any]) -> list[str]:
+def images(scores: dict[str, Any]) -> list[str]:
     """Say what was answered about each image."""
     lines = []
     for image in scores["images"]:
@@ -39,3 +42,137 @@ def of_images(scores: dict[str, Any]) -> list[str]:
             lines.append(f"  {sure:>14}  {score['class']} ({score['index']}), logit {logit}")
         lines.extend(f"  note: {warning}" for warning in image["warnings"])
     return lines
+
+
+def reference(scores: Scores) -> list[str]:
+    """Say what a reference was measured on."""
+    about = scores["reference"]
+    counts = about["images"]
+    return [
+        f"reference of {about['model_name']} on {about['folder']['name']}: {counts['fit']} images "
+        f"to fit scores, {counts['calibration']} others to judge them",
+        *_notes(scores),
+    ]
+
+
+def score(scores: Scores) -> list[str]:
+    """Say how strange images are."""
+    lines = [*preprocessing(scores, notes=False)]
+    if alike := scores["likeness"]:
+        lines.append(f"beside the known-good images: {alike['verdict']}. {alike['sentence']}")
+    promise = scores["false_alarms"]
+    if promise["n"]:
+        lines.append(
+            f"an image is flagged when fewer than {promise['promised']:.1%} of known-good images "
+            f"are as strange; with {promise['n']} to judge by, the true share of false alarms lies "
+            f"within {promise['low']:.1%} and {promise['high']:.1%} (95 %)"
+        )
+    lines += [promise["note"]] if promise["note"] else []
+    for image in scores["images"]:
+        strange = {True: "strange", False: "usual", None: "can't tell"}[image["strange"]]
+        said = image["top"][0] if image["top"] else None
+        sure = said and probability(said["probability"], said["one_minus_p"])
+        lines.append(f"{image['file']}: {strange}" + (f"; {said['class']} {sure}" if said else ""))
+        for one in scores["given"]:
+            placed = image["scores"][one["method"]]
+            place = (
+                ""
+                if placed["percentile"] is None
+                else f", stranger than {placed['percentile']:.1f} % of {placed['n']}"
+            )
+            lines.append(f"  {number(placed['value']):>10}  {one['title']}{place}")
+    lines += [f"left out: {one['title']}: {one['reason']}" for one in scores["left_out"]]
+    return [*lines, *_notes(scores)]
+
+
+def noise(scores: Scores) -> list[str]:
+    """Say what a model makes of noise."""
+    lines = []
+    for one in scores["families"]:
+        if not one["n"]:
+            lines.append(f"{one['title']}: no finite answer")
+            continue
+        sink, mean = one["sink"], one["mean_confidence"]
+        lines.append(
+            f"{one['title']} ({one['n']}): confidence {mean['value']:.1%} "
+            f"({mean['low']:.1%} to {mean['high']:.1%}); {sink['share']:.0%} "
+            f"({sink['low']:.0%} to {sink['high']:.0%}) go to {sink['class']}"
+        )
+    return [*lines, *_notes(scores)]
+
+
+def preprocessing(scores: Scores, *, notes: bool = True) -> list[str]:
+    """Say whether the preprocessing fits."""
+    found = scores["preprocessing"]
+    lines = [f"preprocessing: {found['verdict']}. {found['sentence']}"]
+    if notes:
+        for one in found["candidates"]:
+            marks = [word for word in ("current", "tied", "mistake") if one[word]]
+            lines.append(
+                f"  {number(one['measure']):>8}  {'; '.join(one['names'])}"
+                + (f" ({', '.join(marks)})" if marks else "")
+            )
+    return [*lines, *(_notes(scores) if notes else [])]
+
+
+def calibrate(scores: Scores) -> list[str]:
+    """Say whether a model's percentages can be believed."""
+    lines = [f"{scores['n']} labelled images"]
+    for name in ("accuracy", "ece", "adaptive_ece", "classwise_ece", "brier", "nll"):
+        one = scores[name]
+        lines.append(f"  {name:14} {one['value']:.4f} ({one['low']:.4f} to {one['high']:.4f})")
+    lines.append(f"  temperature    {scores['temperature']['value']:.3f}")
+    return [*lines, *_notes(scores)]
+
+
+def strangers(scores: Scores) -> list[str]:
+    """Say how well each score tells strangers."""
+    lines = []
+    for name, one in scores["scores"].items():
+        lines.append(
+            f"  {one['auroc']:.3f} ({one['low']:.3f} to {one['high']:.3f})  {name}: "
+            f"{one['false_alarms_at_95_caught']:.1%} of good images flagged where 95 % of "
+            f"strangers are caught; {one['missed_at_95_accepted']:.1%} of strangers missed where "
+            f"95 % of good images pass"
+        )
+    return [*lines, *_notes(scores)]
+
+
+def guard(scores: Scores) -> list[str]:
+    """Say what a guard gains and costs."""
+    lines = [f"good images rejected: {_rate(scores['good_rejected'])}"]
+    if scores["accuracy"]:
+        lines.append(f"right and not rejected: {_rate(scores['accuracy'])}")
+        lines.append(f"right, the bare model: {_rate(scores['bare_accuracy'])}")
+    doubted = f"were answers below 90 % rejected instead: {_rate(scores['unsure_rejected'])}"
+    right = scores["unsure_accuracy"]
+    lines.append(f"{doubted} rejected" + (f", {_rate(right)} right and kept" if right else ""))
+    for one in scores["kinds"]:
+        learned = "learned on others of the kind" if one["learned"] else "never learned on"
+        lines.append(
+            f"  {one['kind']} caught: {_rate(one['caught'])}, {learned}; the bare model is surer "
+            f"than 90 % of {_rate(one['bare_sure'])}"
+        )
+    return [*lines, *(f"note: {one}" for one in scores["problems"]), *_notes(scores)]
+
+
+def _rate(rate: Scores) -> str:
+    """Return "18 of 20 (68–98 %)"."""
+    return formatting.rate(rate["hits"], rate["n"])
+
+
+def depth(scores: Scores) -> list[str]:
+    """Say at which layer noise becomes a class."""
+    lines = []
+    for one in scores["layers"]:
+        nearest = max(one["shares"], key=one["shares"].__getitem__)
+        lines.append(
+            f"  {one['layer']}: {one['shares'][nearest]:.0%} nearest to "
+            f"{scores['classes'][nearest]}; labelled images nearest to their own class "
+            f"{one['own_class']:.0%}"
+        )
+    return [*lines, *_notes(scores)]
+
+
+def _notes(scores: Scores) -> list[str]:
+    return [f"note: {note}" for note in scores["notes"]]

@@ -1,9 +1,9 @@
-"""Write an inspection's pictures and arrays to a folder."""
+"""Write answers to a folder: JSON with paths, pictures as PNG, arrays as .npy."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diagnostics.data.image import encode_png
 from diagnostics.report import pictures, render
 from diagnostics.report.render import Picture
 from diagnostics.schema.request import Result
+from diagnostics.text import number
+
+LONGEST = 160  # so long a file's name may be; two layers may differ in the middle only
+DEEP = 2  # how far lines go into what an answer holds
+HIDDEN = ("model", "notes")
 
 
 def write(result: Result, folder: Path) -> dict[str, Any]:
@@ -64,9 +70,6 @@ def without_files(result: Result) -> dict[str, Any]:
     return scores
 
 
-LONGEST = 160  # so long a file's name may be; two layers may differ in the middle only
-
-
 class _Files:
     """The files of one image, in a folder of its own."""
 
@@ -108,3 +111,66 @@ class _Files:
 
     def _path(self, name: str) -> str:
         return str((self._folder / name).relative_to(self._root))
+
+
+def lines(scores: Mapping[str, Any]) -> list[str]:
+    """Return what was found, a line for each number or sentence; longer lists are in the JSON."""
+    own = {name: value for name, value in scores.items() if name not in HIDDEN}
+    return [*_lines(own, 0), *(f"note: {note}" for note in scores.get("notes", []))]
+
+
+def write_arrays(arrays: Mapping[str, NDArray[Any]], folder: Path) -> list[str]:
+    """Write arrays as .npy, and those that are pictures also as .png; return the files' names.
+
+    Args:
+        arrays: Named; uint8 with one, three or four channels last is a picture, with one axis more
+            several.
+        folder: Made if it does not exist; files of the same names are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, values in arrays.items():
+        file = pictures.stem(name.replace("/", "-"))
+        np.save(folder / f"{file}.npy", values, allow_pickle=False)
+        written.append(f"{file}.npy")
+        for place, picture in enumerate(_pictures(values)):
+            number = f"-{place:03d}" if values.ndim == 4 else ""
+            (folder / f"{file}{number}.png").write_bytes(encode_png(picture))
+            written.append(f"{file}{number}.png")
+    return written
+
+
+def _lines(found: Mapping[str, Any], depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for name, value in found.items():
+        title = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            if depth < DEEP:
+                yield f"{indent}{title}:"
+                yield from _lines(value, depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            if depth < DEEP:
+                for place, one in enumerate(value):
+                    yield f"{indent}{one.get('file') or one.get('title') or f'{title} {place + 1}'}"
+                    own = {key: own for key, own in one.items() if key not in ("file", "title")}
+                    yield from _lines(own, depth + 1)
+        elif not isinstance(value, list):
+            yield f"{indent}{title}: {_said(value)}"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    return "can't tell" if value is None else str(value)
+
+
+def _pictures(values: NDArray[Any]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pictures that an array holds; none where it holds numbers."""
+    if values.dtype != np.uint8 or values.ndim not in (2, 3, 4):
+        return
+    if values.ndim == 2 or (values.ndim == 3 and values.shape[-1] in (1, 3, 4)):
+        yield values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
+    elif values.ndim == 4 and values.shape[-1] in (1, 3, 4):
+        yield from values[..., 0] if values.shape[-1] == 1 else values

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.report import export_outcome
+from diagnostics.report import export
 
 SCORES = {
     "model": {"name": "m"},
@@ -20,7 +20,7 @@ SCORES = {
 
 
 def test_every_number_and_note_has_a_line_and_lists_have_none():
-    said = export_outcome.lines(SCORES)
+    said = export.lines(SCORES)
     assert "complete: yes" in said
     assert "limit: can't tell" in said
     assert "cat.png" in said
@@ -38,7 +38,7 @@ def test_arrays_are_written_exactly_and_pictures_also_as_png(tmp_path):
         "pictures": random.integers(0, 256, (2, 4, 5, 3), np.uint8),
         "thin": random.integers(0, 256, (3, 4, 5, 1), np.uint8),
     }
-    names = export_outcome.write(arrays, tmp_path / "new")
+    names = export.write_arrays(arrays, tmp_path / "new")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(names)
     for name, values in arrays.items():
         file = tmp_path / "new" / f"{name.replace('/', '-')}.npy"
@@ -53,5 +53,5 @@ def test_arrays_are_written_exactly_and_pictures_also_as_png(tmp_path):
 
 @pytest.mark.parametrize("name", ["../../up", "a/b/c", "/etc/passwd"])
 def test_names_of_arrays_stay_in_the_folder(tmp_path, name):
-    export_outcome.write({name: np.zeros(2)}, tmp_path / "in")
+    export.write_arrays({name: np.zeros(2)}, tmp_path / "in")
     assert {path.parent for path in tmp_path.rglob("*.npy")} == {tmp_path / "in"}

@@ -14,6 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
+from diagnostics.data.image import eight_bit
 from diagnostics.preprocessing import stages
 from diagnostics.preprocessing.stages import Values
 
@@ -187,5 +188,5 @@ def _sampled(values: Values, rows: NDArray[np.float64], columns: NDArray[np.floa
 
 
 def _image(values: Values) -> Image.Image:
-    levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    levels = eight_bit(values)
     return Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)

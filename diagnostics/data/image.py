@@ -15,16 +15,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from diagnostics.errors import ImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-READ = "PNG, JPEG, WebP, BMP, TIFF and GIF"
+FORMAT_NAMES = "PNG, JPEG, WebP, BMP, TIFF and GIF"
 MEGAPIXELS = 64
-FOREIGN = {
+OTHER_FILES = {  # by their first four bytes
     b"%PDF": "a PDF",
     b"<svg": "an SVG drawing",
     b"<?xm": "an SVG drawing or another XML file",
     b"<!DO": "a web page",
     b"<htm": "a web page",
 }
-BOXES = {b"heic": "a HEIC photo", b"heix": "a HEIC photo", b"avif": "an AVIF image"}
+ISO_BRANDS = {b"heic": "a HEIC photo", b"heix": "a HEIC photo", b"avif": "an AVIF image"}
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,16 @@ def decode(content: bytes, name: str = "The image") -> Decoded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(content), formats=FORMATS)
-            _refuse_huge(image.size, name)
-            return _converted(image, name)
+            _check_size(image.size, name)
+            return _convert(image, name)
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is {_foreign(content)}; images are read from {READ}.") from None
+        raise ImageError(
+            f"{name} is {_other_file(content)}; images are read from {FORMAT_NAMES}."
+        ) from None
     except Image.DecompressionBombError as error:
-        raise _huge(name, int(re.findall(r"\d+", str(error))[0])) from None
+        raise _too_large(name, int(re.findall(r"\d+", str(error))[0])) from None
     except MemoryError:
         raise ImageError(f"{name} needs more memory than there is.") from None
     except Exception:
@@ -85,27 +87,54 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def _refuse_huge(size: tuple[int, int], name: str) -> None:
+def eight_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return values in [0, 1] as the nearest of 256 levels, those outside clipped."""
+    levels: NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return levels
+
+
+def thumbnail(values: NDArray[np.float32], max_px: int) -> NDArray[np.float32]:
+    """Return an image no side of which is longer than `max_px`, by averaging blocks of pixels.
+
+    Args:
+        values: Shape (h, w, c); what fills no block at the lower and right edge is cut off.
+        max_px: At least 1.
+
+    Returns:
+        The values themselves where they are small enough.
+    """
+    height, width, channels = values.shape
+    block = -(-max(height, width) // max_px)
+    if block == 1:
+        return values
+    down, across = min(block, height), min(block, width)
+    covered = values[: height // down * down, : width // across * across]
+    blocks = covered.reshape(height // down, down, width // across, across, channels)
+    averages: NDArray[np.float32] = blocks.mean((1, 3), dtype=np.float32)
+    return averages
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
     if size[0] * size[1] > MEGAPIXELS * 1e6:
-        raise _huge(name, size[0] * size[1])
+        raise _too_large(name, size[0] * size[1])
     if 0 in size:
         raise ImageError(f"{name} has no pixels ({size[0]} × {size[1]}).")
 
 
-def _huge(name: str, pixels: int) -> ImageError:
+def _too_large(name: str, pixels: int) -> ImageError:
     return ImageError(
         f"{name}: {pixels / 1e6:.0f} megapixels exceed the limit of {MEGAPIXELS}; shrink it first."
     )
 
 
-def _foreign(content: bytes) -> str:
-    named = FOREIGN.get(content[:4]) or BOXES.get(content[8:12])
-    return named or "no image that can be recognised"
+def _other_file(content: bytes) -> str:
+    kind = OTHER_FILES.get(content[:4]) or ISO_BRANDS.get(content[8:12])
+    return kind or "no image that can be recognised"
 
 
-def _converted(image: Image.Image, name: str) -> Decoded:
+def _convert(image: Image.Image, name: str) -> Decoded:
     notes = []
-    frames = _frames(image)
+    frames = _frame_count(image)
     if frames != 1:
         notes.append(f"Only the first of {frames or 'several'} frames is used.")
     orientation = image.getexif().get(0x0112, 1)
@@ -117,15 +146,15 @@ def _converted(image: Image.Image, name: str) -> Decoded:
     if profile:
         notes.append("Has a colour profile; colours are taken as they are.")
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        values, note = _deep(np.asarray(image), image.mode, name)
+        values, note = _scaled_grey(np.asarray(image), image.mode, name)
         return Decoded(values[..., None], (*notes, note))
-    image, said = _eight_bit(image)
+    image, conversions = _to_grey_or_rgb(image)
     levels = np.asarray(image)
     levels = levels[..., None] if levels.ndim == 2 else levels
-    return Decoded(levels.astype(np.float32) / np.float32(255), (*notes, *said))
+    return Decoded(levels.astype(np.float32) / np.float32(255), (*notes, *conversions))
 
 
-def _frames(image: Image.Image) -> int:
+def _frame_count(image: Image.Image) -> int:
     """Count frames without walking through a GIF of thousands: 0 means several."""
     if image.format == "GIF":
         first = image.tell()
@@ -138,7 +167,7 @@ def _frames(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1))
 
 
-def _deep(raw: NDArray[Any], mode: str, name: str) -> tuple[NDArray[np.float32], str]:
+def _scaled_grey(raw: NDArray[Any], mode: str, name: str) -> tuple[NDArray[np.float32], str]:
     """Scale greys deeper than 8 bit to [0, 1]."""
     values = raw.astype(np.float64)
     if not np.isfinite(values).all():
@@ -154,18 +183,18 @@ def _deep(raw: NDArray[Any], mode: str, name: str) -> tuple[NDArray[np.float32],
     return ((values - low) / spread).astype(np.float32), note
 
 
-def _eight_bit(image: Image.Image) -> tuple[Image.Image, list[str]]:
+def _to_grey_or_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     notes = []
     palette = image.mode in ("P", "PA")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         grey = image.mode in ("1", "L", "LA", "La")
-        whole = image.convert("RGBA")
-        if np.asarray(whole.getchannel("A")).min() < 255:
-            white = Image.new("RGBA", whole.size, "white")
-            image = Image.alpha_composite(white, whole).convert("L" if grey else "RGB")
+        rgba = image.convert("RGBA")
+        if np.asarray(rgba.getchannel("A")).min() < 255:
+            white = Image.new("RGBA", rgba.size, "white")
+            image = Image.alpha_composite(white, rgba).convert("L" if grey else "RGB")
             notes.append("Transparent parts are laid over white.")
         else:
-            image = whole.convert("L" if grey else "RGB")
+            image = rgba.convert("L" if grey else "RGB")
     if palette:
         notes.append("Palette colours turned to RGB.")
     elif image.mode not in ("1", "L", "RGB"):

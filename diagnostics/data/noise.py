@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from diagnostics.data.image import eight_bit
 from diagnostics.errors import InputError, OptionError
 
 Kind: TypeAlias = Literal["uniform", "gaussian", "salt-and-pepper", "constant", "checkerboard"]
@@ -97,8 +98,7 @@ def generate(
         square = max(min(height, width) // SQUARES, 1)
         rows, columns = np.indices((height, width)) // square
         values = values * ((rows + columns) % 2)[..., None]
-    levels: NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return levels
+    return eight_bit(values)
 
 
 def shuffle(image: NDArray[Any], *, seed: int = 0) -> NDArray[Any]:
@@ -218,8 +218,7 @@ def draw(
         "constant": lambda: np.full((height, width, channels), _level(number)),
         "checkerboard": lambda: _checkerboard(height, width, channels, own),
     }
-    levels: NDArray[np.float32] = np.rint(np.clip(makes[family](), 0, 1) * 255).astype(np.float32)
-    return levels / np.float32(255)
+    return eight_bit(makes[family]()).astype(np.float32) / np.float32(255)
 
 
 def _level(number: int) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.data.image import Decoded
+from diagnostics.data.image import Decoded, thumbnail
 from diagnostics.errors import ImageError, InputError
 from diagnostics.preprocessing.checks import warnings
 from diagnostics.preprocessing.pipeline import Pipeline, StageTrace, histogram
@@ -60,7 +60,7 @@ def prepare(
     before: NDArray[np.float32] | None = None
     for place, stage in enumerate(trace):
         if stage.values is not before:
-            numbers, picture = _numbers(stage), _picture_size(stage.values)
+            numbers, picture = _numbers(stage), thumbnail(stage.values, PICTURE_PX)
         before, name = stage.values, f"stage/{place}"
         made.pictures[name] = picture
         made.stages.append(
@@ -86,16 +86,3 @@ def _numbers(stage: StageTrace) -> dict[str, Any]:
         "std": list(stage.std),
         "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
     }
-
-
-def _picture_size(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shrink a stage's values for the screen by averaging whole blocks of pixels."""
-    height, width, channels = values.shape
-    step = -(-max(height, width) // PICTURE_PX)
-    if step == 1:
-        return values
-    down, across = min(step, height), min(step, width)
-    whole = values[: height // down * down, : width // across * across]
-    blocks = whole.reshape(height // down, down, width // across, across, channels)
-    shrunk: NDArray[np.float32] = blocks.mean((1, 3), dtype=np.float32)
-    return shrunk

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly import colors
 
-from diagnostics.data.image import encode_png
+from diagnostics.data.image import eight_bit, encode_png
 from diagnostics.text import number
 
 Rgb = NDArray[np.uint8]
@@ -90,7 +90,7 @@ def photo(values: NDArray[Any]) -> Rgb:
     Args:
         values: Shape (h, w, 1) or (h, w, 3).
     """
-    shown = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.uint8)
+    shown = eight_bit(np.nan_to_num(values))
     shown = np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
     return _mark(shown, ~np.isfinite(values).all(axis=2))
 

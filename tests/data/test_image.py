@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.data.image import decode, encode_png
+from diagnostics.data.image import decode, eight_bit, encode_png, thumbnail
 from diagnostics.errors import ImageError
 
 RANDOM = np.random.default_rng(0)
@@ -184,3 +184,22 @@ def test_hundreds_of_mutants_raise_nothing_but_image_errors():
         except ImageError:
             failures += 1
     assert failures > 100
+
+
+def test_eight_bit_is_the_nearest_level_and_clips():
+    values = np.array([-0.5, 0, 0.4 / 255, 0.6 / 255, 254.4 / 255, 1, 7])
+    assert eight_bit(values).tolist() == [0, 0, 0, 1, 254, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("size", "max_px", "block"),
+    [((6, 4), 6, (1, 1)), ((6, 4), 3, (2, 2)), ((7, 5), 3, (3, 3)), ((1, 9), 3, (1, 3))],
+)
+def test_a_thumbnail_averages_whole_blocks(size, max_px, block):
+    values = RANDOM.random((*size, 2)).astype(np.float32)
+    small = thumbnail(values, max_px)
+    (down, across), (height, width) = block, size
+    assert small.shape == (height // down, width // across, 2)
+    for row, column in np.ndindex(small.shape[:2]):
+        part = values[row * down : (row + 1) * down, column * across : (column + 1) * across]
+        assert small[row, column] == pytest.approx(part.mean((0, 1)), rel=1e-5)

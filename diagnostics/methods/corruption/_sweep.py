@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from diagnostics.corruptions.axis import Axis
 from diagnostics.corruptions.registry import AXES, Name, altered
+from diagnostics.data.image import eight_bit, thumbnail
 from diagnostics.errors import InputError, OptionError
 from diagnostics.methods.context import Context, Outcome, Sample
 from diagnostics.methods.corruption._swept import Entry, Found, bands, described, named, with_turns
@@ -147,7 +148,9 @@ class Sweep:
         one = Found(name, label, before, unasked, np.zeros(count, np.bool_))
         self._doing = one
         self._arrays |= (
-            {f"image/{len(self._entries)}/before": thumbnail(values)} if self.each else {}
+            {f"image/{len(self._entries)}/before": eight_bit(thumbnail(values, THUMBNAIL_PX))}
+            if self.each
+            else {}
         )
         at_once = batch_size(self.context.classifier)
         names = [way.name for way in self.ways]
@@ -159,7 +162,11 @@ class Sweep:
             ]
             one.logits[batch] = logits_of(self.context.classifier, made)
             one.asked[batch] = True
-            one.pictures |= {at: thumbnail(made[at - start]) for at in batch if at in self._drawn}
+            one.pictures |= {
+                at: eight_bit(thumbnail(made[at - start], THUMBNAIL_PX))
+                for at in batch
+                if at in self._drawn
+            }
             yield
 
     def _finish(self) -> None:
@@ -216,19 +223,3 @@ def logits_of(classifier: TorchClassifier, images: Sequence[Values]) -> NDArray[
     pixels = torch.from_numpy(np.stack([channels_first(one) for one in images]))
     found: NDArray[np.float32] = classifier.logits(pixels).float().cpu().numpy()
     return found
-
-
-def thumbnail(values: Values) -> NDArray[np.uint8]:
-    """Return values as 8 bit, whole blocks of pixels averaged where the picture is large."""
-    step = -(-max(values.shape[:2]) // THUMBNAIL_PX)
-    height, width, channels = values.shape
-    down, across = min(step, height), min(step, width)
-    whole = values[: height // down * down, : width // across * across]
-    blocks = whole.reshape(height // down, down, width // across, across, channels)
-    return levels(blocks.mean((1, 3)) if step > 1 else values)
-
-
-def levels(values: Values) -> NDArray[np.uint8]:
-    """Return values as 8 bit, those outside [0, 1] clipped."""
-    shown: NDArray[np.uint8] = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
-    return shown

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from diagnostics.corruptions.registry import AXES, NAMES, Name, altered
+from diagnostics.data.image import eight_bit
 from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.methods.corruption._sweep import levels
 from diagnostics.methods.registry import method
 
 MOST = 8
@@ -38,8 +38,8 @@ def sweep_images(context: Context, *, along: str = "[]") -> Outcome[Any]:
         raise InputError(f"No image could be read. {' '.join(context.remarks())}".strip())
     values = np.ascontiguousarray(np.moveaxis(found.pixels[0].cpu().numpy(), 0, 2))
     made = [altered(values, one, context.seed) for one in wanted]
-    rounded = [float(np.abs(one - levels(one) / 255).max(initial=0)) for one in made]
-    arrays = {f"step/{place}": levels(one) for place, one in enumerate(made)}
+    rounded = [float(np.abs(one - eight_bit(one) / 255).max(initial=0)) for one in made]
+    arrays = {f"step/{place}": eight_bit(one) for place, one in enumerate(made)}
     said = {"along": [[list(part) for part in one] for one in wanted], "rounded": rounded}
     return Outcome({**said, "notes": context.remarks()}, arrays)
 

@@ -10,7 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from diagnostics.data import noise, samples
-from diagnostics.data.image import encode_png
+from diagnostics.data.image import eight_bit, encode_png
 from diagnostics.errors import InputError
 from diagnostics.schema.request import INSPECT, File, Request
 from diagnostics.schema.spec import ModelSpec
@@ -153,7 +153,7 @@ def _shuffled(image: File, seed: int) -> File | None:
         show_error(entry["error"])
         return None
     values: NDArray[Any] = result.arrays[f"0/{unsigned[-1]['picture']}"]
-    levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    levels = eight_bit(values)
     return _keep(noise.shuffle(levels, seed=seed), f"shuffled {image.name} {seed}")
 
 

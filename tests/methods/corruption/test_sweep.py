@@ -225,13 +225,6 @@ def test_pictures_are_the_altered_images_and_at_most_24_of_each(pictures):
             assert (outcome.arrays[f"image/{row}/step/{place}"] == wanted).all()
 
 
-def test_large_pictures_are_averaged_over_whole_blocks():
-    values = np.arange(192 * 192, dtype=np.float32).reshape(192, 192, 1) / 192**2
-    small = sweeping.thumbnail(values)
-    assert small.shape == (96, 96, 1)
-    assert abs(int(small[0, 0, 0]) - values[:2, :2].mean() * 255) <= 0.5
-
-
 def test_answers_that_are_not_finite_are_told_apart(pictures):
     class Overflows(nn.Module):
         def forward(self, values):

@@ -1,4 +1,4 @@
-"""How far several models agree on images, and which part of their doubt is disagreement."""
+"""Agreement of several models, and which part of their uncertainty is disagreement."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from diagnostics.metrics.calibration import Floats, log_softmax
 
 @dataclass(frozen=True)
 class Agreement:
-    """What several models say of n images.
+    """What m models predict for n images.
 
     Args:
-        said: Index of the first class, shape (m, n).
+        said: Index of each model's predicted class, shape (m, n).
         together: Index of the first class of the mean logits, shape (n,).
         total: Entropy of the mean probabilities, in nats, shape (n,).
-        expected: Mean of the models' own entropies: doubt that each has by itself.
-        disagreement: What is left, the mutual information: doubt that is only between them.
+        expected: Mean entropy of each model's probabilities, in nats: the uncertainty within each.
+        disagreement: The rest, their mutual information: the uncertainty between them.
     """
 
-    said: NDArray[np.intp]
-    together: NDArray[np.intp]
+    predicted: NDArray[np.intp]
+    ensemble_predicted: NDArray[np.intp]
     total: Floats
     expected: Floats
     disagreement: Floats
 
     @property
-    def same(self) -> NDArray[np.bool_]:
-        """On which images all say the same class, shape (n,)."""
-        same: NDArray[np.bool_] = (self.said == self.said[0]).all(0)
-        return same
+    def unanimous(self) -> NDArray[np.bool_]:
+        """For which images all predict the same class, shape (n,)."""
+        unanimous: NDArray[np.bool_] = (self.predicted == self.predicted[0]).all(0)
+        return unanimous
 
 
 def agreement(logits: Floats) -> Agreement:
@@ -49,8 +49,8 @@ def agreement(logits: Floats) -> Agreement:
     mean = p.mean(0)
     total = -(mean * np.log(np.where(mean > 0, mean, 1))).sum(1)
     return Agreement(
-        said=logits.argmax(2),
-        together=logits.mean(0).argmax(1),
+        predicted=logits.argmax(2),
+        ensemble_predicted=logits.mean(0).argmax(1),
         total=total,
         expected=expected,
         disagreement=np.maximum(total - expected, 0),

@@ -1,4 +1,4 @@
-"""Whether a classifier's percentages can be believed: how sure it was, against how often right."""
+"""Calibration: whether a classifier is as often right as its confidence says."""
 
 from __future__ import annotations
 
@@ -50,16 +50,15 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Re
     Raises:
         InputError: No images, shapes that do not fit, or a confidence outside 0 to 1.
     """
-    sure, right = _checked(confidence, correct, bins)
-    edges = np.arange(bins + 1) / bins
-    place = _places(sure, bins)
-    counts = np.bincount(place, minlength=bins)
+    p, hits = _checked(confidence, correct, bins)
+    indices = _bin_indices(p, bins)
+    counts = np.bincount(indices, minlength=bins)
     size = np.where(counts, counts, np.nan)
     return Reliability(
-        edges=edges,
+        edges=np.arange(bins + 1) / bins,
         counts=counts,
-        confidence=np.bincount(place, sure, minlength=bins) / size,
-        accuracy=np.bincount(place, right, minlength=bins) / size,
+        confidence=np.bincount(indices, p, minlength=bins) / size,
+        accuracy=np.bincount(indices, hits, minlength=bins) / size,
     )
 
 
@@ -83,23 +82,6 @@ def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
     return float((table.counts * table.gaps).sum() / table.counts.sum())
 
 
-def mce(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
-    """Return the maximum calibration error: the worst bin's distance of confidence from accuracy.
-
-    Args:
-        confidence: Shape (n,), probability of the predicted class, 0 to 1.
-        correct: Shape (n,), whether that class was the true one.
-        bins: Of equal width.
-
-    Returns:
-        0 to 1; one image alone in a bin can make it.
-
-    Source:
-        Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 5.
-    """
-    return float(reliability(confidence, correct, bins).gaps.max())
-
-
 def adaptive_ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
     """Return the calibration error over bins that hold equally many images.
 
@@ -117,16 +99,16 @@ def adaptive_ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> f
         Nguyen & O'Connor 2015, "Posterior calibration and exploratory analysis for natural
         language processing models", section 3.
     """
-    sure, right = _checked(confidence, correct, bins)
-    order = np.argsort(sure)
-    sure, right = sure[order], right[order]
-    starts = np.flatnonzero(np.diff(sure, prepend=-1.0))
-    sizes = np.diff(starts, append=len(sure))
-    gaps = sure - np.repeat(np.add.reduceat(right, starts) / sizes, sizes)
-    filled = min(bins, len(sure))
-    first = np.arange(filled) * (len(sure) // filled)
-    first += np.minimum(np.arange(filled), len(sure) % filled)
-    return float(np.abs(np.add.reduceat(gaps, first)).sum() / len(sure))
+    p, hits = _checked(confidence, correct, bins)
+    order = np.argsort(p)
+    p, hits = p[order], hits[order]
+    starts = np.flatnonzero(np.diff(p, prepend=-1.0))
+    sizes = np.diff(starts, append=len(p))
+    gaps = p - np.repeat(np.add.reduceat(hits, starts) / sizes, sizes)
+    filled = min(bins, len(p))
+    first = np.arange(filled) * (len(p) // filled)
+    first += np.minimum(np.arange(filled), len(p) % filled)
+    return float(np.abs(np.add.reduceat(gaps, first)).sum() / len(p))
 
 
 def classwise_ece(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
@@ -156,7 +138,7 @@ def classwise_ece_of_draws(
 ) -> Callable[[NDArray[np.intp]], float]:
     """Return a function that gives the classwise error of a draw of the images, with repeats.
 
-    The dear part, sorting n * k probabilities into bins, is done once for all draws.
+    The expensive part, sorting n * k probabilities into bins, is done once for all draws.
 
     Args:
         probabilities: Shape (n, k), rows sum to 1.
@@ -164,18 +146,18 @@ def classwise_ece_of_draws(
         bins: Of equal width.
     """
     n, k = probabilities.shape
-    lowest = probabilities.copy()
-    lowest[np.arange(n), labels] -= 1
-    place = _places(probabilities, bins)
-    rows, classes = np.nonzero(place)
-    cells = classes * bins + place[rows, classes]
-    higher = lowest[rows, classes]
-    lowest[rows, classes] = 0
+    gaps = probabilities.copy()
+    gaps[np.arange(n), labels] -= 1
+    indices = _bin_indices(probabilities, bins)
+    rows, classes = np.nonzero(indices)
+    cells = classes * bins + indices[rows, classes]
+    gaps_above = gaps[rows, classes]
+    gaps[rows, classes] = 0  # what is left lies in the lowest bin, where most probabilities are
 
     def error(drawn: NDArray[np.intp]) -> float:
         times = np.bincount(drawn, minlength=n).astype(np.float64)
-        sums = np.bincount(cells, times[rows] * higher, minlength=k * bins).astype(np.float64)
-        sums[::bins] += times @ lowest
+        sums = np.bincount(cells, times[rows] * gaps_above, minlength=k * bins).astype(np.float64)
+        sums[::bins] += times @ gaps
         return float(np.abs(sums).sum() / (len(drawn) * k))
 
     return error
@@ -230,20 +212,20 @@ def log_softmax(logits: Floats) -> Floats:
     return result
 
 
-def _places(probability: Floats, bins: int) -> NDArray[Any]:
+def _bin_indices(probability: Floats, bins: int) -> NDArray[Any]:
     """Return the bin of each probability, any shape; 1 is in the last one."""
     return np.searchsorted(np.arange(1, bins) / bins, probability, side="right")
 
 
 def _checked(confidence: ArrayLike, correct: ArrayLike, bins: int) -> tuple[Floats, Floats]:
-    sure, right = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
-    if sure.ndim != 1 or sure.shape != right.shape or bins < 1:
+    p, hits = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    if p.ndim != 1 or p.shape != hits.shape or bins < 1:
         raise InputError(
             "A calibration error needs one confidence and one answer an image and at least one "
-            f"bin, but got shapes {sure.shape} and {right.shape} and {bins} bins."
+            f"bin, but got shapes {p.shape} and {hits.shape} and {bins} bins."
         )
-    if len(sure) == 0:
+    if len(p) == 0:
         raise InputError("There is no labelled image to measure on: give at least one.")
-    if not ((sure >= 0) & (sure <= 1)).all():
+    if not ((p >= 0) & (p <= 1)).all():
         raise InputError("Confidences must lie between 0 and 1, without NaN.")
-    return sure, right
+    return p, hits

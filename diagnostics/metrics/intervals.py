@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from diagnostics.errors import InputError
 
-TINY = 1e-300
-
 
 def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return the interval in which a rate lies that showed `hits` hits in `n` trials.
@@ -45,56 +43,6 @@ def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
     return low, high
 
 
-def beta_share(x: float, a: float, b: float) -> float:
-    """Return the share of the Beta(a, b) distribution that lies below `x`.
-
-    Args:
-        x: 0 to 1.
-        a: Above 0.
-        b: Above 0.
-
-    Returns:
-        The regularised incomplete beta function I_x(a, b), 0 to 1.
-
-    Source:
-        DLMF 8.17.22, the continued fraction, evaluated with Lentz's method; DLMF 8.17.4.
-    """
-    if not (a > 0 and b > 0 and 0 <= x <= 1):
-        raise InputError(f"Beta needs a and b above 0 and x in 0 to 1, but got {a}, {b} and {x}.")
-    if x in (0.0, 1.0):
-        return float(x)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _below(1 - x, b, a)
-    return _below(x, a, b)
-
-
-def beta_quantile(share: float, a: float, b: float) -> float:
-    """Return the value below which the given share of the Beta(a, b) distribution lies.
-
-    Args:
-        share: 0 to 1.
-        a: Above 0.
-        b: Above 0.
-
-    Returns:
-        0 to 1, to the last digits of a float64.
-
-    Raises:
-        InputError: An argument outside its range.
-    """
-    if not 0 <= share <= 1:
-        raise InputError(f"A share must lie between 0 and 1, but is {share}.")
-    if share in (0.0, 1.0):
-        return float(share)
-    low, high = 0.0, 1.0
-    while low < (middle := (low + high) / 2) < high:
-        if beta_share(middle, a, b) < share:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
 def false_alarm_interval(n: int, alpha: float, level: float = 0.95) -> tuple[float, float]:
     """Return how often good images are really flagged by a guard set on n good images.
 
@@ -123,8 +71,10 @@ def false_alarm_interval(n: int, alpha: float, level: float = 0.95) -> tuple[flo
     flags = flagged_ranks(n, alpha)
     if flags in (0, n + 1):
         return float(flags > 0), float(flags > 0)
-    a, b = flags, n + 1 - flags
-    return beta_quantile(tail, a, b), beta_quantile(1 - tail, a, b)
+    from scipy.special import betaincinv
+
+    low, high = betaincinv(flags, n + 1 - flags, [tail, 1 - tail]).tolist()
+    return low, high
 
 
 def flagged_ranks(n: int, alpha: float) -> int:
@@ -173,34 +123,11 @@ def bootstrap(
         [np.asarray(statistic(random.integers(0, n, n)), np.float64) for _ in range(resamples)]
     )
     flat = draws.reshape(resamples, -1)
-    told = ~np.isnan(flat).all(axis=0)
+    defined = ~np.isnan(flat).all(axis=0)
     ends = np.full((2, flat.shape[1]), np.nan)
-    ends[:, told] = np.nanquantile(flat[:, told], [tail, 1 - tail], axis=0)
+    ends[:, defined] = np.nanquantile(flat[:, defined], [tail, 1 - tail], axis=0)
     low, high = ends.reshape(2, *draws.shape[1:])
     return low, high
-
-
-def _below(x: float, a: float, b: float) -> float:
-    """Return I_x(a, b) for x below the mean, where the continued fraction converges fast."""
-    logarithm = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
-    front = math.exp(logarithm + a * math.log(x) + b * math.log1p(-x)) / a
-    c, d = 1.0, 1 / _nonzero(1 - (a + b) * x / (a + 1))
-    fraction, step, change = d, 0, 0.0
-    while abs(change - 1) > 4e-16 and step < 100_000:
-        step += 1
-        even = step * (b - step) * x / ((a + 2 * step - 1) * (a + 2 * step))
-        odd = -(a + step) * (a + b + step) * x / ((a + 2 * step) * (a + 2 * step + 1))
-        change = 1.0
-        for term in (even, odd):
-            d = 1 / _nonzero(1 + term * d)
-            c = _nonzero(1 + term / c)
-            fraction *= c * d
-            change *= c * d
-    return front * fraction
-
-
-def _nonzero(value: float) -> float:
-    return value if abs(value) > TINY else TINY
 
 
 def _checked(level: float) -> float:

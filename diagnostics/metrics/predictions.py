@@ -1,4 +1,4 @@
-"""What the network said: the classes it ranks first, exactly, also when it is very sure."""
+"""Predictions: the classes that a network ranks first, exact also where it is very sure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Prediction:
 
     Args:
         name: The class's name.
-        index: Its place among the outputs, from 0.
+        index: Its index among the outputs, from 0.
         probability: 0 to 1.
         one_minus_p: 1 - probability, exact also where the probability rounds to 1.
         logit: The class's logit.
@@ -35,9 +35,9 @@ class Prediction:
 def probabilities(
     logits: NDArray[Any], *, independent: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each class's probability and its distance from one, in float64.
+    """Return each class's probability and one minus it, in float64.
 
-    The distance is the sum of the other classes' probabilities, so it stays exact (3.2e-9, say)
+    One minus it is the sum of the other classes' probabilities, so it stays exact (3.2e-9, say)
     where `1 - probability` would round to zero.
 
     Args:
@@ -45,7 +45,7 @@ def probabilities(
         independent: Sigmoid per class instead of softmax over all.
 
     Returns:
-        Two arrays of shape (k,), values in [0, 1].
+        p and one_minus_p, each of shape (k,), values in [0, 1].
     """
     z = np.asarray(logits, np.float64)
     if independent:
@@ -69,22 +69,22 @@ def rank(logits: NDArray[Any], spec: ModelSpec, count: int) -> tuple[Prediction,
         count: How many classes to return.
 
     Returns:
-        At most `count` scores; none when a logit is NaN or infinite, because nothing ranks then.
+        At most `count` classes; none when a logit is NaN or infinite, because nothing ranks then.
     """
     z = np.asarray(logits, np.float64)
     if not np.isfinite(z).all():
         return ()
-    probability, distance = probabilities(z, independent=spec.output.independent)
+    p, one_minus_p = probabilities(z, independent=spec.output.independent)
     order = np.argsort(-z, kind="stable")[: count + 1]
-    following = [*order[1:], None]
+    next_classes = [*order[1:], None]
     return tuple(
         Prediction(
             name=spec.class_names[index],
             index=int(index),
-            probability=float(probability[index]),
-            one_minus_p=float(distance[index]),
+            probability=float(p[index]),
+            one_minus_p=float(one_minus_p[index]),
             logit=float(z[index]),
             margin=None if after is None else float(z[index] - z[after]),
         )
-        for index, after in zip(order[:count], following, strict=False)
+        for index, after in zip(order[:count], next_classes, strict=False)
     )

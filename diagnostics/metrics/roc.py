@@ -1,4 +1,7 @@
-"""How well a score tells strangers from known images, counted."""
+"""ROC: how well an OOD score tells OOD images from in-distribution ones.
+
+Scores are higher for OOD images, which are the positives.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-CAUGHT = 0.95
+SHARE = 0.95  # of the positives
 
 
 @dataclass(frozen=True)
@@ -16,59 +19,60 @@ class Roc:
 
     Args:
         thresholds: From the highest down, the first one above every score.
-        good: Share of the known images that is flagged, at each threshold.
-        strangers: Share of the strangers that is flagged.
+        fpr: False positive rate: share of the in-distribution images that is flagged.
+        tpr: True positive rate: share of the OOD images that is flagged.
     """
 
     thresholds: NDArray[np.float64]
-    good: NDArray[np.float64]
-    strangers: NDArray[np.float64]
+    fpr: NDArray[np.float64]
+    tpr: NDArray[np.float64]
 
 
-def roc(good: ArrayLike, strangers: ArrayLike) -> Roc:
+def roc(id_scores: ArrayLike, ood_scores: ArrayLike) -> Roc:
     """Return the errors at every threshold that tells something apart.
 
     Args:
-        good: Scores of known images, higher for stranger ones, shape (n,).
-        strangers: Scores of strangers, shape (m,).
+        id_scores: Of in-distribution images, shape (n,).
+        ood_scores: Of OOD images, shape (m,).
     """
-    known, others = np.asarray(good, np.float64), np.asarray(strangers, np.float64)
-    levels = np.unique(np.concatenate([known, others]))[::-1]
+    negatives = np.asarray(id_scores, np.float64)
+    positives = np.asarray(ood_scores, np.float64)
+    levels = np.unique(np.concatenate([negatives, positives]))[::-1]
     thresholds = np.concatenate([[np.inf], levels])
-    return Roc(thresholds, _flagged(known, thresholds), _flagged(others, thresholds))
+    return Roc(thresholds, _flagged(negatives, thresholds), _flagged(positives, thresholds))
 
 
-def auroc(good: ArrayLike, strangers: ArrayLike) -> float:
-    """Return how often a stranger scores higher than a known image; a tie counts half.
+def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
+    """Return how often an OOD image scores higher than an in-distribution one; ties count half.
 
     Returns:
         0 to 1; 0.5 is chance, below it the score is upside down.
     """
-    known = np.sort(np.asarray(good, np.float64))
-    others = np.asarray(strangers, np.float64)
-    below = np.searchsorted(known, others, "left")
-    ties = np.searchsorted(known, others, "right") - below
-    return float((below + ties / 2).mean() / len(known))
+    negatives = np.sort(np.asarray(id_scores, np.float64))
+    positives = np.asarray(ood_scores, np.float64)
+    below = np.searchsorted(negatives, positives, "left")
+    ties = np.searchsorted(negatives, positives, "right") - below
+    return float((below + ties / 2).mean() / len(negatives))
 
 
-def false_alarms_at_95(good: ArrayLike, strangers: ArrayLike) -> float:
-    """Return the share of known images flagged where 95 % of the strangers are caught.
+def false_alarms_at_95(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
+    """Return the share of in-distribution images flagged where 95 % of the OOD images are caught.
 
-    This is FPR@95 as OpenOOD and pytorch-ood count it, strangers being the positives.
+    This is FPR@95 as OpenOOD and pytorch-ood count it, OOD images being the positives.
     """
-    others = np.sort(np.asarray(strangers, np.float64))
-    threshold = others[len(others) - int(np.ceil(CAUGHT * len(others)))]
-    return float((np.asarray(good, np.float64) >= threshold).mean())
+    positives = np.sort(np.asarray(ood_scores, np.float64))
+    threshold = positives[len(positives) - int(np.ceil(SHARE * len(positives)))]
+    return float((np.asarray(id_scores, np.float64) >= threshold).mean())
 
 
-def missed_at_95(good: ArrayLike, strangers: ArrayLike) -> float:
-    """Return the share of strangers accepted where 95 % of the known images are.
+def missed_at_95(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
+    """Return the share of OOD images accepted where 95 % of the in-distribution images are.
 
-    This is FPR@95 as many papers count it, known images being the positives.
+    This is FPR@95 as many papers count it, in-distribution images being the positives.
     """
-    known = np.sort(np.asarray(good, np.float64))
-    threshold = known[int(np.ceil(CAUGHT * len(known))) - 1]
-    return float((np.asarray(strangers, np.float64) <= threshold).mean())
+    negatives = np.sort(np.asarray(id_scores, np.float64))
+    threshold = negatives[int(np.ceil(SHARE * len(negatives))) - 1]
+    return float((np.asarray(ood_scores, np.float64) <= threshold).mean())
 
 
 def _flagged(scores: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:

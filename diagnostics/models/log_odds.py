@@ -1,4 +1,4 @@
-"""How sure a model is of a class, as log(p / (1 − p)): exact also where p rounds to one."""
+"""Log-odds: how confident a model is of a class, as log(p / (1 − p)), exact where p rounds to 1."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ def margins(logits: Float[Tensor, "n k"], *, independent: bool = False) -> Float
     """Return log(p / (1 − p)) of every class, in float64, exact also where p rounds to one.
 
     Args:
-        logits: Of n pictures.
+        logits: Of n images.
         independent: Whether each class is a yes or no of its own.
 
     Returns:
-        Minus infinity for a picture whose logits are not all finite.
+        Minus infinity for an image whose logits are not all finite.
     """
     z = logits.double()
     if independent:
-        found = z
+        odds = z
     else:
-        top, place = z.max(1, keepdim=True)
-        odds = (z - top).exp()
-        others = (odds.sum(1, keepdim=True) - odds).clamp_min(1)  # all but the top have it in there
-        of_top = top - _without(z, place[:, 0]).logsumexp(1, keepdim=True)
-        found = (z - top - others.log()).scatter(1, place, of_top)
-    fine = z.isfinite().all(1, keepdim=True)
-    return torch.where(fine, found, -torch.inf)
+        top, index = z.max(1, keepdim=True)
+        weights = (z - top).exp()
+        # The top class has weight 1 and counts among the others of every class but itself.
+        others = (weights.sum(1, keepdim=True) - weights).clamp_min(1)
+        of_top = top - _without(z, index[:, 0]).logsumexp(1, keepdim=True)
+        odds = (z - top - others.log()).scatter(1, index, of_top)
+    finite = z.isfinite().all(1, keepdim=True)
+    return torch.where(finite, odds, -torch.inf)
 
 
 def margin(
     logits: Float[Tensor, "n k"], target: Int[Tensor, " n"], *, independent: bool = False
 ) -> Float[Tensor, " n"]:
-    """Return log(p / (1 − p)) of one class of each picture, in float64; differentiable."""
+    """Return log(p / (1 − p)) of one class of each image, in float64; differentiable."""
     z = logits.double()
-    own = z.gather(1, target[:, None])[:, 0]
-    return own if independent else own - _without(z, target).logsumexp(1)
+    of_target = z.gather(1, target[:, None])[:, 0]
+    return of_target if independent else of_target - _without(z, target).logsumexp(1)
 
 
-def sureness(margin: float) -> tuple[float, float]:
-    """Return the probability of a margin, and its distance from one."""
+def confidence(margin: float) -> tuple[float, float]:
+    """Return p and one_minus_p of a margin log(p / (1 − p)), both exact."""
     return float(np.exp(-np.logaddexp(0, -margin))), float(np.exp(-np.logaddexp(0, margin)))
 
 
-def _without(z: Tensor, place: Tensor) -> Tensor:
-    return z.scatter(1, place[:, None], -torch.inf)
+def _without(z: Tensor, index: Tensor) -> Tensor:
+    return z.scatter(1, index[:, None], -torch.inf)

@@ -41,10 +41,6 @@ def slow_ece(confidence, correct, bins):
     return sum(len(b) * gap(b) for b in in_bins(confidence, correct, bins) if b) / len(confidence)
 
 
-def slow_mce(confidence, correct, bins):
-    return max(gap(b) for b in in_bins(confidence, correct, bins) if b)
-
-
 def slow_adaptive_ece(confidence, correct, bins):
     """Deal the sorted images into bins whose sizes differ by one at most, the larger first."""
     images = sorted(zip(map(float, confidence), map(bool, correct), strict=True))

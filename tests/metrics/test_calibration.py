@@ -13,7 +13,6 @@ from diagnostics.metrics.calibration import (
     classwise_ece,
     ece,
     log_softmax,
-    mce,
     nll,
     reliability,
 )
@@ -63,7 +62,6 @@ def test_errors_equal_plain_loops(n, bins):
     correct = random.random(n) < confidence**2
     for quick, plain in (
         (ece, slow.slow_ece),
-        (mce, slow.slow_mce),
         (adaptive_ece, slow.slow_adaptive_ece),
     ):
         assert quick(confidence, correct, bins) == pytest.approx(plain(confidence, correct, bins))

@@ -5,8 +5,6 @@ import pytest
 
 from diagnostics.errors import InputError
 from diagnostics.metrics.intervals import (
-    beta_quantile,
-    beta_share,
     bootstrap,
     false_alarm_interval,
     flagged_ranks,
@@ -44,33 +42,19 @@ def test_impossible_counts_and_levels_are_refused(hits, n, level):
         wilson(hits, n, level)
 
 
-@pytest.mark.parametrize(("a", "b"), [(1, 1), (1, 30), (5, 95), (20, 181), (7, 2)])
-@pytest.mark.parametrize("x", [1e-6, 0.03, 0.25, 0.5, 0.9, 1 - 1e-6])
-def test_shares_of_beta_equal_exact_binomial_tails(a, b, x):
-    assert beta_share(x, a, b) == pytest.approx(beta_below(x, a, b), rel=1e-11, abs=1e-15)
+@pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (84, 0.1), (99, 0.29), (200, 0.9)])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_both_ends_of_false_alarms_cut_off_equal_tails_of_beta_counted_exactly(n, alpha, level):
+    ends = false_alarm_interval(n, alpha, level)
+    flags = flagged_ranks(n, alpha)
+    below = [beta_below(end, flags, n + 1 - flags) for end in ends]
+    assert below == pytest.approx([(1 - level) / 2, (1 + level) / 2], rel=1e-11)
 
 
-def test_beta_quantiles_of_real_parameters_equal_scipy():
-    special = pytest.importorskip("scipy.special")
-    random = np.random.default_rng(0)
-    for a, b in np.exp(random.uniform(np.log(0.05), np.log(20_000), (150, 2))).tolist():
-        share = random.uniform()
-        expected = special.betaincinv(a, b, share)
-        assert beta_quantile(share, a, b) == pytest.approx(expected, rel=1e-8, abs=1e-300)
-
-
-@pytest.mark.parametrize("b", [1, 7, 40.5])
-@pytest.mark.parametrize("share", [0.0, 1e-9, 0.025, 0.5, 0.975, 1.0])
-def test_the_least_of_many_draws_has_its_closed_form(share, b):
-    assert beta_quantile(share, 1, b) == pytest.approx(1 - (1 - share) ** (1 / b), abs=1e-14)
-
-
-@pytest.mark.parametrize(
-    ("share", "a", "b"), [(-0.1, 1, 1), (1.1, 1, 1), (0.5, 0, 1), (0.5, 1, -2)]
-)
-def test_a_beta_that_does_not_exist_is_refused(share, a, b):
-    with pytest.raises(InputError):
-        beta_quantile(share, a, b)
+@pytest.mark.parametrize(("n", "alpha"), [(9, 0.1), (19, 0.05), (6000, 1 / 6001)])
+def test_a_guard_of_one_rank_has_the_closed_form_of_the_largest_of_n(n, alpha):
+    ends = false_alarm_interval(n, alpha, level=0.9)
+    assert ends == pytest.approx([1 - tail ** (1 / n) for tail in (0.95, 0.05)], rel=1e-11)
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(50, 0.05), (200, 0.05), (29, 0.1)])

@@ -100,7 +100,7 @@ def test_the_area_equals_counting_all_pairs_and_the_trapezia_below_the_curve(see
     expected = slow_auroc(good, strangers)
     assert auroc(good, strangers) == pytest.approx(expected, abs=1e-12)
     curve = roc(good, strangers)
-    assert np.trapezoid(curve.strangers, curve.good) == pytest.approx(expected, abs=1e-12)
+    assert np.trapezoid(curve.tpr, curve.fpr) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -111,11 +111,11 @@ def test_the_curve_counts_what_is_at_or_above_each_threshold(ties):
     assert (np.diff(curve.thresholds) < 0).all()
     assert set(curve.thresholds[1:]) == set(good) | set(strangers)
     for place, threshold in enumerate(curve.thresholds):
-        assert curve.good[place] == pytest.approx(sum(g >= threshold for g in good) / len(good))
+        assert curve.fpr[place] == pytest.approx(sum(g >= threshold for g in good) / len(good))
         flagged = sum(s >= threshold for s in strangers) / len(strangers)
-        assert curve.strangers[place] == pytest.approx(flagged)
-    assert (curve.good[0], curve.strangers[0]) == (0, 0)
-    assert (curve.good[-1], curve.strangers[-1]) == (1, 1)
+        assert curve.tpr[place] == pytest.approx(flagged)
+    assert (curve.fpr[0], curve.tpr[0]) == (0, 0)
+    assert (curve.fpr[-1], curve.tpr[-1]) == (1, 1)
 
 
 @pytest.mark.parametrize("ties", [False, True])

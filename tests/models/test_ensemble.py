@@ -102,12 +102,12 @@ def test_doubt_is_split_into_the_models_own_and_what_is_between_them():
     sure = [40.0, 0.0, 0.0]
     agreed = agreement(np.array([[sure], [sure]]))
     assert agreed.total == pytest.approx([0], abs=1e-12)
-    assert agreed.same.tolist() == [True]
+    assert agreed.unanimous.tolist() == [True]
     split = agreement(np.array([[sure], [[0.0, 40.0, 0.0]]]))
     assert split.total == pytest.approx([math.log(2)])
     assert split.expected == pytest.approx([0], abs=1e-12)
     assert split.disagreement == pytest.approx([math.log(2)])
-    assert split.same.tolist() == [False]
+    assert split.unanimous.tolist() == [False]
     doubting = agreement(np.zeros((2, 1, 3)))
     assert doubting.expected == pytest.approx([math.log(3)])
     assert doubting.disagreement == pytest.approx([0], abs=1e-12)

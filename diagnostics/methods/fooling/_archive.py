@@ -17,7 +17,7 @@ from torch import Tensor
 
 from diagnostics.errors import InputError, OptionError
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.models.log_odds import sureness
+from diagnostics.models.log_odds import confidence
 from diagnostics.text import counted
 
 Rgb = NDArray[np.uint8]
@@ -147,7 +147,7 @@ class Record:
     def _entry(self, place: int) -> Mapping[str, Any]:
         index, margin = self.classes[place], float(self.margins[place])
         there = self.pictures[place] is not None
-        p, distance = sureness(margin)
+        p, distance = confidence(margin)
         return {
             "class": self.context.classifier.spec.class_names[index],
             "index": index,

@@ -13,7 +13,7 @@ from diagnostics.errors import OptionError
 from diagnostics.methods.sufficient_pixels import _infill as infill
 from diagnostics.methods.sufficient_pixels._backward_selection import Path, Scene, Search, exact
 from diagnostics.methods.sufficient_pixels._infill import Fill
-from diagnostics.models.log_odds import sureness
+from diagnostics.models.log_odds import confidence
 from diagnostics.schema.sufficient_pixels import FILLS, NOISES, RANDOM_SUBSETS, WRONG_CLASSES
 
 Mask = NDArray[np.bool_]
@@ -30,7 +30,7 @@ EDGE = 0.1  # of the height and width, on each side
 
 def sure(margin: float) -> Measured:
     """Return a margin as a probability, with its exact distance from one."""
-    probability, distance = sureness(margin)
+    probability, distance = confidence(margin)
     return {"confidence": probability, "one_minus_p": distance}
 
 
@@ -140,7 +140,7 @@ def at_random(scene: Scene, count: int, seed: int) -> Measured:
     for mask in masks:
         mask[random.choice(height * width, count, replace=False)] = True
     found = scene.margins(masks.reshape(-1, height, width))
-    probabilities = [sureness(float(one))[0] for one in found]
+    probabilities = [confidence(float(one))[0] for one in found]
     return {
         "draws": RANDOM_SUBSETS,
         "mean": float(np.mean(probabilities)),

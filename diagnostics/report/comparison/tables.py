@@ -135,8 +135,8 @@ def doubts(files: Sequence[str], found: Agreement, classes: Sequence[str]) -> Ta
     numbers = tuple(
         {
             "image": name,
-            "together": classes[found.together[place]],
-            "same answer": "yes" if found.same[place] else "no",
+            "together": classes[found.ensemble_predicted[place]],
+            "same answer": "yes" if found.unanimous[place] else "no",
             "entropy of the mean (nats)": number(float(found.total[place])),
             "own doubt": number(float(found.expected[place])),
             "disagreement": number(float(found.disagreement[place])),
@@ -146,8 +146,8 @@ def doubts(files: Sequence[str], found: Agreement, classes: Sequence[str]) -> Ta
     most = max(float(found.disagreement.max(initial=0)), 0.0)
     said = (
         "Disagreement is doubt that no model has by itself: each may be sure, of another class. It "
-        f"reaches {number(most)} nats here; ln {len(found.said)} = "
-        f"{number(float(np.log(len(found.said))))} is the most that so many models can reach."
+        f"reaches {number(most)} nats here; ln {len(found.predicted)} = "
+        f"{number(float(np.log(len(found.predicted))))} is the most that so many models can reach."
     )
     return Table(numbers, said=said)
 

@@ -97,11 +97,11 @@ def curves(
     for one in sorted(names, key=lambda name: name != score):
         good, others = sides(arrays, one)
         found, mine = roc(good, others), one == score
-        corners = _corners(found.good, found.strangers)
+        corners = _corners(found.fpr, found.tpr)
         said = f"{names[one]}, AUROC {auroc(good, others):.3f}"
         made.add_scatter(
-            x=100 * found.good[corners],
-            y=100 * found.strangers[corners],
+            x=100 * found.fpr[corners],
+            y=100 * found.tpr[corners],
             name=said,
             mode="lines",
             line={"width": 3} if mine else {"width": 1, "color": THIN},

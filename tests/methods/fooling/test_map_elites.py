@@ -117,7 +117,7 @@ def test_a_picture_with_a_number_that_is_not_finite_has_no_margin(broken, indepe
 
 @pytest.mark.parametrize("margin", [-900.0, -3.0, 0.0, 5.0, 40.0, 900.0])
 def test_probability_and_distance_of_a_margin_are_both_exact(margin):
-    p, distance = log_odds.sureness(margin)
+    p, distance = log_odds.confidence(margin)
     assert p + distance == pytest.approx(1)
     if abs(margin) < 700:
         assert p / distance == pytest.approx(np.exp(margin))

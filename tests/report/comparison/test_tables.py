@@ -41,7 +41,7 @@ def test_models_that_agree_on_one_of_two_images_are_counted(compared):
     assert not tables.why_not(compared)
     files, found = tables.agreed(compared)
     assert files == [file.name for file in IMAGES]
-    assert found.same.tolist() == [True, False]
+    assert found.unanimous.tolist() == [True, False]
 
 
 def test_an_image_without_an_answer_is_neither_same_nor_other(compared):

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from diagnostics.errors import InputError
-from diagnostics.methods.ood import DETAILS
+from diagnostics.methods.ood._score import SCORES
 from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, concatenated, extract_features
@@ -468,5 +468,5 @@ def test_every_fit_works_on_a_small_reference_and_on_one_without_labels():
         for one in (reference, bare):
             judge = OODDetector(network().spec, one)
             assert all(np.isfinite(known).all() for known in judge.calibrated.values())
-        needing = {name for name, details in DETAILS.items() if details.labels}
+        needing = {name for name, details in SCORES.items() if details.labels_per_class}
         assert needing <= set(OODDetector(network().spec, bare).left_out)

@@ -44,9 +44,9 @@ def threshold(
     material = Collector(context, layers).collect()
     judge = OODDetector(context.classifier.spec, material.reference)
     chosen = score.removeprefix("ood/") or judge.default
-    if chosen not in judge.alone:
+    if chosen not in judge.exportable:
         raise InputError(
-            f"This model has no score {chosen!r} for a guard; it has {', '.join(judge.alone)}."
+            f"This model has no score {chosen!r} for a guard; it has {', '.join(judge.exportable)}."
         )
     fitted = {name: one for name, one in judge.fitted(chosen).items() if name != "calibrated"}
     spread = float(judge.calibrated[chosen].std()) or 1.0

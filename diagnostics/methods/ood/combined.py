@@ -1,14 +1,18 @@
-"""Several scores' places among known-good images, as one piece of evidence."""
+"""Several scores' places among in-distribution images, as one piece of evidence."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import DETAILS, Fitted, score, why_lacking
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._score import SCORES, Fitted, Outputs, Score, why_lacking
+from diagnostics.methods.ood.gen import gen
+from diagnostics.methods.ood.knn import knn
+from diagnostics.methods.ood.layer_statistics import layer_statistics
+from diagnostics.methods.ood.mahalanobis import mahalanobis
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
@@ -20,53 +24,73 @@ def fit(reference: Reference) -> dict[str, Tensor]:
 
     "calibrated" is the score of each calibration image among the others.
     """
-    seen, fitted = reference.calibration.seen, dict[str, Tensor]()
-    total = torch.zeros(len(seen.logits), dtype=torch.float64)
+    outputs, fitted = reference.calibration.seen, dict[str, Tensor]()
+    total = torch.zeros(len(outputs.logits), dtype=torch.float64)
     labelled = not why_lacking("mahalanobis", reference)
     left_out = "knn" if labelled else "mahalanobis"
-    for name in guard.COMBINED:
+    for name, part in _parts().items():
         if name == left_out or why_lacking(name, reference):
             continue
-        fit_part = DETAILS[name].fit
+        fit_part = SCORES[name].fit
         own = fit_part(reference) if fit_part else {}
-        scores = guard.strangeness(name, (seen.logits, seen.features, seen.layers), own)
-        known = scores.sort().values
-        above = known[int(TAIL * len(known)) :] - known[int(TAIL * len(known))]
-        width = known.std().clamp_min(TINY) * NARROW
+        scores = part(outputs, own)
+        ordered = scores.sort().values
+        above = ordered[int(TAIL * len(ordered)) :] - ordered[int(TAIL * len(ordered))]
+        width = ordered.std().clamp_min(TINY) * NARROW
         tail = above.mean().clamp_min(float(width))
         fitted |= {f"{name}__{key}": value for key, value in own.items()}
-        fitted |= {f"{name}__known": known, f"{name}__width": width, f"{name}__tail": tail}
-        total += _among_others(scores, known, width, tail)
+        fitted |= {f"{name}__known": ordered, f"{name}__width": width, f"{name}__tail": tail}
+        total += _among_others(scores, ordered, width, tail)
     return fitted | {"calibrated": total}
 
 
-def _among_others(scores: Tensor, known: Tensor, width: Tensor, tail: Tensor) -> Tensor:
-    """Return minus the logarithm of each known score's p-value among the other ones."""
-    as_strange = ((known - scores[:, None]) / width).sigmoid().sum(1) - 0.5  # without itself
-    beyond = torch.where(scores >= known[-1], (known[-1] - known[-2]) / tail, 0.0)
-    return beyond - ((1 + as_strange) / len(known)).log()
+def _parts() -> dict[str, Callable[[Outputs, Fitted], Tensor]]:
+    return {
+        "gen": gen,
+        "knn": knn,
+        "mahalanobis": mahalanobis,
+        "layer_statistics": layer_statistics,
+    }
 
 
-@score(
+def _among_others(scores: Tensor, ordered: Tensor, width: Tensor, tail: Tensor) -> Tensor:
+    """Return minus the logarithm of each calibration score's p-value among the other ones."""
+    at_least = ((ordered - scores[:, None]) / width).sigmoid().sum(1) - 0.5  # without itself
+    beyond = torch.where(scores >= ordered[-1], (ordered[-1] - ordered[-2]) / tail, 0.0)
+    return beyond - ((1 + at_least) / len(ordered)).log()
+
+
+@Score(
     "Combined evidence",
     source="Fisher 1925, Statistical Methods for Research Workers, section 21.1",
     blind="A stranger that looks usual to every one of its parts.",
     needs={Need.FEATURES},
     fit=fit,
-    compares=True,
+    compares_classes=True,
 )
-def combined(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def combined(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How rare the image's places by several scores are together among known-good images.
 
     The parts are generalised entropy, layer statistics, and Mahalanobis distance; without labels
     nearest neighbours stand for the last one. Their values are never added up, only the
-    logarithms of their p-values.
+    logarithms of their p-values. So that a rounding cannot make a step, every calibration score
+    counts through a narrow sigmoid. Beyond the highest of them the p-value falls exponentially, as
+    fast as it did before.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: Each part's statistics, and its scores of the calibration images.
 
     Returns:
         Minus the summed logarithms of the parts' p-values, 0 or more.
     """
-    return guard.combined((seen.logits, seen.features, seen.layers), fitted)
+    total = torch.zeros(outputs.logits.shape[0], dtype=torch.float64, device=outputs.logits.device)
+    for name, part in _parts().items():
+        ordered = fitted.get(f"{name}__known")
+        if ordered is not None:
+            own = {key.removeprefix(f"{name}__"): value for key, value in fitted.items()}
+            scores = part(outputs, own)
+            at_least = ((ordered - scores[:, None]) / fitted[f"{name}__width"]).sigmoid().sum(1)
+            beyond = (scores - ordered[-1]).clamp_min(0) / fitted[f"{name}__tail"]
+            total = total + beyond - ((1 + at_least) / (ordered.shape[0] + 1)).log()
+    return total

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics.methods import ood as family
+from diagnostics.methods.ood._score import SCORES, check, why_not
 from diagnostics.methods.registry import find, methods
 from diagnostics.metrics.intervals import false_alarm_interval, flagged_ranks
 from diagnostics.models.features import Features
@@ -32,16 +32,14 @@ class OODDetector:
     def __init__(self, spec: ModelSpec, reference: Reference | None) -> None:
         self._spec, self.reference = spec, reference
         known = [one.info.id.partition("/")[2] for one in methods("score")]
-        self.left_out = {
-            name: why for name in known if (why := family.why_not(name, spec, reference))
-        }
+        self.left_out = {name: why for name in known if (why := why_not(name, spec, reference))}
         self.names = tuple(name for name in known if name not in self.left_out)
         self._fitted: dict[str, Mapping[str, Tensor]] = {}
 
     @property
-    def alone(self) -> tuple[str, ...]:
+    def exportable(self) -> tuple[str, ...]:
         """Names of the scores that a guard can ship: logits and features are all they read."""
-        return tuple(name for name in self.names if family.DETAILS[name].alone)
+        return tuple(name for name in self.names if SCORES[name].exportable)
 
     @property
     def default(self) -> str:
@@ -50,7 +48,7 @@ class OODDetector:
 
     def fitted(self, name: str) -> Mapping[str, Tensor]:
         """Return a score's statistics, fitted once."""
-        fit = family.DETAILS[name].fit
+        fit = SCORES[name].fit
         if name not in self._fitted:
             fitted = fit(self.reference) if fit is not None and self.reference is not None else {}
             self._fitted[name] = fitted
@@ -59,7 +57,7 @@ class OODDetector:
     def score(self, name: str, seen: Features) -> NDArray[np.float64]:
         """Return a score of images, shape (n,); NaN where the network's numbers are not finite."""
         values = find(f"ood/{name}").function(seen, self.fitted(name))
-        family.check(values, seen)
+        check(values, seen)
         found: NDArray[np.float64] = values.double().numpy()
         return np.where(seen.finite().numpy(), found, np.nan)
 
@@ -133,9 +131,9 @@ class OODDetector:
                     "method": info.id,
                     "title": info.title,
                     "summary": info.summary,
-                    "blind": family.DETAILS[name].blind,
+                    "blind": SCORES[name].blind,
                     "source": info.source,
-                    "fitted": family.DETAILS[name].fit is not None,
+                    "fitted": SCORES[name].fit is not None,
                     "threshold": self.threshold(name, alpha),
                 }
             )

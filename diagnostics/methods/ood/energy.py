@@ -5,29 +5,28 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._formulas import free_energy
+from diagnostics.methods.ood._score import Fitted, Outputs, Score
 
 
-@score(
+@Score(
     "Energy",
     source="Liu et al. 2020, arXiv:2010.03759",
     blind="Values of the wrong size: logits grow with the input, so an image fed in 0..255 for "
     "0..1 looks better than any known one.",
-    raw_logits=True,
+    needs_raw_logits=True,
     misleads_transformers="On vision transformers it ranks strangers worse than plain doubt does, "
     "in the published comparisons.",
-    compares=True,
+    compares_classes=True,
 )
-def energy(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def energy(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How small all logits are together.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: Nothing.
 
     Returns:
         Minus the logarithm of the summed exponentials of the logits, any number.
     """
-    return guard.energy(seen.logits)
+    return free_energy(outputs.logits)

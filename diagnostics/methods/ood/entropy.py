@@ -5,26 +5,25 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._score import Fitted, Outputs, Score
 
 
-@score(
+@Score(
     "Entropy",
     source="Shannon 1948; as a score of strangeness see Hendrycks & Gimpel 2017",
     blind="An image that the network is sure of for a bad reason, and a known image between two "
     "classes.",
-    compares=True,
+    compares_classes=True,
 )
-def entropy(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def entropy(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How evenly the probabilities are spread over the classes, in nats.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: Nothing.
 
     Returns:
         0 (one class has it all) to the log of the number of classes.
     """
-    return guard.entropy(seen.logits)
+    log = outputs.logits.double().log_softmax(1)
+    return -(log.exp() * log).sum(1)

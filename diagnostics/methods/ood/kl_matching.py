@@ -5,9 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._score import LABELS_PER_CLASS, Fitted, Outputs, Score
 from diagnostics.reference.statistics import Reference
 
 TINY = 1e-300
@@ -21,23 +19,26 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     return {"log_templates": templates.clamp_min(TINY).log()}
 
 
-@score(
+@Score(
     "KL matching",
     source="Hendrycks et al. 2022, arXiv:1911.11132, section 4.2",
     blind="A stranger whose percentages are spread as those of a known class usually are.",
     fit=fit,
-    labels=LABELS_PER_CLASS,
-    compares=True,
-    said=True,
+    labels_per_class=LABELS_PER_CLASS,
+    compares_classes=True,
+    needs_class_probabilities=True,
 )
-def kl_matching(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def kl_matching(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How unlike any class's usual percentages these are, in nats.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: "log_templates", shape (classes said, k).
 
     Returns:
         Smallest Kullback-Leibler divergence from a class's mean probabilities, 0 or more.
     """
-    return guard.kl_matching(seen.logits, fitted)
+    log = outputs.logits.double().log_softmax(1)
+    negative_entropy = (log.exp() * log).sum(1, keepdim=True)
+    divergences: Tensor = negative_entropy - log.exp() @ fitted["log_templates"].T
+    return divergences.amin(1)

@@ -6,9 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._score import Fitted, Outputs, Score
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
@@ -23,21 +21,26 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     return {"bank": bank / lengths, "k": torch.tensor(neighbour)}
 
 
-@score(
+@Score(
     "Nearest neighbours (kNN)",
     source="Sun et al. 2022, arXiv:2204.06507, equation 2",
     blind="The length of the feature vector, and strangers that lie among the known features.",
     needs={Need.FEATURES},
     fit=fit,
 )
-def knn(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def knn(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How far the image's features are from those of the nearest known-good images.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: "bank", known features of length one, shape (m, d), and "k".
 
     Returns:
         Distance to the k-th nearest, all features scaled to length one: 0 to 2.
     """
-    return guard.knn(seen.features, fitted)
+    features = outputs.features.double()
+    lengths: Tensor = features.norm(dim=1, keepdim=True)
+    similarities = features / lengths.clamp_min(1e-12) @ fitted["bank"].T
+    kth = similarities.topk(int(fitted["k"]), dim=1).values[:, -1]
+    distances: Tensor = (2 - 2 * kth).clamp_min(0).sqrt()
+    return distances

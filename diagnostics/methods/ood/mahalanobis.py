@@ -5,9 +5,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._formulas import squared_distances
+from diagnostics.methods.ood._score import LABELS_PER_CLASS, Fitted, Outputs, Score
 from diagnostics.reference.shrinkage import whitening
 from diagnostics.reference.statistics import Reference, class_means, tied_covariance
 from diagnostics.schema.spec import Need
@@ -19,24 +18,24 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     return {"means": means, "whitening": whitening(tied_covariance(reference))}
 
 
-@score(
+@Score(
     "Mahalanobis distance",
     source="Lee et al. 2018, arXiv:1807.03888, equation 2",
     blind="Strangers whose features are small: it is weak on many convolutional networks, strong "
     "on transformers.",
     needs={Need.FEATURES},
     fit=fit,
-    labels=LABELS_PER_CLASS,
-    covariance=True,
+    labels_per_class=LABELS_PER_CLASS,
+    needs_covariance=True,
 )
-def mahalanobis(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def mahalanobis(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How far the image's features are from the nearest class mean.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: "means", shape (classes, d), and "whitening" of the shared covariance.
 
     Returns:
         Squared distance in units of the classes' shared covariance, 0 or more.
     """
-    return guard.mahalanobis(seen.features, fitted)
+    return squared_distances(outputs.features, fitted["means"], fitted["whitening"]).amin(1)

@@ -5,26 +5,24 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._score import Fitted, Outputs, Score
 
 
-@score(
+@Score(
     "Largest logit",
     source="Hendrycks et al. 2022, arXiv:1911.11132",
     blind="Values of the wrong size: logits grow with the input, so an image fed in 0..255 for "
     "0..1 looks better than any known one.",
-    raw_logits=True,
+    needs_raw_logits=True,
 )
-def max_logit(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def max_logit(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How small the largest logit is.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: Nothing.
 
     Returns:
         Minus the largest logit, any number.
     """
-    return guard.max_logit(seen.logits)
+    return -outputs.logits.double().amax(1)

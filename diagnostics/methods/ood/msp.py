@@ -5,25 +5,25 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._formulas import sorted_probabilities
+from diagnostics.methods.ood._score import Fitted, Outputs, Score
 
 
-@score(
+@Score(
     "Doubt (MSP)",
     source="Hendrycks & Gimpel 2017, arXiv:1610.02136",
     blind="An image that the network is sure of for a bad reason: noise at 100 % looks perfect.",
-    compares=True,
+    compares_classes=True,
 )
-def msp(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def msp(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How far the largest probability is from one.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: Nothing.
 
     Returns:
         One minus the largest probability, 0 to 1; the paper's score plus one.
     """
-    return guard.msp(seen.logits)
+    _, complements = sorted_probabilities(outputs.logits)
+    return complements[:, 0]

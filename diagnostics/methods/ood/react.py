@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._formulas import free_energy
+from diagnostics.methods.ood._score import Fitted, Outputs, Score
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
@@ -28,23 +27,24 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     }
 
 
-@score(
+@Score(
     "Energy of cut features (ReAct)",
     source="Sun et al. 2021, arXiv:2111.12797",
     blind="A stranger whose features are small and usual one by one.",
     needs={Need.FEATURES, Need.HEAD},
     fit=fit,
-    raw_logits=True,
-    compares=True,
+    needs_raw_logits=True,
+    compares_classes=True,
 )
-def react(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def react(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How small the logits are together once unusually large features are cut.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: "limit", and the last layer's "weight" and "bias".
 
     Returns:
         Energy, any number.
     """
-    return guard.react(seen.features, fitted)
+    cut = outputs.features.double().minimum(fitted["limit"])
+    return free_energy(cut @ fitted["weight"].T + fitted["bias"])

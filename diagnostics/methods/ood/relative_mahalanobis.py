@@ -5,9 +5,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._formulas import squared_distances
+from diagnostics.methods.ood._score import LABELS_PER_CLASS, Fitted, Outputs, Score
 from diagnostics.reference.shrinkage import whitening
 from diagnostics.reference.statistics import (
     Reference,
@@ -29,23 +28,26 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     }
 
 
-@score(
+@Score(
     "Relative Mahalanobis distance",
     source="Ren et al. 2021, arXiv:2106.09022, equation 4",
     blind="Strangers that differ from all classes alike: that part is taken away.",
     needs={Need.FEATURES},
     fit=fit,
-    labels=LABELS_PER_CLASS,
-    covariance=True,
+    labels_per_class=LABELS_PER_CLASS,
+    needs_covariance=True,
 )
-def relative_mahalanobis(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def relative_mahalanobis(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How much farther the nearest class mean is than the mean of all images.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: "means", "whitening", "mean" and "whole_whitening".
 
     Returns:
         Difference of two squared distances, any number.
     """
-    return guard.relative_mahalanobis(seen.features, fitted)
+    features = outputs.features
+    nearest = squared_distances(features, fitted["means"], fitted["whitening"]).amin(1)
+    background = squared_distances(features, fitted["mean"][None], fitted["whole_whitening"])
+    return nearest - background[:, 0]

@@ -6,10 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import LABELS_PER_CLASS, Fitted, score
+from diagnostics.methods.ood._formulas import sorted_probabilities
+from diagnostics.methods.ood._score import LABELS_PER_CLASS, Fitted, Outputs, Score
 from diagnostics.metrics.temperature import temperature
-from diagnostics.models import guard
-from diagnostics.models.features import Features
 from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.statistics import Reference
 
@@ -22,23 +21,24 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     return {"temperature": torch.tensor(found.value, dtype=torch.float64)}
 
 
-@score(
+@Score(
     "Doubt at the fitted temperature",
     source="Guo et al. 2017, arXiv:1706.04599; Liang et al. 2018, arXiv:1706.02690",
     blind="What doubt cannot see: a temperature makes percentages believable on known images, it "
     "does not make noise look uncertain.",
     fit=fit,
-    labels=LABELS_PER_CLASS,
-    compares=True,
+    labels_per_class=LABELS_PER_CLASS,
+    compares_classes=True,
 )
-def scaled_msp(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def scaled_msp(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How far the largest probability is from one once the percentages are calibrated.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: "temperature".
 
     Returns:
         0 to 1.
     """
-    return guard.scaled_msp(seen.logits, fitted)
+    _, complements = sorted_probabilities(outputs.logits.double() / fitted["temperature"])
+    return complements[:, 0]

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diagnostics.methods.ood import Fitted, score
-from diagnostics.models import guard
-from diagnostics.models.features import Features
+from diagnostics.methods.ood._formulas import free_energy
+from diagnostics.methods.ood._score import Fitted, Outputs, Score
 from diagnostics.reference.statistics import Reference, mean_feature
 from diagnostics.schema.spec import Need
 
@@ -32,25 +31,27 @@ def fit(reference: Reference) -> dict[str, Tensor]:
     return {"origin": origin, "complement": outside.contiguous(), "alpha": alpha}
 
 
-@score(
+@Score(
     "Virtual logit (ViM)",
     source="Wang et al. 2022, arXiv:2203.10807, section 4",
     blind="A stranger inside the subspace that the known features span; with fewer images than "
     "features that subspace is not known well.",
     needs={Need.FEATURES, Need.HEAD},
     fit=fit,
-    raw_logits=True,
-    compares=True,
-    covariance=True,
+    needs_raw_logits=True,
+    compares_classes=True,
+    needs_covariance=True,
 )
-def vim(seen: Features, fitted: Fitted) -> Float[Tensor, " n"]:
+def vim(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """How much of the image's features no known image has, against how sure the logits are.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         fitted: "origin", "complement" of the known subspace, and the scale "alpha".
 
     Returns:
         The length outside, scaled to logits, plus the energy; any number.
     """
-    return guard.vim(seen.logits, seen.features, fitted)
+    outside = (outputs.features.double() - fitted["origin"]) @ fitted["complement"]
+    virtual_logit: Tensor = fitted["alpha"] * outside.norm(dim=1)
+    return virtual_logit + free_energy(outputs.logits)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from diagnostics.methods.ood import DETAILS
+from diagnostics.methods.ood._score import SCORES
 from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.methods.registry import methods
 from diagnostics.metrics.intervals import false_alarm_interval
@@ -25,8 +25,8 @@ from tests.networks_for_tests import Attends, FunctionalResidual, classifier, vi
 ALPHAS = (0.001, 0.01, 0.05, 0.1, 0.29, 0.3, 1 / 3, 0.5)
 RAW = {"energy", "max_logit", "react", "vim"}
 OF_PROBABILITIES = {"msp", "entropy", "gen"}
-SCORES = {one.info.id.removeprefix("ood/") for one in methods("score")}
-FITTED = {name for name, details in DETAILS.items() if details.fit}
+NAMES = {one.info.id.removeprefix("ood/") for one in methods("score")}
+FITTED = {name for name, details in SCORES.items() if details.fit}
 LABELLED = {"mahalanobis", "relative_mahalanobis", "kl_matching", "scaled_msp"}
 
 
@@ -181,10 +181,10 @@ def test_without_a_reference_scores_have_values_and_no_place():
 
 def test_with_labelled_images_no_score_is_left_out():
     judge = OODDetector(network().spec, known_to(network()))
-    assert set(judge.names) == SCORES
+    assert set(judge.names) == NAMES
     assert judge.left_out == {}
     assert judge.default == "combined"
-    assert set(judge.alone) == SCORES - {"batchnorm_deviation"}
+    assert set(judge.exportable) == NAMES - {"batchnorm_deviation"}
 
 
 def test_without_labels_the_scores_that_need_them_say_so():
@@ -285,7 +285,7 @@ def test_what_is_described_names_every_score_once_with_its_reason_or_threshold()
     told = judge.described(0.1)
     given = {one["method"]: one for one in told["given"]}
     left_out = {one["method"]: one for one in told["left_out"]}
-    assert set(given) | set(left_out) == {f"ood/{name}" for name in SCORES}
+    assert set(given) | set(left_out) == {f"ood/{name}" for name in NAMES}
     assert not set(given) & set(left_out)
     assert all(one["blind"].endswith(".") and one["source"] for one in given.values())
     assert all(one["reason"].endswith(".") for one in left_out.values())

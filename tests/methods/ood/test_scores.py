@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from functools import cache
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from diagnostics.methods.ood import DETAILS, LABELS_PER_CLASS, check
+from diagnostics.methods.ood import exported_source
+from diagnostics.methods.ood._score import LABELS_PER_CLASS, SCORES, check
 from diagnostics.methods.ood.kl_matching import fit as fit_kl_matching
 from diagnostics.methods.ood.vim import dimensions
 from diagnostics.methods.registry import find, methods
@@ -83,7 +85,7 @@ def strangers():
 
 
 def scores(name, seen, reference=None):
-    fit = DETAILS[name].fit
+    fit = SCORES[name].fit
     values = find(f"ood/{name}").function(seen, fit(reference) if fit and reference else {})
     check(values, seen)
     return values.numpy()
@@ -262,7 +264,7 @@ def test_combined_evidence_equals_the_slow_one(labelled):
     ]
     assert scores("combined", seen, reference) == pytest.approx(expected, rel=1e-8)
     among = [slow.slow_combined_among_others(row, own) for row in range(JUDGING)]
-    found = DETAILS["combined"].fit(reference)["calibrated"].numpy()
+    found = SCORES["combined"].fit(reference)["calibrated"].numpy()
     assert found == pytest.approx(among, rel=1e-8)
 
 
@@ -274,7 +276,7 @@ def test_the_fitted_temperature_makes_doubt_the_share_of_mistakes():
     seen = Features(logits, empty, torch.zeros(0), empty)
     half = Half(seen, labels)
     reference = Reference(half, half, {}, {})
-    assert float(DETAILS["scaled_msp"].fit(reference)["temperature"]) == pytest.approx(
+    assert float(SCORES["scaled_msp"].fit(reference)["temperature"]) == pytest.approx(
         10 / math.log(4), rel=1e-6
     )
     assert scores("scaled_msp", seen, reference) == pytest.approx([0.2] * 100, rel=1e-6)
@@ -494,9 +496,9 @@ def test_neither_turning_nor_scaling_the_features_changes_knn():
 def test_distances_called_zero_or_more_are_so_at_the_known_means_and_images():
     width = strangers().features.shape[1]
     reference, _ = moved(torch.eye(width).double(), torch.full((width,), 100.0).double())
-    fitted = DETAILS["mahalanobis"].fit(reference)
+    fitted = SCORES["mahalanobis"].fit(reference)
     assert (guard.mahalanobis(fitted["means"], fitted) >= 0).all()
-    fitted = DETAILS["layer_statistics"].fit(reference)
+    fitted = SCORES["layer_statistics"].fit(reference)
     assert (guard.layer_statistics(fitted["mean"][None], fitted) >= 0).all()
     assert (scores("knn", reference.fit.seen, reference) >= 0).all()
 
@@ -516,11 +518,37 @@ def test_every_score_of_the_registry_is_the_guards():
     """What a guard ships is computed by the same formulas as what the app shows."""
     seen, reference = strangers(), known()
     given = (seen.logits, seen.features, seen.layers)
-    for name, details in DETAILS.items():
-        if details.alone:
+    for name, details in SCORES.items():
+        if details.exportable:
             fitted = details.fit(reference) if details.fit else {}
             found = guard.strangeness(name, given, fitted).numpy()
             assert found == pytest.approx(scores(name, seen, reference), rel=1e-12), name
+
+
+EXPORTABLE = [name for name, details in SCORES.items() if details.exportable]
+
+
+@pytest.mark.parametrize("name", EXPORTABLE)
+def test_the_exported_source_of_a_score_computes_the_same_with_torch_alone(name):
+    source, outputs, fit = exported_source(name), strangers(), SCORES[name].fit
+    assert "diagnostics" not in source
+    namespace = {}
+    exec(compile(source, "score.py", "exec"), namespace)
+    fitted = fit(known()) if fit else {}
+    plain = SimpleNamespace(logits=outputs.logits, features=outputs.features, layers=outputs.layers)
+    found = namespace[name](plain, fitted).numpy()
+    assert found == pytest.approx(scores(name, outputs, known()), rel=1e-12)
+
+
+def test_a_score_that_reads_more_than_a_guard_has_is_not_exported():
+    with pytest.raises(TypeError, match="batchnorm_deviation reads what a guard does not have"):
+        exported_source("batchnorm_deviation")
+
+
+def test_a_score_that_uses_more_than_torch_is_not_exported(monkeypatch):
+    monkeypatch.setattr("diagnostics.methods.ood.gen.MAX_CLASSES", np.arange(3))
+    with pytest.raises(TypeError, match="gen uses MAX_CLASSES, which a guard cannot ship"):
+        exported_source("gen")
 
 
 def test_a_score_that_is_not_finite_or_not_one_per_image_is_refused():

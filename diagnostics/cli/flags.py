@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -11,11 +11,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from diagnostics.data import class_names
 from diagnostics.data.samples import file_at
 from diagnostics.errors import OptionError, RecipeError
+from diagnostics.schema.options import MethodInfo, Option, Value
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.presets import PRESETS
 from diagnostics.schema.recipe import Recipe, loads
 from diagnostics.schema.request import Factory, ModelSource
 from diagnostics.ui.server.settings import Serving
+
+OPTION = "option_"  # before the name of a method's option among the arguments
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -81,25 +84,25 @@ def add_serving_flags(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def serving(asked: argparse.Namespace) -> Serving:
+def serving(arguments: argparse.Namespace) -> Serving:
     """Return how the app is to be served.
 
     Raises:
         OptionError: When a number is too small.
     """
     numbers = {
-        name: getattr(asked, name)
+        name: getattr(arguments, name)
         for name in ("model_mib", "disk_mib", "places", "running", "waiting")
     }
     for name, value in numbers.items():
         if value < 1:
             raise OptionError(f"--{name.replace('_', '-')} must be 1 or more; got {value}.")
     return Serving(
-        address=asked.address,
-        port=asked.port,
-        hosts=tuple(asked.host),
-        base=asked.base_path,
-        sign_in=asked.sign_in,
+        address=arguments.address,
+        port=arguments.port,
+        hosts=tuple(arguments.host),
+        base=arguments.base_path,
+        sign_in=arguments.sign_in,
         threads=1,
         **numbers,
     )
@@ -116,48 +119,106 @@ def _kind(hint: Any) -> dict[str, Any]:
     return {"type": int if hint is int else float, "metavar": "VALUE"}
 
 
-def source(asked: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
+def source(arguments: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
     """Return the model that a command names, and its recipe if there is one.
 
     Raises:
         InputError: When a file cannot be read or the recipe is for other weights.
     """
-    recipe = loads(_text(asked.recipe)) if asked.recipe else None
-    weights = ModelSource(file_at(Path(asked.model)), programs=asked.torchscript)
+    recipe = loads(_text(arguments.recipe)) if arguments.recipe else None
+    weights = ModelSource(file_at(Path(arguments.model)), programs=arguments.torchscript)
     given = recipe.source(weights) if recipe else weights
     return replace(
         given,
-        architecture=asked.architecture or given.architecture,
-        class_names=class_names.at(asked.classes) if asked.classes else given.class_names,
-        factory=Factory(asked.factory, str(Path.cwd())) if asked.factory else None,
+        architecture=arguments.architecture or given.architecture,
+        class_names=class_names.at(arguments.classes) if arguments.classes else given.class_names,
+        factory=Factory(arguments.factory, str(Path.cwd())) if arguments.factory else None,
     ), recipe
 
 
 def preprocessing(
-    asked: argparse.Namespace, recipe: Recipe | None, own: Preprocessing
+    arguments: argparse.Namespace, recipe: Recipe | None, own: Preprocessing
 ) -> Preprocessing:
     """Return the settings in force: the model's own, then recipe, preset and single flags."""
     settings = recipe.preprocessing if recipe else own
-    if asked.preset:
-        settings = PRESETS[asked.preset].applied_to(settings)
+    if arguments.preset:
+        settings = PRESETS[arguments.preset].applied_to(settings)
     given = {
-        setting.name: _tuple(getattr(asked, f"pipeline_{setting.name}"))
+        setting.name: _tuple(getattr(arguments, f"pipeline_{setting.name}"))
         for setting in fields(Preprocessing)
-        if getattr(asked, f"pipeline_{setting.name}") is not None
+        if getattr(arguments, f"pipeline_{setting.name}") is not None
     }
     return replace(settings, **given)
 
 
-def method_options(written: Sequence[str]) -> dict[str, str]:
-    """Return the settings of a method written as NAME=VALUE.
+def is_called(command: str, words: Sequence[str] | None) -> bool:
+    """Say whether a command line calls this command; None calls every command."""
+    return words is None or command == next((word for word in words if word[:1] != "-"), "")
+
+
+def values_of(flag: str, words: Sequence[str] | None) -> list[str]:
+    """Return a flag and its value as they stand in a command line; nothing where it is absent."""
+    line = list(words or ())
+    for place, word in enumerate(line):
+        if word == flag:
+            return line[place : place + 2]
+        if word.startswith(f"{flag}="):
+            return [word]
+    return []
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that fixes everything random."""
+    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+
+
+def add_method_flags(
+    parser: argparse.ArgumentParser, info: MethodInfo, without: Collection[str] = ()
+) -> None:
+    """Add a flag for each option of a method.
+
+    Args:
+        parser: Of the command that runs it.
+        info: Of the method.
+        without: Options that the command gives in another way.
+    """
+    group = parser.add_argument_group(f"{info.title}: {info.summary.removesuffix('.')}")
+    for option in info.options:
+        if option.name in without:
+            continue
+        kind: dict[str, Any] = {"metavar": option.kind.upper()}
+        if option.kind == "bool":
+            kind = {"action": argparse.BooleanOptionalAction}
+        elif option.kind == "choice":
+            kind = {"choices": option.choices, "metavar": "NAME"}
+        group.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            dest=OPTION + option.name,
+            help=_help(option),
+            **kind,
+        )
+
+
+def method_options(arguments: argparse.Namespace, info: MethodInfo) -> dict[str, Value]:
+    """Return the options of a method that the command line gives.
 
     Raises:
-        OptionError: When one has no equals sign.
+        OptionError: When a value does not fit its option.
     """
-    for text in written:
-        if "=" not in text:
-            raise OptionError(f"An option is written NAME=VALUE; got {text!r}.")
-    return dict(text.split("=", 1) for text in written)
+    given = {option.name: getattr(arguments, OPTION + option.name, None) for option in info.options}
+    return info.read({name: str(value) for name, value in given.items() if value is not None})
+
+
+def _help(option: Option) -> str:
+    """Return an option's sentence with its choices or limits and its default."""
+    limits = ""
+    if option.choices:
+        limits = ", ".join(option.choices)
+    elif option.range:
+        limits = f"{option.range.low:g} to {option.range.high:g} {option.range.unit}".rstrip()
+    usual = "" if option.default in ("", None) else f"usually {option.default}"
+    more = "; ".join(part for part in (limits, usual) if part)
+    return f"{option.help} ({more})".strip().replace("%", "%%") if more else option.help
 
 
 def _tuple(value: Any) -> Any:

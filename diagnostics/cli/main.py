@@ -1,4 +1,4 @@
-"""The command line: what is asked, and who answers."""
+"""The command line: what is arguments, and who answers."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 WITH_COMMANDS = ("ood/fit_reference",)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 bad input, 3 the worker failed."""
-    asked = _read(arguments)
-    command: Command = asked.command
+    arguments = _read(sys.argv[1:] if words is None else words)
+    command: Command = arguments.command
     try:
-        return command(asked)
+        return command(arguments)
     except (InputError, NotOfferedError) as error:
         print(f"oversure: {error.message}", file=sys.stderr)
         return BAD_INPUT
@@ -49,26 +49,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WORKER_FAILED
 
 
-def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _read(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line; images may also stand after the flags, where argparse loses them."""
-    made = parser()
-    asked, rest = made.parse_known_args(arguments)
-    if getattr(asked, "weights", None):
-        asked.images = [*filter(None, [asked.model]), *asked.images]
-        asked.model = asked.weights
-    if rest and (not hasattr(asked, "images") or any(one.startswith("-") for one in rest)):
-        made.error(f"unrecognized arguments: {' '.join(rest)}")
+    commands = parser(words)
+    arguments, rest = commands.parse_known_args(words)
+    if getattr(arguments, "weights", None):
+        arguments.images = [*filter(None, [arguments.model]), *arguments.images]
+        arguments.model = arguments.weights
+    if rest and (not hasattr(arguments, "images") or any(word.startswith("-") for word in rest)):
+        commands.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        asked.images = [*asked.images, *rest]
-    return asked
+        arguments.images = [*arguments.images, *rest]
+    return arguments
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of every command and flag."""
-    made = argparse.ArgumentParser(
+def parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """Return the parser of every command.
+
+    Args:
+        words: The command line. The command that it calls also gets the flags of its method, which
+            takes the registry; the other commands do not wait for that. None gives every command
+            its flags.
+    """
+    top = argparse.ArgumentParser(
         "oversure", description="Find out why an image classifier is so sure."
     )
-    commands = made.add_subparsers(required=True, metavar="COMMAND")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     app = add_command(commands, "app", _app, "serve the app, with samples or with a model of yours")
     add_output(app)
@@ -76,7 +82,6 @@ def parser() -> argparse.ArgumentParser:
     app.add_argument("images", nargs="*", metavar="IMAGE")
     app.add_argument("--port", type=int, default=8501)
     app.add_argument("--address", default="127.0.0.1", help="listen elsewhere than on loopback")
-
     app.add_argument("--weights", metavar="FILE", help="the model, named by a flag")
 
     shared = add_command(commands, "serve", _serve, "serve the app to several people")
@@ -104,28 +109,42 @@ def parser() -> argparse.ArgumentParser:
         help="family/name?option=value; see `oversure list`",
     )
 
-    run = add_command(commands, "run", _run, "run one method")
-    add_output(run)
-    run.add_argument("method", metavar="FAMILY/METHOD")
-    run.add_argument("model", metavar="MODEL")
-    run.add_argument("images", nargs="*", metavar="IMAGE")
-    _add_target(run)
-    run.add_argument("--folder", type=Path, metavar="DIR", help="many images, where it takes some")
-    run.add_argument("--seed", type=int, default=0, help="of everything random")
-    run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="method's options")
-
-    measurements.add(commands)
+    _add_run(commands, words)
+    measurements.add(commands, words)
 
     listing = add_command(commands, "list", _list, "list the methods and their options")
     add_output(listing, model=False)
 
     doctor = add_command(commands, "doctor", _doctor, "say what this machine offers")
     add_output(doctor, model=False)
-    return made
+    return top
 
 
-def _add_target(parser: argparse.ArgumentParser) -> None:
+def _add_run(commands: Any, words: Sequence[str] | None) -> None:
+    run = add_command(commands, "run", _run, "run one method; its options are flags")
+    add_output(run)
+    run.add_argument("method", metavar="FAMILY/METHOD")
+    run.add_argument("model", metavar="MODEL")
+    run.add_argument("images", nargs="*", metavar="IMAGE")
+    run.add_argument("--folder", type=Path, metavar="DIR", help="many images, where it takes some")
+    run.add_argument("--reference", type=Path, metavar="FILE", help="of `reference build`")
+    measurements.add_ood_folder(run)
+    flags.add_seed(run)
+    info = None
+    if words is not None and flags.is_called("run", words):
+        from diagnostics.methods.registry import methods
+
+        known = {method.info.id: method.info for method in methods()}
+        info = next((known[word] for word in words if word in known), None)
+    _add_target(run, margin=info is None or info.kind == "map")
+    if info is not None:
+        flags.add_method_flags(run, info)
+
+
+def _add_target(parser: argparse.ArgumentParser, *, margin: bool = True) -> None:
     parser.add_argument("--target", type=int, metavar="INDEX", help="class to explain")
+    if not margin:
+        return
     parser.add_argument(
         "--against",
         type=int,
@@ -134,33 +153,33 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _app(asked: argparse.Namespace) -> int:
+def _app(arguments: argparse.Namespace) -> int:
     from diagnostics.ui.server.launch import demand_sandbox, serve
     from diagnostics.ui.server.settings import Serving
 
-    demand_sandbox(asked.address, programs=asked.torchscript)
-    first = beginning(asked)
-    address = f"http://{asked.address}:{asked.port}"
-    emit(asked, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
-    return serve(Serving(asked.address, asked.port), first)
+    demand_sandbox(arguments.address, programs=arguments.torchscript)
+    first = beginning(arguments)
+    address = f"http://{arguments.address}:{arguments.port}"
+    emit(arguments, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
+    return serve(Serving(arguments.address, arguments.port), first)
 
 
-def _serve(asked: argparse.Namespace) -> int:
+def _serve(arguments: argparse.Namespace) -> int:
     from diagnostics.ui.server.launch import demand_sandbox, demand_sign_in, serve
 
-    serving = flags.serving(asked)
-    demand_sandbox(serving.address, programs=asked.torchscript)
+    serving = flags.serving(arguments)
+    demand_sandbox(serving.address, programs=arguments.torchscript)
     demand_sign_in(serving)
-    first = beginning(asked)
+    first = beginning(arguments)
     base = f"/{serving.base.strip('/')}" if serving.base else ""
     address = f"http://{serving.address}:{serving.port}{base}"
     who = "people who signed in" if serving.sign_in else "everybody who can reach it"
     lines = [f"Serving {address} to {who}; Ctrl+C ends it."]
-    emit(asked, "serve", {"address": address, "signs_in": bool(serving.sign_in)}, lines)
+    emit(arguments, "serve", {"address": address, "signs_in": bool(serving.sign_in)}, lines)
     return serve(serving, first)
 
 
-def beginning(asked: argparse.Namespace) -> Beginning:
+def beginning(arguments: argparse.Namespace) -> Beginning:
     """Return what people have in hand at first, and what they may do.
 
     Raises:
@@ -168,68 +187,76 @@ def beginning(asked: argparse.Namespace) -> Beginning:
     """
     from diagnostics.ui.server.startup import Beginning
 
-    if not asked.model:
-        return Beginning(programs=asked.torchscript)
-    source, recipe = flags.source(asked)
-    images = tuple(file_at(Path(image)) for image in asked.images)
-    adapt = partial(flags.preprocessing, asked, recipe)
-    return Beginning(source, images, adapt, programs=asked.torchscript)
+    if not arguments.model:
+        return Beginning(programs=arguments.torchscript)
+    source, recipe = flags.source(arguments)
+    images = tuple(file_at(Path(image)) for image in arguments.images)
+    adapt = partial(flags.preprocessing, arguments, recipe)
+    return Beginning(source, images, adapt, programs=arguments.torchscript)
 
 
-def _load(asked: argparse.Namespace) -> int:
-    source, _ = flags.source(asked)
-    images = tuple(file_at(Path(image)) for image in asked.images)
-    with closing(open_runner(asked)) as runner:
+def _load(arguments: argparse.Namespace) -> int:
+    source, _ = flags.source(arguments)
+    images = tuple(file_at(Path(image)) for image in arguments.images)
+    with closing(open_runner(arguments)) as runner:
         result = runner.run(Request(OPEN, source, images))
-    return report(asked, "load", result, console.model)
+    return report(arguments, "load", result, console.model)
 
 
-def _inspect(asked: argparse.Namespace) -> int:
-    options: dict[str, Any] = {"top": asked.top}
-    if asked.layers:
-        options["layers"] = tuple(asked.layers)
-    if asked.attribution:
-        options["attributions"] = tuple(asked.attribution)
-    return _look(asked, INSPECT, options)
+def _inspect(arguments: argparse.Namespace) -> int:
+    options: dict[str, Any] = {"top": arguments.top}
+    if arguments.layers:
+        options["layers"] = tuple(arguments.layers)
+    if arguments.attribution:
+        options["attributions"] = tuple(arguments.attribution)
+    return _inspect_images(arguments, INSPECT, options)
 
 
-def _run(asked: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     from diagnostics.methods.registry import find
 
-    info = find(asked.method).info
-    options = info.read(flags.method_options(asked.set))
+    info = find(arguments.method).info
+    options = flags.method_options(arguments, info)
     if info.kind == "map":
-        if not asked.images:
+        if not arguments.images:
             raise InputError(f"{info.id} explains images; give one or more behind the model.")
-        return _look(asked, info.id, options)
+        return _inspect_images(arguments, info.id, options)
     if info.kind in ("score", "guard") or info.id in WITH_COMMANDS:
         raise InputError(f"{info.id} has a command of its own, see oversure --help.")
-    result = measurements.ask(asked, info.id, more=options)
+    result = measurements.answer(arguments, info.id)
     scores = {name: value for name, value in result.scores.items() if name != "model"}
-    if asked.out:
-        scores["files"] = export.write_arrays(result.arrays, asked.out)
-    emit(asked, info.id.replace("/", "-"), scores, export.lines(scores))
+    if arguments.out:
+        scores["files"] = export.write_arrays(result.arrays, arguments.out)
+    emit(arguments, info.id.replace("/", "-"), scores, export.lines(scores))
     return DONE
 
 
-def _look(asked: argparse.Namespace, method: str, options: dict[str, Any]) -> int:
+def _inspect_images(arguments: argparse.Namespace, method: str, options: dict[str, Any]) -> int:
     """Open the model, ask, and report; all images unreadable is bad input."""
-    source, recipe = flags.source(asked)
-    images = tuple(file_at(Path(image)) for image in asked.images)
-    with closing(open_runner(asked)) as runner:
+    source, recipe = flags.source(arguments)
+    images = tuple(file_at(Path(image)) for image in arguments.images)
+    with closing(open_runner(arguments)) as runner:
         own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
-        settings = flags.preprocessing(asked, recipe, own)
-        result = runner.run(
-            Request(method, source, images, settings, asked.target, asked.against, options)
+        settings = flags.preprocessing(arguments, recipe, own)
+        request = Request(
+            method,
+            source,
+            images,
+            settings,
+            arguments.target,
+            arguments.against,
+            options,
+            seed=getattr(arguments, "seed", 0),
         )
-    report(asked, method.replace("/", "-"), result, console.images)
+        result = runner.run(request)
+    report(arguments, method.replace("/", "-"), result, console.images)
     entries = result.scores["images"]
     if all(entry["error"] for entry in entries):
         raise InputError(f"No image could be read; the first: {entries[0]['error']}")
     return DONE
 
 
-def _list(asked: argparse.Namespace) -> int:
+def _list(arguments: argparse.Namespace) -> int:
     from diagnostics.methods.registry import methods
 
     known = [method.info for method in methods()]
@@ -237,14 +264,14 @@ def _list(asked: argparse.Namespace) -> int:
     for info in known:
         lines.append(f"{info.id}  {info.summary}")
         lines += [f"    {one.name}={one.default!r}  {one.help}" for one in info.options]
-    emit(asked, "list", {"methods": [asdict(info) for info in known]}, lines)
+    emit(arguments, "list", {"methods": [asdict(info) for info in known]}, lines)
     return DONE
 
 
-def _doctor(asked: argparse.Namespace) -> int:
+def _doctor(arguments: argparse.Namespace) -> int:
     from diagnostics.worker.doctor import examine
 
     report = examine()
     lines = [f"{one.status:8} {one.name}: {one.message}" for one in report.checks]
-    emit(asked, "doctor", report.described(), lines)
+    emit(arguments, "doctor", report.described(), lines)
     return DONE

@@ -1,4 +1,4 @@
-"""Commands that measure a model on many images: reference, score, noise, calibrate and more."""
+"""Commands with a name of their own for one method: reference, score, noise, calibrate and more."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,17 +21,106 @@ from diagnostics.data.image import encode_png
 from diagnostics.data.samples import file_at
 from diagnostics.report import console, export
 from diagnostics.report.faithfulness import tables
-from diagnostics.schema.options import Value
+from diagnostics.schema.options import MethodInfo, Value
 from diagnostics.schema.request import FOLDERS, OPEN, File, Request, Result
 from diagnostics.schema.spec import read
 
-Lines = Callable[[dict[str, Any]], list[str]]
+Lines: TypeAlias = Callable[[Any], list[str]]
+Positional: TypeAlias = Literal["images", "folder", "ood_folder"]
 
-OPTIONS = ("alpha", "draws", "family", "bins", "score")
+
+@dataclass(frozen=True)
+class Verb:
+    """A command for one method; its flags are the method's options.
+
+    Args:
+        name: What people type.
+        method: Id of the method.
+        sentence: What `--help` says.
+        lines: Says the answer as text.
+        positional: What stands behind the model.
+        least: How many images there are at least, as argparse writes it.
+    """
+
+    name: str
+    method: str
+    sentence: str
+    lines: Lines
+    positional: Positional = "images"
+    least: str = "+"
 
 
-def add(commands: Any) -> None:
-    """Add the commands."""
+VERBS = (
+    Verb("score", "ood/detect", "say how strange images are", console.score),
+    Verb("noise", "noise/noise", "say what a model makes of noise", console.noise, "images", "*"),
+    Verb(
+        "preprocessing",
+        "preprocessing/preprocessing",
+        "say whether the preprocessing fits",
+        console.preprocessing,
+        "images",
+        "*",
+    ),
+    Verb(
+        "calibrate",
+        "calibration/calibration",
+        "say whether percentages can be believed",
+        console.calibrate,
+        "folder",
+    ),
+    Verb(
+        "strangers",
+        "ood/evaluate",
+        "say how well scores tell them",
+        console.strangers,
+        "ood_folder",
+    ),
+    Verb(
+        "depth",
+        "noise/depth",
+        "say at which layer noise becomes a class",
+        console.depth,
+        "folder",
+    ),
+)
+TRUST, REFERENCE = "faithfulness/trust", "ood/fit_reference"
+KINDS = "guard/"  # of guards; each is a method
+
+
+def add(commands: Any, words: Sequence[str] | None) -> None:
+    """Add the commands; the one that is called also gets its method's flags.
+
+    Args:
+        commands: Where they are added.
+        words: The command line; None adds every command's flags.
+    """
+    for verb in VERBS:
+        parser = add_command(commands, verb.name, partial(_measure, verb), verb.sentence)
+        add_output(parser)
+        parser.add_argument("model", metavar="MODEL")
+        if verb.positional == "images":
+            parser.add_argument("images", nargs=verb.least, metavar="IMAGE")
+            parser.add_argument("--folder", type=Path, metavar="DIR", help="known-good images")
+        else:
+            parser.add_argument(
+                verb.positional, type=Path, metavar="DIR", help="a folder, .zip or .tar"
+            )
+        parser.add_argument(
+            "--reference",
+            type=Path,
+            metavar="FILE",
+            required=verb.name == "strangers",
+            help="of `reference build`",
+        )
+        flags.add_seed(parser)
+        if flags.is_called(verb.name, words):
+            flags.add_method_flags(parser, _info(verb.method))
+    _add_reference(commands)
+    _add_trust(commands, words)
+    _add_guard(commands, words)
+
+
+def _add_reference(commands: Any) -> None:
     reference = commands.add_parser("reference", help="measure a model on known-good images")
     kinds = reference.add_subparsers(required=True, metavar="build")
     build = add_command(kinds, "build", _build, "measure a model on a folder of known-good images")
@@ -40,69 +129,48 @@ def add(commands: Any) -> None:
     build.add_argument("folder", type=Path, metavar="DIR", help="a folder, .zip or .tar")
     build.add_argument("--to", type=Path, metavar="FILE", default=Path("reference.safetensors"))
 
-    score = _images(commands, "score", "ood/detect", "say how strange images are")
-    score.add_argument("--alpha", type=float, default=0.05, help="share of good images flagged")
-    noise = _images(commands, "noise", "noise/noise", "say what a model makes of noise", least="*")
-    noise.add_argument("--draws", type=int, default=64, help="images of each family")
-    _images(
-        commands,
-        "preprocessing",
-        "preprocessing/preprocessing",
-        "say whether the preprocessing fits",
-        least="*",
-    )
-    _folder(
-        commands, "calibrate", "calibration/calibration", "say whether percentages can be believed"
-    )
-    strangers = _folder(commands, "strangers", "ood/evaluate", "say how well scores tell them")
-    strangers.add_argument("--reference", type=Path, metavar="FILE", required=True)
-    depth = _folder(commands, "depth", "noise/depth", "say at which layer noise becomes a class")
-    depth.add_argument("--family", default="uniform", help="family of noise")
 
+def _add_trust(commands: Any, words: Sequence[str] | None) -> None:
     trust = add_command(commands, "trust", _trust, "say whether an attribution can be trusted")
     add_output(trust)
     trust.add_argument("attribution", metavar="ATTRIBUTION", help="name?option=value")
     trust.add_argument("model", metavar="MODEL")
     trust.add_argument("images", nargs="+", metavar="IMAGE")
     trust.add_argument("--target", type=int, metavar="INDEX", help="class to explain")
-    trust.add_argument("--against", metavar="INDEX", help="explain the margin over this class")
-    trust.add_argument("--copies", type=int, default=2, help="random networks of each kind")
-    trust.add_argument("--random-maps", type=int, default=12, help="random maps to compare with")
-    trust.add_argument("--seed", type=int, default=0, help="of everything random")
+    flags.add_seed(trust)
+    if flags.is_called("trust", words):
+        flags.add_method_flags(trust, _info(TRUST), without=("method",))
 
+
+def _add_guard(commands: Any, words: Sequence[str] | None) -> None:
     guard = add_command(commands, "guard", _guard, "make a model that can say none of the above")
     add_output(guard)
     guard.add_argument("model", metavar="MODEL")
     guard.add_argument("folder", type=Path, metavar="DIR", help="known-good images")
-    kinds_of_guard = ("threshold", "extra_class", "discriminator")
-    guard.add_argument("--kind", choices=kinds_of_guard, default="threshold")
-    guard.add_argument("--score", help="of the threshold; empty takes the usual one")
-    guard.add_argument("--alpha", type=float, default=0.05, help="share of good images rejected")
-    guard.add_argument("--strangers", type=Path, metavar="DIR", help="images of no class")
+    add_ood_folder(guard)
     guard.add_argument("--to", type=Path, metavar="DIR", default=Path("guard"))
+    flags.add_seed(guard)
+    if not flags.is_called("guard", words):
+        return
+    from diagnostics.methods.registry import methods
+
+    guards = {one.info.id.removeprefix(KINDS): one.info for one in methods("guard")}
+    guard.add_argument("--kind", choices=sorted(guards), default="threshold")
+    kind = guard.parse_known_args(["MODEL", "DIR", *flags.values_of("--kind", words)])[0].kind
+    flags.add_method_flags(guard, guards[kind])
 
 
-def _images(
-    commands: Any, name: str, method: str, sentence: str, *, least: str = "+"
-) -> argparse.ArgumentParser:
-    """Add a command about images, with a folder of known-good ones beside them."""
-    made = add_command(commands, name, partial(_measure, name, method), sentence)
-    add_output(made)
-    made.add_argument("model", metavar="MODEL")
-    made.add_argument("images", nargs=least, metavar="IMAGE")
-    made.add_argument("--folder", type=Path, metavar="DIR", help="known-good images")
-    made.add_argument("--reference", type=Path, metavar="FILE", help="of `reference build`")
-    return made
+def add_ood_folder(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for images of no class."""
+    parser.add_argument(
+        "--strangers", dest="ood_folder", type=Path, metavar="DIR", help="images of no class"
+    )
 
 
-def _folder(commands: Any, name: str, method: str, sentence: str) -> argparse.ArgumentParser:
-    """Add a command about one folder of images."""
-    made = add_command(commands, name, partial(_measure, name, method), sentence)
-    add_output(made)
-    made.add_argument("model", metavar="MODEL")
-    kind = "strangers" if name == "strangers" else "folder"
-    made.add_argument(kind, type=Path, metavar="DIR", help="a folder, .zip or .tar")
-    return made
+def _info(method: str) -> MethodInfo:
+    from diagnostics.methods.registry import find
+
+    return find(method).info
 
 
 def folder_at(path: Path) -> File:
@@ -116,98 +184,92 @@ def folder_at(path: Path) -> File:
     return file_at(path)
 
 
-def ask(
-    asked: argparse.Namespace,
-    method: str,
-    without: Sequence[str] = (),
-    more: Mapping[str, Value] | None = None,
+def answer(
+    arguments: argparse.Namespace, method: str, more: Mapping[str, Value] | None = None
 ) -> Result:
-    """Return the answer to a question about the images and folders of the command line.
+    """Return what a method answers about the images and folders of the command line.
 
     Args:
-        asked: The command line.
+        arguments: Of the command.
         method: Id of the method.
-        without: Options of the command line that the method does not have.
-        more: Options that stand nowhere else.
+        more: Options that no flag gives.
 
     Raises:
-        InputError: When a file cannot be read.
+        InputError: When a file cannot be read, or an option does not fit.
     """
-    source, recipe = flags.source(asked)
-    given = vars(asked)
+    source, recipe = flags.source(arguments)
+    given = vars(arguments)
+    options = {**flags.method_options(arguments, _info(method)), **(more or {})}
     images = tuple(file_at(Path(image)) for image in given.get("images", ()))
-
-    def folder(name: str) -> File | None:
-        return folder_at(given[name]) if given.get(name) else None
-
-    options = {
-        name: given[name] for name in OPTIONS if given.get(name) is not None and name not in without
-    }
-    options |= more or {}
-    target, seed = given.get("target"), given.get("seed", 0)
-    with closing(open_runner(asked)) as runner:
+    folders = {name: given.get(name) and folder_at(given[name]) for name in FOLDERS}
+    with closing(open_runner(arguments)) as runner:
         own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
-        settings = flags.preprocessing(asked, recipe, own)
-        request = Request(method, source, images, settings, target, options=options, seed=seed)
-        known, strange, reference = (folder(name) for name in FOLDERS)
-        return runner.run(replace(request, folder=known, ood_folder=strange, reference=reference))
+        settings = flags.preprocessing(arguments, recipe, own)
+        request = Request(
+            method,
+            source,
+            images,
+            settings,
+            given.get("target"),
+            options=options,
+            seed=given.get("seed", 0),
+            folder=folders["folder"],
+            ood_folder=folders["ood_folder"],
+            reference=folders["reference"],
+        )
+        return runner.run(request)
 
 
-def _measure(name: str, method: str, asked: argparse.Namespace) -> int:
-    result = ask(asked, method)
-    lines: Lines = getattr(console, name)
-    _show(asked, name, result, lines(dict(result.scores)))
+def _measure(verb: Verb, arguments: argparse.Namespace) -> int:
+    result = answer(arguments, verb.method)
+    _show(arguments, verb.name, result, verb.lines(result.scores))
     return DONE
 
 
-def _build(asked: argparse.Namespace) -> int:
-    result = ask(asked, "ood/fit_reference")
-    asked.to.parent.mkdir(parents=True, exist_ok=True)
-    asked.to.write_bytes(export.parts(result, "file"))
-    lines = [*console.reference(dict(result.scores)), f"written to {asked.to}"]
-    _show(asked, "reference", replace(result, arrays={}), lines)
+def _build(arguments: argparse.Namespace) -> int:
+    result = answer(arguments, REFERENCE)
+    arguments.to.parent.mkdir(parents=True, exist_ok=True)
+    arguments.to.write_bytes(export.parts(result, "file"))
+    lines = [*console.reference(result.scores), f"written to {arguments.to}"]
+    _show(arguments, "reference", replace(result, arrays={}), lines)
     return DONE
 
 
-def _guard(asked: argparse.Namespace) -> int:
+def _guard(arguments: argparse.Namespace) -> int:
     """Fit a guard and unpack what ships it."""
-    without = () if asked.kind == "threshold" else ("score",)
-    result = ask(asked, f"guard/{asked.kind}", without)
-    asked.to.mkdir(parents=True, exist_ok=True)
+    result = answer(arguments, KINDS + arguments.kind)
+    arguments.to.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(io.BytesIO(export.parts(result, "file"))) as archive:
-        archive.extractall(asked.to)
-    lines = [*console.guard(dict(result.scores)), f"written to {asked.to}"]
-    _show(asked, "guard", replace(result, arrays={}), lines)
+        archive.extractall(arguments.to)
+    lines = [*console.guard(result.scores), f"written to {arguments.to}"]
+    _show(arguments, "guard", replace(result, arrays={}), lines)
     return DONE
 
 
-def _trust(asked: argparse.Namespace) -> int:
+def _trust(arguments: argparse.Namespace) -> int:
     """Examine an attribution's maps, and write them as arrays and pictures."""
-    written = asked.attribution
-    options: dict[str, Value] = {
-        "method": written if "/" in written.partition("?")[0] else f"attribution/{written}",
-        "against": asked.against or "",
-        "copies": asked.copies,
-        "random_maps": asked.random_maps,
-    }
-    result = ask(asked, "faithfulness/trust", more=options)
+    method = arguments.attribution
+    if "/" not in method.partition("?")[0]:
+        method = f"attribution/{method}"
+    result = answer(arguments, TRUST, {"method": method})
     content = {**result.scores, "model": short(result.scores["model"])}
-    if asked.out:
-        export.write_arrays(result.arrays, asked.out)
+    if arguments.out:
+        export.write_arrays(result.arrays, arguments.out)
         for name, pixels in tables.drawn(result).items():
-            (asked.out / f"{name.replace('/', '-')}.png").write_bytes(encode_png(pixels))
-    emit(asked, "trust", content, tables.lines(content))
+            path = arguments.out / f"{name.replace('/', '-')}.png"
+            path.write_bytes(encode_png(pixels))
+    emit(arguments, "trust", content, tables.lines(content))
     return DONE
 
 
-def _show(asked: argparse.Namespace, name: str, result: Result, lines: Sequence[str]) -> None:
+def _show(arguments: argparse.Namespace, name: str, result: Result, lines: Sequence[str]) -> None:
     """Print the answer; with --out also write its JSON and its arrays."""
     content = {**result.scores, "model": short(result.scores["model"])}
-    emit(asked, name, content, lines)
-    if asked.out and result.arrays:
-        np.savez_compressed(asked.out / f"{name}.npz", **result.arrays)  # type: ignore[arg-type]
+    emit(arguments, name, content, lines)
+    if arguments.out and result.arrays:
+        np.savez_compressed(arguments.out / f"{name}.npz", **result.arrays)  # type: ignore[arg-type]
 
 
-def short(model: dict[str, Any]) -> dict[str, Any]:
+def short(model: Mapping[str, Any]) -> dict[str, Any]:
     """Return what names a model, without its layers and candidates."""
     return {name: model[name] for name in ("name", "format", "architecture", "sha256", "output")}

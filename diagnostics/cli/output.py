@@ -35,9 +35,9 @@ def add_output(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
         flags.add_model_flags(parser)
 
 
-def open_runner(asked: argparse.Namespace) -> Runner:
+def open_runner(arguments: argparse.Namespace) -> Runner:
     """Return what answers: this process, or a locked-down one where a program may run."""
-    if not asked.torchscript:
+    if not arguments.torchscript:
         from diagnostics.execution.local import LocalRunner
 
         return LocalRunner()
@@ -49,24 +49,24 @@ def open_runner(asked: argparse.Namespace) -> Runner:
 
 
 def report(
-    asked: argparse.Namespace,
+    arguments: argparse.Namespace,
     name: str,
     result: Result,
     lines: Callable[[dict[str, Any]], list[str]],
 ) -> int:
     """Print the answer, and write it with its files where the person wants them."""
-    scores = export.write(result, asked.out) if asked.out else export.without_files(result)
+    scores = export.write(result, arguments.out) if arguments.out else export.without_files(result)
     scores.pop("methods", None)
-    emit(asked, name, scores, lines(scores))
+    emit(arguments, name, scores, lines(scores))
     return DONE
 
 
 def emit(
-    asked: argparse.Namespace, name: str, content: dict[str, Any], lines: Sequence[str]
+    arguments: argparse.Namespace, name: str, content: dict[str, Any], lines: Sequence[str]
 ) -> None:
     """Print JSON or lines, and write the JSON where the person wants it."""
     text = json.dumps({"schema": 1, **content}, indent=2, ensure_ascii=False, allow_nan=False)
-    if asked.out:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        (asked.out / f"{name}.json").write_text(text + "\n", "utf-8")
-    print(text if asked.json else "\n".join(lines), flush=True)
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / f"{name}.json").write_text(text + "\n", "utf-8")
+    print(text if arguments.json else "\n".join(lines), flush=True)

@@ -163,8 +163,8 @@ def test_a_folder_of_several_images_and_a_bad_one_is_done(oversure, tmp_path):
         (("inspect", MODEL, X, "--recipe", X), "recipe"),
         (("inspect", MODEL, X, "--classes", X), "UTF-8"),
         (("run", "attribution/guess", MODEL, X), "guess"),
-        (("run", "attribution/grad_cam", MODEL, X, "--set", "layer"), "NAME=VALUE"),
-        (("run", "attribution/grad_cam", MODEL, X, "--set", "layer=conv9"), "conv9"),
+        (("run", "attribution/grad_cam", MODEL, X, "--layer", "conv9"), "conv9"),
+        (("run", "attribution/grad_cam", MODEL, X, "--layer", "CONV"), "CONV"),
     ],
     ids=lambda value: None,
 )
@@ -203,7 +203,7 @@ def test_a_failed_worker_is_exit_code_3(oversure, monkeypatch):
 
 def test_run_writes_one_method(oversure, tmp_path):
     code, out, _ = oversure(
-        *("run", "attribution/grad_cam", MODEL, X, "--set", "layer=conv1"),
+        *("run", "attribution/grad_cam", MODEL, X, "--layer", "conv1"),
         *("--target", "4", "--json", "--out", tmp_path),
     )
     assert code == 0
@@ -380,8 +380,8 @@ def test_a_method_that_looks_at_images_together_is_run(oversure, tmp_path):
         "noise/noise_images",
         MODEL,
         X,
-        "--set",
-        "family=uniform",
+        "--family",
+        "uniform",
         "--out",
         tmp_path,
     )

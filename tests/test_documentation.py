@@ -1,20 +1,26 @@
-"""Holds the documents to the code. `python -m tests.test_documentation` writes the method table."""
+"""Holds the documents to the code; `python -m tests.test_documentation` writes what is generated."""
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-METHODS = ROOT / "docs" / "methods.md"
-BEGIN, END = "<!-- methods:begin -->\n", "<!-- methods:end -->"
+SHARED_GROUPS = {
+    "positional arguments",
+    "model",
+    "preprocessing; what is not given is the model's own",
+}
+SHARED_FLAGS = {"-h", "--json", "--out"}
 
 # What only holds on one machine: absolute paths of a workplace, and addresses of registries.
 # The brackets keep this file from finding itself.
@@ -60,10 +66,49 @@ def _methods_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _split(page: str) -> tuple[str, str, str]:
-    before, _, rest = page.partition(BEGIN)
-    table, _, after = rest.partition(END)
-    return before, table, after
+def _commands_table() -> str:
+    """Return the table of commands, made from the command line's own parser."""
+    from diagnostics.cli.main import parser
+
+    rows = ["| command | what it does | its own flags |", "|" + " --- |" * 3]
+    for words, command in _commands(parser(), ("oversure",)):
+        actions = command._actions
+        places = [_place(action) for action in actions if not action.option_strings]
+        groups = [group for group in command._action_groups if group.title not in SHARED_GROUPS]
+        own = [action.option_strings[0] for group in groups for action in group._group_actions]
+        listed = ", ".join(f"`{flag}`" for flag in own if flag not in SHARED_FLAGS) or "none"
+        rows.append(f"| `{' '.join([*words, *places])}` | {command.description} | {listed} |")
+    return "\n".join(rows) + "\n"
+
+
+def _commands(
+    parser: argparse.ArgumentParser, words: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield from _commands(command, (*words, name))
+            return
+    yield words, parser
+
+
+def _place(action: argparse.Action) -> str:
+    name = str(action.metavar or action.dest).upper()
+    return {"?": f"[{name}]", "*": f"[{name}...]", "+": f"{name}..."}.get(str(action.nargs), name)
+
+
+# What is made from the code: page, the name of its markers, and what stands between them.
+GENERATED: tuple[tuple[str, str, Callable[[], str]], ...] = (
+    ("docs/methods.md", "methods", _methods_table),
+    ("docs/command-line.md", "commands", _commands_table),
+)
+
+
+def _split(page: str, name: str) -> tuple[str, str, str]:
+    begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+    before, _, rest = page.partition(begin)
+    table, _, after = rest.partition(end)
+    return before + begin, table, end + after
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
@@ -79,9 +124,12 @@ def test_the_python_examples_run(page: str) -> None:
         assert done.stdout.strip(), "the example shows nothing"
 
 
-def test_the_table_of_methods_is_the_registry() -> None:
-    _, table, _ = _split(METHODS.read_text(encoding="utf-8"))
-    assert table == _methods_table(), "write it with: python -m tests.test_documentation"
+@pytest.mark.parametrize(("page", "name", "made"), GENERATED)
+def test_generated_tables_are_what_the_code_says(
+    page: str, name: str, made: Callable[[], str]
+) -> None:
+    _, table, _ = _split((ROOT / page).read_text(encoding="utf-8"), name)
+    assert table == made(), "write it with: python -m tests.test_documentation"
 
 
 def test_links_in_the_documents_lead_to_files() -> None:
@@ -152,11 +200,13 @@ def test_no_document_uses_emoji_or_exclamation_marks() -> None:
     assert not found, "\n" + "\n".join(found)
 
 
-def write_methods_table() -> None:
-    """Put the registry's table between the markers of docs/methods.md."""
-    before, _, after = _split(METHODS.read_text(encoding="utf-8"))
-    METHODS.write_text(before + BEGIN + _methods_table() + END + after, encoding="utf-8")
+def write_tables() -> None:
+    """Put every generated table between its markers."""
+    for page, name, made in GENERATED:
+        path = ROOT / page
+        before, _, after = _split(path.read_text(encoding="utf-8"), name)
+        path.write_text(before + made() + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write_methods_table()
+    write_tables()

@@ -197,9 +197,9 @@ def answer(
     Raises:
         InputError: When a file cannot be read, or an option does not fit.
     """
-    source, recipe = flags.source(arguments)
     given = vars(arguments)
     options = {**flags.method_options(arguments, _info(method)), **(more or {})}
+    source, recipe = flags.source(arguments)
     images = tuple(file_at(Path(image)) for image in given.get("images", ()))
     folders = {name: given.get(name) and folder_at(given[name]) for name in FOLDERS}
     with closing(open_runner(arguments)) as runner:

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.cli.main import main
+from diagnostics.cli.flags import method_options
+from diagnostics.cli.main import main, parser
+from diagnostics.cli.measurements import VERBS
 from diagnostics.data import samples
 from diagnostics.errors import WorkerMemoryError
 from diagnostics.execution.executor import Executor
+from diagnostics.methods.registry import find, methods
 
 MODEL = samples.model_files()["letters_conv"].path
 X, NOISE = (samples.image_files()[name].path for name in ("letter-x-fuzzy", "noise-uniform"))
@@ -249,6 +252,50 @@ def test_every_command_about_a_model_takes_the_model_flags(oversure, capsys, com
         "--out",
     ):
         assert flag in said
+
+
+@pytest.mark.parametrize("info", [one.info for one in methods()], ids=lambda info: info.id)
+def test_the_options_of_every_method_are_flags_of_run(info):
+    given = {option.name: str(option.default) for option in info.options if option.kind != "bool"}
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    words += [f"--no-{o.name.replace('_', '-')}" for o in info.options if o.kind == "bool"]
+    line = ["run", info.id, MODEL, X, *words]
+    arguments = parser(line).parse_args(line)
+    expected = {name: False if o.kind == "bool" else o.default for name, o in named(info).items()}
+    assert method_options(arguments, info) == expected
+
+
+def named(info):
+    return {option.name: option for option in info.options}
+
+
+def test_a_command_of_its_own_has_the_flags_of_its_method(capsys):
+    commands = [(verb.name, verb.method, ()) for verb in VERBS]
+    commands += [("trust", "faithfulness/trust", ("method",))]
+    commands += [("guard", "guard/threshold", ())]
+    for command, method, without in commands:
+        with pytest.raises(SystemExit):
+            parser([command]).parse_args([command, "--help"])
+        text = capsys.readouterr().out
+        for option in find(method).info.options:
+            assert (f"--{option.name.replace('_', '-')} " in text) == (option.name not in without)
+
+
+def test_the_flags_of_a_guard_are_those_of_its_kind(capsys):
+    for kind, has_score in (("threshold", True), ("extra_class", False)):
+        for line in (["guard", f"--kind={kind}"], ["guard", "--kind", kind]):
+            with pytest.raises(SystemExit):
+                parser(line).parse_args([*line, "--help"])
+            assert ("--score " in capsys.readouterr().out) == has_score
+
+
+def test_a_value_that_does_not_fit_is_refused_before_the_model_is_opened(oversure):
+    code, _, err = oversure("score", "gone.pt", X, "--alpha", "2")
+    assert code == 2
+    assert "alpha must lie between" in err
+    code, _, err = oversure("noise", MODEL, "--draws", "few")
+    assert code == 2
+    assert "draws must be a number" in err
 
 
 @pytest.mark.real

@@ -21,7 +21,7 @@ from diagnostics.schema.spec import Need
 def gradient_ascent(
     context: Context,
     *,
-    classes: str = "",
+    targets: str = "",
     steps: Annotated[int, Range(1, 2000)] = 300,
     decay: Annotated[float, Range(0.0, 0.3)] = 0.003,
     go_on: bool = False,
@@ -33,7 +33,7 @@ def gradient_ascent(
 
     Args:
         context: Gives model, seed and, where no classes are named, the class that is meant.
-        classes: Indices of classes, separated by commas; empty means the class that is explained,
+        targets: Indices of classes, separated by commas; empty means the class that is explained,
             or all.
         steps: How many at most.
         decay: Share of the picture's departure from the mean colour that is lost at each step;
@@ -48,7 +48,7 @@ def gradient_ascent(
         InputError: When the model has one class only.
         OptionError: When a class is none of the model's.
     """
-    chosen = meant(classes, context)
+    chosen = meant(targets, context)
     record = Record(context, chosen, way="gradient ascent", unit="step", asked=steps)
     at_once = batch_size(context.classifier)
     for first in range(0, len(chosen), at_once):

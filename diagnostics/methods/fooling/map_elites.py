@@ -16,7 +16,7 @@ def map_elites(
     context: Context,
     *,
     encoding: Literal["direct", "cppn"] = "direct",
-    classes: str = "",
+    targets: str = "",
     generations: Annotated[int, Range(1, 5000)] = 200,
     children: Annotated[int, Range(2, 1000)] = 200,
     seconds: Annotated[int, Range(0, 86400, "s")] = 120,
@@ -29,7 +29,7 @@ def map_elites(
     Args:
         context: Gives model, seed and, where no classes are named, the class that is meant.
         encoding: direct changes every pixel by itself; cppn changes a small network that paints.
-        classes: Indices of the classes that are shown, separated by commas; empty means the class
+        targets: Indices of the classes that are shown, separated by commas; empty means the class
             that is explained, or all.
         generations: How many at most.
         children: Pictures of a generation.
@@ -44,7 +44,7 @@ def map_elites(
         InputError: When the model has one class only.
         OptionError: When a class is none of the model's.
     """
-    chosen = meant(classes, context)
+    chosen = meant(targets, context)
     way = f"evolution, {encoding}"
     record = Record(context, chosen, way=way, unit="generation", asked=generations)
     evolve(record, encoding, generations=generations, children=children, seconds=seconds)

@@ -82,7 +82,7 @@ def asked(spec: ModelSpec) -> Request | None:
         session.model,
         (),
         session.preprocessing or spec.preprocessing,
-        options={**options, "classes": ",".join(map(str, classes))},
+        options={**options, "targets": ",".join(map(str, classes))},
         seed=seed,
     )
     known = (session.results, session.partial_results, session.failures)

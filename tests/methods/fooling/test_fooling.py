@@ -198,7 +198,7 @@ def test_decay_pulls_back_to_the_mean_colour():
 
 def test_a_class_ends_when_it_is_reached_unless_it_is_to_go_on(letters):
     ends, goes = (
-        asked("gradient", letters, classes="3,7", steps=160, go_on=go_on) for go_on in (False, True)
+        asked("gradient", letters, targets="3,7", steps=160, go_on=go_on) for go_on in (False, True)
     )
     for index in (3, 7):
         reached = entries(ends)[index]["milestones"]["0.9999"]
@@ -223,7 +223,7 @@ def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(small, wa
 
 @EVERY_WAY
 def test_a_classes_picture_does_not_depend_on_which_others_are_meant(small, way):
-    whole, part = asked(way, small[1]), asked(way, small[1], classes="2, 0")
+    whole, part = asked(way, small[1]), asked(way, small[1], targets="2, 0")
     assert part.scores["traced"] == [2, 0]
     for index in (0, 2):
         assert entries(part)[index]["margin"] == pytest.approx(
@@ -358,12 +358,12 @@ def test_one_class_alone_cannot_be_fooled_but_one_yes_or_no_can(way):
 @pytest.mark.parametrize("written", ["4", "-1", "a", "0,²", "1.0"])
 def test_a_class_that_is_none_of_the_models_is_named(small, way, written):
     with pytest.raises(OptionError, match=r"0 to 3.*got"):
-        asked(way, small[1], classes=written)
+        asked(way, small[1], targets=written)
 
 
 def test_the_class_that_is_meant_stands_where_none_is_named(small):
     assert asked("gradient", small[1], target=2).scores["traced"] == [2]
-    assert asked("gradient", small[1], target=2, classes="1").scores["traced"] == [1]
+    assert asked("gradient", small[1], target=2, targets="1").scores["traced"] == [1]
 
 
 @EVERY_WAY
@@ -419,7 +419,7 @@ def test_an_ensemble_is_fooled_as_any_model():
         ModelSource(samples.model_files()[name]) for name in ("letters_conv", "letters_dense")
     )
     source = replace(first, others=(second,))
-    options = {"classes": "3", "steps": 40}
+    options = {"targets": "3", "steps": 40}
     found = LocalRunner().run(Request("fooling/gradient_ascent", source, options=options))
     model = open_model(source, ())
     both = TorchClassifier(model.network, model.spec, model.spec.preprocessing)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torchvision.models import resnet18
 
-from diagnostics.methods.sufficient_pixels import _infill as infill
 from diagnostics.methods.sufficient_pixels._backward_selection import Search
+from diagnostics.methods.sufficient_pixels._infill import make_infill
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.sufficient_pixels import usual_step
 from tests.networks_for_tests import classifier
@@ -33,7 +33,7 @@ def _ratio() -> float:
     torch.manual_seed(0)
     model = classifier(resnet18(), SIDE, 3, 1000, Preprocessing())
     pixels = torch.rand(IMAGES, 3, SIDE, SIDE)
-    fill = infill.made("dataset_mean", model, pixels, 0)
+    fill = make_infill("dataset_mean", model, pixels, 0)
     search = Search(model, fill, torch.arange(IMAGES), usual_step(SIDE * SIDE))
     search.advance()
     bare, steps = [], []

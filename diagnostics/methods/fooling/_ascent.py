@@ -11,6 +11,7 @@ from torch import Tensor
 
 from diagnostics.methods.context import Context
 from diagnostics.methods.fooling._archive import GOAL, LEVELS, Record, picture_of
+from diagnostics.models.infill import subtracted_colour
 from diagnostics.models.log_odds import margin
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.text import counted
@@ -127,9 +128,10 @@ def start(context: Context, classes: Sequence[int]) -> Float[Tensor, "n c h w"]:
 
 def mean_colour(settings: Preprocessing) -> Float[Tensor, "c 1 1"]:
     """Return the colour that the preprocessing subtracts; mid grey where it subtracts none."""
-    mean = torch.tensor(settings.mean) / settings.value_range
-    mean = mean.flip(0) if settings.bgr else mean
-    return torch.where(mean.any(), mean.clamp(0, 1), 0.5)[:, None, None]
+    colour = subtracted_colour(settings).float()
+    if not any(settings.mean):
+        colour = torch.full_like(colour, 0.5)
+    return colour[:, None, None]
 
 
 def _asked(record: Record, pixels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.methods.sufficient_pixels import _sis as sis
-from diagnostics.methods.sufficient_pixels._infill import Fill
+from diagnostics.methods.sufficient_pixels._infill import Infill
 from diagnostics.models import log_odds
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import batch_size
@@ -85,7 +85,7 @@ class Scene:
     def __init__(
         self,
         classifier: TorchClassifier,
-        fill: Fill,
+        fill: Infill,
         target: int,
         spent: Spent = lambda forward, backward: None,
     ) -> None:
@@ -93,7 +93,7 @@ class Scene:
         self.independent = classifier.spec.output.independent
 
     @torch.no_grad()
-    def margins(self, masks: NDArray[np.bool_], fill: Fill | None = None) -> NDArray[np.float64]:
+    def margins(self, masks: NDArray[np.bool_], fill: Infill | None = None) -> NDArray[np.float64]:
         """Return the margin under each mask, shape (m,).
 
         Args:
@@ -102,8 +102,8 @@ class Scene:
         """
         found = []
         for part in torch.split(torch.from_numpy(masks), batch_size(self.classifier)):
-            rows = (fill or self.fill).rows([0] * len(part))
-            given = rows.applied(part.to(rows.pixels.device))
+            rows = (fill or self.fill).select([0] * len(part))
+            given = rows.apply(part.to(rows.pixels.device))
             targets = torch.full((len(part),), self.target, device=self.classifier.device)
             logits = self.classifier.logits(given)
             found.append(log_odds.margin(logits, targets, independent=self.independent).cpu())
@@ -113,7 +113,7 @@ class Scene:
     def received(self, mask: NDArray[np.bool_]) -> Tensor:
         """Return what the network receives under one mask, shape (c, h, w)."""
         shown = torch.from_numpy(mask)[None].to(self.fill.pixels.device)
-        return self.fill.applied(shown)[0]
+        return self.fill.apply(shown)[0]
 
 
 class Search:
@@ -131,7 +131,7 @@ class Search:
     def __init__(
         self,
         classifier: TorchClassifier,
-        fill: Fill,
+        fill: Infill,
         targets: Tensor,
         step: int,
         shown: NDArray[np.bool_] | None = None,
@@ -151,7 +151,7 @@ class Search:
         rows = torch.tensor([not self._done(row) for row in range(len(left))]).nonzero()[:, 0]
         if not len(rows):
             return False
-        fill = self._fill if len(rows) == len(left) else self._fill.rows(rows)
+        fill = self._fill if len(rows) == len(left) else self._fill.select(rows)
         ends = bool((left[rows.to(left.device)] == 0).all())
         found, gains = self._asked(fill, rows, forward_only=ends)
         for place, row in enumerate(rows.tolist()):
@@ -186,11 +186,11 @@ class Search:
         points = self._points[row]
         return bool(points) and points[-1][0] == 0
 
-    def _asked(self, fill: Fill, rows: Tensor, *, forward_only: bool) -> tuple[Tensor, Tensor]:
+    def _asked(self, fill: Infill, rows: Tensor, *, forward_only: bool) -> tuple[Tensor, Tensor]:
         """Return each image's margin, and how much hiding each pixel would add to it, (n, p)."""
         independent = self._classifier.spec.output.independent
         targets = self._targets[rows.to(self._targets.device)]
-        applied = fill.applied(self._shown[rows.to(self._shown.device)])
+        applied = fill.apply(self._shown[rows.to(self._shown.device)])
         self._spent(*((len(rows), 0) if forward_only else (0, len(rows))))
         if forward_only:
             with torch.no_grad():

@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from diagnostics.errors import OptionError
-from diagnostics.methods.sufficient_pixels import _infill as infill
 from diagnostics.methods.sufficient_pixels._backward_selection import Path, Scene, Search, exact
-from diagnostics.methods.sufficient_pixels._infill import Fill
+from diagnostics.methods.sufficient_pixels._infill import Infill, make_infill
 from diagnostics.models.log_odds import confidence
 from diagnostics.schema.sufficient_pixels import FILLS, NOISES, RANDOM_SUBSETS, WRONG_CLASSES
 
@@ -47,7 +46,7 @@ def swapped(scene: Scene, kept: Mask, seed: int) -> Measured:
         kept: The subset, shape (h, w).
         seed: Seed of the noise; the median of a few draws is one of the fills.
     """
-    found: list[tuple[Fill, float]] = []
+    found: list[tuple[Infill, float]] = []
     for name in SWAPPED:
         other = _made(scene, name, seed)
         if name != "road" and _same(other, scene.fill, [one for one, _ in found]):
@@ -100,7 +99,7 @@ def searched_wrong(
     if not step:
         return [_exactly(scene, one, keep) for one in wrong]
     targets = torch.tensor(wrong, device=scene.classifier.device)
-    fill = scene.fill.rows([0] * len(wrong))
+    fill = scene.fill.select([0] * len(wrong))
     search = Search(scene.classifier, fill, targets, step, spent=scene.spent)
     while search.advance():
         keep()
@@ -204,11 +203,11 @@ def _size(scene: Scene) -> tuple[int, int]:
     return height, width
 
 
-def _made(scene: Scene, name: str, seed: int) -> Fill:
-    return infill.made(name, scene.classifier, scene.fill.pixels, seed)
+def _made(scene: Scene, name: str, seed: int) -> Infill:
+    return make_infill(name, scene.classifier, scene.fill.pixels, seed)
 
 
-def _same(fill: Fill, own: Fill, others: list[Fill]) -> bool:
+def _same(fill: Infill, own: Infill, others: list[Infill]) -> bool:
     """Say whether a fill shows what one before it shows."""
     known = [one for one in (own, *others) if one.name != "road"]
-    return any(float((fill.hidden - one.hidden).abs().max()) <= NEARLY_SAME for one in known)
+    return any(float((fill.baseline - one.baseline).abs().max()) <= NEARLY_SAME for one in known)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.methods.sufficient_pixels import _infill as infill
 from diagnostics.methods.sufficient_pixels._backward_selection import (
     Path,
     Scene,
@@ -35,6 +34,7 @@ from diagnostics.methods.sufficient_pixels._controls import (
     widened,
     wrong_classes,
 )
+from diagnostics.methods.sufficient_pixels._infill import make_infill
 from diagnostics.models import log_odds
 from diagnostics.schema import sufficient_pixels
 from diagnostics.schema.spec import Need
@@ -132,7 +132,7 @@ class Sufficient:
             self._doing = "Hiding pixels"
             taken = torch.cat([image.pixels for image in searched])
             targets = torch.tensor([image.target for image in searched], device=logits.device)
-            fill = infill.made(settings.fill, classifier, taken, self._study.seed)
+            fill = make_infill(settings.fill, classifier, taken, self._study.seed)
             search = Search(classifier, fill, targets, settings.step, spent=self._spent)
             while search.advance():
                 self._keep(partial(_note, searched, search))
@@ -221,7 +221,7 @@ class Sufficient:
 
     def _scene(self, image: Image) -> Scene:
         classifier, context = self._study.classifier, self._study
-        fill = infill.made(self._settings.fill, classifier, image.pixels, context.seed)
+        fill = make_infill(self._settings.fill, classifier, image.pixels, context.seed)
         return Scene(classifier, fill, image.target, self._spent)
 
     def _described(self, image: Image, margin: float) -> dict[str, Any]:

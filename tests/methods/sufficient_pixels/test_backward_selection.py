@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diagnostics.methods.sufficient_pixels import _infill as infill
 from diagnostics.methods.sufficient_pixels._backward_selection import (
     Path,
     Scene,
@@ -19,10 +18,9 @@ from diagnostics.methods.sufficient_pixels._backward_selection import (
     refined,
 )
 from diagnostics.methods.sufficient_pixels._controls import wrong_classes
-from diagnostics.methods.sufficient_pixels._infill import Fill
+from diagnostics.methods.sufficient_pixels._infill import Infill, make_infill
 from diagnostics.models import log_odds
-from diagnostics.schema.preprocessing import Preprocessing
-from tests.independent.slow_road import slow_road
+from diagnostics.schema.sufficient_pixels import FILLS
 from tests.networks_for_tests import classifier, linear, mlp
 
 
@@ -49,7 +47,7 @@ class Curved(nn.Module):
 
 
 def black(pixels):
-    return Fill("black", pixels, torch.zeros_like(pixels))
+    return Infill("black", pixels, torch.zeros_like(pixels))
 
 
 def order_of(model, pixels, targets, step):
@@ -116,7 +114,7 @@ def test_a_subset_reaches_the_threshold_when_asked_again_and_every_later_one_doe
     fill = black(pixels)
     seen = 0
     for row, path in enumerate(Search(model, fill, targets, 3).run()):
-        scene = Scene(model, fill.rows([row]), int(targets[row]))
+        scene = Scene(model, fill.select([row]), int(targets[row]))
         sizes = [path.smallest(tau) for tau in (0.5, 0.7, 0.9, 0.99)]
         assert sizes == sorted(sizes, key=lambda size: math.inf if size is None else size)
         if (size := path.smallest(0.9)) is None:
@@ -137,7 +135,7 @@ def test_refining_never_makes_the_subset_larger_and_keeps_its_promise():
         targets = model.logits(pixels).argmax(1)
     fill, fewer = black(pixels), 0
     for row, path in enumerate(Search(model, fill, targets, 8).run()):
-        scene = Scene(model, fill.rows([row]), int(targets[row]))
+        scene = Scene(model, fill.select([row]), int(targets[row]))
         finer = refined(scene, path, 0.8, len(path.kept))
         before, after = path.smallest(0.8), finer.smallest(0.8)
         assert after == before or after < before
@@ -181,53 +179,21 @@ def test_channels_are_hidden_together():
         assert (hidden == hidden[:1]).all()
 
 
-@pytest.mark.parametrize("bgr", [False, True])
-def test_the_mean_colour_is_zero_for_the_network(bgr):
-    settings = Preprocessing(
-        fit="none", height=8, width=8, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3), bgr=bgr
-    )
-    model = classifier(mlp(64, channels=3), 8, 3, preprocessing=settings)
-    fill = infill.made("dataset_mean", model, torch.rand(2, 3, 8, 8), 0)
-    nothing = fill.applied(torch.zeros(2, 8, 8, dtype=torch.bool))
-    assert model.network_input(nothing).abs().max() < 1e-6
-
-
-@pytest.mark.parametrize("name", list(infill.FILLS))
+@pytest.mark.parametrize("name", list(FILLS))
 def test_every_fill_keeps_what_is_shown_and_stays_an_image(name):
     torch.manual_seed(0)
     model, pixels = classifier(mlp(144, channels=3), 12, 3), torch.rand(2, 3, 12, 12)
-    fill, before = infill.made(name, model, pixels, 5), pixels.clone()
+    fill, before = make_infill(name, model, pixels, 5), pixels.clone()
     shown = torch.rand(2, 12, 12) < 0.4
     for masks in (shown, torch.zeros_like(shown), torch.ones_like(shown)):
-        applied = fill.applied(masks)
+        applied = fill.apply(masks)
         assert (applied >= 0).all()
         assert (applied <= 1).all()
         kept = masks[:, None].expand_as(pixels)
         assert (applied[kept] == pixels[kept]).all()
     assert (pixels == before).all()
-    again = infill.made(name, model, pixels, 5).applied(shown)
-    assert torch.allclose(fill.rows([1, 0]).applied(shown.flip(0)), again.flip(0), atol=1e-3)
-
-
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
-def test_road_solves_the_system_of_its_paper(share):
-    torch.manual_seed(4)
-    pixels = torch.rand(2, 3, 9, 7)
-    shown = torch.rand(2, 9, 7) < share
-    shown[:, 4, 3] = True
-    visible = shown[:, None].float()
-    found = infill.imputed(pixels, visible, torch.zeros_like(pixels))
-    for one, mask, expected in zip(found, shown, pixels, strict=True):
-        assert one.numpy() == pytest.approx(slow_road(expected.numpy(), mask.numpy()), abs=2e-3)
-
-
-def test_a_hidden_pixel_under_a_blur_is_a_gaussian_mean():
-    point = torch.zeros(1, 1, 41, 41)
-    point[0, 0, 20, 20] = 1
-    spread = infill.blurred(point)[0, 0]
-    at = torch.arange(41.0) - 20
-    assert spread.sum() == pytest.approx(1, abs=1e-5)
-    assert (spread.sum(0) * at**2).sum().sqrt() == pytest.approx(4.1, rel=0.03)
+    again = make_infill(name, model, pixels, 5).apply(shown)
+    assert torch.allclose(fill.select([1, 0]).apply(shown.flip(0)), again.flip(0), atol=1e-3)
 
 
 def test_wrong_classes_are_others_and_the_same_for_one_seed():

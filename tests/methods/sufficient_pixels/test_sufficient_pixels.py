@@ -24,7 +24,7 @@ from diagnostics.methods.sufficient_pixels._controls import (
     swapped,
     widened,
 )
-from diagnostics.methods.sufficient_pixels._infill import Fill
+from diagnostics.methods.sufficient_pixels._infill import Infill
 from diagnostics.methods.sufficient_pixels.batched_gradient import batched_gradient
 from diagnostics.methods.sufficient_pixels.exact import exact
 from diagnostics.schema import sufficient_pixels
@@ -201,7 +201,7 @@ def test_subsets_are_disjoint_and_each_suffices(context, search):
     masks = [outcome.arrays[f"0/subset/{place}"] for place in range(3)]
     assert sum(mask.astype(int) for mask in masks).max() == 1
     pixels = torch.from_numpy(outcome.arrays["0/pixels"]).float().movedim(2, 0)[None] / 255
-    scene = Scene(asked.classifier, Fill("black", pixels, torch.zeros_like(pixels)), 0)
+    scene = Scene(asked.classifier, Infill("black", pixels, torch.zeros_like(pixels)), 0)
     assert (scene.margins(np.stack(masks)) >= level(0.9) - 1e-4).all()
 
 
@@ -316,7 +316,7 @@ def test_a_widened_subset_has_the_eight_around_each_pixel():
 
 def black():
     pixels = torch.rand(1, 1, SIZE, SIZE)
-    return Fill("black", pixels, torch.zeros_like(pixels))
+    return Infill("black", pixels, torch.zeros_like(pixels))
 
 
 def test_fills_that_show_the_same_are_asked_once():
@@ -330,7 +330,7 @@ def test_the_border_is_a_tenth_on_each_side_and_a_region_is_tested_by_hiding_it(
     assert edge(10, 20).mean() == pytest.approx(1 - 0.8**2)
     pixels = torch.zeros(1, 1, SIZE, SIZE)
     pixels[0, 0, 4, 4] = 1
-    scene = Scene(classifier(Spots(), SIZE), Fill("black", pixels, torch.zeros_like(pixels)), 1)
+    scene = Scene(classifier(Spots(), SIZE), Infill("black", pixels, torch.zeros_like(pixels)), 1)
     kept = np.zeros((SIZE, SIZE), bool)
     kept[4, 4] = kept[0, 0] = True
     found = in_region(scene, kept, ~edge(SIZE, SIZE))

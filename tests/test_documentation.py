@@ -1,4 +1,4 @@
-"""Holds the documents to the code; `python -m tests.test_documentation` writes what is generated."""
+"""Holds the documents to the code; `python -m tests.test_documentation` writes their tables."""
 
 from __future__ import annotations
 

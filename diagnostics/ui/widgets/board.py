@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from diagnostics.report import html
+from diagnostics.report.formats import formats
 from diagnostics.report.render import Picture
 from diagnostics.report.table import SEPARATOR, Cell, Row, Table
 from diagnostics.schema.spec import ModelSpec
@@ -138,7 +138,7 @@ class Board:
             st.dataframe([dict(row) for row in table.rows], hide_index=True)
 
     def offer_report(self) -> None:
-        """Offer what was drawn as one HTML file that needs no network."""
+        """Offer what was drawn as a file, in every format there is."""
         session, spec = current_session(), self._spec
         settings = session.preprocessing or spec.preprocessing
         facts = {
@@ -149,16 +149,19 @@ class Board:
             "Images": ", ".join(file.name for file in session.shown_images()),
             **self.facts,
         }
-        self._corner.download_button(
-            "Report",
-            partial(html.page, f"Oversure: {self._title}", facts, self._sections),
-            f"{self._title.lower()}-{Path(spec.name).stem}.html",
-            "text/html",
-            on_click="ignore",
-            icon=":material/download:",
-            help="Everything on this page as one HTML file that opens without a network.",
-            key="report",
-        )
+        known = formats()
+        menu = self._corner if len(known) == 1 else self._corner.popover("Report")
+        for place, one in enumerate(known):
+            menu.download_button(
+                "Report" if len(known) == 1 else one.title,
+                partial(one.write, f"Oversure: {self._title}", facts, self._sections),
+                f"{self._title.lower()}-{Path(spec.name).stem}{one.ending}",
+                one.mime,
+                on_click="ignore",
+                icon=":material/download:",
+                help=one.summary,
+                key=f"report{place or ''}",
+            )
 
 
 def passing(picture: Picture) -> None:

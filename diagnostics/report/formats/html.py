@@ -7,24 +7,26 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import TypeAlias
 
+from diagnostics.report.formats import Sections, report_format
 from diagnostics.report.render import Picture
 from diagnostics.report.table import Bar, Cell, Row, Table
 
 STYLE = Path(__file__).with_name("page.css")
 BOX = 256
 
-Sections: TypeAlias = Mapping[str, Sequence[Row | Table]]
 
-
+@report_format("HTML", ending=".html", mime="text/html")
 def page(title: str, facts: Mapping[str, str], sections: Sections) -> str:
-    """Return a whole page.
+    """Everything on this page as one HTML file that opens without a network.
 
     Args:
         title: Stands at the top.
         facts: What was looked at and how, name by name; the time is added.
         sections: Rows and tables by the section's heading, in the order of the screen.
+
+    Returns:
+        A whole page.
     """
     made = {**facts, "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
     items = "".join(

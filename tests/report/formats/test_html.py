@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.report import html
+from diagnostics.report.formats import html
 from diagnostics.report.render import Picture
 from diagnostics.report.table import Bar, Cell, Row
 

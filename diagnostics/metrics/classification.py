@@ -1,4 +1,4 @@
-"""What a classifier got right and wrong on labelled images, and how sure it was of it."""
+"""Classification: what was predicted right and wrong on labelled images, how confidently."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from diagnostics.errors import InputError
-from diagnostics.metrics.intervals import wilson
+from diagnostics.metrics.intervals import rate
 from diagnostics.metrics.predictions import probabilities
+from diagnostics.schema.results.calibration import ClassAccuracy, WrongPrediction
 
 
 def labelled(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -71,38 +72,34 @@ def most_confused(
     return [(int(kinds[i, 0]), int(kinds[i, 1]), int(numbers[i])) for i in order]
 
 
-def per_class(predicted: ArrayLike, labels: ArrayLike, k: int) -> list[dict[str, Any]]:
-    """Return for each class how many of its images were named right, with Wilson intervals.
+def per_class(predicted: ArrayLike, labels: ArrayLike, k: int) -> list[ClassAccuracy]:
+    """Return for each class how many of its images were predicted right, with Wilson intervals.
 
     Args:
         predicted: Shape (n,).
         labels: Shape (n,), the true classes.
         k: How many classes there are.
-
-    Returns:
-        One entry a class: class, n, hits, value (None without images), low and high.
     """
-    right = np.asarray(labels)[np.asarray(predicted) == np.asarray(labels)]
-    hits, sizes = np.bincount(right, minlength=k), np.bincount(np.asarray(labels), minlength=k)
-    rows = []
-    for index, (hit, n) in enumerate(zip(hits.tolist(), sizes.tolist(), strict=True)):
-        low, high = wilson(hit, n)
-        value = hit / n if n else None
-        rows.append({"class": index, "n": n, "hits": hit, "value": value, "low": low, "high": high})
-    return rows
+    correct = np.asarray(labels)[np.asarray(predicted) == np.asarray(labels)]
+    hits = np.bincount(correct, minlength=k).tolist()
+    sizes = np.bincount(np.asarray(labels), minlength=k).tolist()
+    return [
+        ClassAccuracy(class_index=index, **rate(hit, n))
+        for index, (hit, n) in enumerate(zip(hits, sizes, strict=True))
+    ]
 
 
-def confident_errors(logits: NDArray[Any], labels: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return the images that were named wrong, the surest mistake first.
+def confident_errors(logits: NDArray[Any], labels: NDArray[Any]) -> list[WrongPrediction]:
+    """Return the images that were predicted wrong, the most confident error first.
 
     Args:
         logits: Shape (n, k), finite.
         labels: Shape (n,), the true classes.
 
     Returns:
-        One entry a mistake: index (of the row), true, predicted, confidence and distance
-        (1 - confidence, exact also where the confidence rounds to 1). The order comes from log
-        distances, so it holds where the distance itself rounds to 0; ties keep the images' order.
+        Each with the index of its row, and one_minus_p, exact also where the confidence rounds to
+        1. The order comes from the logarithm of one_minus_p, so it holds also where that rounds to
+        0; ties keep the images' order.
     """
     z = np.asarray(logits, np.float64)
     predicted = z.argmax(axis=1)
@@ -111,17 +108,17 @@ def confident_errors(logits: NDArray[Any], labels: NDArray[Any]) -> list[dict[st
     shifted[np.arange(len(wrong)), predicted[wrong]] = -np.inf
     others = np.logaddexp.reduce(shifted, axis=1)
     order = np.argsort(others - np.logaddexp(0, others), kind="stable")
-    rows = []
+    errors = []
     for index in wrong[order].tolist():
-        guess = int(predicted[index])
-        probability, distance = probabilities(z[index])
-        rows.append(
-            {
-                "index": index,
-                "true": int(labels[index]),
-                "predicted": guess,
-                "confidence": float(probability[guess]),
-                "one_minus_p": float(distance[guess]),
-            }
+        class_index = int(predicted[index])
+        p, one_minus_p = probabilities(z[index])
+        errors.append(
+            WrongPrediction(
+                index=index,
+                true=int(labels[index]),
+                predicted=class_index,
+                confidence=float(p[class_index]),
+                one_minus_p=float(one_minus_p[class_index]),
+            )
         )
-    return rows
+    return errors

@@ -1,4 +1,4 @@
-"""How far a number counted or measured on n images can be from the truth."""
+"""Intervals: how far a number counted or measured on n images can be from the truth."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from diagnostics.errors import InputError
+from diagnostics.schema.results import Rate
 
 
 def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -41,6 +42,12 @@ def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
     low = 0.0 if hits == 0 else max(centre - half, 0.0)
     high = 1.0 if hits == n else min(centre + half, 1.0)
     return low, high
+
+
+def rate(hits: int, n: int) -> Rate:
+    """Return a share of n trials with its Wilson interval."""
+    low, high = wilson(hits, n)
+    return Rate(hits=hits, n=n, value=hits / n if n else None, low=low, high=high)
 
 
 def false_alarm_interval(n: int, alpha: float, level: float = 0.95) -> tuple[float, float]:

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from diagnostics.report.calibration import charts
-from diagnostics.report.calibration import tables as rows
+from diagnostics.report.calibration import charts, tables
+from diagnostics.schema.results.calibration import CalibrationAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.views import calibration
@@ -31,32 +31,31 @@ with board.section(MEASURED):
         st.markdown(NO_FOLDER)
         board.offer_report()
         st.stop()
-    asked = calibration.about_folder(spec, known)
-    answer = run_request(asked, st.empty())
-    said = answer.scores
-    st.caption(markdown(rows.left_out(said)))
+    request = calibration.about_folder(spec, known)
+    answer: CalibrationAnswer = run_request(request, st.empty()).scores
+    st.caption(markdown(tables.left_out(answer)))
 with board.section(VERDICT):
-    st.markdown(f"**{markdown(rows.verdict(said))}** {markdown(said['reason'])}")
-    for name, cells in rows.measures(said).items():
+    st.markdown(f"**{markdown(tables.verdict(answer))}** {markdown(answer['reason'])}")
+    for name, cells in tables.measures(answer).items():
         board.row(VERDICT, cells, f"calibration.{name}")
 with board.section(BINS):
-    board.chart(BINS, charts.reliability(said), rows.bins(said), "calibration.reliability")
+    board.chart(BINS, charts.reliability(answer), tables.bins(answer), "calibration.reliability")
 with board.section(WRONG):
-    if said["confident_errors"]:
-        calibration.wrong(said, asked, board, WRONG)
+    if answer["confident_errors"]:
+        calibration.wrong(answer, request, board, WRONG)
     else:
         st.markdown(NONE_WRONG)
 with board.section(TEMPERATURE):
-    st.markdown(f"**{markdown(rows.temperature(said))}**")
-    board.table(TEMPERATURE, rows.after(said))
-    st.caption(markdown(rows.fitted_on(said)))
-    st.markdown(markdown(rows.NOISE))
+    st.markdown(f"**{markdown(tables.temperature(answer))}**")
+    board.table(TEMPERATURE, tables.after(answer))
+    st.caption(markdown(tables.fitted_on(answer)))
+    st.markdown(markdown(tables.NOISE))
 with board.section(CLASSES):
-    board.chart(CLASSES, charts.per_class(said), rows.classes(said), "calibration.classes")
-    if matrix := charts.confusion(said):
-        board.chart(CLASSES, matrix, rows.confused(said), "calibration.confusion")
-    elif said["most_confused"]:
+    board.chart(CLASSES, charts.per_class(answer), tables.classes(answer), "calibration.classes")
+    if matrix := charts.confusion(answer):
+        board.chart(CLASSES, matrix, tables.confused(answer), "calibration.confusion")
+    elif answer["most_confused"]:
         st.markdown("**Most frequent confusions**")
-        board.table(CLASSES, rows.confused(said))
-board.facts["Labelled images"] = f"{known.name}, n = {said['n']}"
+        board.table(CLASSES, tables.confused(answer))
+board.facts["Labelled images"] = f"{known.name}, n = {answer['n']}"
 board.offer_report()

@@ -1,19 +1,21 @@
-"""Whether percentages can be believed, in sentences and numbers."""
+"""Calibration in sentences and tables: whether the percentages can be believed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal, TypeAlias
 
-from diagnostics.metrics.intervals import wilson
-from diagnostics.report.calibration.charts import worst_first
-from diagnostics.report.formatting import interval, rate
+from diagnostics.report.calibration.charts import hits, worst_first
+from diagnostics.report.formatting import rate
 from diagnostics.report.table import Cell, Table
+from diagnostics.schema.results import Estimate
+from diagnostics.schema.results.calibration import CalibrationAnswer, Verdict
 from diagnostics.text import counted, number, probability, shortened
 
-Entry = Mapping[str, Any]
+Measure: TypeAlias = Literal["ece", "adaptive_ece", "classwise_ece", "brier", "nll"]
+MeasureAfter: TypeAlias = Literal["ece_after", "brier_after", "nll_after"]
 
-VERDICTS = {
+NAME_LENGTH = 28
+VERDICTS: dict[Verdict, str] = {
     "too sure": "The model is surer than it is right.",
     "not sure enough": "The model is right more often than it says.",
     "uneven": "The percentages are right on average, but not at every confidence.",
@@ -25,8 +27,13 @@ NOISE = (
     "number, for noise and real images alike: noise whose logits lie as far apart as a real "
     "image's stays as sure as that image."
 )
-AFTER = ("ece", "brier", "nll")
-MEANINGS = {
+AFTER: dict[Measure, MeasureAfter] = {
+    "ece": "ece_after",
+    "brier": "brier_after",
+    "nll": "nll_after",
+}
+# The measures with their titles, and what they mean.
+MEANINGS: dict[Measure, tuple[str, str]] = {
     "ece": (
         "Calibration error (ECE)",
         "Mean distance between confidence and accuracy, in bins of equal width. 0 to 1; higher is "
@@ -53,51 +60,51 @@ MEANINGS = {
 }
 
 
-def verdict(said: Entry) -> str:
+def verdict(answer: CalibrationAnswer) -> str:
     """Say whether the percentages can be believed."""
-    return VERDICTS[str(said["verdict"])]
+    return VERDICTS[answer["verdict"]]
 
 
-def measures(said: Entry) -> dict[str, list[Cell]]:
+def measures(answer: CalibrationAnswer) -> dict[str, list[Cell]]:
     """Return every measure with its band, what it means, and which way is worse, in pairs."""
-    accuracy = said["accuracy"]
+    accuracy = answer["accuracy"]
     first = Cell(
         title="Accuracy",
-        answer=f"{100 * accuracy['value']:.1f} %",
+        answer=f"{100 * accuracy['hits'] / accuracy['n']:.1f} %",
         notes=(
-            f"{rate(accuracy['hits'], said['n'])} right",
+            f"{rate(accuracy['hits'], accuracy['n'])} right",
             "How often the top class is the true one; lower is worse. Mean confidence: "
-            f"{100 * said['confidence']:.1f} %.",
+            f"{100 * answer['mean_confidence']:.1f} %.",
         ),
     )
     cells = [first] + [
         Cell(
             title=title,
             hover=title,
-            answer=number(said[name]["value"]),
-            notes=(f"95 % band {_band(said[name])}", meaning),
+            answer=number(answer[name]["value"]),
+            notes=(f"95 % band {_band(answer[name])}", meaning),
         )
         for name, (title, meaning) in MEANINGS.items()
     ]
     return {"accuracy": cells[:2], "errors": cells[2:4], "scores": cells[4:]}
 
 
-def after(said: Entry) -> Table:
+def after(answer: CalibrationAnswer) -> Table:
     """Return what dividing the logits by the temperature changes."""
     rows = tuple(
         {
             "measure": MEANINGS[name][0],
-            "before": f"{number(said[name]['value'])} ({_band(said[name])})",
-            "after": f"{number(said[f'{name}_after']['value'])} ({_band(said[f'{name}_after'])})",
+            "before": _with_band(answer[name]),
+            "after": _with_band(answer[name_after]),
         }
-        for name in AFTER
+        for name, name_after in AFTER.items()
     )
     return Table(rows, title="Before and after the temperature")
 
 
-def temperature(said: Entry) -> str:
+def temperature(answer: CalibrationAnswer) -> str:
     """Say which temperature fits best and what it was fitted on."""
-    fitted = said["temperature"]
+    fitted = answer["temperature"]
     value, n = fitted["value"], fitted["fitted_on"]
     if fitted["at_bound"]:
         return (
@@ -111,76 +118,73 @@ def temperature(said: Entry) -> str:
     )
 
 
-def fitted_on(said: Entry) -> str:
+def fitted_on(answer: CalibrationAnswer) -> str:
     """Say that the values after the temperature flatter it."""
     return (
         "In brackets 95 % bands; higher is worse. Temperature and values after it come from the "
-        f"same {said['temperature']['fitted_on']} images, which "
-        "flatters them; with other images they will be a little worse."
+        f"same {answer['temperature']['fitted_on']} images, which flatters them; with other images "
+        "they will be a little worse."
     )
 
 
-def bins(said: Entry) -> Table:
+def bins(answer: CalibrationAnswer) -> Table:
     """Return the bins of the reliability diagram."""
-    rows = []
-    for one in said["reliability"]:
-        hits = round((one["accuracy"] or 0) * one["n"])
-        rows.append(
-            {
-                "confidence": f"{100 * one['from']:.0f} to {100 * one['to']:.0f} %",
-                "images": str(one["n"]),
-                "mean confidence": f"{100 * one['confidence']:.1f} %" if one["n"] else "",
-                "right (95 % interval)": rate(hits, one["n"]) if one["n"] else "",
-            }
-        )
-    few = sum(one["few"] and one["n"] > 0 for one in said["reliability"])
-    told = (
+    rows = tuple(
+        {
+            "confidence": f"{100 * one['confidence_from']:.0f} to "
+            f"{100 * one['confidence_to']:.0f} %",
+            "images": str(one["n"]),
+            "mean confidence": f"{100 * (one['confidence'] or 0):.1f} %" if one["n"] else "",
+            "right (95 % interval)": rate(hits(one), one["n"]) if one["n"] else "",
+        }
+        for one in answer["reliability"]
+    )
+    few = sum(one["few"] and one["n"] > 0 for one in answer["reliability"])
+    note = (
         "Diamonds stand at the mean confidence of each bin: on the dashed line the model is right "
         "as often as it says, below it, it is too sure. Grey strokes are 95 % intervals."
     )
     if few:
-        told += f" Hatched: {counted(few, 'bin')} with fewer than 10 images, which tell little."
-    return Table(tuple(rows), title="Bins of confidence", said=told)
+        note += f" Hatched: {counted(few, 'bin')} with fewer than 10 images, which tell little."
+    return Table(rows, title="Bins of confidence", said=note)
 
 
-def classes(said: Entry) -> Table:
+def classes(answer: CalibrationAnswer) -> Table:
     """Return how often each class is recognised, the worst first."""
-    names = said["class_names"]
+    names = answer["class_names"]
     rows = tuple(
-        {"class": names[one["class"]], "right (95 % interval)": rate(one["hits"], one["n"])}
-        for one in worst_first(said)
+        {"class": names[one["class_index"]], "right (95 % interval)": rate(one["hits"], one["n"])}
+        for one in worst_first(answer)
     )
-    without = sum(not one["n"] for one in said["per_class"])
-    told = "The dashed line is the accuracy of all images together."
+    without = sum(not one["n"] for one in answer["per_class"])
+    note = "The dashed line is the accuracy of all images together."
     if without:
-        told += f" {counted(without, 'class has', 'classes have')} no image here."
-    return Table(rows, title="Accuracy of each class", said=told)
+        note += f" {counted(without, 'class has', 'classes have')} no image here."
+    return Table(rows, title="Accuracy of each class", said=note)
 
 
-def confused(said: Entry) -> Table:
+def confused(answer: CalibrationAnswer) -> Table:
     """Return which classes are taken for which most often."""
-    names = said["class_names"]
-    totals = {one["class"]: one["n"] for one in said["per_class"]}
+    names = answer["class_names"]
+    totals = {one["class_index"]: one["n"] for one in answer["per_class"]}
     rows = tuple(
         {
             "true class": names[true],
-            "said": names[said_class],
-            "images (95 % interval)": f"{count} of {totals[true]} "
-            f"({interval(*wilson(count, totals[true]))})",
+            "said": names[predicted],
+            "images (95 % interval)": rate(count, totals[true]),
         }
-        for true, said_class, count in said["most_confused"]
+        for true, predicted, count in answer["most_confused"]
     )
-    told = (
+    colours = (
         "Colours follow the logarithm of the count, so that one mistake is seen beside many hits."
     )
-    if said["confusion"] is None:
-        told = ""
-    return Table(rows, title="Most frequent confusions", said=told)
+    note = "" if answer["confusion"] is None else colours
+    return Table(rows, title="Most frequent confusions", said=note)
 
 
-def wrong(said: Entry) -> Table:
+def wrong(answer: CalibrationAnswer) -> Table:
     """Return the wrong answers, the surest first."""
-    names = said["class_names"]
+    names = answer["class_names"]
     rows = tuple(
         {
             "file": one["file"],
@@ -188,35 +192,39 @@ def wrong(said: Entry) -> Table:
             "said": names[one["predicted"]],
             "confidence": probability(one["confidence"], one["one_minus_p"]),
         }
-        for one in said["confident_errors"]
+        for one in answer["confident_errors"]
     )
     return Table(rows, title="Wrong answers, the surest first")
 
 
-def wrong_cells(said: Entry, most: int) -> list[Cell]:
-    """Return what was said of the first wrong answers, as titles of their pictures."""
+def wrong_cells(answer: CalibrationAnswer, count: int) -> list[Cell]:
+    """Return the predictions of the first wrong answers, as titles of their pictures."""
     return [
         Cell(
-            title=shortened(row["file"], 28),
+            title=shortened(row["file"], NAME_LENGTH),
             hover=row["file"],
-            answer=shortened(row["said"], 28),
+            answer=shortened(row["said"], NAME_LENGTH),
             sure=row["confidence"],
-            notes=(f"true class: {shortened(row['true class'], 28)}",),
+            notes=(f"true class: {shortened(row['true class'], NAME_LENGTH)}",),
         )
-        for row in wrong(said).rows[:most]
+        for row in wrong(answer).rows[:count]
     ]
 
 
-def left_out(said: Entry) -> str:
+def left_out(answer: CalibrationAnswer) -> str:
     """Say which images were not measured; empty where all were."""
-    parts = []
-    if said["unlabelled"]:
-        parts.append(f"{said['unlabelled']} images without a label that fits the classes")
-    if said["not_finite"]:
-        parts.append(f"{said['not_finite']} images whose answer is not finite")
-    found = [f"Left out: {' and '.join(parts)}."] if parts else []
-    return " ".join([*found, *said["notes"]])
+    reasons = []
+    if answer["unlabelled"]:
+        reasons.append(f"{answer['unlabelled']} images without a label that fits the classes")
+    if answer["not_finite"]:
+        reasons.append(f"{answer['not_finite']} images whose answer is not finite")
+    left_out = [f"Left out: {' and '.join(reasons)}."] if reasons else []
+    return " ".join([*left_out, *answer["notes"]])
 
 
-def _band(one: Mapping[str, float]) -> str:
-    return f"{number(one['low'])} to {number(one['high'])}"
+def _band(estimate: Estimate) -> str:
+    return f"{number(estimate['low'])} to {number(estimate['high'])}"
+
+
+def _with_band(estimate: Estimate) -> str:
+    return f"{number(estimate['value'])} ({_band(estimate)})"

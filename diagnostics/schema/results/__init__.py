@@ -20,3 +20,24 @@ class Count(TypedDict):
     hits: int
     n: int
     interval: Interval
+
+
+class Rate(TypedDict):
+    """How many of n, as a share, with the ends of Wilson's 95 % interval.
+
+    `value`, `low` and `high` are 0 to 1; `value` is None where n is 0.
+    """
+
+    hits: int
+    n: int
+    value: float | None
+    low: float
+    high: float
+
+
+class Estimate(TypedDict):
+    """A number and the ends of its 95 % band."""
+
+    value: float
+    low: float
+    high: float

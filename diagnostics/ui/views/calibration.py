@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 
 from diagnostics.report.calibration import tables
 from diagnostics.report.inspection.answers import originals
 from diagnostics.schema.request import INSPECT, File, Options, Request
+from diagnostics.schema.results.calibration import CalibrationAnswer
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.dialogs import open_in_inspect
@@ -43,39 +43,39 @@ def about_folder(spec: ModelSpec, folder: File) -> Request:
     )
 
 
-def wrong(said: Mapping[str, Any], asked: Request, board: Board, heading: str) -> None:
+def wrong(answer: CalibrationAnswer, request: Request, board: Board, heading: str) -> None:
     """Draw the most confidently wrong images, and the way to open each in Inspect."""
-    names = [one["file"] for one in said["confident_errors"]]
-    files = open_in_inspect.folder_images(asked, names[:SHOWN])
-    cells = tables.wrong_cells(said, SHOWN)
-    shown = replace(asked, method=INSPECT, images=tuple(files), options=PICTURES, folder=None)
+    names = [one["file"] for one in answer["confident_errors"]]
+    files = open_in_inspect.folder_images(request, names[:SHOWN])
+    cells = tables.wrong_cells(answer, SHOWN)
+    shown = replace(request, method=INSPECT, images=tuple(files), options=PICTURES, folder=None)
     pictures = try_request(shown, st.empty()) if files else None
     if pictures:
         drawn = originals(pictures.scores["images"], pictures.arrays)
         cells = [
-            replace(cell, pictures=one.pictures, empty=one.empty)
-            for cell, one in zip(cells, drawn, strict=True)
+            replace(cell, pictures=original.pictures, empty=original.empty)
+            for cell, original in zip(cells, drawn, strict=True)
         ]
     board.row(heading, cells, "calibration.wrong")
-    _open(said, asked, names)
-    board.table(heading, tables.wrong(said), folded=len(names) <= SHOWN)
+    _open(answer, request, names)
+    board.table(heading, tables.wrong(answer), folded=len(names) <= SHOWN)
 
 
-def _open(said: Mapping[str, Any], asked: Request, names: Sequence[str]) -> None:
+def _open(answer: CalibrationAnswer, request: Request, names: Sequence[str]) -> None:
     """Draw which of the wrong answers to open in Inspect."""
-    rows = tables.wrong(said).rows
+    rows = tables.wrong(answer).rows
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        place = st.selectbox(
+        index = st.selectbox(
             "Wrong answer",
             range(len(names)),
-            format_func=lambda one: shortened(
-                f"{one + 1}. {rows[one]['file']}: {rows[one]['said']}, {rows[one]['confidence']}",
+            format_func=lambda row: shortened(
+                f"{row + 1}. {rows[row]['file']}: {rows[row]['said']}, {rows[row]['confidence']}",
                 60,
             ),
             width=420,
             key="calibration.chosen",
         )
         if st.button("Open in Inspect", key="calibration.open", type="primary"):
-            open_in_inspect.inspect(open_in_inspect.folder_images(asked, [names[place]]))
+            open_in_inspect.inspect(open_in_inspect.folder_images(request, [names[index]]))
         if st.button(f"Open the first {min(len(names), SHOWN)}", key="calibration.open.all"):
-            open_in_inspect.inspect(open_in_inspect.folder_images(asked, names[:SHOWN]))
+            open_in_inspect.inspect(open_in_inspect.folder_images(request, names[:SHOWN]))

@@ -28,6 +28,7 @@ NAMED = 3  # of the labels that fit no class
 ZIPS = (b"PK\3\4", b"PK\5\6")
 BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack more than is asked for
 DIGITS = 9  # of the number of a class
+UNKNOWN = -1  # index of the class of an image without a label, where None cannot stand
 ENCRYPTED = 1  # a flag of an entry
 BLOCK = 512
 UNREADABLE = (

@@ -207,7 +207,7 @@ class Executor:
             return None
         if self._known is None or self._known[0] != file.sha256:
             self._known = file.sha256, statistics.load(Path(file.path), file.name)
-        self._known[1].demand_for(classifier)
+        self._known[1].require_match(classifier)
         return self._known[1]
 
     def _prepare(self, file: File, classifier: TorchClassifier) -> Prepared:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diagnostics.models.batchnorm import Received, deviation, listening
+from diagnostics.models.batchnorm import InputStatistics, deviation, observe_inputs
 
 
 @torch.no_grad()
@@ -26,12 +26,12 @@ def batchnorm_deviation(network: nn.Module, network_input: Tensor) -> float | No
     Returns:
         0 or more, lower fits better; None without BatchNorm.
     """
-    received: list[Received] = []
+    inputs: list[InputStatistics] = []
 
-    def note(module: Any, values: Tensor) -> None:
+    def observe(layer: Any, values: Tensor) -> None:
         variance, mean = torch.var_mean(values, (0, 2, 3), correction=0)
-        received.append((module, mean, variance))
+        inputs.append(InputStatistics(layer, mean, variance))
 
-    with listening(network, note):
+    with observe_inputs(network, observe):
         network(network_input)
-    return float(deviation(received)) if received else None
+    return float(deviation(inputs)) if inputs else None

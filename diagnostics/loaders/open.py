@@ -15,7 +15,7 @@ from diagnostics.errors import ModelError, NotOfferedError
 from diagnostics.loaders import Opened, assumptions, open_weights, opened
 from diagnostics.loaders.loaded import Held
 from diagnostics.models.attention import global_layers
-from diagnostics.models.batchnorm import norms_of
+from diagnostics.models.batchnorm import batchnorm_layers
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.ensemble import MEMBERS, EnsembleNetwork, ensemble_spec
 from diagnostics.models.head import find_head
@@ -172,7 +172,7 @@ def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mo
 def _offers(network: nn.Module, layers: Sequence[LayerInfo], image_size: Size) -> frozenset[Need]:
     """Say what methods may use of a network, besides its gradients."""
     offers = {Need.LAYERS} if layers else set()
-    if norms_of(network):
+    if batchnorm_layers(network):
         offers.add(Need.BATCHNORM)
     with suppress(NotOfferedError):
         global_layers(layers, image_size)

@@ -17,13 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics.data.folder import Entry, Folder
+from diagnostics.data.folder import UNKNOWN, Entry, Folder
 from diagnostics.data.image import Decoded, decode
 from diagnostics.errors import InputError
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import Features, batch_size, concatenated, extract_features
+from diagnostics.models.features import Features, batch_size, concatenate, extract_features
 from diagnostics.preprocessing.pipeline import Pipeline
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File
@@ -223,7 +222,7 @@ class Context:
             parts.append(extract_features(self.classifier, one.pixels))
         if not parts:
             raise InputError(f"No image could be read. {''.join(self._left_out[:1])}".strip())
-        return tuple(names), torch.cat(labels), concatenated(parts)
+        return tuple(names), torch.cat(labels), concatenate(parts)
 
     def remarks(self) -> list[str]:
         """Return what should be known of the images, a sentence each."""

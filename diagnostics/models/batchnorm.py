@@ -4,30 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Received: TypeAlias = tuple[Any, Tensor, Tensor]  # a layer, mean and variance of its channels
+
+class InputStatistics(NamedTuple):
+    """What a BatchNorm layer received.
+
+    Args:
+        layer: The layer.
+        mean: Of each channel, shape (..., c).
+        variance: The same.
+    """
+
+    layer: Any
+    mean: Tensor
+    variance: Tensor
 
 
-def norms_of(network: nn.Module) -> list[Any]:
+class RunningStatistics(NamedTuple):
+    """What all BatchNorm layers remember, channel after channel, in the order of their names.
+
+    Args:
+        mean: Running means, shape (channels,).
+        variance: Running variances, with each layer's epsilon; shape (channels,).
+        share: Of each channel in a mean over the channels of a layer, then over the layers; they
+            sum to one.
+    """
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+
+def batchnorm_layers(network: nn.Module) -> list[Any]:
     """Return a network's BatchNorm layers that remember, in the order in which it names them."""
-    norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
-    return [one for one in norms if one.running_mean is not None]
+    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    return [layer for layer in layers if layer.running_mean is not None]
 
 
 @contextmanager
-def listening(network: nn.Module, note: Callable[[Any, Tensor], None]) -> Iterator[None]:
-    """Tell what every BatchNorm layer receives, shape (n, c, h, w), while the context is open."""
+def observe_inputs(network: nn.Module, observe: Callable[[Any, Tensor], None]) -> Iterator[None]:
+    """Call a function with every BatchNorm layer and its input while the context is open.
 
-    def listen(module: Any, given: tuple[Tensor, ...]) -> None:
-        note(module, given[0])
+    Args:
+        network: The network.
+        observe: Is given the layer, and what it receives, shape (n, c, h, w).
+    """
 
-    handles = [one.register_forward_pre_hook(listen) for one in norms_of(network)]
+    def hook(layer: Any, inputs: tuple[Tensor, ...]) -> None:
+        observe(layer, inputs[0])
+
+    handles = [layer.register_forward_pre_hook(hook) for layer in batchnorm_layers(network)]
     try:
         yield
     finally:
@@ -35,83 +67,83 @@ def listening(network: nn.Module, note: Callable[[Any, Tensor], None]) -> Iterat
             handle.remove()
 
 
-def deviation(received: Sequence[Received]) -> Tensor:
+def deviation(inputs: Sequence[InputStatistics]) -> Tensor:
     """Return how far channels' statistics lie from those that BatchNorm layers remember.
 
     |mean - running mean| / running std + |log(variance / running variance)|, averaged over the
     channels of a layer, then over the layers.
 
     Args:
-        received: Layers, and the mean and variance of what each received, shape (..., c).
+        inputs: What each layer received, one entry or more.
 
     Returns:
         Shape (...).
     """
-    layers, means, variances = zip(*received, strict=True)
+    layers, means, variances = zip(*inputs, strict=True)
     mean, variance = torch.cat(means, -1), torch.cat(variances, -1)
-    usual = torch.cat([one.running_mean for one in layers])
-    eps = torch.cat([torch.full_like(one.running_var, one.eps) for one in layers])
-    spread = torch.cat([one.running_var for one in layers]) + eps
-    share = torch.cat([torch.full_like(one.running_var, 1 / one.num_features) for one in layers])
-    off = (mean - usual).abs() / spread.sqrt() + ((variance + eps) / spread).log().abs()
-    return off @ share / len(layers)
+    running_mean = torch.cat([layer.running_mean for layer in layers])
+    eps = torch.cat([torch.full_like(layer.running_var, layer.eps) for layer in layers])
+    running_variance = torch.cat([layer.running_var for layer in layers]) + eps
+    share = torch.cat(
+        [torch.full_like(layer.running_var, 1 / layer.num_features) for layer in layers]
+    )
+    shift = (mean - running_mean).abs() / running_variance.sqrt()
+    spread = ((variance + eps) / running_variance).log().abs()
+    return (shift + spread) @ share / len(layers)
 
 
-def given_by(module: Any, mean: Tensor, variance: Tensor) -> Tensor:
+def output_statistics(inputs: InputStatistics) -> Tensor:
     """Return mean and deviation of what a BatchNorm layer gives, out of what it received.
 
     Args:
-        module: The layer.
-        mean: Of what it received, shape (n, c).
-        variance: The same.
+        inputs: What it received of each image, shapes (n, c).
 
     Returns:
         Shape (n, 2 c).
     """
-    scale = (module.running_var + module.eps).rsqrt()
-    shift = torch.zeros_like(scale) if module.bias is None else module.bias
-    scale = scale if module.weight is None else scale * module.weight
-    given = (mean - module.running_mean) * scale + shift
-    return torch.cat([given, variance.sqrt() * scale.abs()], 1)
+    layer = inputs.layer
+    scale = (layer.running_var + layer.eps).rsqrt()
+    shift = torch.zeros_like(scale) if layer.bias is None else layer.bias
+    scale = scale if layer.weight is None else scale * layer.weight
+    mean = (inputs.mean - layer.running_mean) * scale + shift
+    return torch.cat([mean, inputs.variance.sqrt() * scale.abs()], 1)
 
 
-def remembered(network: nn.Module) -> tuple[NDArray[np.float64], ...]:
-    """Return running means and variances of all channels, and each channel's share of the mean.
-
-    Channels of a layer are averaged, then layers.
-    """
-    norms = norms_of(network)
-    if not norms:
-        return np.zeros(0), np.ones(0), np.zeros(0)
-    mean = torch.cat([one.running_mean for one in norms])
-    variance = torch.cat([one.running_var + one.eps for one in norms])
+def running_statistics(network: nn.Module) -> RunningStatistics:
+    """Return what a network's BatchNorm layers remember; no channels where there are none."""
+    layers = batchnorm_layers(network)
+    if not layers:
+        return RunningStatistics(np.zeros(0), np.ones(0), np.zeros(0))
+    mean = torch.cat([layer.running_mean for layer in layers])
+    variance = torch.cat([layer.running_var + layer.eps for layer in layers])
     share = torch.cat(
-        [torch.full_like(one.running_mean, 1 / len(one.running_mean)) for one in norms]
+        [torch.full_like(layer.running_mean, 1 / len(layer.running_mean)) for layer in layers]
     )
-    return tuple(one.double().cpu().numpy() for one in (mean, variance, share / len(norms)))
+    parts = (mean, variance, share / len(layers))
+    return RunningStatistics(*(part.double().cpu().numpy() for part in parts))
 
 
 @contextmanager
-def moments_of(network: nn.Module, images: int) -> Iterator[Callable[[], Tensor]]:
+def capture_moments(network: nn.Module, images: int) -> Iterator[Callable[[], Tensor]]:
     """Note each image's mean and mean square of every channel that a BatchNorm receives.
 
     Yields:
-        What returns them after the pass, shape (images, 2, channels), in the order of `norms_of`; a
-        layer that did not run gave what it remembers.
+        What returns them after the pass, shape (images, 2, channels), in the order of
+        `batchnorm_layers`; a layer that did not run gave what it remembers.
     """
-    norms = norms_of(network)
-    heard: dict[Any, Tensor] = {}
+    layers = batchnorm_layers(network)
+    captured: dict[Any, Tensor] = {}
 
-    def note(module: Any, values: Tensor) -> None:
-        heard[module] = torch.stack([values.mean((2, 3)), (values**2).mean((2, 3))], 1)
+    def observe(layer: Any, values: Tensor) -> None:
+        captured[layer] = torch.stack([values.mean((2, 3)), (values**2).mean((2, 3))], 1)
 
-    def usual(module: Any) -> Tensor:
-        square = module.running_var + module.eps + module.running_mean**2
-        return torch.stack([module.running_mean, square])[None].expand(images, -1, -1)
+    def remembered(layer: Any) -> Tensor:
+        square = layer.running_var + layer.eps + layer.running_mean**2
+        return torch.stack([layer.running_mean, square])[None].expand(images, -1, -1)
 
-    def noted() -> Tensor:
-        parts = [heard[one] if one in heard else usual(one) for one in norms]
+    def moments() -> Tensor:
+        parts = [captured[layer] if layer in captured else remembered(layer) for layer in layers]
         return torch.cat(parts, 2).double().cpu() if parts else torch.zeros(images, 2, 0)
 
-    with listening(network, note):
-        yield noted
+    with observe_inputs(network, observe):
+        yield moments

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import WIDEST, summing, with_channels
+from diagnostics.models.features import MAX_STATISTICS, capture_statistics, spatial_layers
 from diagnostics.models.guard import Guard
 from diagnostics.models.head import HeadInput, capture_head
 from diagnostics.models.outputs import as_logits, head
@@ -66,7 +66,9 @@ def read(
         if spec.head:
             heard = stack.enter_context(capture_head(network, spec.head))
         if layers:
-            summed = stack.enter_context(summing(network, layers, (spec.height, spec.width)))
+            summed = stack.enter_context(
+                capture_statistics(network, layers, (spec.height, spec.width))
+            )
         scores = head(network(fed))
     features = heard[0].features if heard else scores[:, :0]
     means = [summed[layer.name] for layer in layers]
@@ -77,13 +79,16 @@ def telling_layers(classifier: TorchClassifier) -> tuple[LayerInfo, ...]:
     """Return a few layers, evenly spread over the depth, that a discriminator reads."""
     spec, modules = classifier.spec, dict(classifier.network.named_modules())
     size = (spec.height, spec.width)
-    maps = {layer.name for layer in with_channels(classifier.network, spec)}
+    maps = {layer.name for layer in spatial_layers(classifier.network, spec)}
     fitting = [
         layer
         for layer in spec.layers
         if layer.name in modules
         and layer.name != spec.head
-        and (layer.name in maps or (layout(layer, size) == "dense" and layer.shape[0] <= WIDEST))
+        and (
+            layer.name in maps
+            or (layout(layer, size) == "dense" and layer.shape[0] <= MAX_STATISTICS)
+        )
     ]
     places = torch.linspace(0, len(fitting) - 1, min(MOST_LAYERS, len(fitting))).round().int()
     return tuple(fitting[place] for place in dict.fromkeys(places.tolist()))

@@ -13,11 +13,18 @@ from torch import Tensor, nn
 from diagnostics.schema.spec import LayerInfo
 
 # Of modules and of graphs' operators: what multiplies by weights.
-MULTIPLY = {
-    *("Linear", "Conv1d", "Conv2d", "Dense", "NormedLinear"),
-    *("Gemm", "MatMul", "Conv", "linear", "addmm", "mm", "matmul", "convolution", "conv2d"),
+MULTIPLY = {"Linear", "Conv1d", "Conv2d", "Dense", "NormedLinear"} | {
+    "Gemm",
+    "MatMul",
+    "Conv",
+    "linear",
+    "addmm",
+    "mm",
+    "matmul",
+    "convolution",
+    "conv2d",
 }
-CLOSE = 1e-3  # of the largest score
+TOLERANCE = 1e-3  # of the largest score
 
 
 def find_head(
@@ -40,17 +47,17 @@ def find_head(
         module = modules.get(layer.name)
         if module is None or layer.kind not in MULTIPLY or prod(layer.shape or (0,)) != classes:
             continue
-        with torch.no_grad(), capture_head(network, layer.name) as heard:
+        with torch.no_grad(), capture_head(network, layer.name) as inputs:
             network(network_input)
-        if len(heard) != 1:
+        if len(inputs) != 1:
             return "", False
         try:
-            weight, bias = affine(heard[0], scores)
-            given = heard[0].features.double() @ weight.T + bias
+            weight, bias = affine(inputs[0], scores)
+            logits = inputs[0].features.double() @ weight.T + bias
         except (RuntimeError, ValueError, TypeError):
             return layer.name, False
-        off = (given - scores.double()).abs().max() / scores.abs().max().clamp_min(1e-6)
-        return layer.name, bool(off < CLOSE)
+        error = (logits - scores.double()).abs().max() / scores.abs().max().clamp_min(1e-6)
+        return layer.name, bool(error < TOLERANCE)
     return "", False
 
 
@@ -59,69 +66,71 @@ class HeadInput:
 
     Args:
         module: The layer.
-        given: Its arguments.
+        arguments: Its arguments; one of them, or of the list that is the first, is the features.
         images: How many there are.
     """
 
-    def __init__(self, module: nn.Module, given: tuple[Any, ...], images: int) -> None:
-        self._module, self._given = module, given
-        self._listed = isinstance(given[0], list)
-        values = given[0] if self._listed else given
-        self._place = next(
-            place
-            for place, value in enumerate(values)
+    def __init__(self, module: nn.Module, arguments: tuple[Any, ...], images: int) -> None:
+        self._module, self._arguments = module, arguments
+        self._in_list = isinstance(arguments[0], list)
+        values = arguments[0] if self._in_list else arguments
+        self._index = next(
+            index
+            for index, value in enumerate(values)
             if isinstance(value, Tensor)
             and not isinstance(value, nn.Parameter)
             and value.shape[0] == images  # len() would fix the number in an export
         )
-        self._received: Tensor = values[self._place]
+        self._received: Tensor = values[self._index]
         self.features = self._received.flatten(1)
 
-    def answer(self, features: Tensor) -> Tensor:
+    def logits_of(self, features: Tensor) -> Tensor:
         """Return what the layer gives for other features, shape (m, k)."""
-        own = self._received
-        shaped = features.to(own.device, own.dtype).reshape(-1, *own.shape[1:])
-        if not self._listed:
-            given: tuple[Any, ...] = (shaped, *self._given[1:])
+        received = self._received
+        shaped = features.to(received.device, received.dtype).reshape(-1, *received.shape[1:])
+        if not self._in_list:
+            arguments: tuple[Any, ...] = (shaped, *self._arguments[1:])
         else:
-            values = list(self._given[0])
-            values[self._place] = shaped
-            given = (values,)
-        answered: Tensor = self._module.forward(*given)
-        return answered.flatten(1)
+            values = list(self._arguments[0])
+            values[self._index] = shaped
+            arguments = (values,)
+        logits: Tensor = self._module.forward(*arguments)
+        return logits.flatten(1)
 
 
 @contextmanager
 def capture_head(network: nn.Module, name: str) -> Iterator[list[HeadInput]]:
     """Note what a layer receives while the context is open, once for every time that it runs."""
-    heard: list[HeadInput] = []
+    captured: list[HeadInput] = []
     images = 0
 
-    def begin(_module: nn.Module, given: tuple[Any, ...]) -> None:
+    def count_images(_module: nn.Module, arguments: tuple[Any, ...]) -> None:
         nonlocal images
-        images = given[0].shape[0]
+        images = arguments[0].shape[0]
 
-    def listen(module: nn.Module, given: tuple[Any, ...]) -> None:
-        heard.append(HeadInput(module, given, images))
+    def capture(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        captured.append(HeadInput(module, arguments, images))
 
-    outer = network.register_forward_pre_hook(begin)
-    inner = network.get_submodule(name).register_forward_pre_hook(listen)
+    outer = network.register_forward_pre_hook(count_images)
+    inner = network.get_submodule(name).register_forward_pre_hook(capture)
     try:
-        yield heard
+        yield captured
     finally:
         outer.remove()
         inner.remove()
 
 
 @torch.no_grad()
-def affine(heard: HeadInput, logits: Tensor) -> tuple[Tensor, Tensor]:
+def affine(head_input: HeadInput, logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weight (k, d) and bias (k,) with which the last layer makes logits of features.
 
-    Found by asking the layer, so that it does not matter how it is written.
+    Measured by running the layer, so that it does not matter how it is written.
     """
-    count = heard.features.shape[1]
-    zero = heard.answer(torch.zeros(1, count)).double()
-    rows = [heard.answer(part).double() - zero for part in torch.split(torch.eye(count), 256)]
+    count = head_input.features.shape[1]
+    zero = head_input.logits_of(torch.zeros(1, count)).double()
+    rows = [
+        head_input.logits_of(part).double() - zero for part in torch.split(torch.eye(count), 256)
+    ]
     weight = torch.cat(rows).T
-    bias = (logits.double() - heard.features.double() @ weight.T).mean(0)
+    bias = (logits.double() - head_input.features.double() @ weight.T).mean(0)
     return weight, bias

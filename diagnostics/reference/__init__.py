@@ -1,1 +1,1 @@
-"""Reference: statistics of in-distribution images."""
+"""Reference: what a model gives for in-distribution images, which new images are compared with."""

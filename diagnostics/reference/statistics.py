@@ -1,10 +1,10 @@
-"""What was measured on known-good images: one half to fit scores, the other to judge them."""
+"""The reference: one half of the images fits scores, the other judges them; and its file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,49 +14,55 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.errors import InputError
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import Features, concatenated, head_weights
-from diagnostics.reference.moments import UNKNOWN, check, demand, sums
-from diagnostics.reference.shrinkage import shrunk
+from diagnostics.models.features import Features, concatenate, head_weights
+from diagnostics.reference.running_sums import check_sums, require, running_sums
 from diagnostics.schema.spec import Need
 
-ROWS = 4096  # of each half that are kept one by one
-NORMS = "batchnorm"
-PARTS = ("logits", "features", NORMS, "layers", "shades")
-SUMMED_AT_ONCE = 256
-LEAST = 10
-ADVISED = 50
+MAX_ROWS = 4096  # of each half that are held one by one
+SUM_BATCH = 256
+MIN_IMAGES = 10
+ADVISED_IMAGES = 50
 FORMAT = "oversure reference 1"
+# Names of tensors in files, where they differ from ours.
+NAMES_IN_FILES = {
+    "pixel_statistics": "shades",
+    "predicted_count": "said_count",
+    "predicted_sum": "said_sum",
+}
 
 
 @dataclass(frozen=True)
 class Half:
-    """Images seen one by one.
+    """Images held one by one.
 
     Args:
-        seen: What the network gave.
+        outputs: What the network gave.
         labels: Index of each image's class, `UNKNOWN` where it has none.
     """
 
-    seen: Features
+    outputs: Features
     labels: Tensor
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What was measured on known-good images.
+    """What a model gives for in-distribution images.
 
     Args:
-        fit: Images that scores are fitted on, at most `ROWS`, drawn at random.
+        fit: Images that scores are fitted on, at most `MAX_ROWS`, drawn at random.
         calibration: Other images, on which the fitted scores are judged.
-        moments: Sums over all images of the first half, and the last layer's weight and bias.
+        sums: Running sums over all images of the first half, see
+            `diagnostics.reference.running_sums`, and the last layer's "head_weight" (k, d) and
+            "head_bias" (k,) where it has such.
         about: What it was measured with, as JSON.
     """
 
     fit: Half
     calibration: Half
-    moments: Mapping[str, Tensor]
+    sums: Mapping[str, Tensor]
     about: Mapping[str, Any]
 
     @cached_property
@@ -64,7 +70,7 @@ class Reference:
         """How many images of the first half have a label."""
         return int((self.fit.labels != UNKNOWN).sum())
 
-    def demand_for(self, classifier: TorchClassifier) -> None:
+    def require_match(self, classifier: TorchClassifier) -> None:
         """Hold a person to the model and the preprocessing that it was measured with.
 
         Raises:
@@ -83,40 +89,41 @@ class Reference:
 
 
 class ReferenceBuilder:
-    """Takes in known-good images, pass by pass, in memory that does not grow with their number.
+    """Takes in images, batch by batch, in memory that does not grow with their number.
 
     Args:
-        classifier: The classifier that sees them.
+        classifier: The classifier that the reference is of.
     """
 
     def __init__(self, classifier: TorchClassifier) -> None:
         self._classifier = classifier
         self._halves: tuple[list[Half], list[Half]] = ([], [])
         self._counts = [0, 0]
-        self._waiting: list[Half] = []
-        self._moments: dict[str, Tensor] = {}
+        self._to_sum: list[Half] = []
+        self._sums: dict[str, Tensor] = {}
         self._head: dict[str, Tensor] = {}
         self._left_out = 0
 
-    def add(self, seen: Features, labels: Tensor, pixels: Tensor, half: int) -> None:
+    def add(self, outputs: Features, labels: Tensor, pixels: Tensor, half: int) -> None:
         """Take in images of one half: 0 to fit on, 1 to judge on."""
-        fine = seen.finite()
-        self._left_out += int((~fine).sum())
-        if not fine.all():
-            seen, labels, pixels = seen.of(fine), labels[fine], pixels[fine.to(pixels.device)]
-        room = max(0, ROWS - self._counts[half])
+        finite = outputs.finite()
+        self._left_out += int((~finite).sum())
+        if not finite.all():
+            outputs, labels = outputs.select(finite), labels[finite]
+            pixels = pixels[finite.to(pixels.device)]
+        room = max(0, MAX_ROWS - self._counts[half])
         self._counts[half] += len(labels)
-        kept = torch.arange(min(room, len(labels)))
-        if len(kept):
-            self._halves[half].append(Half(seen.of(kept), labels[kept]))
+        first = torch.arange(min(room, len(labels)))
+        if len(first):
+            self._halves[half].append(Half(outputs.select(first), labels[first]))
         if half == 0 and len(labels):
             if not self._head and Need.HEAD in self._classifier.spec.offers:
                 self._head = head_weights(self._classifier, pixels[:2])
-            self._waiting.append(Half(seen, labels))
-            if sum(len(part.labels) for part in self._waiting) >= SUMMED_AT_ONCE:
+            self._to_sum.append(Half(outputs, labels))
+            if sum(len(part.labels) for part in self._to_sum) >= SUM_BATCH:
                 self._sum()
 
-    def done(self, about: Mapping[str, Any]) -> Reference:
+    def build(self, about: Mapping[str, Any]) -> Reference:
         """Return the reference.
 
         Args:
@@ -125,10 +132,10 @@ class ReferenceBuilder:
         Raises:
             InputError: When there were too few images.
         """
-        if min(self._counts) * 2 < LEAST:
+        if min(self._counts) * 2 < MIN_IMAGES:
             raise InputError(
-                f"A reference needs {LEAST} readable images at least, better {ADVISED} or more; "
-                f"got {sum(self._counts)}."
+                f"A reference needs {MIN_IMAGES} readable images at least, better "
+                f"{ADVISED_IMAGES} or more; got {sum(self._counts)}."
             )
         self._sum()
         spec = self._classifier.spec
@@ -141,79 +148,28 @@ class ReferenceBuilder:
             "left_out": self._left_out,
             **about,
         }
-        fit, calibration = (_whole(parts) for parts in self._halves)
-        return Reference(fit, calibration, {**self._moments, **self._head}, content)
+        fit, calibration = (_joined(parts) for parts in self._halves)
+        return Reference(fit, calibration, {**self._sums, **self._head}, content)
 
     def _sum(self) -> None:
         """Sum what waits; products of features cost as much for a few images as for many."""
-        if self._waiting:
-            whole, self._waiting = _whole(self._waiting), []
-            for name, value in sums(whole.seen, whole.labels).items():
-                self._moments[name] = self._moments.get(name, torch.zeros(())) + value
-
-
-def class_means(reference: Reference, least: int) -> Tensor:
-    """Return the mean feature of each class with at least so many labelled images."""
-    counts = reference.moments["class_count"]
-    enough = counts >= least
-    means: Tensor = reference.moments["class_sum"][enough] / counts[enough, None]
-    return means
-
-
-def covariance(reference: Reference) -> Tensor:
-    """Return the features' covariance, shape (d, d), shrunk where the images are few."""
-    return _around(mean_feature(reference), "gram", reference, reference.fit.seen.features)
-
-
-def tied_covariance(reference: Reference) -> Tensor:
-    """Return the covariance around the classes' own means, shape (d, d), shrunk where few."""
-    moments, labels = reference.moments, reference.fit.labels
-    counts, sums = moments["class_count"].clamp_min(1), moments["class_sum"]
-    by_class = sums / counts.sqrt()[:, None]
-    labelled = float(moments["class_count"].sum())
-    whole = (moments["labelled_gram"] - by_class.T @ by_class) / labelled
-    known = labels != UNKNOWN
-    centres = (sums / counts[:, None])[labels[known]]
-    return _steady(whole, reference.fit.seen.features[known].double() - centres, labelled)
-
-
-def layer_covariance(reference: Reference) -> Tensor:
-    """Return the covariance of the early layer's statistics, shrunk where the images are few."""
-    return _around(mean_layers(reference), "layer_gram", reference, reference.fit.seen.layers)
-
-
-def mean_layers(reference: Reference) -> Tensor:
-    """Return the mean of the early layer's statistics."""
-    mean: Tensor = reference.moments["layer_sum"] / reference.moments["count"]
-    return mean
-
-
-def mean_feature(reference: Reference) -> Tensor:
-    """Return the mean feature, shape (d,)."""
-    mean: Tensor = reference.moments["sum"] / reference.moments["count"]
-    return mean
-
-
-def _around(mean: Tensor, products: str, reference: Reference, rows: Tensor) -> Tensor:
-    """Return the covariance around a mean, out of the summed products of that name."""
-    count = float(reference.moments["count"])
-    whole = reference.moments[products] / count - torch.outer(mean, mean)
-    return _steady(whole, rows.double() - mean, count)
-
-
-def _steady(covariances: Tensor, centred: Tensor, count: float) -> Tensor:
-    """Shrink a covariance that was measured on fewer than five images per feature."""
-    return shrunk(covariances, centred) if count < 5 * len(covariances) else covariances
+        if self._to_sum:
+            joined, self._to_sum = _joined(self._to_sum), []
+            for name, value in running_sums(joined.outputs, joined.labels).items():
+                self._sums[name] = self._sums.get(name, torch.zeros(())) + value
 
 
 def dumps(reference: Reference) -> bytes:
     """Return a reference as the bytes of a .safetensors file."""
-    tensors = {f"moments.{name}": value for name, value in reference.moments.items()}
+    parts: dict[str, Mapping[str, Tensor]] = {"moments": reference.sums}
     for name, half in (("fit", reference.fit), ("calibration", reference.calibration)):
-        tensors |= {f"{name}.{part}": value for part, value in vars(half.seen).items()}
-        tensors[f"{name}.labels"] = half.labels
-    whole = {name: value.contiguous() for name, value in tensors.items()}
-    return save(whole, {"reference": json.dumps(reference.about)})
+        parts[name] = {**vars(half.outputs), "labels": half.labels}
+    tensors = {
+        f"{part}.{NAMES_IN_FILES.get(name, name)}": value.contiguous()
+        for part, values in parts.items()
+        for name, value in values.items()
+    }
+    return save(tensors, {"reference": json.dumps(reference.about)})
 
 
 def load(path: Path, name: str) -> Reference:
@@ -226,25 +182,25 @@ def load(path: Path, name: str) -> Reference:
     Raises:
         InputError: When the file is no reference.
     """
+    ours = {in_files: name for name, in_files in NAMES_IN_FILES.items()}
+    parts: dict[str, dict[str, Tensor]] = {"moments": {}, "fit": {}, "calibration": {}}
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("reference", "{}"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        fine = about.get("format") == FORMAT and isinstance(about.get("model"), str)
-        demand(fine and isinstance(about.get("preprocessing"), dict))
-        fit, calibration = (_half(tensors, part) for part in ("fit", "calibration"))
-        moments = {
-            key.removeprefix("moments."): value
-            for key, value in tensors.items()
-            if key.startswith("moments.")
-        }
-        demand(fit.seen.widths == calibration.seen.widths)
-        check(moments, *fit.seen.widths)
+            for key in file.keys():  # noqa: SIM118
+                part, _, tensor = key.partition(".")
+                if part in parts:
+                    parts[part][ours.get(tensor, tensor)] = file.get_tensor(key)
+        require(about.get("format") == FORMAT and isinstance(about.get("model"), str))
+        require(isinstance(about.get("preprocessing"), dict))
+        fit, calibration = _half(parts["fit"]), _half(parts["calibration"])
+        require(fit.outputs.widths == calibration.outputs.widths)
+        check_sums(parts["moments"], *fit.outputs.widths)
     except (SafetensorError, OSError, ValueError, LookupError, AttributeError, TypeError):
         raise _damaged(name) from None
     except RecursionError:  # JSON that only nests
         raise _damaged(name) from None
-    return Reference(fit, calibration, moments, about)
+    return Reference(fit, calibration, parts["moments"], about)
 
 
 def _damaged(name: str) -> InputError:
@@ -253,26 +209,28 @@ def _damaged(name: str) -> InputError:
     )
 
 
-def _half(tensors: Mapping[str, Tensor], part: str) -> Half:
-    """Read one half; every image must have a row of everything.
+def _half(tensors: Mapping[str, Tensor]) -> Half:
+    """Return one half of a file; every image must have a row of everything.
 
     Raises:
         ValueError: When it has not.
+        KeyError: When something is missing.
     """
-    own = {name: tensors[f"{part}.{name}"] for name in (*PARTS, "labels")}
-    labels = own.pop("labels")
-    seen, count, classes = Features(**own), len(own["logits"]), own["logits"].shape[1]
-    demand(all(one.ndim == 2 and len(one) == count for name, one in own.items() if name != NORMS))
-    demand(own[NORMS].ndim == 1 and len(own[NORMS]) in (0, count))
-    demand(all(one.is_floating_point() for one in own.values()))
-    demand(labels.dtype == torch.int64 and labels.shape == (count,) and count > 1)
-    demand(bool(((labels >= UNKNOWN) & (labels < classes)).all()))
-    return Half(seen, labels)
+    labels = tensors["labels"]
+    outputs = Features(**{field.name: tensors[field.name] for field in fields(Features)})
+    count, classes = len(outputs.logits), outputs.logits.shape[1]
+    for name, tensor in vars(outputs).items():
+        require(tensor.is_floating_point())
+        require(name == "batchnorm" or (tensor.ndim == 2 and len(tensor) == count))
+    require(outputs.batchnorm.ndim == 1 and len(outputs.batchnorm) in (0, count))
+    require(labels.dtype == torch.int64 and labels.shape == (count,) and count > 1)
+    require(bool(((labels >= UNKNOWN) & (labels < classes)).all()))
+    return Half(outputs, labels)
 
 
-def _whole(parts: list[Half]) -> Half:
+def _joined(parts: Sequence[Half]) -> Half:
     labels = torch.cat([part.labels for part in parts])
-    return Half(concatenated([part.seen for part in parts]), labels)
+    return Half(concatenate([part.outputs for part in parts]), labels)
 
 
 def _settings(classifier: TorchClassifier) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _measure(count: int) -> None:
         pixels = torch.from_numpy(random.random((size, 1, 28, 28), np.float32))
         labels = torch.from_numpy(random.integers(0, 10, size))
         gathering.add(extract_features(classifier, pixels), labels, pixels, start // 256 % 2)
-    gathering.done({})
+    gathering.build({})
     status = Path("/proc/self/status").read_text("utf-8")  # getrusage would count the parent in
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 

@@ -1,12 +1,13 @@
-"""What is measured on known-good images: sums, covariances, and the file that holds them."""
+"""The reference of in-distribution images: sums, covariances, and the file that holds them."""
 
 from __future__ import annotations
 
 import json
 import math
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,30 +15,28 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.errors import InputError
 from diagnostics.methods.ood._score import SCORES
 from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import Features, concatenated, extract_features
-from diagnostics.reference.moments import UNKNOWN
-from diagnostics.reference.shrinkage import shrunk, whitening
-from diagnostics.reference.statistics import (
-    FORMAT,
-    ROWS,
-    ReferenceBuilder,
+from diagnostics.models.features import Features, concatenate, extract_features
+from diagnostics.reference.covariance import (
     class_means,
     covariance,
-    dumps,
     layer_covariance,
-    load,
     mean_feature,
     mean_layers,
+    shrink,
     tied_covariance,
+    whitening,
 )
+from diagnostics.reference.statistics import FORMAT, MAX_ROWS, ReferenceBuilder, dumps, load
 from tests.independent.slow_scores import slow_ledoit_wolf
 from tests.networks_for_tests import FunctionalResidual, classifier
 
-CLASSES, SIDE, WIDTH = 5, 16, 8
+CLASSES, SIDE = 5, 16
+OLD_FILE = Path(__file__).parent / "format_1.safetensors"
 
 
 @cache
@@ -49,7 +48,7 @@ def network():
 
 
 @cache
-def measured(count, seed=0):
+def extracted(count, seed=0):
     """Return what the network gives for random images, their labels, and their pixels."""
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.rand(count, 3, 1, 1, generator=generator).expand(-1, -1, SIDE, SIDE).clone()
@@ -58,35 +57,35 @@ def measured(count, seed=0):
     return extract_features(network(), pixels), labels, pixels
 
 
-def gathered(count=120, sizes=None, judging=20):
+def built(count=120, sizes=None, calibrating=20):
     """Return a reference gathered in batches of these sizes; None takes all in at once."""
-    gathering = ReferenceBuilder(network())
-    for half, number in enumerate((count, judging)):
-        seen, labels, pixels = measured(number, half)
+    builder = ReferenceBuilder(network())
+    for half, number in enumerate((count, calibrating)):
+        outputs, labels, pixels = extracted(number, half)
         for rows in torch.arange(number).split(sizes or number):
-            gathering.add(seen.of(rows), labels[rows], pixels[rows], half)
-    return gathering.done({"seed": 3})
+            builder.add(outputs.select(rows), labels[rows], pixels[rows], half)
+    return builder.build({"seed": 3})
 
 
 @pytest.mark.parametrize("sizes", [1, 7, 50, 119])
 def test_batches_of_any_size_give_the_same_reference(sizes):
-    whole, parted = gathered(), gathered(sizes=sizes)
-    assert set(parted.moments) == set(whole.moments)
-    for name, value in whole.moments.items():
+    at_once, in_parts = built(), built(sizes=sizes)
+    assert set(in_parts.sums) == set(at_once.sums)
+    for name, value in at_once.sums.items():
         within = 1e-6 if name.startswith("head") else 1e-9  # the last layer answers in float32
-        assert parted.moments[name].numpy() == pytest.approx(value.numpy(), rel=within, abs=within)
-    for name, value in vars(whole.fit.seen).items():
-        assert torch.equal(getattr(parted.fit.seen, name), value)
-    assert torch.equal(parted.fit.labels, whole.fit.labels)
-    assert dict(parted.about) == dict(whole.about)
+        assert in_parts.sums[name].numpy() == pytest.approx(value.numpy(), rel=within, abs=within)
+    for name, value in vars(at_once.fit.outputs).items():
+        assert torch.equal(getattr(in_parts.fit.outputs, name), value)
+    assert torch.equal(in_parts.fit.labels, at_once.fit.labels)
+    assert dict(in_parts.about) == dict(at_once.about)
 
 
 def test_moments_equal_direct_computation():
-    reference = gathered()
-    seen, labels, pixels = measured(120)
-    features, layers = seen.features.double(), seen.layers.double()
-    probabilities = torch.softmax(seen.logits.double(), 1)
-    said, moments = seen.logits.argmax(1), reference.moments
+    reference = built()
+    outputs, labels, pixels = extracted(120)
+    features, layers = outputs.features.double(), outputs.layers.double()
+    probabilities = torch.softmax(outputs.logits.double(), 1)
+    predicted, sums = outputs.logits.argmax(1), reference.sums
     expected = {
         "count": torch.tensor(120.0),
         "sum": sum(features),
@@ -94,8 +93,10 @@ def test_moments_equal_direct_computation():
         "labelled_gram": sum(torch.outer(one, one) for one in features[labels >= 0]),
         "class_count": torch.tensor([(labels == c).sum() for c in range(CLASSES)]),
         "class_sum": torch.stack([features[labels == c].sum(0) for c in range(CLASSES)]),
-        "said_count": torch.tensor([(said == c).sum() for c in range(CLASSES)]),
-        "said_sum": torch.stack([probabilities[said == c].sum(0) for c in range(CLASSES)]),
+        "predicted_count": torch.tensor([(predicted == c).sum() for c in range(CLASSES)]),
+        "predicted_sum": torch.stack(
+            [probabilities[predicted == c].sum(0) for c in range(CLASSES)]
+        ),
         "layer_sum": sum(layers),
         "layer_gram": sum(torch.outer(one, one) for one in layers),
         "pixel_mean": sum(image.mean((1, 2)) for image in pixels.double()),
@@ -103,21 +104,21 @@ def test_moments_equal_direct_computation():
         "head_weight": network().network.fc.weight,
         "head_bias": network().network.fc.bias,
     }
-    assert set(moments) == set(expected)
+    assert set(sums) == set(expected)
     for name, value in expected.items():
         tolerance = 1e-5 if name.startswith(("head", "pixel")) else 1e-9
-        assert moments[name].numpy() == pytest.approx(value.numpy(), rel=tolerance, abs=tolerance)
+        assert sums[name].numpy() == pytest.approx(value.numpy(), rel=tolerance, abs=tolerance)
 
 
 def test_means_and_covariances_equal_numpys():
-    reference = gathered()
-    seen, labels, _ = measured(120)
-    features, own = seen.features.double().numpy(), labels.numpy()
+    reference = built()
+    outputs, labels, _ = extracted(120)
+    features, own = outputs.features.double().numpy(), labels.numpy()
     assert mean_feature(reference).numpy() == pytest.approx(features.mean(0))
-    assert mean_layers(reference).numpy() == pytest.approx(seen.layers.double().numpy().mean(0))
+    assert mean_layers(reference).numpy() == pytest.approx(outputs.layers.double().numpy().mean(0))
     expected = np.cov(features.T, bias=True)
     assert covariance(reference).numpy() == pytest.approx(expected, rel=1e-8, abs=1e-10)
-    expected = np.cov(seen.layers.double().numpy().T, bias=True)
+    expected = np.cov(outputs.layers.double().numpy().T, bias=True)
     assert layer_covariance(reference).numpy() == pytest.approx(expected, rel=1e-8, abs=1e-10)
     means = np.array([features[own == c].mean(0) for c in range(CLASSES)])
     assert class_means(reference, 5).numpy() == pytest.approx(means)
@@ -129,9 +130,9 @@ def test_means_and_covariances_equal_numpys():
 @pytest.mark.parametrize(("count", "shrinks"), [(39, True), (40, False)])
 def test_a_covariance_is_shrunk_below_five_images_per_feature(count, shrinks):
     """Eight features: from 40 images on, the covariance stays as it was measured."""
-    features = measured(count)[0].features.double().numpy()
+    features = extracted(count)[0].features.double().numpy()
     plain = np.cov(features.T, bias=True)
-    found = covariance(gathered(count)).numpy()
+    found = covariance(built(count)).numpy()
     expected = slow_ledoit_wolf(features - features.mean(0)) if shrinks else plain
     assert found == pytest.approx(expected, rel=1e-7, abs=1e-10)
     assert np.allclose(found, plain, rtol=1e-7, atol=1e-10) is not shrinks
@@ -139,12 +140,12 @@ def test_a_covariance_is_shrunk_below_five_images_per_feature(count, shrinks):
 
 def test_the_shrunk_covariances_are_sklearns():
     peer = pytest.importorskip("sklearn.covariance")
-    reference = gathered(30)
-    seen, labels, _ = measured(30)
-    features = seen.features.double().numpy()
+    reference = built(30)
+    outputs, labels, _ = extracted(30)
+    features = outputs.features.double().numpy()
     expected = peer.LedoitWolf().fit(features).covariance_
     assert covariance(reference).numpy() == pytest.approx(expected, rel=1e-7, abs=1e-10)
-    layers = seen.layers.double().numpy()
+    layers = outputs.layers.double().numpy()
     expected = peer.LedoitWolf().fit(layers).covariance_
     assert layer_covariance(reference).numpy() == pytest.approx(expected, rel=1e-7, abs=1e-10)
     own = labels.numpy()
@@ -160,15 +161,15 @@ def test_shrinking_equals_the_slow_one(count, size):
     rows = np.random.default_rng(count).normal(size=(count, size)) * np.arange(1, size + 1)
     centred = rows - rows.mean(0)
     sample = torch.from_numpy(centred.T @ centred / count)
-    found = shrunk(sample, torch.from_numpy(centred)).numpy()
+    found = shrink(sample, torch.from_numpy(centred)).numpy()
     assert found == pytest.approx(slow_ledoit_wolf(centred), rel=1e-10)
-    if count > 2:  # two images lie the same way from their mean: no noise is seen in them
+    if count > 2:  # two images lie the same way from their mean: no noise is outputs in them
         assert np.linalg.eigvalsh(found).min() > 0
 
 
 def test_images_that_are_all_the_same_have_a_covariance_of_zero():
     zeros = torch.zeros(4, 4, dtype=torch.float64)
-    assert torch.equal(shrunk(zeros, zeros), zeros)
+    assert torch.equal(shrink(zeros, zeros), zeros)
     assert torch.equal(whitening(zeros), zeros)
 
 
@@ -190,111 +191,145 @@ def test_whitening_drops_directions_without_variance():
 
 
 def test_images_whose_numbers_are_not_finite_are_left_out_and_counted():
-    seen, labels, pixels = measured(120)
+    outputs, labels, pixels = extracted(120)
     broken = torch.tensor([3, 4, 77])
-    logits, features = seen.logits.clone(), seen.features.clone()
-    deviations = seen.batchnorm.clone()
+    logits, features = outputs.logits.clone(), outputs.features.clone()
+    deviations = outputs.batchnorm.clone()
     logits[3, 1], features[4, 0], deviations[77] = math.nan, math.inf, math.nan
-    spoiled = Features(logits, features, deviations, seen.layers, seen.shades)
-    gathering = ReferenceBuilder(network())
-    gathering.add(spoiled, labels, pixels, 0)
-    gathering.add(*measured(20, 1), 1)
-    found = gathering.done({})
+    spoiled = Features(logits, features, deviations, outputs.layers, outputs.pixel_statistics)
+    builder = ReferenceBuilder(network())
+    builder.add(spoiled, labels, pixels, 0)
+    builder.add(*extracted(20, 1), 1)
+    found = builder.build({})
     assert found.about["left_out"] == 3
     assert found.about["images"] == {"fit": 117, "calibration": 20}
     fine = torch.tensor([row for row in range(120) if row not in broken])
     clean = ReferenceBuilder(network())
-    clean.add(seen.of(fine), labels[fine], pixels[fine], 0)
-    clean.add(*measured(20, 1), 1)
-    for name, value in clean.done({}).moments.items():
-        assert torch.equal(found.moments[name], value), name
-    assert torch.equal(found.fit.seen.logits, seen.logits[fine])
+    clean.add(outputs.select(fine), labels[fine], pixels[fine], 0)
+    clean.add(*extracted(20, 1), 1)
+    for name, value in clean.build({}).sums.items():
+        assert torch.equal(found.sums[name], value), name
+    assert torch.equal(found.fit.outputs.logits, outputs.logits[fine])
     assert torch.equal(found.fit.labels, labels[fine])
 
 
 def test_layer_statistics_that_are_not_finite_spoil_no_moment():
-    seen, labels, pixels = measured(120)
-    layers = seen.layers.clone()
+    outputs, labels, pixels = extracted(120)
+    layers = outputs.layers.clone()
     layers[5, 2] = math.inf
-    gathering = ReferenceBuilder(network())
-    spoiled = Features(seen.logits, seen.features, seen.batchnorm, layers, seen.shades)
-    gathering.add(spoiled, labels, pixels, 0)
-    gathering.add(*measured(20, 1), 1)
-    assert all(one.isfinite().all() for one in gathering.done({}).moments.values())
+    builder = ReferenceBuilder(network())
+    spoiled = Features(
+        outputs.logits, outputs.features, outputs.batchnorm, layers, outputs.pixel_statistics
+    )
+    builder.add(spoiled, labels, pixels, 0)
+    builder.add(*extracted(20, 1), 1)
+    assert all(one.isfinite().all() for one in builder.build({}).sums.values())
 
 
 def test_a_batch_without_one_good_image_changes_nothing():
-    seen, labels, pixels = measured(20, 1)
-    bad = Features(torch.full_like(seen.logits, math.nan), *list(vars(seen).values())[1:])
-    gathering = ReferenceBuilder(network())
+    outputs, labels, pixels = extracted(20, 1)
+    bad = Features(torch.full_like(outputs.logits, math.nan), *list(vars(outputs).values())[1:])
+    builder = ReferenceBuilder(network())
     for half in (0, 1):
-        gathering.add(bad, labels, pixels, half)
-        gathering.add(seen, labels, pixels, half)
-        gathering.add(seen.of(torch.arange(0)), labels[:0], pixels[:0], half)
-    found = gathering.done({})
+        builder.add(bad, labels, pixels, half)
+        builder.add(outputs, labels, pixels, half)
+        builder.add(outputs.select(torch.arange(0)), labels[:0], pixels[:0], half)
+    found = builder.build({})
     assert found.about["images"] == {"fit": 20, "calibration": 20}
     assert found.about["left_out"] == 40
-    assert float(found.moments["count"]) == 20
+    assert float(found.sums["count"]) == 20
 
 
-@pytest.mark.parametrize(("fit", "judging"), [(0, 0), (4, 4), (100, 4), (4, 100), (0, 9)])
-def test_too_few_images_in_either_half_are_refused_in_words(fit, judging):
-    gathering = ReferenceBuilder(network())
-    for half, count in enumerate((fit, judging)):
+@pytest.mark.parametrize(("fit", "calibrating"), [(0, 0), (4, 4), (100, 4), (4, 100), (0, 9)])
+def test_too_few_images_in_either_half_are_refused_in_words(fit, calibrating):
+    builder = ReferenceBuilder(network())
+    for half, count in enumerate((fit, calibrating)):
         if count:
-            gathering.add(*measured(count, half), half)
-    with pytest.raises(InputError, match=rf"^A reference needs 10 .* got {fit + judging}\.$"):
-        gathering.done({})
+            builder.add(*extracted(count, half), half)
+    with pytest.raises(InputError, match=rf"^A reference needs 10 .* got {fit + calibrating}\.$"):
+        builder.build({})
 
 
 def test_ten_images_are_enough():
-    found = gathered(5, judging=5)
+    found = built(5, calibrating=5)
     assert OODDetector(network().spec, found).names
 
 
 def test_images_beyond_the_rows_that_are_kept_still_count_in_the_sums():
-    seen, labels, pixels = measured(50)
-    gathering, passes = ReferenceBuilder(network()), ROWS // 50 + 3
+    outputs, labels, pixels = extracted(50)
+    builder, passes = ReferenceBuilder(network()), MAX_ROWS // 50 + 3
     for _ in range(passes):
-        gathering.add(seen, labels, pixels, 0)
-        gathering.add(seen, labels, pixels, 1)
-    found = gathering.done({})
-    assert float(found.moments["count"]) == 50 * passes
+        builder.add(outputs, labels, pixels, 0)
+        builder.add(outputs, labels, pixels, 1)
+    found = builder.build({})
+    assert float(found.sums["count"]) == 50 * passes
     assert found.about["images"]["fit"] == 50 * passes
     for half in (found.fit, found.calibration):
-        assert len(half.labels) == len(half.seen.logits) == len(half.seen.batchnorm) == ROWS
+        assert (
+            len(half.labels) == len(half.outputs.logits) == len(half.outputs.batchnorm) == MAX_ROWS
+        )
     first = ReferenceBuilder(network())
-    first.add(seen, labels, pixels, 0)
-    first.add(seen, labels, pixels, 1)
-    assert covariance(found).numpy() == pytest.approx(covariance(first.done({})).numpy())
+    first.add(outputs, labels, pixels, 0)
+    first.add(outputs, labels, pixels, 1)
+    assert covariance(found).numpy() == pytest.approx(covariance(first.build({})).numpy())
 
 
 def test_a_reference_comes_back_from_its_file_bit_for_bit(tmp_path):
-    reference, path = gathered(), tmp_path / "known.safetensors"
+    reference, path = built(), tmp_path / "known.safetensors"
     path.write_bytes(dumps(reference))
     found = load(path, "known.safetensors")
     assert dict(found.about) == dict(reference.about)
-    assert set(found.moments) == set(reference.moments)
-    for name, value in reference.moments.items():
-        assert found.moments[name].dtype == value.dtype
-        assert torch.equal(found.moments[name], value)
+    assert set(found.sums) == set(reference.sums)
+    for name, value in reference.sums.items():
+        assert found.sums[name].dtype == value.dtype
+        assert torch.equal(found.sums[name], value)
     for half in ("fit", "calibration"):
         old, new = getattr(reference, half), getattr(found, half)
         assert torch.equal(old.labels, new.labels)
-        for name, value in vars(old.seen).items():
-            assert torch.equal(getattr(new.seen, name), value)
-            assert getattr(new.seen, name).dtype == value.dtype
+        for name, value in vars(old.outputs).items():
+            assert torch.equal(getattr(new.outputs, name), value)
+            assert getattr(new.outputs, name).dtype == value.dtype
     assert dumps(found) == dumps(reference)
-    asked = measured(10, 5)[0]
+    asked = extracted(10, 5)[0]
     before, after = OODDetector(network().spec, reference), OODDetector(network().spec, found)
     assert before.names == after.names
     for name in before.names:
         assert after.score(name, asked) == pytest.approx(before.score(name, asked), rel=1e-12)
 
 
+def test_a_file_that_was_written_earlier_can_be_read():
+    """Its images are the first twelve and six of these tests, and its numbers are theirs."""
+    reference = load(OLD_FILE, "known.safetensors")
+    assert dict(reference.about) == {
+        "format": FORMAT,
+        "model": "0" * 64,
+        "model_name": "test",
+        "preprocessing": json.loads(json.dumps(asdict(network().preprocessing))),
+        "images": {"fit": 12, "calibration": 6},
+        "left_out": 0,
+        "seed": 3,
+    }
+    expected = built(12, calibrating=6)
+    assert set(reference.sums) == set(expected.sums)
+    for name, value in expected.sums.items():
+        found = reference.sums[name].numpy()
+        assert found == pytest.approx(value.numpy(), rel=1e-4, abs=1e-4), name
+    for half in ("fit", "calibration"):
+        own, other = getattr(reference, half), getattr(expected, half)
+        assert torch.equal(own.labels, other.labels)
+        for name, value in vars(other.outputs).items():
+            found = getattr(own.outputs, name).numpy()
+            assert found == pytest.approx(value.numpy(), rel=1e-4, abs=1e-4), name
+
+
+def test_the_names_in_files_stay_as_they_were(tmp_path):
+    tensors, _ = parts(tmp_path)
+    assert set(tensors) == set(load_file(OLD_FILE))
+
+
 def test_the_file_says_what_it_was_measured_with(tmp_path):
     path = tmp_path / "known"
-    path.write_bytes(dumps(gathered()))
+    path.write_bytes(dumps(built()))
     with safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["reference"])
     assert about["format"] == FORMAT
@@ -305,7 +340,7 @@ def test_the_file_says_what_it_was_measured_with(tmp_path):
 def parts(tmp_path):
     """Return the tensors and the metadata of a good reference."""
     path = tmp_path / "good"
-    path.write_bytes(dumps(gathered()))
+    path.write_bytes(dumps(built()))
     with safe_open(path, "pt") as file:
         return load_file(path), file.metadata()
 
@@ -339,7 +374,7 @@ def test_a_file_that_is_not_there_and_a_folder_are_refused_in_words(tmp_path):
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.99, 0.9999])
 def test_a_truncated_file_is_refused_in_words(tmp_path, share):
-    content = dumps(gathered())
+    content = dumps(built())
     refused(tmp_path, content[: int(share * len(content))])
 
 
@@ -372,7 +407,7 @@ def test_a_file_with_other_words_in_it_is_refused_in_words(tmp_path, metadata):
 TENSORS = tuple(
     f"{half}.{part}"
     for half in ("fit", "calibration")
-    for part in ("logits", "features", "labels", "layers", "batchnorm")
+    for part in ("logits", "features", "labels", "layers", "batchnorm", "shades")
 )
 
 
@@ -416,31 +451,31 @@ def test_labels_of_classes_that_there_are_not_are_refused_in_words(tmp_path):
 
 
 def test_a_reference_belongs_to_its_model_and_its_preprocessing():
-    reference, own = gathered(), network()
-    reference.demand_for(own)
+    reference, own = built(), network()
+    reference.require_match(own)
     other = TorchClassifier(own.network, replace(own.spec, sha256="f" * 64), own.preprocessing)
     with pytest.raises(InputError, match=r"weights 000000000000….* test has ffffffffffff…"):
-        reference.demand_for(other)
+        reference.require_match(other)
     changed = replace(own.preprocessing, mean=(0.5, 0.5, 0.5))
     with pytest.raises(InputError, match="another preprocessing"):
-        reference.demand_for(TorchClassifier(own.network, own.spec, changed))
+        reference.require_match(TorchClassifier(own.network, own.spec, changed))
 
 
 def test_a_reference_read_from_its_file_still_belongs_to_its_model(tmp_path):
     path = tmp_path / "known"
-    path.write_bytes(dumps(gathered()))
-    load(path, "known").demand_for(network())
+    path.write_bytes(dumps(built()))
+    load(path, "known").require_match(network())
 
 
 def test_what_was_seen_in_several_passes_is_joined_in_order():
-    seen = measured(20)[0]
-    again = concatenated([seen.of(torch.arange(7)), seen.of(torch.arange(7, 20))])
-    for name, value in vars(seen).items():
+    outputs = extracted(20)[0]
+    again = concatenate([outputs.select(torch.arange(7)), outputs.select(torch.arange(7, 20))])
+    for name, value in vars(outputs).items():
         assert torch.equal(getattr(again, name), value)
 
 
 def test_how_many_images_carry_a_label_is_counted():
-    assert gathered().labelled == int((measured(120)[1] >= 0).sum()) > 0
+    assert built().labelled == int((extracted(120)[1] >= 0).sum()) > 0
 
 
 def test_one_more_class_than_is_counted_by_class_leaves_the_scores_that_need_it_out():
@@ -448,25 +483,25 @@ def test_one_more_class_than_is_counted_by_class_leaves_the_scores_that_need_it_
     torch.manual_seed(0)
     classes = 2049
     wide = classifier(FunctionalResidual(classes=classes), SIDE, channels=3, classes=classes)
-    gathering = ReferenceBuilder(wide)
+    builder = ReferenceBuilder(wide)
     for half in (0, 1):
-        pixels = measured(40, half)[2]
-        gathering.add(extract_features(wide, pixels), torch.arange(40) % 2, pixels, half)
-    judge = OODDetector(wide.spec, gathering.done({}))
-    assert set(judge.calibrated) == set(judge.names)
-    assert all(np.isfinite(known).all() for known in judge.calibrated.values())
+        pixels = extracted(40, half)[2]
+        builder.add(extract_features(wide, pixels), torch.arange(40) % 2, pixels, half)
+    detector = OODDetector(wide.spec, builder.build({}))
+    assert set(detector.calibrated) == set(detector.names)
+    assert all(np.isfinite(known).all() for known in detector.calibrated.values())
 
 
 def test_every_fit_works_on_a_small_reference_and_on_one_without_labels():
     for count in (20, 60):
-        reference = gathered(count)
+        reference = built(count)
         unlabelled = ReferenceBuilder(network())
         for half in (0, 1):
-            seen, labels, pixels = measured(count, half)
-            unlabelled.add(seen, torch.full_like(labels, UNKNOWN), pixels, half)
-        bare = unlabelled.done({})
+            outputs, labels, pixels = extracted(count, half)
+            unlabelled.add(outputs, torch.full_like(labels, UNKNOWN), pixels, half)
+        bare = unlabelled.build({})
         for one in (reference, bare):
-            judge = OODDetector(network().spec, one)
-            assert all(np.isfinite(known).all() for known in judge.calibrated.values())
+            detector = OODDetector(network().spec, one)
+            assert all(np.isfinite(known).all() for known in detector.calibrated.values())
         needing = {name for name, details in SCORES.items() if details.labels_per_class}
         assert needing <= set(OODDetector(network().spec, bare).left_out)

@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.errors import InputError, NotOfferedError
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
@@ -23,7 +24,6 @@ from diagnostics.metrics.classification import (
 )
 from diagnostics.metrics.intervals import bootstrap, rate
 from diagnostics.metrics.temperature import temperature
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.schema.options import Range
 from diagnostics.schema.results import Estimate
 from diagnostics.schema.results.calibration import (

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.methods.corruption._grey_transitions import turns
 from diagnostics.metrics.intervals import wilson
 from diagnostics.metrics.predictions import probabilities, rank
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.schema.spec import ModelSpec
 
 TOP = 3

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.errors import InputError, NotOfferedError
 from diagnostics.methods.context import Context
 from diagnostics.methods.noise.panel import Panel
@@ -21,7 +22,6 @@ from diagnostics.models.guard import Guard
 from diagnostics.models.guarded import read
 from diagnostics.models.outputs import as_logits
 from diagnostics.preprocessing.pipeline import channels_first
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.statistics import Reference, ReferenceBuilder
 from diagnostics.schema.spec import LayerInfo, Need
 
@@ -113,7 +113,7 @@ class Collector:
             turn = torch.arange(taken, taken + len(one.names)) % SHARES
             seen = extract_features(context.classifier, one.pixels)
             for half, chosen in enumerate((turn < FITTED, turn == FITTED)):
-                gathering.add(seen.of(chosen), one.labels[chosen], one.pixels[chosen], half)
+                gathering.add(seen.select(chosen), one.labels[chosen], one.pixels[chosen], half)
             taken += len(one.names)
         if taken < LEAST_KNOWN:
             raise InputError(
@@ -135,7 +135,7 @@ class Collector:
             strange,
             held,
             tuple(context.remarks()),
-            gathering.done(context.sources()),
+            gathering.build(context.sources()),
         )
 
     @torch.no_grad()

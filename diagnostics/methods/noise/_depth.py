@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.methods.context import Batch, Context, Sample
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import batch_size
 from diagnostics.models.layers import as_maps
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.schema.layouts import SCORES
 
 LEAST, MOST = 2, 20  # labelled images of a class

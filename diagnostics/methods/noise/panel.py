@@ -163,7 +163,7 @@ def _shades(context: Context, pixels: NDArray[Any]) -> tuple[Sequence[float], Se
     """Return mean and standard deviation per channel of the known images, or of a mid grey."""
     channels = context.classifier.spec.channels
     if context.reference is not None:
-        moments = context.reference.moments
+        moments = context.reference.sums
         mean = (moments["pixel_mean"] / moments["count"]).numpy()
         square = (moments["pixel_square"] / moments["count"]).numpy()
         return mean.tolist(), np.sqrt(np.maximum(square - mean**2, 0)).tolist()

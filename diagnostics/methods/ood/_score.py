@@ -106,14 +106,14 @@ def why_not(name: str, spec: ModelSpec, reference: Reference | None) -> str:
 def why_lacking(name: str, reference: Reference) -> str:
     """Say what a reference lacks for a score; empty when it lacks nothing."""
     score = SCORES[name]
-    if score.needs_covariance and "gram" not in reference.moments:
+    if score.needs_covariance and "gram" not in reference.sums:
         return "The last layer receives too many features for their covariance to be measured."
-    if score.needs_class_probabilities and "said_count" not in reference.moments:
+    if score.needs_class_probabilities and "predicted_count" not in reference.sums:
         return "The model has too many classes for each one's mean percentages to be measured."
-    if score.needs_early_layer and "layer_gram" not in reference.moments:
+    if score.needs_early_layer and "layer_gram" not in reference.sums:
         return "No early layer of this network gives maps or tokens."
     if score.labels_per_class:
-        counts = reference.moments.get("class_count", torch.zeros(0))
+        counts = reference.sums.get("class_count", torch.zeros(0))
         if int((counts >= score.labels_per_class).sum()) < 2:
             return (
                 f"It needs {score.labels_per_class} labelled images of two classes at least in the "

@@ -74,9 +74,9 @@ def likeness(reference: Reference, names: Sequence[str], seen: Features) -> dict
         were held out; and of each image the "shift", in standard deviations, and "spread" at each
         place, and whether it is "unlike".
     """
-    fit, held_out = reference.fit.seen, reference.calibration.seen
-    pixels = Usual.of(fit.shades)
-    measured = {"pixels": (pixels, held_out.shades, seen.shades)}
+    fit, held_out = reference.fit.outputs, reference.calibration.outputs
+    pixels = Usual.of(fit.pixel_statistics)
+    measured = {"pixels": (pixels, held_out.pixel_statistics, seen.pixel_statistics)}
     if fit.layers.shape[1]:
         measured["layer"] = Usual.of(fit.layers), held_out.layers, seen.layers
     floor = torch.tensor([SHIFT, SPREAD])
@@ -95,7 +95,7 @@ def likeness(reference: Reference, names: Sequence[str], seen: Features) -> dict
         for row, name in enumerate(names)
     ]
     places = [SAID[place] for place, one in beyond.items() if one.sum() * 2 > len(names)]
-    turned = _turned(pixels, seen.shades[unlike])
+    turned = _turned(pixels, seen.pixel_statistics[unlike])
     odd = [name for row, name in enumerate(names) if unlike[row]]
     said = _said(odd, len(names), len(reference.calibration.labels), places, turned)
     return {**said, "n": len(reference.calibration.labels), "images": images}

@@ -24,7 +24,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
 
     "calibrated" is the score of each calibration image among the others.
     """
-    outputs, fitted = reference.calibration.seen, dict[str, Tensor]()
+    outputs, fitted = reference.calibration.outputs, dict[str, Tensor]()
     total = torch.zeros(len(outputs.logits), dtype=torch.float64)
     labelled = not why_lacking("mahalanobis", reference)
     left_out = "knn" if labelled else "mahalanobis"

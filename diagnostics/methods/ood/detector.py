@@ -14,7 +14,7 @@ from diagnostics.methods.ood._score import SCORES, check, why_not
 from diagnostics.methods.registry import find, methods
 from diagnostics.metrics.intervals import false_alarm_interval, flagged_ranks
 from diagnostics.models.features import Features
-from diagnostics.reference.statistics import ADVISED, Reference
+from diagnostics.reference.statistics import ADVISED_IMAGES, Reference
 from diagnostics.schema.spec import ModelSpec
 
 HIGHER = "higher is stranger"
@@ -66,7 +66,7 @@ class OODDetector:
         """Each score of the calibration images, sorted; empty without a reference."""
         if self.reference is None:
             return {}
-        seen, found = self.reference.calibration.seen, {}
+        seen, found = self.reference.calibration.outputs, {}
         for name in self.names:
             fitted = self.fitted(name).get("calibrated")
             found[name] = np.sort(self.score(name, seen) if fitted is None else fitted.numpy())
@@ -151,6 +151,6 @@ def _note(count: int, alpha: float) -> str:
         return "No known-good images were given, so no score can be called strange or usual."
     if flagged_ranks(count, alpha) == 0:
         return f"{count} images cannot promise {alpha:.0%}: nothing is ever flagged; add more."
-    if 2 * count < ADVISED:
+    if 2 * count < ADVISED_IMAGES:
         return f"With only {count} images to judge by, the rate is hardly known; add more."
     return ""

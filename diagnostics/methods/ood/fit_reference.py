@@ -32,8 +32,8 @@ def fit_reference(context: Context) -> Outcome[Any]:
         turn = torch.arange(taken, taken + len(one.names)) % 2
         for half in (0, 1):
             rows = torch.nonzero(turn == half)[:, 0]
-            gathering.add(seen.of(rows), one.labels[rows], one.pixels[rows], half)
+            gathering.add(seen.select(rows), one.labels[rows], one.pixels[rows], half)
         taken += len(one.names)
-    found = gathering.done({"seed": context.seed, **context.sources()})
+    found = gathering.build({"seed": context.seed, **context.sources()})
     said = {"reference": dict(found.about), "notes": context.remarks()}
     return Outcome(said, in_parts(dumps(found)))

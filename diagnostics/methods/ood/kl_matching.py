@@ -13,9 +13,9 @@ TINY = 1e-300
 
 def fit(reference: Reference) -> dict[str, Tensor]:
     """Return the log of the mean probabilities of the images that each class was said of."""
-    counts = reference.moments["said_count"]
+    counts = reference.sums["predicted_count"]
     said = counts > 0
-    templates = reference.moments["said_sum"][said] / counts[said, None]
+    templates = reference.sums["predicted_sum"][said] / counts[said, None]
     return {"log_templates": templates.clamp_min(TINY).log()}
 
 

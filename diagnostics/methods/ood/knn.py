@@ -15,7 +15,7 @@ MOST_K, SHARE = 50, 20
 
 def fit(reference: Reference) -> dict[str, Tensor]:
     """Return the known features, scaled to length one, and which neighbour counts."""
-    bank = reference.fit.seen.features.double()
+    bank = reference.fit.outputs.features.double()
     neighbour = min(MOST_K, max(1, len(bank) // SHARE))
     lengths = bank.norm(dim=1, keepdim=True).clamp_min(1e-12)
     return {"bank": bank / lengths, "k": torch.tensor(neighbour)}

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from diagnostics.methods.ood._formulas import squared_distances
 from diagnostics.methods.ood._score import Fitted, Outputs, Score
-from diagnostics.reference.shrinkage import whitening
-from diagnostics.reference.statistics import Reference, layer_covariance, mean_layers
+from diagnostics.reference.covariance import layer_covariance, mean_layers, whitening
+from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
 

@@ -16,14 +16,14 @@ PERCENTILE = 0.9
 
 def fit(reference: Reference) -> dict[str, Tensor]:
     """Return the 90th percentile of all known features, and the last layer."""
-    values = reference.fit.seen.features.double().flatten().sort().values
+    values = reference.fit.outputs.features.double().flatten().sort().values
     place = PERCENTILE * (len(values) - 1)
     below = values[int(place)]
     above = values[min(int(place) + 1, len(values) - 1)]
     return {
         "limit": torch.lerp(below, above, place % 1),
-        "weight": reference.moments["head_weight"],
-        "bias": reference.moments["head_bias"],
+        "weight": reference.sums["head_weight"],
+        "bias": reference.sums["head_bias"],
     }
 
 

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from diagnostics.methods.ood._formulas import squared_distances
 from diagnostics.methods.ood._score import LABELS_PER_CLASS, Fitted, Outputs, Score
-from diagnostics.reference.shrinkage import whitening
-from diagnostics.reference.statistics import (
-    Reference,
+from diagnostics.reference.covariance import (
     class_means,
     covariance,
     mean_feature,
     tied_covariance,
+    whitening,
 )
+from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
 

@@ -6,17 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.methods.ood._formulas import sorted_probabilities
 from diagnostics.methods.ood._score import LABELS_PER_CLASS, Fitted, Outputs, Score
 from diagnostics.metrics.temperature import temperature
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.statistics import Reference
 
 
 def fit(reference: Reference) -> dict[str, Tensor]:
     """Return the temperature at which the labels are most likely."""
     known = reference.fit.labels != UNKNOWN
-    logits, labels = reference.fit.seen.logits[known], reference.fit.labels[known]
+    logits, labels = reference.fit.outputs.logits[known], reference.fit.labels[known]
     found = temperature(logits.double().numpy(), labels.numpy())
     return {"temperature": torch.tensor(found.value, dtype=torch.float64)}
 

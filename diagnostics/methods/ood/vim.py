@@ -8,7 +8,8 @@ from torch import Tensor
 
 from diagnostics.methods.ood._formulas import free_energy
 from diagnostics.methods.ood._score import Fitted, Outputs, Score
-from diagnostics.reference.statistics import Reference, mean_feature
+from diagnostics.reference.covariance import mean_feature
+from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
 
@@ -19,7 +20,7 @@ def dimensions(features: int) -> int:
 
 def fit(reference: Reference) -> dict[str, Tensor]:
     """Return the origin, the directions outside the known subspace, and the scale."""
-    moments, seen = reference.moments, reference.fit.seen
+    moments, seen = reference.sums, reference.fit.outputs
     origin = -torch.linalg.pinv(moments["head_weight"]) @ moments["head_bias"]
     mean = mean_feature(reference)
     around = moments["gram"] / moments["count"]  # around the origin: no mean is taken away

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.data.image import Decoded
 from diagnostics.methods.context import Context
-from diagnostics.models.batchnorm import moments_of, remembered
+from diagnostics.models.batchnorm import capture_moments, running_statistics
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import batch_size
 from diagnostics.preprocessing.candidates import Candidate, fitted, merged, scalings, turned
 from diagnostics.preprocessing.pipeline import Pipeline
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.schema.spec import Need
 
 SHOWN = 4
@@ -85,7 +85,7 @@ class _Examined:
         self._study, self._images, self._labels = context, images, labels
         classifier = context.classifier
         self._known = labels != UNKNOWN
-        self._remembered = remembered(classifier.network)
+        self._remembered = running_statistics(classifier.network)
         if self._known.sum() >= LEAST_LABELLED:
             self.evidence = "accuracy"
         elif Need.BATCHNORM in classifier.spec.offers:
@@ -192,7 +192,7 @@ class _Examined:
         step = batch_size(own)
         for start in range(0, len(self._images), step):
             made = np.stack([pipeline.run(one) for one in self._images[start : start + step]])
-            with moments_of(own.network, len(made)) as noted:
+            with capture_moments(own.network, len(made)) as noted:
                 logits = classifier.logits(torch.from_numpy(made).to(own.device))
             said.append(logits.nan_to_num(-torch.inf).argmax(1).cpu())
             moments.append(noted())

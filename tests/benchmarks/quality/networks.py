@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from diagnostics.data import samples
 from diagnostics.loaders.open import open_live, open_model
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.features import Features, concatenated, extract_features
+from diagnostics.models.features import Features, concatenate, extract_features
 from diagnostics.reference.statistics import Reference, ReferenceBuilder
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource
@@ -64,14 +64,14 @@ def measured(one: Case, count: int, *, labelled: bool = True) -> Reference:
     pixels = torch.from_numpy(one.images[:count])[:, None]
     for half in (0, 1):
         rows = torch.arange(half, count, 2)
-        gathering.add(seen.of(rows), labels[rows], pixels[rows], half)
-    return gathering.done({})
+        gathering.add(seen.select(rows), labels[rows], pixels[rows], half)
+    return gathering.build({})
 
 
 def seen_of(one: Case, images: NDArray[np.float32]) -> Features:
     """Return what a network gives for images of shape (n, 28, 28)."""
     pixels = torch.from_numpy(np.ascontiguousarray(images))[:, None]
-    return concatenated(
+    return concatenate(
         [extract_features(one.classifier, part) for part in torch.split(pixels, 256)]
     )
 

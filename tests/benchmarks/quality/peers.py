@@ -47,8 +47,8 @@ def aurocs(reference: Reference, good: Features, others: Mapping[str, Features])
 
 
 def _detectors(reference: Reference) -> dict[str, Scores]:
-    fit, moments = reference.fit, reference.moments
-    features, labels, logits = fit.seen.features, fit.labels, fit.seen.logits
+    fit, moments = reference.fit, reference.sums
+    features, labels, logits = fit.outputs.features, fit.labels, fit.outputs.logits
     weight, bias = moments["head_weight"].float(), moments["head_bias"].float()
     head = nn.Linear(*weight.T.shape)
     head.weight.data, head.bias.data = weight, bias

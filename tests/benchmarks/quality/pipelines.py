@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import Model, open_model
 from diagnostics.methods.context import Context, Sample
 from diagnostics.methods.preprocessing.check import examine
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
 from tests.benchmarks.quality import networks

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.methods.ood._score import SCORES
 from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.methods.registry import methods
 from diagnostics.metrics.intervals import false_alarm_interval
 from diagnostics.models.features import Features, extract_features
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.statistics import Half, Reference, ReferenceBuilder
 from diagnostics.schema.spec import LayerInfo, Need, Output
 from tests.independent.slow_scores import slow_p_value
@@ -57,7 +57,7 @@ def known_to(made, labelled=True, count=60):
         pixels = torch.rand(shape, generator=generator)
         labels = torch.arange(count) % 4 if labelled else torch.full((count,), UNKNOWN)
         gathering.add(extract_features(made, pixels), labels, pixels, half)
-    return gathering.done({})
+    return gathering.build({})
 
 
 @pytest.mark.parametrize("count", [5, 19, 20, 99, 100, 357])

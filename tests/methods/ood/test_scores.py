@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.methods.ood import exported_source
 from diagnostics.methods.ood._score import LABELS_PER_CLASS, SCORES, check
 from diagnostics.methods.ood.kl_matching import fit as fit_kl_matching
@@ -19,7 +20,6 @@ from diagnostics.methods.ood.vim import dimensions
 from diagnostics.methods.registry import find, methods
 from diagnostics.models import guard
 from diagnostics.models.features import Features, extract_features
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.reference.statistics import Half, Reference, ReferenceBuilder
 from tests.independent import slow_scores as slow
 from tests.networks_for_tests import FunctionalResidual, classifier
@@ -69,7 +69,7 @@ def known(labelled=1.0):
         labels = torch.randint(CLASSES, (count,), generator=generator)
         labels[torch.rand(count, generator=generator) >= labelled] = UNKNOWN
         gathering.add(seen, labels, pixels, half)
-    return gathering.done({})
+    return gathering.build({})
 
 
 @cache
@@ -105,7 +105,7 @@ def of_logits(logits, name):
 
 def test_the_network_of_these_tests_says_several_classes_and_shrinks_nothing():
     reference = known()
-    seen = reference.fit.seen
+    seen = reference.fit.outputs
     assert len(seen.logits.argmax(1).unique()) >= 3
     assert 5 * seen.features.shape[1] < FITTING
     assert 5 * seen.layers.shape[1] < FITTING
@@ -131,14 +131,14 @@ def test_gen_counts_the_hundred_most_probable_of_more_classes():
 
 def test_kl_matching_equals_the_slow_one():
     reference, seen = known(), strangers()
-    templates = [list(row) for row in rows(reference.fit.seen.logits)]
+    templates = [list(row) for row in rows(reference.fit.outputs.logits)]
     expected = [slow.slow_kl_matching(list(row), templates) for row in rows(seen.logits)]
     assert scores("kl_matching", seen, reference) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 def test_knn_equals_the_slow_one_at_a_twentieth_of_the_images():
     reference, seen = known(), strangers()
-    bank, k = rows(reference.fit.seen.features), FITTING // 20
+    bank, k = rows(reference.fit.outputs.features), FITTING // 20
     expected = [slow.slow_knn(one, bank, k) for one in rows(seen.features)]
     assert scores("knn", seen, reference) == pytest.approx(expected, rel=1e-7)
 
@@ -149,7 +149,7 @@ def test_knn_asks_for_a_twentieth_of_the_images_but_fifty_at_most(images_known, 
     empty = torch.zeros(images_known, 0)
     seen = Features(torch.zeros(images_known, 2), features, torch.zeros(0), empty)
     half = Half(seen, torch.zeros(images_known, dtype=torch.int64))
-    asked = seen.of(torch.arange(4))
+    asked = seen.select(torch.arange(4))
     expected = [slow.slow_knn(one, features.numpy(), k) for one in asked.features.numpy()]
     found = scores("knn", asked, Reference(half, half, {}, {}))
     assert found == pytest.approx(expected, abs=1e-7)  # an image's own distance is zero
@@ -157,16 +157,16 @@ def test_knn_asks_for_a_twentieth_of_the_images_but_fifty_at_most(images_known, 
 
 def test_react_equals_the_slow_one():
     reference, seen, last = known(), strangers(), network().network.fc
-    given = rows(reference.fit.seen.features), rows(last.weight), rows(last.bias)
+    given = rows(reference.fit.outputs.features), rows(last.weight), rows(last.bias)
     expected = [slow.slow_react(one, *given) for one in rows(seen.features)]
     assert scores("react", seen, reference) == pytest.approx(expected, rel=1e-5)
 
 
 def test_vim_equals_the_slow_one():
     reference, seen, last = known(), strangers(), network().network.fc
-    features, logits = (rows(part) for part in (reference.fit.seen.features, seen.logits))
+    features, logits = (rows(part) for part in (reference.fit.outputs.features, seen.logits))
     half = features.shape[1] // 2
-    own = rows(reference.fit.seen.logits), rows(last.weight), rows(last.bias)
+    own = rows(reference.fit.outputs.logits), rows(last.weight), rows(last.bias)
     vim = slow.SlowVim(features, *own, half)
     expected = [vim.score(*one) for one in zip(rows(seen.features), logits, strict=True)]
     assert scores("vim", seen, reference) == pytest.approx(expected, rel=1e-5)
@@ -183,7 +183,7 @@ def test_vim_keeps_as_many_directions_as_the_paper(width, kept):
 @pytest.mark.parametrize("labelled", [1.0, 0.7])
 def test_mahalanobis_and_relative_mahalanobis_equal_the_slow_ones(labelled):
     reference, seen = known(labelled), strangers()
-    features, labels = rows(reference.fit.seen.features), reference.fit.labels.numpy()
+    features, labels = rows(reference.fit.outputs.features), reference.fit.labels.numpy()
     slowly = slow.SlowMahalanobis(features, labels, LABELS_PER_CLASS)
     expected = [slowly.score(one) for one in rows(seen.features)]
     assert scores("mahalanobis", seen, reference) == pytest.approx(expected, rel=1e-7)
@@ -194,23 +194,23 @@ def test_mahalanobis_and_relative_mahalanobis_equal_the_slow_ones(labelled):
 
 def test_a_class_with_too_few_labelled_images_has_no_mean_to_be_near_to():
     reference = known()
-    features, labels = reference.fit.seen.features, reference.fit.labels.clone()
+    features, labels = reference.fit.outputs.features, reference.fit.labels.clone()
     rare = torch.nonzero(labels == 2)[:, 0]
     labels[rare[LABELS_PER_CLASS - 1 :]] = UNKNOWN
     gathering = ReferenceBuilder(network())
-    gathering.add(reference.fit.seen, labels, torch.zeros(FITTING, 3, SIDE, SIDE), 0)
+    gathering.add(reference.fit.outputs, labels, torch.zeros(FITTING, 3, SIDE, SIDE), 0)
     judging = reference.calibration
-    gathering.add(judging.seen, judging.labels, torch.zeros(JUDGING, 3, 2, 2), 1)
+    gathering.add(judging.outputs, judging.labels, torch.zeros(JUDGING, 3, 2, 2), 1)
     slowly = slow.SlowMahalanobis(rows(features), labels.numpy(), LABELS_PER_CLASS)
     assert len(slowly.means) == CLASSES - 1
-    seen = Features(*(part[rare] for part in vars(reference.fit.seen).values()))
+    seen = Features(*(part[rare] for part in vars(reference.fit.outputs).values()))
     expected = [slowly.score(one) for one in rows(seen.features)]
-    assert scores("mahalanobis", seen, gathering.done({})) == pytest.approx(expected, rel=1e-7)
+    assert scores("mahalanobis", seen, gathering.build({})) == pytest.approx(expected, rel=1e-7)
 
 
 def test_layer_statistics_equal_the_slow_distance_of_means_and_deviations():
     reference, seen = known(), strangers()
-    layers = rows(reference.fit.seen.layers)
+    layers = rows(reference.fit.outputs.layers)
     expected = [slow.slow_distance(one, layers) for one in rows(seen.layers)]
     assert scores("layer_statistics", seen, reference) == pytest.approx(expected, rel=1e-6)
 
@@ -256,7 +256,7 @@ def test_combined_evidence_equals_the_slow_one(labelled):
     reference, seen = known(labelled), strangers()
     parts = ("gen", "layer_statistics", "mahalanobis" if labelled else "knn")
     values = {name: scores(name, seen, reference) for name in parts}
-    calibration = reference.calibration.seen
+    calibration = reference.calibration.outputs
     own = {name: list(scores(name, calibration, reference)) for name in parts}
     expected = [
         slow.slow_combined({name: float(values[name][row]) for name in parts}, own)
@@ -332,7 +332,7 @@ def test_scaled_doubt_equals_pytorch_oods_at_the_same_temperature(theirs):
 
 def test_kl_matching_equals_pytorch_oods(theirs):
     reference, seen = known(), strangers()
-    peer = theirs.KLMatching(None).fit_logits(reference.fit.seen.logits.double())
+    peer = theirs.KLMatching(None).fit_logits(reference.fit.outputs.logits.double())
     peers = peer.predict_logits(seen.logits.double()).detach().numpy()
     assert scores("kl_matching", seen, reference) == pytest.approx(peers, rel=1e-5, abs=1e-9)
 
@@ -340,7 +340,7 @@ def test_kl_matching_equals_pytorch_oods(theirs):
 def test_knn_equals_pytorch_oods(theirs):
     reference, seen = known(), strangers()
     peer = theirs.KNN(None, k=FITTING // 20)
-    peer.fit_features(reference.fit.seen.features.double(), reference.fit.labels)
+    peer.fit_features(reference.fit.outputs.features.double(), reference.fit.labels)
     peers = peer.predict_features(seen.features.double()).numpy()
     assert scores("knn", seen, reference) == pytest.approx(peers, rel=1e-5)
 
@@ -352,7 +352,7 @@ def test_react_equals_pytorch_oods(theirs):
         return features @ last.weight.double().T + last.bias.double()
 
     peer = theirs.ReAct(None, head)
-    peer.fit_feature_maps(reference.fit.seen.features.double(), reference.fit.labels)
+    peer.fit_feature_maps(reference.fit.outputs.features.double(), reference.fit.labels)
     peers = peer.predict_feature_maps(seen.features.double()).numpy()
     assert scores("react", seen, reference) == pytest.approx(peers, rel=1e-5)
 
@@ -360,7 +360,7 @@ def test_react_equals_pytorch_oods(theirs):
 def test_vim_equals_pytorch_oods(theirs):
     reference, seen, last = known(), strangers(), network().network.fc
     peer = theirs.ViM(None, seen.features.shape[1] // 2, last.weight, last.bias)
-    peer.fit_features(reference.fit.seen.features, reference.fit.labels)
+    peer.fit_features(reference.fit.outputs.features, reference.fit.labels)
     peers = peer.predict_features(seen.features).numpy()  # in float32: a sum of two parts
     size = np.abs(of_logits(seen.logits, "energy")).max()
     assert scores("vim", seen, reference) == pytest.approx(peers, rel=1e-3, abs=1e-3 * size)
@@ -369,7 +369,7 @@ def test_vim_equals_pytorch_oods(theirs):
 def test_mahalanobis_equals_pytorch_oods_up_to_twice_the_images(theirs):
     reference, seen = known(), strangers()
     peer = theirs.Mahalanobis(None)
-    peer.fit_features(reference.fit.seen.features.double(), reference.fit.labels)
+    peer.fit_features(reference.fit.outputs.features.double(), reference.fit.labels)
     peers = peer.predict_features(seen.features.double()).numpy() * 2 * FITTING
     assert scores("mahalanobis", seen, reference) == pytest.approx(peers, rel=1e-5)
 
@@ -377,7 +377,7 @@ def test_mahalanobis_equals_pytorch_oods_up_to_twice_the_images(theirs):
 def test_relative_mahalanobis_equals_pytorch_oods_up_to_the_images(theirs):
     reference, seen = known(), strangers()
     peer = theirs.RMD(None)
-    peer.fit_features(reference.fit.seen.features.double(), reference.fit.labels)
+    peer.fit_features(reference.fit.outputs.features.double(), reference.fit.labels)
     peers = peer.predict_features(seen.features.double()).numpy() * FITTING
     whole = scores("mahalanobis", seen, reference).max()  # a difference of two of that size
     found = scores("relative_mahalanobis", seen, reference)
@@ -395,7 +395,7 @@ EXTREME = {
 @pytest.mark.parametrize("case", EXTREME)
 def test_every_score_is_finite_for_extreme_logits(name, case):
     logits = torch.tensor(EXTREME[case])
-    like = strangers().of(torch.arange(len(logits)))
+    like = strangers().select(torch.arange(len(logits)))
     seen = Features(logits, like.features, like.batchnorm, like.layers)
     assert np.isfinite(scores(name, seen, known())).all()
 
@@ -418,9 +418,10 @@ def test_scores_of_logits_take_any_number_of_classes(name, classes):
 
 
 def test_templates_with_a_probability_of_zero_leave_kl_matching_finite():
-    said = torch.tensor([[3.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
-    moments = {"said_count": torch.tensor([3.0, 2.0]).double(), "said_sum": said}
-    fitted = fit_kl_matching(Reference(None, None, moments, {}))
+    probabilities = torch.tensor([[3.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
+    counts = torch.tensor([3.0, 2.0]).double()
+    sums = {"predicted_count": counts, "predicted_sum": probabilities}
+    fitted = fit_kl_matching(Reference(None, None, sums, {}))
     found = guard.kl_matching(torch.tensor([[0.0, 0.0], [900.0, 0.0]]), fitted)
     assert found.isfinite().all()
     assert float(found[1]) == pytest.approx(0, abs=1e-12)
@@ -471,8 +472,8 @@ def moved(turn, shift):
     gathering = ReferenceBuilder(network())
     for place, half in enumerate((reference.fit, reference.calibration)):
         pixels = torch.zeros(len(half.labels), 3, SIDE, SIDE)
-        gathering.add(mapped(half.seen), half.labels, pixels, place)
-    return gathering.done({}), mapped(seen)
+        gathering.add(mapped(half.outputs), half.labels, pixels, place)
+    return gathering.build({}), mapped(seen)
 
 
 @pytest.mark.parametrize("name", ["mahalanobis", "relative_mahalanobis"])
@@ -500,7 +501,7 @@ def test_distances_called_zero_or_more_are_so_at_the_known_means_and_images():
     assert (guard.mahalanobis(fitted["means"], fitted) >= 0).all()
     fitted = SCORES["layer_statistics"].fit(reference)
     assert (guard.layer_statistics(fitted["mean"][None], fitted) >= 0).all()
-    assert (scores("knn", reference.fit.seen, reference) >= 0).all()
+    assert (scores("knn", reference.fit.outputs, reference) >= 0).all()
 
 
 def test_an_image_whose_numbers_are_not_finite_does_not_spoil_the_others():

@@ -66,7 +66,7 @@ def reference(network):
         pixels = drawn(60, half)
         labels = torch.zeros(60, dtype=torch.int64)
         gathering.add(extract_features(network, pixels), labels, pixels, half)
-    return gathering.done({})
+    return gathering.build({})
 
 
 def compared(network, reference, pixels):
@@ -129,7 +129,7 @@ def letters():
             gathering.add(
                 extract_features(context.classifier, one.pixels), one.labels, one.pixels, half
             )
-    return context, contents, gathering.done({})
+    return context, contents, gathering.build({})
 
 
 def pictures(contents, names, turn=lambda image: image):

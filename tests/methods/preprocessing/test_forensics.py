@@ -9,13 +9,13 @@ from math import comb
 import numpy as np
 import pytest
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import open_model
 from diagnostics.methods.context import Context, Sample
 from diagnostics.methods.preprocessing.check import _clearly, examine
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.preprocessing.candidates import merged, scalings, turned
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
 

@@ -125,7 +125,7 @@ class MethodInfo:
         Raises:
             OptionError: When an option is unknown or its text is no value of it.
         """
-        return {name: self._known(name).read(text) for name, text in written.items()}
+        return {name: self.option(name).read(text) for name, text in written.items()}
 
     def check(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """Return every option's value: the given one checked, the default otherwise.
@@ -133,15 +133,23 @@ class MethodInfo:
         Raises:
             OptionError: When a given option is unknown or outside its range.
         """
-        checked = {name: self._known(name).check(value) for name, value in given.items()}
+        checked = {name: self.option(name).check(value) for name, value in given.items()}
         return {option.name: option.default for option in self.options} | checked
 
-    def _known(self, name: str) -> Option:
+    def option(self, name: str) -> Option:
+        """Return the option of this name.
+
+        Raises:
+            OptionError: When there is none; the text lists those there are.
+        """
         for option in self.options:
             if option.name == name:
                 return option
         known = ", ".join(option.name for option in self.options) or "none"
         raise OptionError(f"{self.title} has no option {name!r}; it has {known}.")
+
+
+Methods: TypeAlias = Mapping[str, MethodInfo]  # by id
 
 
 def read_info(content: Mapping[str, Any]) -> MethodInfo:

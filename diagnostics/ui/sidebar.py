@@ -9,7 +9,7 @@ import streamlit as st
 
 from diagnostics.data import class_names
 from diagnostics.errors import ClassesError, InputError
-from diagnostics.schema.options import MethodInfo, read_info
+from diagnostics.schema.options import Methods, read_info
 from diagnostics.schema.request import OPEN, Request
 from diagnostics.schema.spec import ModelSpec, read
 from diagnostics.text import counted, markdown, shortened
@@ -26,7 +26,7 @@ from diagnostics.worker.sandbox import Level
 STYLE = Path(__file__).with_name("sidebar.css")
 
 
-def selection() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
+def selection() -> tuple[ModelSpec, Methods]:
     """Draw the sidebar; return what is known of the model in hand and the methods there are."""
     session = current_session()
     st.html(STYLE)
@@ -58,7 +58,8 @@ def selection() -> tuple[ModelSpec, tuple[MethodInfo, ...]]:
         _images(spec)
         _sandbox()
     share()
-    return spec, tuple(read_info(info) for info in opened["methods"])
+    methods = map(read_info, opened["methods"])
+    return spec, {info.id: info for info in methods}
 
 
 def _facts(spec: ModelSpec) -> None:

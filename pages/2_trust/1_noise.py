@@ -20,7 +20,7 @@ COMPARED, SURE = "Compared with", "How sure is it of noise?"
 SWALLOWS, BLANK = "Which class swallows the noise?", "What does it say of a blank image?"
 DEPTH = "Which layer turns noise into a class?"
 
-spec, _ = sidebar.selection()
+spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 if not current_session().shown and current_session().in_distribution is None:
     preprocessing.offer_samples()
@@ -30,7 +30,7 @@ compared, sure, swallows, blank, depth = map(
 )
 with compared:
     folder("in_distribution")
-    asked = noise.about_noise(spec)
+    asked = noise.about_noise(spec, methods)
 with sure:
     answer = run_request(asked, st.empty()).scores
     found, classes = answer["families"], answer["classes"]

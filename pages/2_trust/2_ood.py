@@ -23,7 +23,7 @@ NO_STRANGERS = "Add a folder of known-good images and one of strangers to count 
 NO_KNOWN = "Add a folder of known-good images to see where the images in hand lie among them."
 PICTURES: Options = {"layers": (), "attributions": ()}
 
-spec, _ = sidebar.selection()
+spec, methods = sidebar.selection()
 session = current_session()
 board = Board(TITLE, QUESTION, spec)
 if not session.shown:
@@ -46,7 +46,7 @@ with strange:
     pictures = run_request(shown, st.empty())
     answer = run_request(ood.about_images(spec, measured), st.empty())
     ood.beside(answer.scores["likeness"])
-    judged = ood.judge(answer.scores, board)
+    judged = ood.judge(answer.scores, board, methods["ood/detect"])
     board.row(STRANGE, rows.verdicts(judged), "novelty.verdicts")
     board.row(STRANGE, rows.images(pictures), "novelty.images")
     st.markdown(judged.promise)

@@ -22,7 +22,7 @@ NO_FOLDER = (
 )
 NONE_WRONG = "No answer is wrong here."
 
-spec, _ = sidebar.selection()
+spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 
 with board.section(MEASURED):
@@ -31,7 +31,7 @@ with board.section(MEASURED):
         st.markdown(NO_FOLDER)
         board.offer_report()
         st.stop()
-    request = calibration.about_folder(spec, known)
+    request = calibration.about_folder(spec, methods, known)
     answer: CalibrationAnswer = run_request(request, st.empty()).scores
     st.caption(markdown(tables.left_out(answer)))
 with board.section(VERDICT):

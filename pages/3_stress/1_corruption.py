@@ -20,7 +20,8 @@ KNOB, BREAKS, ONE = "What changes", "Where does the answer change?", "One image,
 TWO, MANY = "Two changes together", "Many images at once"
 READING, LESSON = "Does it rely on fuzzy edges?", "Lesson: the letter experiment"
 
-spec, _ = sidebar.selection()
+spec, methods = sidebar.selection()
+sweep = methods["corruption/sweep"]
 board = Board(TITLE, QUESTION, spec)
 if not current_session().shown:
     preprocessing.offer_samples()
@@ -28,7 +29,7 @@ if not current_session().shown:
 headings = (KNOB, BREAKS, ONE, TWO, MANY, READING, LESSON)
 knob, breaks, one, two, many, reading, lesson = map(board.section, headings)
 with knob:
-    options = sweeps.axis(spec)
+    options = sweeps.axis(spec, sweep)
     asked = sweeps.about_images(spec, options)
 with breaks:
     result = run_request(asked, st.empty(), sweeps.live())
@@ -52,7 +53,7 @@ with one:
     board.row(ONE, cells, "sweep.moments", title="Just before and after it changes")
     sweeps.open_step(row, answer, asked, "sweep.step")
 with two:
-    pair = sweeps.about_two(spec, options, sweeps.files_of(answer, asked)[row])
+    pair = sweeps.about_two(spec, sweep, options, sweeps.files_of(answer, asked)[row])
     found = try_request(pair, st.empty(), sweeps.live()) if pair else None
     if pair and found:
         table = heatmaps.numbers(0, found.scores)
@@ -61,7 +62,7 @@ with two:
         sweeps.open_step(0, found.scores, pair, "sweep.pair")
 with many:
     folder("in_distribution")
-    of_many = sweeps.about_many(spec, options) if current_session().in_distribution else None
+    of_many = sweeps.about_many(spec, sweep, options) if current_session().in_distribution else None
     swept = try_request(of_many, st.empty(), sweeps.live()) if of_many else result
     if swept:
         st.markdown(f"**{markdown(tables.band_headline(swept.scores))}**")
@@ -70,7 +71,7 @@ with many:
         board.chart(MANY, figure, table, "sweep.bands")
         sweeps.notes(swept.scores)
 with reading:
-    probe = sweeps.about_transitions(spec)
+    probe = sweeps.about_transitions(spec, methods["corruption/transitions"])
     read = try_request(probe, st.empty()) if probe else None
     if read:
         sweeps.reading(read.scores, board, READING)

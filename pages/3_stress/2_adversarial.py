@@ -18,7 +18,7 @@ QUESTION = "How little must change in an image until the model says something el
 SEARCH, NEAR = "What is looked for", "Which image is nearest to another answer?"
 CHANGED, ALONG = "What has to change?", "How far along the change does it turn?"
 
-spec, _ = sidebar.selection()
+spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 if not current_session().shown:
     preprocessing.offer_samples()
@@ -26,7 +26,7 @@ if why := attack.why_not(spec):
     attack.stop(board, why)
 
 with board.section(SEARCH):
-    asked, norm = attack.about(spec)
+    asked, norm = attack.about(spec, methods)
     if asked is None:
         attack.stop(board, "")
 with board.section(NEAR):
@@ -61,6 +61,6 @@ if line is not None:
         if cells := attack.saliency(result, place, norm, multiple, spec):
             board.row(ALONG, cells, "attack.looked.row", title=rows.LOOKED)
 file = next(one for one in asked.images if one.sha256 == image["sha256"])
-perturbation.beside(spec, board, file, asked.target, image)
+perturbation.beside(spec, methods, board, file, asked.target, image)
 board.facts["Search"] = f"{asked.method}, {rows.NORMS[norm]}"
 board.offer_report()

@@ -25,11 +25,11 @@ EMPTY = (
     "unsure of them."
 )
 
-spec, _ = sidebar.selection()
+spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 
 with board.section(MADE):
-    request = controls.asked(spec)
+    request = controls.asked(spec, methods)
     if request is None:
         st.markdown(EMPTY)
         board.offer_report()

@@ -19,7 +19,7 @@ PLAYED, ALONE = "Remove pixels in their order", "The pixels that suffice"
 BESIDE = "Beside other models"
 NOT_YET = "Press Search to remove pixels until few are left."
 
-spec, _ = sidebar.selection()
+spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 if not current_session().shown:
     preprocessing.offer_samples()
@@ -27,7 +27,7 @@ if not current_session().shown:
 headings = (SEARCHED, READ, PLAYED, ALONE, BESIDE)
 searched, read, played, alone, others = map(board.section, headings)
 with searched:
-    asked = own.about(spec)
+    asked = own.about(spec, methods)
     started = asked is not None and own.wanted(asked, spec)
 with read:
     answer = try_request(asked, st.empty(), own.live(asked)) if asked and started else None

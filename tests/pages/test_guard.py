@@ -72,10 +72,10 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     kept = [result for result in session.results.values() if "good_rejected" in result.scores]
     assert len(kept) == 3
     assert not any(result.arrays for result in kept)
-    page.selectbox(key="guard.alpha").set_value("100")
+    page.selectbox(key="guard.alpha").set_value("0.1")
     page = fine(page.run())
     assert "Fit the guards" in [button.label for button in page.button]
-    page.selectbox(key="guard.alpha").set_value("50")
+    page.selectbox(key="guard.alpha").set_value("0.05")
     page = fine(page.run())
     assert len(headings(page)) == 4
     (button, *_) = [one for one in page.button if one.label == "Open the guarded model"]

@@ -64,10 +64,10 @@ def test_fewer_false_alarms_are_promised_without_asking_the_model_again(page, mo
     monkeypatch.setattr(
         "diagnostics.worker.WorkerRunner.run", lambda *request: asked.append(request)
     )
-    page.selectbox(key="novelty.alpha").set_value("10")
+    page.selectbox(key="novelty.alpha").set_value("0.01")
     page = fine(page.run())
     assert "at most 1 %" in text(page)
-    page.selectbox(key="novelty.alpha").set_value("1")
+    page.selectbox(key="novelty.alpha").set_value("0.001")
     assert "cannot promise 0.1 %: nothing is ever flagged" in text(fine(page.run()))
     assert not asked
 

@@ -16,7 +16,7 @@ from diagnostics.report.adversarial.tables import NORMS
 from diagnostics.report.inspection.answers import looked, titles
 from diagnostics.report.table import Cell
 from diagnostics.schema.layouts import last_maps
-from diagnostics.schema.options import Value
+from diagnostics.schema.options import Methods, Value
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, Request, Result
 from diagnostics.schema.spec import ModelSpec, Need
@@ -25,8 +25,10 @@ from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.query_params import address
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
 WANTED, KEY_LENGTH = "attack.wanted", 12
@@ -37,7 +39,7 @@ METHODS = {
     "lbfgs": "L-BFGS in the box (2014)",
 }
 ONLY_EUCLIDEAN = ("ddn", "lbfgs")
-STEPS = ("50", "100", "300", "1000")
+WALKS, STEPS = ("smallest", "ddn"), (50, 100, 300, 1000)
 RIVALS, USUAL_STEPS = 9, 5  # of DeepFool: classes it considers, and steps it usually takes
 SEARCHES, LINE = 30, 65  # passes forward of one refinement, and along the change
 LBFGS_FORWARD, LBFGS_BACK = 900, 300
@@ -68,7 +70,7 @@ def stop(board: Board, why: str) -> NoReturn:
     st.stop()
 
 
-def about(spec: ModelSpec) -> tuple[Request | None, str]:
+def about(spec: ModelSpec, methods: Methods) -> tuple[Request | None, str]:
     """Draw what is looked for; return the question once it is wanted, and the norm."""
     session = current_session()
     names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
@@ -93,17 +95,16 @@ def about(spec: ModelSpec) -> tuple[Request | None, str]:
             {"": "any other class", **names},
             "Another class is usually nearer than one that you choose.",
         )
-        steps = "100"
-        if method in ("smallest", "ddn"):
-            steps = choose(
+        options: dict[str, Value] = {}
+        if method in WALKS:
+            steps = Field(
                 "Steps of the walk",
-                "attack.steps",
-                {one: one for one in STEPS},
                 "More steps find slightly smaller changes; each is one pass forward and back.",
-                first="100",
+                choices=STEPS,
                 width=150,
             )
-    options: dict[str, Value] = {"steps": int(steps)} if method in ("smallest", "ddn") else {}
+            info = methods[f"adversarial/{method}"]
+            options = forms.options(info, {"steps": steps}, "attack")
     if method == "deepfool" and norm == "linf":
         options["norm"] = norm
     images, settings = session.shown_images(), session.preprocessing or spec.preprocessing

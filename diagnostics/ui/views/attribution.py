@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from diagnostics.schema.layouts import last_maps, layout
-from diagnostics.schema.options import MethodInfo, Option, Value
+from diagnostics.schema.options import MethodInfo, Methods, Value
 from diagnostics.schema.request import STRONGEST
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import shortened
@@ -66,9 +65,9 @@ class Looking:
     shared: bool
 
 
-def looking(spec: ModelSpec, known: Iterable[MethodInfo]) -> Looking:
+def looking(spec: ModelSpec, methods: Methods) -> Looking:
     """Draw one method, its options, what is explained, and opacity."""
-    offered = {info.id: info for info in _maps(known) if set(info.needs) <= spec.offers}
+    offered = {info.id: info for info in _maps(methods) if set(info.needs) <= spec.offers}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         identity = choose(
             "Method",
@@ -86,9 +85,9 @@ def looking(spec: ModelSpec, known: Iterable[MethodInfo]) -> Looking:
     return Looking((chosen,), target, against, opacity, shared)
 
 
-def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
+def gallery(spec: ModelSpec, methods: Methods) -> Looking:
     """Draw several methods, what all of them explain, and opacity."""
-    offered = {info.id: info for info in _maps(known) if set(info.needs) <= spec.offers}
+    offered = {info.id: info for info in _maps(methods) if set(info.needs) <= spec.offers}
     usual = [name for name in QUICK if name in offered and (name != GRAD_CAM or last_maps(spec))]
     titles = {name: info.title for name, info in offered.items()}
     names = choose_many("Methods", "gallery", titles, usual or [OCCLUSION])
@@ -98,8 +97,8 @@ def gallery(spec: ModelSpec, known: Sequence[MethodInfo]) -> Looking:
         opacity = opaque()
         shared = shared_scale("looked")
     st.caption(KEY)
-    methods = tuple(Chosen(offered[name], {}) for name in names)
-    return Looking(methods, target, against, opacity, shared)
+    chosen = tuple(Chosen(offered[name], {}) for name in names)
+    return Looking(chosen, target, against, opacity, shared)
 
 
 def settings(chosen: Chosen, spec: ModelSpec) -> Chosen:
@@ -113,9 +112,9 @@ def quick_methods() -> None:
     current_session().choices.pop("gallery", None)
 
 
-def missing_methods(spec: ModelSpec, known: Iterable[MethodInfo]) -> None:
+def missing_methods(spec: ModelSpec, methods: Methods) -> None:
     """Say of each method that this model cannot answer what it would need."""
-    lacking = {info.title: sorted(set(info.needs) - spec.offers) for info in _maps(known)}
+    lacking = {info.title: sorted(set(info.needs) - spec.offers) for info in _maps(methods)}
     lines = [f"- **{title}** needs {', '.join(needs)}" for title, needs in lacking.items() if needs]
     if lines:
         with st.expander("Methods that this model cannot answer"):
@@ -124,9 +123,9 @@ def missing_methods(spec: ModelSpec, known: Iterable[MethodInfo]) -> None:
                 st.text(f"{need.capitalize()}: {spec.why_not(Need(need))}")
 
 
-def _maps(known: Iterable[MethodInfo]) -> list[MethodInfo]:
+def _maps(methods: Methods) -> list[MethodInfo]:
     """Return the methods that say where the network looked; others have pages of their own."""
-    return [info for info in known if info.kind == "map"]
+    return [info for info in methods.values() if info.kind == "map"]
 
 
 def _usual(spec: ModelSpec) -> str:
@@ -176,18 +175,24 @@ def _options(info: MethodInfo, spec: ModelSpec) -> dict[str, Value]:
     with place:
         form = st.form(f"form.{info.id}", border=False) if info.expensive else st.container()
         with form:
-            chosen = [_option(info, option, spec) for option in info.options]
+            values = forms.options(info, _fields(info, spec))
             if info.expensive:
                 st.form_submit_button("Apply")
-    return {option.name: value for option, value in chosen if value != option.default}
+    return {name: value for name, value in values.items() if value != info.option(name).default}
 
 
-def _option(info: MethodInfo, option: Option, spec: ModelSpec) -> tuple[Option, Value]:
-    if option.kind != "layer":
-        return option, forms.option(info, option)
+def _fields(info: MethodInfo, spec: ModelSpec) -> dict[str, forms.Field]:
+    """Return how a method's options are drawn; a layer is one of the model in hand."""
     image_size = (spec.height, spec.width)
     drawable = {"channels", "channels last", "tokens"}
-    names = {item.name: item.name for item in spec.layers if layout(item, image_size) in drawable}
-    usual = f"usual: {shortened(last_maps(spec), 20)}"
-    key = f"layer.{info.id.rpartition('/')[2]}"
-    return option, choose("Layer", key, {"": usual, **names}, option.help)
+    names = [item.name for item in spec.layers if layout(item, image_size) in drawable]
+    default = f"usual: {shortened(last_maps(spec), 20)}"
+    layer = forms.Field(
+        label="Layer",
+        choices=("", *names),
+        title=lambda name: name or default,
+        key=f"layer.{info.id.rpartition('/')[2]}",
+    )
+    return {
+        option.name: layer if option.kind == "layer" else forms.AS_SIGNED for option in info.options
+    }

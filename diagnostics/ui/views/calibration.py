@@ -9,35 +9,35 @@ import streamlit as st
 
 from diagnostics.report.calibration import tables
 from diagnostics.report.inspection.answers import originals
+from diagnostics.schema.options import Methods
 from diagnostics.schema.request import INSPECT, File, Options, Request
 from diagnostics.schema.results.calibration import CalibrationAnswer
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
-BINS, USUAL_BINS = (5, 10, 15, 20, 30), "15"
+BINS = (5, 10, 15, 20, 30)
 SHOWN = 6  # wrong answers shown as pictures
 PICTURES: Options = {"layers": (), "attributions": ()}
 
 
-def about_folder(spec: ModelSpec, folder: File) -> Request:
+def about_folder(spec: ModelSpec, methods: Methods, folder: File) -> Request:
     """Draw into how many bins confidence is cut; return the question."""
     session = current_session()
-    bins = choose(
+    field = Field(
         "Bins of confidence",
-        "calibration.bins",
-        {str(one): str(one) for one in BINS},
         "Bins of equal width in which confidence and accuracy are compared; many bins of few "
         "images make the error look larger than it is.",
-        first=USUAL_BINS,
+        choices=BINS,
         width=180,
     )
+    options = forms.options(methods["calibration/calibration"], {"bins": field}, "calibration")
     settings = session.preprocessing or spec.preprocessing
-    options = {"bins": int(bins)}
     return Request(
         "calibration/calibration", session.model, (), settings, options=options, folder=folder
     )

@@ -10,11 +10,11 @@ from typing import Any
 
 import streamlit as st
 
-from diagnostics.corruptions.registry import AXES, NAMES, Name
+from diagnostics.corruptions.registry import AXES, Name
 from diagnostics.report import pictures
 from diagnostics.report.corruption import charts, heatmaps, quantiles, tables
 from diagnostics.report.corruption.tables import Said, at
-from diagnostics.schema.options import Value
+from diagnostics.schema.options import MethodInfo, Value
 from diagnostics.schema.request import File, Request, Result
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown, shortened
@@ -22,42 +22,46 @@ from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.query_params import address
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
-AXIS, SECOND, IMAGE = "sweep.axis", "sweep.second", "sweep.image"
-STEPS, USUAL_STEPS = (11, 21), "21"
-MOST, USUAL_MOST = (32, 64, 128, 256, 512), "128"
-SECOND_STEPS = 13
+AXIS, IMAGE = "sweep.axis", "sweep.image"
+STEPS = (11, 21)
+MOST, QUICK_MOST = (32, 64, 128, 256, 512), 128
 PROBED = 17  # questions about each image that tell transitions from range
 
 
-def axis(spec: ModelSpec) -> dict[str, Value]:
+def axis(spec: ModelSpec, info: MethodInfo) -> dict[str, Value]:
     """Draw which axis is swept and how far; return the options of the question."""
     first_run = AXIS not in current_session().choices
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = _axis("What changes", AXIS, spec, NAMES)
-        steps = choose(
-            "Steps",
-            "sweep.steps",
-            {str(one): str(one) for one in STEPS},
-            "How many numbers between the two ends; the one that leaves images alone is added.",
-            first=USUAL_STEPS,
+        steps = Field(
+            help="How many numbers between the two ends; the one that leaves images alone is "
+            "added.",
+            choices=STEPS,
             width=90,
         )
+        fields = {"axis": _axes("What changes", spec, info.option("axis").choices), "steps": steps}
+        options = forms.options(info, fields, "sweep")
+        name: Name = options["axis"]
         chosen = AXES[name]
         low = _end("From", "sweep.from", name, chosen.usual[0], first_run=first_run)
         high = _end("To", "sweep.to", name, chosen.usual[1], first_run=first_run)
     st.caption(markdown(f"{chosen.title}: {chosen.about}"))
-    return {"axis": name, "steps": int(steps), "start": f"{low:.9g}", "stop": f"{high:.9g}"}
+    return {**options, "start": f"{low:.9g}", "stop": f"{high:.9g}"}
 
 
-def _axis(label: str, key: str, spec: ModelSpec, names: Sequence[Name]) -> Name:
-    known = {str(name): name for name in names if spec.channels == 3 or not AXES[name].colour}
-    shown = {name: AXES[one].title for name, one in known.items()}
-    told = "It is done to what the network receives: values from 0 to 1, after all preprocessing."
-    return known[choose(label, key, shown, told, width=230)]
+def _axes(label: str, spec: ModelSpec, names: Sequence[Any]) -> Field:
+    return Field(
+        label,
+        "It is done to what the network receives: values from 0 to 1, after all preprocessing.",
+        choices=[name for name in names if spec.channels == 3 or not AXES[name].colour],
+        title=lambda name: AXES[name].title,
+        width=230,
+    )
 
 
 def _end(label: str, key: str, name: Name, usual: float, *, first_run: bool) -> float:
@@ -180,33 +184,35 @@ def _open(row: int, places: Sequence[int], answer: Said, asked: Request) -> None
         open_in_inspect.inspect(open_in_inspect.pictures(made, asked.preprocessing))
 
 
-def about_two(spec: ModelSpec, options: Mapping[str, Value], file: File) -> Request | None:
+def about_two(
+    spec: ModelSpec, info: MethodInfo, options: Mapping[str, Any], file: File
+) -> Request | None:
     """Draw which second axis is swept with the first; return the question once it is wanted."""
-    names = [name for name in NAMES if name != options["axis"]]
-    usual: Name = "blur" if options["axis"] != "blur" else "contrast"
-    names.sort(key=lambda name: name != usual)
+    names = [name for name in info.option("axis").choices if name != options["axis"]]
+    first = "blur" if options["axis"] != "blur" else "contrast"
+    names.sort(key=lambda name: name != first)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        second = _axis("What changes besides", SECOND, spec, names)
+        fields = {"second": _axes("What changes besides", spec, names)}
+        both = {**options, **forms.options(info, fields, "sweep")}
         remembered("sweep.two", usual=0, most=1)
         wanted = st.toggle("Both axes together", key="sweep.two")
-    points = _points(options) * len(AXES[second].values(SECOND_STEPS, None, None))
+    steps: Any = info.option("second_steps").default
+    points = _points(options) * len(AXES[both["second"]].values(steps, None, None))
     if not wanted:
         st.caption(f"{cost(spec, forward=points)} About the one image chosen above.")
         return None
-    asked = about_images(spec, {**options, "second": second, "second_steps": SECOND_STEPS})
-    return replace(asked, images=(file,))
+    return replace(about_images(spec, both), images=(file,))
 
 
-def _points(options: Mapping[str, Value]) -> int:
+def _points(options: Mapping[str, Any]) -> int:
     """Return how many steps a question asks for."""
-    chosen = AXES[next(name for name in NAMES if name == options["axis"])]
-    steps, ends = int(str(options["steps"])), (options["start"], options["stop"])
-    return len(chosen.values(steps, *(float(str(end)) for end in ends)))
+    ends = (float(options["start"]), float(options["stop"]))
+    return len(AXES[options["axis"]].values(options["steps"], *ends))
 
 
-def about_many(spec: ModelSpec, options: Mapping[str, Value]) -> Request | None:
+def about_many(spec: ModelSpec, info: MethodInfo, options: Mapping[str, Any]) -> Request | None:
     """Draw how many of the folder's images are swept; return the question once it is wanted."""
-    most = _most("sweep.most")
+    most = _most(info, "sweep.most")
     passes = most * (_points(options) + 1)
     if not _wanted("Sweep the folder's images", "sweep.many", spec, passes):
         return None
@@ -214,11 +220,11 @@ def about_many(spec: ModelSpec, options: Mapping[str, Value]) -> Request | None:
     return replace(asked, images=(), folder=current_session().in_distribution)
 
 
-def about_transitions(spec: ModelSpec) -> Request | None:
+def about_transitions(spec: ModelSpec, info: MethodInfo) -> Request | None:
     """Draw whether it is asked what the model relies on; return the question once it is."""
     session = current_session()
     of_folder = session.in_distribution is not None
-    most = _most("sweep.probed") if of_folder else len(session.shown)
+    most = _most(info, "sweep.probed") if of_folder else len(session.shown)
     label = "Alter transitions and range, each alone"
     if not _wanted(label, "sweep.reading", spec, most * PROBED):
         return None
@@ -226,16 +232,22 @@ def about_transitions(spec: ModelSpec) -> Request | None:
     asked = about_images(spec, options if of_folder else {"images": "in hand"})
     return replace(
         asked,
-        method="corruption/transitions",
+        method=info.id,
         images=() if of_folder else asked.images,
         folder=session.in_distribution,
     )
 
 
-def _most(key: str) -> int:
-    told = "How many of the folder's images, drawn at random; more make the intervals narrower."
-    shown = {str(one): str(one) for one in MOST}
-    return int(choose("Images at most", key, shown, told, first=USUAL_MOST, width=150))
+def _most(info: MethodInfo, key: str) -> int:
+    field = Field(
+        "Images at most",
+        "How many of the folder's images, drawn at random; more make the intervals narrower.",
+        choices=MOST,
+        default=QUICK_MOST,
+        key=key,
+        width=150,
+    )
+    return int(forms.options(info, {"most": field})["most"])
 
 
 def _wanted(label: str, key: str, spec: ModelSpec, passes: int) -> bool:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from diagnostics.data.image import encode_png
 from diagnostics.report.fooling import charts, tables
 from diagnostics.report.table import Cell
+from diagnostics.schema.options import Methods
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, Request, Result
 from diagnostics.schema.spec import ModelSpec, Need
@@ -23,12 +24,15 @@ from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, choose_many, remembered
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board, passing
 from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
 Entry = Mapping[str, Any]
 
+GRADIENT, EVOLUTION = "fooling/gradient_ascent", "fooling/map_elites"
 WAYS = {
     "gradient": "Gradient ascent",
     "direct": "Evolution of pixels",
@@ -43,17 +47,17 @@ ABOUT = {
     "cppn": "As the evolution of pixels, but each picture is painted by a small network, which is "
     "what is mixed and changed. The pictures have shapes, edges and repetitions.",
 }
-STEPS, USUAL_STEPS = (100, 300, 1000, 2000), "300"
-GENERATIONS, USUAL_GENERATIONS = (20, 50, 200, 1000, 5000), "50"
-SECONDS = {"30": "30 s", "120": "2 min", "600": "10 min", "3600": "1 h", "0": "no limit"}
-CHILDREN, MOST_SEED = 200, 9999
+STEPS = (100, 300, 1000, 2000)
+GENERATIONS, QUICK_GENERATIONS = (20, 50, 200, 1000, 5000), 50
+SECONDS = {30: "30 s", 120: "2 min", 600: "10 min", 3600: "1 h", 0: "no limit"}
+MOST_SEED = 9999
 ALL_CLASSES, FEW = 40, 4  # up to so many classes all are made at first, of more so many
 SHOWN = (8, 32, 96)
 IN_A_ROW, AT_ONCE, LIVE_PX = 8, 4, 240
 WANTED, CHART_PX = "fooling.wanted", 520
 
 
-def asked(spec: ModelSpec) -> Request | None:
+def asked(spec: ModelSpec, methods: Methods) -> Request | None:
     """Draw how pictures are made, what that costs, and the button; return the wanted question."""
     session = current_session()
     ways = dict(WAYS)
@@ -62,7 +66,7 @@ def asked(spec: ModelSpec) -> Request | None:
         st.caption(f"No gradient ascent here: {markdown(spec.why_not(Need.GRADIENTS))}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         way = choose("Way", "fooling.way", ways, "How the pictures are made.", width=210)
-        options, passes = _budget(way)
+        options = _budget(way, methods)
         remembered("fooling.seed", usual=0, most=MOST_SEED)
         seed = int(
             st.number_input(
@@ -76,9 +80,8 @@ def asked(spec: ModelSpec) -> Request | None:
         )
     classes = _classes(spec)
     st.caption(ABOUT[way])
-    method = "gradient_ascent" if way == "gradient" else "map_elites"
     request = Request(
-        f"fooling/{method}",
+        GRADIENT if way == "gradient" else EVOLUTION,
         session.model,
         (),
         session.preprocessing or spec.preprocessing,
@@ -92,11 +95,13 @@ def asked(spec: ModelSpec) -> Request | None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Make the pictures", on_click=_want, args=(request.key,), type="primary")
         if way == "gradient":
-            st.caption(f"{cost(spec, backward=n * (passes + 1))} Most classes need fewer.")
+            passes = n * (options["steps"] + 1)
+            st.caption(f"{cost(spec, backward=passes)} Most classes need fewer.")
         else:
-            limit = SECONDS[str(options["seconds"])]
-            until = "" if limit == SECONDS["0"] else f" It ends after {limit} at the latest."
-            st.caption(f"{cost(spec, forward=CHILDREN * (passes + 1))}{until}")
+            passes = options["children"] * (options["generations"] + 1)
+            seconds = options["seconds"]
+            until = f" It ends after {SECONDS[seconds]} at the latest." if seconds else ""
+            st.caption(f"{cost(spec, forward=passes)}{until}")
     return None
 
 
@@ -104,42 +109,35 @@ def _want(key: str) -> None:
     current_session().choices[WANTED] = key
 
 
-def _budget(way: str) -> tuple[dict[str, int | str | bool], int]:
-    """Draw how long a way may work; return its options and the most steps or generations."""
+def _budget(way: str, methods: Methods) -> dict[str, Any]:
+    """Draw how long a way may work, and return its options."""
     if way == "gradient":
-        steps = choose(
-            "Steps",
-            "fooling.steps",
-            {str(one): str(one) for one in STEPS},
-            "How many at most; a class ends when the model is 99.99 % sure.",
-            first=USUAL_STEPS,
+        steps = Field(
+            help="How many at most; a class ends when the model is 99.99 % sure.",
+            choices=STEPS,
             width=110,
         )
-        return {"steps": int(steps)}, int(steps)
-    generations = choose(
-        "Generations",
-        "fooling.generations",
-        {str(one): str(one) for one in GENERATIONS},
-        f"How many at most, of {CHILDREN} pictures each.",
-        first=USUAL_GENERATIONS,
-        width=130,
-    )
-    seconds = choose(
-        "Time",
-        "fooling.seconds",
-        SECONDS,
-        "No generation begins later. It decides how far the work gets, never what comes out up to "
-        "there.",
-        first="120",
-        width=120,
-    )
-    options: dict[str, int | str | bool] = {
-        "encoding": way,
-        "generations": int(generations),
-        "children": CHILDREN,
-        "seconds": int(seconds),
+        return forms.options(methods[GRADIENT], {"steps": steps}, "fooling")
+    info = methods[EVOLUTION]
+    children = info.option("children").default
+    fields = {
+        "generations": Field(
+            help=f"How many at most, of {children} pictures each.",
+            choices=GENERATIONS,
+            default=QUICK_GENERATIONS,
+            width=130,
+        ),
+        "seconds": Field(
+            "Time",
+            "No generation begins later. It decides how far the work gets, never what comes out "
+            "up to there.",
+            choices=tuple(SECONDS),
+            title=SECONDS.__getitem__,
+            width=120,
+        ),
     }
-    return options, int(generations)
+    options = forms.options(info, fields, "fooling")
+    return {"encoding": way, "children": children, **options}
 
 
 def _classes(spec: ModelSpec) -> list[int]:

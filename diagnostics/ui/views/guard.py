@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,19 @@ from diagnostics.report import export
 from diagnostics.report.guard import tables
 from diagnostics.report.guard.tables import GUARDS, KINDS, Answers
 from diagnostics.schema import recipe
-from diagnostics.schema.options import MethodInfo
-from diagnostics.schema.request import File, ModelSource, Options, Request
+from diagnostics.schema.options import Methods
+from diagnostics.schema.request import File, ModelSource, Request
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown
 from diagnostics.ui.dialogs.open_in_inspect import INSPECT_PAGE
-from diagnostics.ui.session.choices import choose
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.alerts import show_error
+from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
-PER_MILLE = (1, 5, 10, 20, 50, 100, 200)
-USUAL, WANTED = "50", "guard.wanted"
+ALPHAS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+WANTED = "guard.wanted"
 WHOLE_MODELS = ("guarded.pt2", "guarded.onnx")  # the first that could be written is opened
 CARD_PX = 350
 RECIPE, RECIPE_BYTES = "recipe.toml", 2**20
@@ -73,40 +74,40 @@ def explain() -> None:
         )
 
 
-def asked(spec: ModelSpec, methods: Iterable[MethodInfo]) -> dict[str, Request]:
+def asked(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
     """Draw what is promised and the button that fits; return the questions, none until wanted."""
     session = current_session()
     if session.in_distribution is None:
         return {}
-    shown = {str(one): f"at most {one / 10:g} %" for one in PER_MILLE}
     scores = {
         info.id: info.title
-        for info in methods
+        for info in methods.values()
         if info.kind == "score"
         and set(info.needs) <= spec.offers
         and Need.BATCHNORM not in info.needs  # no guard can ship it
     }
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        alpha = choose(
+    fields = {
+        "alpha": Field(
             "Good images rejected",
-            "guard.alpha",
-            shown,
             "The share of images like the known-good ones that may be rejected. Fewer let more "
             "strangers pass.",
-            first=USUAL,
+            choices=ALPHAS,
+            title=lambda share: f"at most {100 * share:g} %",
             width=170,
-        )
-        score = choose(
+        ),
+        "score": Field(
             "Score of the threshold",
-            "guard.score",
-            {"": "the usual one", **scores},
             "The threshold guard rejects what this score finds strange. Choosing the one that "
             "does best on your strangers flatters it on them.",
+            choices=("", *scores),
+            title=lambda score: scores.get(score, "the usual one"),
             width=290,
-        )
-        options: Options = {"alpha": int(alpha) / 1000}
+        ),
+    }
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        by_score = forms.options(methods["guard/threshold"], fields, "guard")
+        options = {"alpha": by_score["alpha"]}
         settings = session.preprocessing or spec.preprocessing
-        by_score: Options = {**options, "score": score} if score else options
         requests = {
             guard: Request(
                 f"guard/{guard}",

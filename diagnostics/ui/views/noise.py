@@ -10,37 +10,39 @@ import streamlit as st
 
 from diagnostics.report.noise import tables
 from diagnostics.report.noise.tables import REAL, YOURS, Entry, Said
-from diagnostics.schema.options import Value
+from diagnostics.schema.options import Methods
 from diagnostics.schema.request import File, Request
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets import forms
+from diagnostics.ui.widgets.forms import Field
 
-DRAWS, USUAL_DRAWS = (16, 64, 128, 256, 512), "64"
+DRAWS = (16, 64, 128, 256, 512)
 AT_ONCE = 4  # images opened with one press
 NAMES_OF_NOISE = (
     *("uniform", "gaussian", "salt", "constant", "checkerboard", "shuffled", "noise", "blank"),
 )
 
 
-def about_noise(spec: ModelSpec) -> Request:
+def about_noise(spec: ModelSpec, methods: Methods) -> Request:
     """Draw how much noise is drawn and which images are noise; return the question."""
     session = current_session()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        draws = choose(
-            "Draws of each kind",
-            "noise.draws",
-            {str(one): str(one) for one in DRAWS},
-            "How many images of each kind of noise; more make the intervals narrower.",
-            first=USUAL_DRAWS,
-            width=190,
-        )
+        fields = {
+            "draws": Field(
+                "Draws of each kind",
+                "How many images of each kind of noise; more make the intervals narrower.",
+                choices=DRAWS,
+                width=190,
+            )
+        }
+        options = forms.options(methods["noise/noise"], fields, "noise")
         shown = [file for file in session.shown_images() if not open_in_inspect.is_drawn(file)]
         made = _made(shown)
     images = [file for file in shown if session.in_distribution is None or file in made]
-    options: dict[str, Value] = {"draws": int(draws)}
     if made:
         options["made"] = ",".join(file.sha256 for file in made)
     settings = session.preprocessing or spec.preprocessing

@@ -12,15 +12,17 @@ from diagnostics.report.ood import roc as strangers_charts
 from diagnostics.report.ood import tables
 from diagnostics.report.ood.tables import Judged
 from diagnostics.report.preprocessing.tables import evidence, figure, offers, ways
+from diagnostics.schema.options import MethodInfo
 from diagnostics.schema.request import File, Request, Result
 from diagnostics.schema.spec import ModelSpec, preprocessing_from
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import choose
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.forms import Field
 
-PER_MILLE = (1, 2, 5, 10, 20, 30, 50, 70, 100, 150, 200)
-USUAL = "50"
+ALPHAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 TRIED_PERCENT = 50.0
 CHART_PX = 520
 
@@ -92,22 +94,20 @@ def score(answer: Mapping[str, Any]) -> str:
     )
 
 
-def alpha() -> float:
+def alpha(info: MethodInfo) -> float:
     """Draw which share of known-good images may be flagged."""
-    shown = {str(one): f"at most {one / 10:g} %" for one in PER_MILLE}
-    chosen = choose(
+    field = Field(
         "False alarms",
-        "novelty.alpha",
-        shown,
         "The share of images like the known-good ones that may be called strange. Fewer false "
         "alarms let more strangers pass.",
-        first=USUAL,
+        choices=ALPHAS,
+        title=lambda share: f"at most {100 * share:g} %",
         width=160,
     )
-    return int(chosen) / 1000
+    return float(forms.options(info, {"alpha": field}, "novelty")["alpha"])
 
 
-def judge(answer: Mapping[str, Any], board: Board) -> Judged:
+def judge(answer: Mapping[str, Any], board: Board, info: MethodInfo) -> Judged:
     """Draw what decides; return the answer read in that way, or end the page without a score."""
     if not answer["given"]:
         st.markdown(tables.missing(answer))
@@ -117,7 +117,9 @@ def judge(answer: Mapping[str, Any], board: Board) -> Judged:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = tuple(file.name for file in current_session().shown_images())
         placed = bool(answer["false_alarms"]["n"])
-        judged = Judged(answer, names, score(answer), alpha() if placed else int(USUAL) / 1000)
+        decides = score(answer)
+        share: Any = alpha(info) if placed else info.option("alpha").default
+        judged = Judged(answer, names, decides, share)
     st.caption(markdown(f"{judged.title} cannot see: {judged.given[0]['blind']}"))
     board.facts["Score that decides"] = judged.title
     return judged

@@ -10,26 +10,28 @@ import streamlit as st
 
 from diagnostics.report.perturbation import charts, one_pixel
 from diagnostics.report.perturbation import tables as rows
-from diagnostics.schema.options import Value
+from diagnostics.schema.options import MethodInfo, Methods, Value
 from diagnostics.schema.request import File, Request, Result
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
-from diagnostics.ui.session.choices import choose, remembered
+from diagnostics.ui.session.choices import remembered
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
 RANDOM, PIXELS = "Beside it: random changes", "One pixel at a time"
-RAYS, DRAWS, USUAL_DRAWS = 24, (128, 256, 512, 1024), "256"
-LEVELS, USUAL_LEVELS = (4, 8, 16), "8"
-SAMPLES, USUAL_SAMPLE = (200, 500, 2000), "500"
-EXACT, REDRAWN, MOST_STEPS = 32 * 32, 128, 4  # as the method has them
+RANDOM_NOISE, ONE_PIXEL = "perturbation/random_noise", "perturbation/one_pixel"
+DRAWS, LEVELS, SAMPLES = (128, 256, 512, 1024), (4, 8, 16), (200, 500, 2000)
+EXACT, MOST_STEPS = 32 * 32, 4  # as the method has them
 PER_RAY, SEARCHED = 2 * 20 + 12, 9 * 64  # passes at most, likewise
 
 
 def beside(
     spec: ModelSpec,
+    methods: Methods,
     board: Board,
     image: File,
     target: int | None,
@@ -39,6 +41,7 @@ def beside(
 
     Args:
         spec: The model in hand.
+        methods: All methods.
         board: Of the page; gets both sections.
         image: The image.
         target: Index of the class that alone counts as changed; None counts every other one.
@@ -47,28 +50,39 @@ def beside(
     found = (smallest or {}).get("l2") or {}
     length = found.get("distance") if found.get("found") else None
     with board.section(RANDOM):
-        _random(spec, board, image, target, float(length or 0.0))
+        _random(spec, methods[RANDOM_NOISE], board, image, target, float(length or 0.0))
     with board.section(PIXELS):
-        _pixels(spec, board, image, target)
+        _pixels(spec, methods[ONE_PIXEL], board, image, target)
 
 
-def _random(spec: ModelSpec, board: Board, image: File, target: int | None, length: float) -> None:
+def _random(
+    spec: ModelSpec,
+    info: MethodInfo,
+    board: Board,
+    image: File,
+    target: int | None,
+    length: float,
+) -> None:
     st.caption(
         "Does random noise find what the search found? Random directions have the smallest "
         "change's length, random rays are followed until the answer changes, and Gaussian noise is "
         "made larger until some of it changes the answer."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        shown = {str(one): str(one) for one in DRAWS}
-        help_text = "How many directions, and how much noise; more make the intervals narrower."
-        draws = int(choose("Draws", "random.draws", shown, help_text, first=USUAL_DRAWS, width=120))
+        field = Field(
+            help="How many directions, and how much noise; more make the intervals narrower.",
+            choices=DRAWS,
+            width=120,
+        )
+        draws: int = forms.options(info, {"draws": field}, "random")["draws"]
         wanted = _wanted("random.rays", "Try random changes")
-    passes = RAYS * PER_RAY + draws * (2 if length else 1) + SEARCHED
+    rays: Any = info.option("rays").default
+    passes = rays * PER_RAY + draws * (2 if length else 1) + SEARCHED
     if not wanted:
         st.caption(f"{cost(spec, forward=passes)} At most; it often ends sooner.")
         return
-    options: dict[str, Value] = {"length": length, "rays": RAYS, "draws": draws}
-    answer = _answer(spec, "perturbation/random_noise", image, target, options)
+    options = {"length": length, "rays": rays, "draws": draws}
+    answer = _answer(spec, info.id, image, target, options)
     entry = _entry(answer)
     if answer is None or entry is None:
         return
@@ -81,34 +95,41 @@ def _random(spec: ModelSpec, board: Board, image: File, target: int | None, leng
     if entry["rays"]:
         board.chart(RANDOM, charts.distances(entry), rows.numbers(entry), "random.distances")
     _notes(answer, entry)
-    board.facts[RANDOM] = f"{image.name}: {RAYS} rays, {draws} draws, seed 0"
+    board.facts[RANDOM] = f"{image.name}: {rays} rays, {draws} draws, seed 0"
 
 
-def _pixels(spec: ModelSpec, board: Board, image: File, target: int | None) -> None:
+def _pixels(
+    spec: ModelSpec, info: MethodInfo, board: Board, image: File, target: int | None
+) -> None:
     st.caption(
         "Which single pixels can change the answer, whatever value they take? And do many pixels "
         "together do only what each does alone?"
     )
     whole = spec.height * spec.width
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        shown = {str(one): str(one) for one in LEVELS}
-        help_text = "To how many values from black to white each pixel is set."
-        levels = int(
-            choose("Levels", "pixels.levels", shown, help_text, first=USUAL_LEVELS, width=120)
+        field = Field(
+            help="To how many values from black to white each pixel is set.",
+            choices=LEVELS,
+            width=120,
         )
-        options: dict[str, Value] = {"levels": levels, "draws": REDRAWN}
-        tried = whole
+        options = forms.options(info, {"levels": field}, "pixels")
         if whole > EXACT:
-            some = {str(one): f"{one:,}" for one in SAMPLES if one < whole}
-            help_text = f"How many of the {whole:,} pixels are tried, drawn at random."
-            tried = int(choose("Pixels tried", "pixels.tried", some, help_text, first=USUAL_SAMPLE))
-            options["sample"] = tried
+            field = Field(
+                "Pixels tried",
+                f"How many of the {whole:,} pixels are tried, drawn at random.",
+                choices=[count for count in SAMPLES if count < whole],
+                title="{:,}".format,
+                key="pixels.tried",
+            )
+            options |= forms.options(info, {"sample": field})
+        tried, levels = options.get("sample", whole), options["levels"]
         wanted = _wanted("random.pixels", "Try single pixels")
     steps = math.ceil(math.log(whole, MOST_STEPS)) + 1
     if not wanted:
-        st.caption(cost(spec, forward=tried * levels + steps * REDRAWN))
+        draws: Any = info.option("draws").default
+        st.caption(cost(spec, forward=tried * levels + steps * draws))
         return
-    answer = _answer(spec, "perturbation/one_pixel", image, target, options)
+    answer = _answer(spec, info.id, image, target, options)
     entry = _entry(answer)
     if answer is None or entry is None or entry.get("mean") is None:
         return
@@ -141,7 +162,7 @@ def _answer(
 
     def live(result: Result) -> None:
         (found,) = result.scores["images"]
-        text = charts.so_far(found) if method == "perturbation/random_noise" else _map_so_far(found)
+        text = charts.so_far(found) if method == RANDOM_NOISE else _map_so_far(found)
         st.caption(markdown(text))
 
     return try_request(asked, st.empty(), live)

@@ -14,7 +14,7 @@ import streamlit as st
 from diagnostics.data import samples
 from diagnostics.report.sufficient_pixels import charts, tables
 from diagnostics.report.sufficient_pixels.tables import Arrays, Entry
-from diagnostics.schema.options import Value
+from diagnostics.schema.options import Methods
 from diagnostics.schema.request import ModelSource, Request, Result
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.schema.sufficient_pixels import FILLS, exact_passes, passes, usual_step
@@ -24,12 +24,38 @@ from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.query_params import address
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views.attribution import explained
+from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.forms import Field
 
 FOLDER = Path(__file__).parent / "player"
 BOX_PX, EXACT_PIXELS = 448, 1024
-TAUS = {"0.5": "50 %", "0.9": "90 %", "0.99": "99 %", "0.999": "99.9 %"}
-SUBSETS = {str(count): str(count) for count in (1, 2, 3, 5)}
+PREFIX = "sufficient"
+SOUGHT = {
+    "tau": Field(
+        "Threshold",
+        "The probability that the kept pixels must reach by themselves.",
+        choices=(0.5, 0.9, 0.99, 0.999),
+        title=lambda share: f"{100 * share:g} %",
+        width=110,
+    ),
+    "fill": Field(help="What stands where a pixel is removed.", title=FILLS.__getitem__),
+}
+HOW_MANY = {
+    "subsets": Field(
+        "Disjoint subsets",
+        "Further subsets are looked for in what the ones before left.",
+        choices=(1, 2, 3, 5),
+        width=130,
+    )
+}
+CONTROLS = {
+    "controls": Field(
+        "Run the four controls",
+        "The blank image, other fills, a widened subset, and wrong classes. Without them a small "
+        "subset cannot be told from the mask's own doing.",
+    )
+}
 GRADIENT, EXACT = "sufficient_pixels/batched_gradient", "sufficient_pixels/exact"
 EXAMPLE = "Example: three pixels of an x"
 RUN, EXAMPLE_WANTED = "sufficient.run", "sufficient.example"
@@ -37,51 +63,28 @@ SOLVES = "ROAD takes longer than the passes: it solves a system of equations at 
 OWN_CHOICES = ("tau", "fill", "depth", "subsets", "image", "controls", "boxed")
 
 
-def about(spec: ModelSpec) -> Request | None:
+def about(spec: ModelSpec, methods: Methods) -> Request | None:
     """Draw what is searched and how; return the question, None where the model cannot be asked."""
-    session = current_session()
+    session, info = current_session(), methods[GRADIENT]
     files = session.shown_images()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = {str(place): shortened(one.name, 28) for place, one in enumerate(files)}
         image = choose("Image", "sufficient.image", shown, "The one image that is searched.")
         target = explained(spec)
-        tau = choose(
-            "Threshold",
-            "sufficient.tau",
-            TAUS,
-            "The probability that the kept pixels must reach by themselves.",
-            first="0.9",
-            width=110,
-        )
-        fill = choose("Fill", "sufficient.fill", FILLS, "What stands where a pixel is removed.")
+        options = forms.options(info, SOUGHT, PREFIX)
         depths = _depths(spec)
         if not depths:
             st.caption(markdown(_why_not(spec)))
             return None
         help_text = "How finely pixels are removed. Finer finds smaller subsets and takes longer."
         depth = choose("Search", "sufficient.depth", depths, help_text)
-        subsets = choose(
-            "Disjoint subsets",
-            "sufficient.subsets",
-            SUBSETS,
-            "Further subsets are looked for in what the ones before left.",
-            width=130,
-        )
+        options |= forms.options(info, HOW_MANY, PREFIX)
     with st.container(horizontal=True, vertical_alignment="center"):
-        remembered("sufficient.controls", usual=1, most=1)
-        controls = st.toggle(
-            "Run the four controls",
-            key="sufficient.controls",
-            help="The blank image, other fills, a widened subset, and wrong classes. Without them "
-            "a small subset cannot be told from the mask's own doing.",
-        )
-        box = _box()
+        options |= forms.options(info, CONTROLS, PREFIX)
+        options["box"] = _box()
     settings = session.preprocessing or spec.preprocessing
-    pixels = spec.height * spec.width
-    options: dict[str, Value] = {"tau": float(tau), "fill": fill, "subsets": int(subsets)}
-    options |= {"controls": controls, "box": box}
     if depth != "exact":
-        options["step"] = usual_step(pixels, full=depth == "full")
+        options["step"] = usual_step(spec.height * spec.width, full=depth == "full")
     method = EXACT if depth == "exact" else GRADIENT
     return Request(method, session.model, (files[int(image)],), settings, target, options=options)
 

@@ -1,153 +1,83 @@
-"""Forms drawn from plain data: a method's options, and the preprocessing."""
+"""Forms drawn from what a method says of its options."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import get_args, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
 from diagnostics.schema.options import MethodInfo, Option, Range, Value
-from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.presets import PRESETS
-
-KEPT = "keep as they are"
-FITS = {
-    "crop": "shortest side, then centre crop",
-    "stretch": "stretch to the size",
-    "letterbox": "whole image, padded",
-    "none": "as it is",
-}
+from diagnostics.ui.session.choices import WIDTH, choose, remembered
 
 
-def preprocessing(current: Preprocessing, prefix: str) -> Preprocessing:
-    """Draw the editor and return the settings that stand in it.
+@dataclass(frozen=True)
+class Field:
+    """How a page draws an option; what is left out is as the method's signature has it.
 
     Args:
-        current: Settings that stand there at first.
-        prefix: Begins the widgets' keys; a new one forgets what was set before.
+        label: Stands over the widget.
+        help: Its tooltip.
+        choices: The values to choose from: some of those that the method takes, or those that
+            depend on the model in hand.
+        title: How people read a choice.
+        default: What is chosen at first.
+        key: The widget's key, and its name in the address.
+        width: In px.
     """
-    left, middle, right = st.columns(3)
-    with left:
-        shape = _shape(current, prefix)
-    with middle:
-        looks = _looks(current, prefix)
-    with right:
-        name, base = _scaling(current, prefix)
-    scaled = _per_channel(base, f"{prefix}.{name}")
-    return replace(base, **shape, **looks, **scaled)  # type: ignore[arg-type]
+
+    label: str = ""
+    help: str = ""
+    choices: Sequence[Value] = ()
+    title: Callable[..., str] = str
+    default: Value = None
+    key: str = ""
+    width: int = WIDTH
 
 
-def _shape(current: Preprocessing, prefix: str) -> dict[str, object]:
-    kernels = get_args(get_type_hints(Preprocessing)["interpolation"])
-    fit = st.selectbox(
-        "Fit", list(FITS), list(FITS).index(current.fit), FITS.__getitem__, key=f"{prefix}.fit"
-    )
-    return {
-        "fit": fit,
-        "resize_px": st.number_input(
-            "Shortest side, px",
-            1,
-            4096,
-            current.resize_px,
-            key=f"{prefix}.resize_px",
-            disabled=fit != "crop",
-        ),
-        "interpolation": st.selectbox(
-            "Kernel",
-            kernels,
-            kernels.index(current.interpolation),
-            key=f"{prefix}.interpolation",
-        ),
-        "antialias": st.checkbox("Antialias", current.antialias, key=f"{prefix}.antialias"),
-    }
+AS_SIGNED = Field()
 
 
-def _looks(current: Preprocessing, prefix: str) -> dict[str, object]:
-    on = st.checkbox("Threshold", current.threshold is not None, key=f"{prefix}.threshold_on")
-    level = st.slider(
-        "Threshold at",
-        0.0,
-        1.0,
-        0.5 if current.threshold is None else current.threshold,
-        key=f"{prefix}.threshold",
-        disabled=not on,
-    )
-    return {
-        "invert": st.checkbox("Invert black and white", current.invert, key=f"{prefix}.invert"),
-        "grey": st.checkbox(
-            "Turn colours to grey",
-            current.grey,
-            key=f"{prefix}.grey",
-            disabled=not current.colour,
-        ),
-        "contrast": st.slider(
-            "Contrast slope",
-            0.0,
-            100.0,
-            min(current.contrast, 100.0),
-            key=f"{prefix}.contrast",
-            help="Slope s of the logistic curve 1/(1+exp(−s(v−0.5))); 0 leaves values alone.",
-        ),
-        "contrast_keeps_range": st.checkbox(
-            "Contrast keeps 0 and 1",
-            current.contrast_keeps_range,
-            key=f"{prefix}.contrast_keeps_range",
-        ),
-        "blur": st.slider("Blur, px", 0.0, 10.0, current.blur, key=f"{prefix}.blur"),
-        "threshold": level if on else None,
-    }
+def options(info: MethodInfo, fields: Mapping[str, Field], prefix: str = "") -> dict[str, Any]:
+    """Draw options of a method, in the order of the fields; return a value of each one's type.
+
+    Args:
+        info: The method.
+        fields: How each option is drawn, by its name.
+        prefix: Begins the names under which choices and switches stay as they are on other pages
+            and in the address; without one only fields that have a key do.
+
+    Raises:
+        OptionError: When the method does not have an option, or does not take a choice.
+    """
+    return {name: _draw(info, info.option(name), field, prefix) for name, field in fields.items()}
 
 
-def _scaling(current: Preprocessing, prefix: str) -> tuple[str, Preprocessing]:
-    """Return the name of the mean and std chosen, and the settings with its scaling."""
-    known = [KEPT, *PRESETS]
-    name = st.selectbox("Mean and std", known, key=f"{prefix}.preset")
-    base = current if name == KEPT else PRESETS[name].applied_to(current)
-    bgr = st.checkbox(
-        "Feed blue, green, red", base.bgr, key=f"{prefix}.{name}.bgr", disabled=not base.colour
-    )
-    top = st.segmented_control(
-        "Largest value fed",
-        (1, 255),
-        default=base.value_range,
-        key=f"{prefix}.{name}.value_range",
-        required=True,
-    )
-    return name, replace(base, bgr=bgr, value_range=top)
+def _draw(info: MethodInfo, option: Option, field: Field, prefix: str) -> Value:
+    label = field.label or option.name.replace("_", " ").capitalize()
+    help_text = field.help or option.help
+    default = option.default if field.default is None else field.default
+    key = field.key or (f"{prefix}.{option.name}" if prefix else "")
+    values = {str(value): option.check(value) for value in field.choices or option.choices}
+    if not key:
+        return _plain(option, label, f"{info.id}.{option.name}", help_text)
+    if option.kind == "bool":
+        remembered(key, usual=int(bool(default)), most=1)
+        return st.toggle(label, key=key, help=help_text)
+    titles = {name: field.title(value) for name, value in values.items()}
+    return values[choose(label, key, titles, help_text, first=str(default), width=field.width)]
 
 
-def _per_channel(base: Preprocessing, prefix: str) -> dict[str, tuple[float, ...]]:
-    """Draw mean and std of each channel, in the order in which the channels are fed."""
-    channels = ("blue", "green", "red") if base.bgr else ("red", "green", "blue")
-    names = channels if base.colour else ("",)
-    columns = iter(st.columns(2 * len(names)))
-
-    def numbers(label: str, values: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(
-            next(columns).number_input(
-                f"{label} {name}".strip(),
-                value=value,
-                format="%.4f",
-                step=0.01,
-                key=f"{prefix}.{label}.{place}",
-            )
-            for place, (name, value) in enumerate(zip(names, values, strict=True))
-        )
-
-    return {"mean": numbers("Mean", base.mean), "std": numbers("Std", base.std)}
-
-
-def option(info: MethodInfo, one: Option) -> Value:
-    """Draw the widget of one option of a method."""
-    label, key = one.name.replace("_", " ").capitalize(), f"{info.id}.{one.name}"
-    if one.kind == "bool":
-        return st.toggle(label, bool(one.default), key=key, help=one.help)
-    if one.kind == "choice":
-        place = one.choices.index(str(one.default))
-        return st.selectbox(label, one.choices, place, key=key, help=one.help)
-    if one.kind == "text":
-        return st.text_input(label, str(one.default), key=key, help=one.help)
-    limits, kind = one.range or Range(-1e9, 1e9), int if one.kind == "int" else float
-    low, high, usual = (kind(number or 0) for number in (limits.low, limits.high, one.default))
-    return kind(st.number_input(label, low, high, usual, key=key, help=one.help))
+def _plain(option: Option, label: str, key: str, help_text: str) -> Value:
+    """Draw a widget that keeps its value no longer than its page."""
+    if option.kind == "bool":
+        return st.toggle(label, bool(option.default), key=key, help=help_text)
+    if option.kind == "choice":
+        index = option.choices.index(str(option.default))
+        return st.selectbox(label, option.choices, index, key=key, help=help_text)
+    if option.kind == "text":
+        return st.text_input(label, str(option.default), key=key, help=help_text)
+    limits, kind = option.range or Range(-1e9, 1e9), int if option.kind == "int" else float
+    low, high, default = (kind(end or 0) for end in (limits.low, limits.high, option.default))
+    return kind(st.number_input(label, low, high, default, key=key, help=help_text))

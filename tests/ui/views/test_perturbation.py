@@ -28,10 +28,10 @@ from diagnostics.ui.views import perturbation
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.session.state import current_session
 
-spec, _ = sidebar.selection()
+spec, methods = sidebar.selection()
 board = Board("Beside", "What is beside the smallest change?", spec)
 smallest = {"l2": {"found": FOUND, "distance": DISTANCE}}
-perturbation.beside(spec, board, current_session().shown_images()[0], TARGET, smallest)
+perturbation.beside(spec, methods, board, current_session().shown_images()[0], TARGET, smallest)
 board.offer_report()
 """
 

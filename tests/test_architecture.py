@@ -243,6 +243,18 @@ def test_parts_of_the_ui_import_only_parts_below_them() -> None:
     )
 
 
+def test_views_do_not_import_each_other() -> None:
+    _complaints(
+        [
+            f"{module.path}:{imported.line}: a page puts views together; share in a widget instead"
+            for module, imported, target in _each_import_of_ours()
+            if module.parts[:2] == target.parts[:2] == ("ui", "views")
+            and len(target.parts) > 2
+            and target != module
+        ]
+    )
+
+
 def test_modules_with_an_underscore_are_private_to_their_package() -> None:
     _complaints(
         [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+from urllib.parse import urlencode
 
 from diagnostics.errors import OptionError
 
@@ -147,6 +148,26 @@ class MethodInfo:
                 return option
         known = ", ".join(option.name for option in self.options) or "none"
         raise OptionError(f"{self.title} has no option {name!r}; it has {known}.")
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method, and its settings where they differ from the defaults."""
+
+    info: MethodInfo
+    options: dict[str, Value]
+
+    @property
+    def title(self) -> str:
+        """The method with its settings, for people."""
+        settings = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.info.title} ({settings})" if settings else self.info.title
+
+    @property
+    def text(self) -> str:
+        """The method with its settings, "family/name?option=value"."""
+        settings = urlencode({name: str(value) for name, value in self.options.items()})
+        return f"{self.info.id}?{settings}" if settings else self.info.id
 
 
 Methods: TypeAlias = Mapping[str, MethodInfo]  # by id

@@ -42,7 +42,7 @@ with layers:
 everything: Options = {
     "top": top,
     "layers": drawn.names,
-    "attributions": () if method.info.expensive else (method.written,),
+    "attributions": () if method.info.expensive else (method.text,),
     "query": drawn.query,
     "alike": pinned,
 }
@@ -76,7 +76,7 @@ with layers:
 with looked:
     dear = Request(method.info.id, *asked, method.options)
     answer = run_request(dear, waiting) if method.info.expensive else answer
-    board.facts["Method"] = method.described
+    board.facts["Method"] = method.title
     board.row(LOOKED, answers.looked(answer, look.opacity, look.shared), "row.looked")
     if pinned:
         board.difference(LOOKED, difference.looked(answer), "row.looked.minus")

@@ -48,10 +48,10 @@ for method in look.methods:
                 board.row("What it says", answers.titles(answer), "titles")
         titled = True
         cells = answers.looked(answer, look.opacity, look.shared)
-        board.row(method.described, cells, f"row.{method.info.id}")
+        board.row(method.title, cells, f"row.{method.info.id}")
         if session.compares:
-            board.difference(method.described, difference.looked(answer), f"minus.{method.info.id}")
-        trusted(board, method.described, method, request, answer, spec)
+            board.difference(method.title, difference.looked(answer), f"minus.{method.info.id}")
+        trusted(board, method.title, method, request, answer, spec)
         download.download_button(
             "Arrays",
             export.arrays(answer),

@@ -39,7 +39,7 @@ with breaks:
     clicked = board.chart(BREAKS, figure, table, "sweep.strips", asks=True)
     sweeps.open_clicked(clicked, answer, asked)
     sweeps.notes(answer)
-    corruption_lesson.offer_example()
+    sweeps.offer_example()
 with one:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = sweeps.one_image(answer, asked)

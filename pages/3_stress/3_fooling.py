@@ -9,7 +9,6 @@ from diagnostics.ui import sidebar
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import fooling as controls
-from diagnostics.ui.views import fooling_detection
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, reference
 from diagnostics.ui.widgets.run import try_request
@@ -54,11 +53,11 @@ with board.section(CAUGHT):
     folder("in_distribution")
     measured = reference(spec, st.empty())
     pictures = controls.files(answer, entries, settings)
-    judged = try_request(fooling_detection.strangeness(spec, pictures, measured), st.empty())
+    judged = try_request(controls.strangeness(spec, pictures, measured), st.empty())
     if judged:
-        fooling_detection.caught(judged.scores, board, CAUGHT)
+        controls.caught(judged.scores, board, CAUGHT)
 with board.section(OTHER):
-    if other := fooling_detection.another_model(controls.files(answer, entries)):
+    if other := controls.another_model(controls.files(answer, entries)):
         name, found = other
         st.markdown(f"**{markdown(judged_rows.others_headline(entries, found, name))}**")
         st.caption(markdown(judged_rows.size_note(said, found)))

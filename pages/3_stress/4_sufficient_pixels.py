@@ -7,7 +7,6 @@ from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import sufficient_pixels as own
-from diagnostics.ui.views import sufficient_pixels_models
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import try_request
@@ -54,7 +53,7 @@ if "kept/0" in arrays:
             board.row(ALONE, rows.others(one, arrays), "sufficient.others", title=title)
         own.open_alone(one, arrays, asked)
     with others:
-        compared = sufficient_pixels_models.beside(asked, spec)
+        compared = own.beside(asked, spec)
         if compared:
             st.markdown(f"**{markdown(rows.beside(compared))}**")
             board.table(BESIDE, rows.side_by_side(compared))

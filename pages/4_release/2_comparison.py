@@ -7,12 +7,14 @@ from diagnostics.report.inspection.answers import looked, originals
 from diagnostics.report.table import SEPARATOR
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
+from diagnostics.ui.dialogs.open_model import open_model
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import comparison
 from diagnostics.ui.views.attribution import looking
-from diagnostics.ui.views.comparison_pixels import sufficing
+from diagnostics.ui.views.sufficient_pixels import sufficing
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.model_picker import pick_models
 
 TITLE, ICON = "Compare", "compare"
 QUESTION = "Do two models, checkpoints or formats answer alike, and where do they differ?"
@@ -29,13 +31,13 @@ if not current_session().shown:
 headings = (MODELS, SAID, CHANGED, AGREED, STRANGE, SUFFICE, LOOKED, DEEP)
 which, said, changed, agreed, strange, suffice, looks, deep = map(board.section, headings)
 with which:
-    chosen = comparison.models()
+    chosen = pick_models(open_model)
     offered = st.container()
 with looks:
     look = looking(spec, methods)
     method = look.methods[0]
 with said:
-    compared = comparison.ask_all(chosen, method.written)
+    compared = comparison.ask_all(chosen, method.text)
     if not compared:
         board.offer_report()
         st.stop()
@@ -64,7 +66,7 @@ with looks:
     for name, answer in compared.items():
         cells = looked(answer, look.opacity, look.shared)
         board.row(LOOKED, cells, f"compare.looked.{name}", title=name)
-    board.facts["Method"] = method.described
+    board.facts["Method"] = method.title
 with deep:
     for name, answer in compared.items():
         for heading, cells in rows.layers(answer):

@@ -130,7 +130,12 @@ def _wanted(asked: Request, spec: ModelSpec) -> bool:
     forward, backward = passes(asked, len(spec.class_names))
     said = cost(spec, forward=forward, backward=backward)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Look for the smallest changes", type="primary", on_click=_want, args=(short,))
+        st.button(
+            "Look for the smallest changes",
+            type="primary",
+            on_click=session.choices.__setitem__,
+            args=(WANTED, short),
+        )
         st.caption(f"{said} {HOW}")
     return False
 
@@ -145,10 +150,6 @@ def passes(asked: Request, classes: int) -> tuple[int, int]:
     ways = 2 if name == "smallest" else 1
     forward = norms * (ways * SEARCHES + LINE) + (LBFGS_FORWARD if name == "lbfgs" else 0)
     return count * forward, count * back[name]
-
-
-def _want(short: str) -> None:
-    current_session().choices[WANTED] = short
 
 
 def so_far(norm: str) -> Any:

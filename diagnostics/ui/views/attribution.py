@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from diagnostics.schema.layouts import last_maps, layout
-from diagnostics.schema.options import MethodInfo, Methods, Value
-from diagnostics.schema.request import STRONGEST
+from diagnostics.schema.options import MethodChoice, MethodInfo, Methods, Value
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import shortened
 from diagnostics.ui.session.choices import choose, choose_many, remembered, shared_scale
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
+from diagnostics.ui.widgets.model_picker import pick_against, pick_target
 
 KEY = (
     "Red raises the logit and blue lowers it; maps without signs run from dark, zero, to bright, "
     "most."
 )
-TOP_CLASS = "top class of each image"
 GRAD_CAM = "attribution/grad_cam"
 OCCLUSION = "attribution/occlusion"  # which every model can answer
 QUICK = ("attribution/gradient", "attribution/input_x_gradient", GRAD_CAM)
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A method, and its settings where they differ from the defaults."""
-
-    info: MethodInfo
-    options: dict[str, Value]
-
-    @property
-    def described(self) -> str:
-        """The method with its settings, for people."""
-        settings = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return f"{self.info.title} ({settings})" if settings else self.info.title
-
-    @property
-    def written(self) -> str:
-        """The method with its settings, "family/name?option=value"."""
-        written = urlencode({name: str(value) for name, value in self.options.items()})
-        return f"{self.info.id}?{written}" if written else self.info.id
 
 
 @dataclass(frozen=True)
@@ -58,7 +36,7 @@ class Looking:
         shared: One scale for all images of a method.
     """
 
-    methods: tuple[Chosen, ...]
+    methods: tuple[MethodChoice, ...]
     target: int | None
     against: int | None
     opacity: float
@@ -76,9 +54,9 @@ def looking(spec: ModelSpec, methods: Methods) -> Looking:
             "  \n".join(f"**{info.title}**: {info.summary}" for info in offered.values()),
             first=_usual(spec),
         )
-        chosen = Chosen(offered[identity], _options(offered[identity], spec))
-        target = explained(spec)
-        against = compared(spec)
+        chosen = MethodChoice(offered[identity], _options(offered[identity], spec))
+        target = pick_target(spec)
+        against = pick_against(spec)
         opacity = opaque()
         shared = shared_scale("looked")
     st.caption(KEY)
@@ -92,18 +70,18 @@ def gallery(spec: ModelSpec, methods: Methods) -> Looking:
     titles = {name: info.title for name, info in offered.items()}
     names = choose_many("Methods", "gallery", titles, usual or [OCCLUSION])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        target = explained(spec)
-        against = compared(spec)
+        target = pick_target(spec)
+        against = pick_against(spec)
         opacity = opaque()
         shared = shared_scale("looked")
     st.caption(KEY)
-    chosen = tuple(Chosen(offered[name], {}) for name in names)
+    chosen = tuple(MethodChoice(offered[name], {}) for name in names)
     return Looking(chosen, target, against, opacity, shared)
 
 
-def settings(chosen: Chosen, spec: ModelSpec) -> Chosen:
+def settings(chosen: MethodChoice, spec: ModelSpec) -> MethodChoice:
     """Draw a method's own options and return it with them."""
-    return Chosen(chosen.info, _options(chosen.info, spec))
+    return MethodChoice(chosen.info, _options(chosen.info, spec))
 
 
 def quick_methods() -> None:
@@ -130,34 +108,6 @@ def _maps(methods: Methods) -> list[MethodInfo]:
 
 def _usual(spec: ModelSpec) -> str:
     return GRAD_CAM if last_maps(spec) else "attribution/gradient"
-
-
-def explained(spec: ModelSpec) -> int | None:
-    """Draw which class is explained; None is each image's top class."""
-    names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
-    target = choose(
-        "Class explained",
-        "class",
-        {"": TOP_CLASS, **names},
-        "The map explains this class's logit, never its probability: a probability near "
-        "one hardly changes whatever the pixels do.",
-    )
-    return int(target) if target else None
-
-
-def compared(spec: ModelSpec) -> int | None:
-    """Draw which class's logit is subtracted; None is none."""
-    if len(spec.class_names) < 2:
-        return None
-    names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
-    against = choose(
-        "Minus the logit of",
-        "against",
-        {"": "nothing", str(STRONGEST): "the strongest other class", **names},
-        "With another class the map explains the margin: what speaks for the one class and "
-        "against the other.",
-    )
-    return int(against) if against else None
 
 
 def opaque() -> float:

@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
 
-from diagnostics.data import samples
 from diagnostics.report.ood import tables
 from diagnostics.report.ood.tables import Judged
 from diagnostics.schema.ensemble import why_apart
 from diagnostics.schema.layouts import last_maps
 from diagnostics.schema.request import INSPECT, OPEN, ModelSource, Options, Request, Result
 from diagnostics.schema.spec import ModelSpec, read
-from diagnostics.text import markdown, shortened
-from diagnostics.ui.dialogs.open_model import open_model
+from diagnostics.text import markdown
 from diagnostics.ui.session.choices import remembered
-from diagnostics.ui.session.state import MODELS_KEPT, current_session
+from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, measured
 from diagnostics.ui.widgets.run import try_request
 
-CHOSEN = "compare.models"
 TOP = 3
 ALPHA = 0.05  # of the known-good images, at most, are called strange
-
-
-def models() -> dict[str, ModelSource]:
-    """Draw which models are compared; return them by the names that they are shown under."""
-    session = current_session()
-    known = named(session.models)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.multiselect(
-            "Models compared",
-            list(known),
-            default=[name for name, one in known.items() if one in session.models],
-            key=CHOSEN,
-            max_selections=MODELS_KEPT,
-            help="Models that were opened in this session, and the samples. Each answers with its "
-            "own preprocessing.",
-        )
-        if st.button("Open another", key="compare.open"):
-            open_model()
-    return {name: known[name] for name in chosen}
 
 
 def ask_all(chosen: Mapping[str, ModelSource], attribution: str) -> dict[str, Result]:
@@ -141,15 +119,3 @@ def strangeness(
             st.caption(markdown(f"{judged.title}. {judged.promise}"))
         elif found:
             st.caption(markdown(f"{name}: {tables.missing(found.scores)}"))
-
-
-def named(models: Sequence[ModelSource]) -> dict[str, ModelSource]:
-    """Return models and the samples by name; of one name, also by the start of their hash."""
-    hashes = {one.sha256 for one in models}
-    others = [ModelSource(file) for file in samples.model_files().values()]
-    known = [*models, *(one for one in others if one.sha256 not in hashes)]
-    names = [shortened(one.name, 60) for one in known]
-    return {
-        name if names.count(name) == 1 else f"{name} ({one.sha256[:8]})": one
-        for name, one in zip(names, known, strict=True)
-    }

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.corruptions.registry import AXES, Name
+from diagnostics.data import samples
 from diagnostics.report import pictures
 from diagnostics.report.corruption import charts, heatmaps, quantiles, tables
 from diagnostics.report.corruption.tables import Said, at
@@ -29,6 +30,7 @@ from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
 AXIS, IMAGE = "sweep.axis", "sweep.image"
+EXAMPLE = "letter-x-blurred"  # of the samples, one that is worth looking at
 STEPS = (11, 21)
 MOST, QUICK_MOST = (32, 64, 128, 256, 512), 128
 PROBED = 17  # questions about each image that tell transitions from range
@@ -182,6 +184,24 @@ def _open(row: int, places: Sequence[int], answer: Said, asked: Request) -> None
         step = ", ".join(at(one, place) for one, place in pairs)
         made = [(found.arrays["step/0"], f"{pictures.stem(image['file'])} at {step}")]
         open_in_inspect.inspect(open_in_inspect.pictures(made, asked.preprocessing))
+
+
+def offer_example() -> None:
+    """Offer the sample that is worth looking at."""
+    session, file = current_session(), samples.image_files().get(EXAMPLE)
+    if file and session.model.file in samples.model_files().values() and file not in session.images:
+        st.button(
+            "Show a letter that breaks",
+            on_click=_take_example,
+            args=(file,),
+            help="Takes a blurred x in hand and puts it through hard thresholds.",
+        )
+
+
+def _take_example(file: File) -> None:
+    current_session().add_images([file])
+    for key, value in ((AXIS, "threshold"), (IMAGE, image_id(file))):
+        st.session_state[key] = current_session().choices[key] = value
 
 
 def about_two(

@@ -8,17 +8,15 @@ from diagnostics.data import samples
 from diagnostics.report.corruption import lesson
 from diagnostics.report.inspection import layers as layer_rows
 from diagnostics.schema.layouts import representative
-from diagnostics.schema.request import INSPECT, File, ModelSource, Options, Request, Result
+from diagnostics.schema.request import INSPECT, ModelSource, Options, Request, Result
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import choose, choose_many, remembered
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.views.corruption import AXIS, IMAGE, image_id
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import try_request
 
 WANTED, LETTERS = "sweep.lesson", ("letter-x-fuzzy", "letter-p-fuzzy")
-EXAMPLE = "letter-x-blurred"
 SLOPES, USUAL_SLOPE = (5, 10, 25, 50, 100), "25"
 IMAGES, TOP, MOST_LAYERS = 2, 3, 8
 ABOUT = (
@@ -26,24 +24,6 @@ ABOUT = (
     "answer fall apart, and concluded that the network had learned the fuzzy edges. But its curve "
     "also took the values from 0…255 to 0…1. Here the two are altered apart."
 )
-
-
-def offer_example() -> None:
-    """Offer the sample that is worth looking at."""
-    session, file = current_session(), samples.image_files().get(EXAMPLE)
-    if file and session.model.file in samples.model_files().values() and file not in session.images:
-        st.button(
-            "Show a letter that breaks",
-            on_click=_take_example,
-            args=(file,),
-            help="Takes a blurred x in hand and puts it through hard thresholds.",
-        )
-
-
-def _take_example(file: File) -> None:
-    current_session().add_images([file])
-    for key, value in ((AXIS, "threshold"), (IMAGE, image_id(file))):
-        st.session_state[key] = current_session().choices[key] = value
 
 
 def show(spec: ModelSpec, board: Board, heading: str) -> None:

@@ -10,11 +10,11 @@ import streamlit as st
 
 from diagnostics import text
 from diagnostics.report.faithfulness import charts, tables
+from diagnostics.schema.options import MethodChoice
 from diagnostics.schema.request import Request, Result
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.views.attribution import Chosen
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
 from diagnostics.ui.widgets.run import try_request
@@ -23,7 +23,12 @@ QUESTION = "Can this map be trusted?"
 
 
 def trusted(
-    board: Board, heading: str, chosen: Chosen, asked: Request, answer: Result, spec: ModelSpec
+    board: Board,
+    heading: str,
+    chosen: MethodChoice,
+    asked: Request,
+    answer: Result,
+    spec: ModelSpec,
 ) -> None:
     """Draw the question under a row of maps, and once it is asked the verdict on each map.
 
@@ -50,7 +55,7 @@ def trusted(
     )
     if not wanted:
         return
-    options = {"method": chosen.written, "against": _text(asked.against)}
+    options = {"method": chosen.text, "against": _text(asked.against)}
     request = replace(asked, method="faithfulness/trust", against=None, options=options)
     place = st.empty()
     with place.container():

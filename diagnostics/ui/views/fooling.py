@@ -14,11 +14,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from diagnostics.data.image import encode_png
-from diagnostics.report.fooling import charts, tables
+from diagnostics.report.fooling import charts, detection, tables
 from diagnostics.report.table import Cell
 from diagnostics.schema.options import Methods
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import File, Request, Result
+from diagnostics.schema.request import INSPECT, OPEN, File, Options, Request, Result
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
@@ -28,6 +28,7 @@ from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board, passing
 from diagnostics.ui.widgets.cost import cost
 from diagnostics.ui.widgets.forms import Field
+from diagnostics.ui.widgets.model_picker import named_models
 from diagnostics.ui.widgets.run import try_request
 
 Entry = Mapping[str, Any]
@@ -55,6 +56,7 @@ ALL_CLASSES, FEW = 40, 4  # up to so many classes all are made at first, of more
 SHOWN = (8, 32, 96)
 IN_A_ROW, AT_ONCE, LIVE_PX = 8, 4, 240
 WANTED, CHART_PX = "fooling.wanted", 520
+ALPHA = 0.05  # share of known-good images that may be called strange
 
 
 def asked(spec: ModelSpec, methods: Methods) -> Request | None:
@@ -93,7 +95,12 @@ def asked(spec: ModelSpec, methods: Methods) -> Request | None:
         return request
     n = len(classes) or len(spec.class_names)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Make the pictures", on_click=_want, args=(request.key,), type="primary")
+        st.button(
+            "Make the pictures",
+            on_click=session.choices.__setitem__,
+            args=(WANTED, request.key),
+            type="primary",
+        )
         if way == "gradient":
             passes = n * (options["steps"] + 1)
             st.caption(f"{cost(spec, backward=passes)} Most classes need fewer.")
@@ -103,10 +110,6 @@ def asked(spec: ModelSpec, methods: Methods) -> Request | None:
             until = f" It ends after {SECONDS[seconds]} at the latest." if seconds else ""
             st.caption(f"{cost(spec, forward=passes)}{until}")
     return None
-
-
-def _want(key: str) -> None:
-    current_session().choices[WANTED] = key
 
 
 def _budget(way: str, methods: Methods) -> dict[str, Any]:
@@ -280,3 +283,57 @@ def _pictures(answer: Result) -> dict[int, NDArray[np.uint8]]:
 
 def _flat(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+def strangeness(spec: ModelSpec, pictures: Sequence[File], reference: File | None) -> Request:
+    """Return the question how strange the pictures are."""
+    session = current_session()
+    settings = session.preprocessing or spec.preprocessing
+    options: Options = {"examined": False}
+    return Request(
+        "ood/detect",
+        session.model,
+        tuple(pictures),
+        settings,
+        options=options,
+        reference=reference,
+    )
+
+
+def caught(judged: Entry, board: Board, heading: str) -> None:
+    """Draw which score would have caught the pictures."""
+    st.markdown(f"**{markdown(detection.caught_headline(judged, ALPHA))}**")
+    table = detection.caught_numbers(judged, ALPHA)
+    if judged["false_alarms"]["n"]:
+        figure = charts.caught_by(judged, ALPHA)
+        board.chart(heading, figure, table, "fooling.caught")
+    else:
+        st.caption("Add a folder of known-good images above to learn which scores catch these.")
+        board.table(heading, table, folded=True)
+
+
+def another_model(pictures: Sequence[File]) -> tuple[str, Result] | None:
+    """Draw which other model is asked; return its name and what it says of the pictures."""
+    session = current_session()
+    named = named_models(session.models)
+    others = {one.sha256: (name, one) for name, one in named.items() if one != session.model}
+    names = {digest: name for digest, (name, _) in others.items()}
+    chosen = choose(
+        "Other model",
+        "fooling.other",
+        {"": "none", **names},
+        "Models that were opened in this session, and the samples.",
+        width=290,
+    )
+    if not chosen:
+        st.caption(
+            "Choose a model that is open in this session, or open one first: some pictures fool "
+            "several models, others the one that they were made for."
+        )
+        return None
+    name, model = others[chosen]
+    if try_request(Request(OPEN, model), st.empty()) is None:
+        return None
+    options: Options = {"top": 3, "layers": (), "attributions": ()}
+    answer = try_request(Request(INSPECT, model, tuple(pictures), options=options), st.empty())
+    return None if answer is None else (name, answer)

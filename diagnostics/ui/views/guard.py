@@ -123,7 +123,12 @@ def asked(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
         first = requests["threshold"]
         wanted = session.choices.get(WANTED) == first.key or first.key in session.measured
         if not wanted:
-            st.button("Fit the guards", on_click=_want, args=(first.key,), type="primary")
+            st.button(
+                "Fit the guards",
+                on_click=session.choices.__setitem__,
+                args=(WANTED, first.key),
+                type="primary",
+            )
     return requests if wanted else {}
 
 
@@ -236,10 +241,6 @@ def _name(guard: str, kind: str) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 2**20:.1f} MiB"
-
-
-def _want(key: str) -> None:
-    current_session().choices[WANTED] = key
 
 
 def _take_samples() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,24 @@ import streamlit as st
 from diagnostics.data import samples
 from diagnostics.report.sufficient_pixels import charts, tables
 from diagnostics.report.sufficient_pixels.tables import Arrays, Entry
+from diagnostics.schema.ensemble import why_apart
 from diagnostics.schema.options import Methods
-from diagnostics.schema.request import ModelSource, Request, Result
-from diagnostics.schema.spec import ModelSpec, Need
+from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.request import OPEN, ModelSource, Request, Result
+from diagnostics.schema.spec import ModelSpec, Need, read
 from diagnostics.schema.sufficient_pixels import FILLS, exact_passes, passes, usual_step
-from diagnostics.text import markdown, shortened
+from diagnostics.text import counted, markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
+from diagnostics.ui.dialogs.open_model import open_model
 from diagnostics.ui.session.choices import choose, remembered
 from diagnostics.ui.session.query_params import address
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.views.attribution import explained
 from diagnostics.ui.widgets import forms
+from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost
 from diagnostics.ui.widgets.forms import Field
+from diagnostics.ui.widgets.model_picker import pick_models, pick_target
+from diagnostics.ui.widgets.run import try_request
 
 FOLDER = Path(__file__).parent / "player"
 BOX_PX, EXACT_PIXELS = 448, 1024
@@ -59,6 +65,7 @@ CONTROLS = {
 GRADIENT, EXACT = "sufficient_pixels/batched_gradient", "sufficient_pixels/exact"
 EXAMPLE = "Example: three pixels of an x"
 RUN, EXAMPLE_WANTED = "sufficient.run", "sufficient.example"
+MODELS_WANTED = "sufficient.models"
 SOLVES = "ROAD takes longer than the passes: it solves a system of equations at every step."
 OWN_CHOICES = ("tau", "fill", "depth", "subsets", "image", "controls", "boxed")
 
@@ -70,7 +77,7 @@ def about(spec: ModelSpec, methods: Methods) -> Request | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = {str(place): shortened(one.name, 28) for place, one in enumerate(files)}
         image = choose("Image", "sufficient.image", shown, "The one image that is searched.")
-        target = explained(spec)
+        target = pick_target(spec)
         options = forms.options(info, SOUGHT, PREFIX)
         depths = _depths(spec)
         if not depths:
@@ -137,16 +144,18 @@ def wanted(asked: Request, spec: ModelSpec) -> bool:
     if example or st.query_params.get(RUN) == mark:
         session.choices[RUN] = mark
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Search", key="sufficient.search", type="primary", on_click=_run, args=(mark,))
+        st.button(
+            "Search",
+            key="sufficient.search",
+            type="primary",
+            on_click=session.choices.__setitem__,
+            args=(RUN, mark),
+        )
         st.button(EXAMPLE, key="sufficient.show", on_click=_example)
         st.caption(markdown(_cost(asked, spec)), width="content")
     pressed = session.choices.get(RUN) == mark or asked.key in session.results
     address(RUN, mark if pressed else "")
     return pressed
-
-
-def _run(mark: str) -> None:
-    current_session().choices[RUN] = mark
 
 
 def _example() -> None:
@@ -232,3 +241,125 @@ def open_alone(one: Entry, arrays: Arrays, asked: Request) -> None:
         open_in_inspect.inspect(
             open_in_inspect.pictures([(arrays["alone/0"], name)], asked.preprocessing)
         )
+
+
+def beside(asked: Request, spec: ModelSpec) -> list[tuple[str, Entry]] | None:
+    """Draw which other models are searched too; return what was found, None until it is wanted."""
+    chosen = pick_models(open_model)
+    if len(chosen) < 2:
+        st.caption("Choose two models or more: each is searched alike, and their ensemble.")
+        return None
+    specs = {name: _spec(model) for name, model in chosen.items()}
+    known = {name: one for name, one in specs.items() if one is not None}
+    models = {name: chosen[name] for name in known}
+    why = why_apart(list(known.values())) if len(known) > 1 else ""
+    alone = [model for model in models.values() if not model.others]
+    if why:
+        st.caption(markdown(f"No ensemble: {why}"))
+    elif len(alone) > 1:
+        first, *rest = alone
+        models["ensemble of these"] = replace(first, others=tuple(rest))
+    questions = {
+        name: _asked_of(model, asked, spec, known.get(name)) for name, model in models.items()
+    }
+    mark = hashlib.sha256(" ".join(one.key for one in questions.values()).encode()).hexdigest()
+    st.button(
+        "Search on these models",
+        key="sufficient.beside",
+        on_click=current_session().choices.__setitem__,
+        args=(MODELS_WANTED, mark),
+        help="Each model is asked with its own preprocessing; the ensemble is the mean of their "
+        "logits.",
+    )
+    st.caption(
+        f"{counted(len(questions), 'search', 'searches')} of the size of the one above; one "
+        "trained with input dropout is told from the others only by its name."
+    )
+    if current_session().choices.get(MODELS_WANTED) != mark:
+        return None
+    return answers(questions)
+
+
+def _spec(model: ModelSource) -> ModelSpec | None:
+    answer = try_request(Request(OPEN, model), st.empty())
+    return read(answer.scores["model"]) if answer else None
+
+
+def _asked_of(
+    model: ModelSource, asked: Request, spec: ModelSpec, own: ModelSpec | None
+) -> Request:
+    """Return the same question to another model; a class keeps its number where it has its name."""
+    if model == asked.model:
+        return asked
+    same = own is None or own.class_names == spec.class_names
+    options = dict(asked.options)
+    if own is not None and "step" in options:
+        options["step"] = (
+            0 if options["step"] == usual_step(spec.height * spec.width) else options["step"]
+        )
+    target = asked.target if same else None
+    return replace(asked, model=model, preprocessing=None, target=target, options=options)
+
+
+def answers(questions: Mapping[str, Request]) -> list[tuple[str, Entry]]:
+    """Ask every model its question; return what was found for its image, by the models' names."""
+    found: list[tuple[str, Entry]] = []
+    for name, question in questions.items():
+        answer = try_request(question, st.empty(), live(question))
+        images: Sequence[Entry] = answer.scores["images"] if answer else ()
+        found += [(name, images[0])] if images else []
+    return found
+
+
+def sufficing(
+    spec: ModelSpec,
+    board: Board,
+    heading: str,
+    chosen: Mapping[str, ModelSource],
+    compared: Mapping[str, Result],
+) -> None:
+    """Draw which few pixels of one image suffice for each model, once that is wanted.
+
+    Args:
+        spec: The model in hand, by which the cost is told.
+        board: Of the page.
+        heading: Of the section.
+        chosen: The models by their names.
+        compared: The answers of those that answered.
+    """
+    session = current_session()
+
+    def own(model: ModelSource) -> Preprocessing | None:
+        return session.preprocessing if model == session.model else None
+
+    files = session.shown_images()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        shown = {str(place): shortened(one.name, 28) for place, one in enumerate(files)}
+        image = choose("Image", "compare.image", shown, "The one image that is searched.")
+        remembered("compare.sufficient", usual=0, most=1)
+        wanted = st.toggle(
+            "Search each model",
+            key="compare.sufficient",
+            help="Pixels are removed in the usual way, with the four controls; the page of "
+            "sufficient pixels has every setting.",
+        )
+    if not wanted:
+        size = spec.height * spec.width
+        forward, back = passes(size, usual_step(size), classes=len(spec.class_names))
+        st.caption(f"For the model in hand: {cost(spec, forward=forward, backward=back)}")
+        return
+    questions = {
+        name: Request(GRADIENT, model, (files[int(image)],), own(model))
+        for name, model in chosen.items()
+        if name in compared
+    }
+    found = answers(questions)
+    if not found:
+        return
+    st.markdown(f"**{markdown(tables.beside(found))}**")
+    for name, one in found:
+        answer = session.results.get(questions[name].key)
+        if answer is not None and not one["error"]:
+            cells = tables.pictures(one, tables.of_image(answer.arrays, 0))
+            board.row(heading, cells, f"compare.sufficient.{name}", title=name)
+    board.table(heading, tables.side_by_side(found))

@@ -12,7 +12,7 @@ from diagnostics.execution.local import LocalRunner
 from diagnostics.report.comparison import tables
 from diagnostics.report.inspection import answers as rows
 from diagnostics.schema.request import INSPECT, ModelSource, Request, Result
-from diagnostics.ui.views import comparison
+from diagnostics.ui.widgets.model_picker import named_models
 
 SOURCES = {
     name: ModelSource(samples.model_files()[name]) for name in ("letters_conv", "letters_dense")
@@ -85,6 +85,6 @@ def test_models_of_one_name_are_told_apart_by_their_hash():
     conv, dense = (
         replace(source, file=replace(source.file, name="model.pth")) for source in SOURCES.values()
     )
-    known = comparison.named([conv, dense])
+    known = named_models([conv, dense])
     assert list(known.values()) == [conv, dense]
     assert list(known) == [f"model.pth ({one.sha256[:8]})" for one in (conv, dense)]

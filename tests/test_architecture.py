@@ -62,7 +62,7 @@ THIRD_PARTY = {
     | {"huggingface_hub"},
     "reference": TORCH | {"safetensors"},
     "methods": BUILT | {"captum", "scipy", "safetensors"},
-    "execution": TORCH,
+    "execution": TORCH | {"cachetools"},
     "worker": ARRAYS | {"torch"},
     "report": ARRAYS | {"plotly"},
     "ui": ARRAYS | {"streamlit", "plotly", "starlette", "anyio"},

@@ -1,9 +1,10 @@
-"""Where the network looked: one method's map for each image, held to its family's promise."""
+"""Where the network looked: one method's heatmap of each image, held to its family's promise."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.errors import NotOfferedError, OptionError
-from diagnostics.execution.findings import InspectionRequest, InspectionResult
 from diagnostics.methods import registry
 from diagnostics.methods.context import ReportProgress
 from diagnostics.models.classifier import Classifier, Counted, Margin
@@ -20,6 +20,28 @@ from diagnostics.schema.request import STRONGEST
 from diagnostics.schema.spec import ModelSpec
 
 NO_MARGIN = "The class explained is the class that is subtracted, so nothing is left to explain."
+NOT_FINITE = "The logits are not finite numbers."
+
+
+@dataclass(frozen=True)
+class ImageHeatmap:
+    """One method's heatmap of one image, or why there is none.
+
+    Args:
+        layer: At which it was taken; empty for a map of pixels.
+        values: Shape (h, w); None where there is none.
+        note: Why there is none, or what should be seen of it.
+        remark: What else is said of it.
+        signed: Whether values lie on both sides of zero.
+        any_class: Whether it is the same for every class.
+    """
+
+    layer: str
+    values: NDArray[Any] | None = None
+    note: str = ""
+    remark: str = ""
+    signed: bool = False
+    any_class: bool = False
 
 
 def explained_by(classifier: Classifier, against: int | None) -> Classifier:
@@ -39,99 +61,57 @@ def explained_by(classifier: Classifier, against: int | None) -> Classifier:
     return Margin(classifier, None if against == STRONGEST else against)
 
 
-def add_maps(
-    found: Sequence[InspectionResult],
+def heatmaps(
     classifier: Classifier,
     pixels: Tensor,
-    wanted: InspectionRequest,
+    targets: Sequence[int | None],
+    against: int | None,
     identity: str,
     options: Mapping[str, Value],
-    tell: ReportProgress | None = None,
-) -> None:
-    """Add each image's map; images that the network gave no ranking for get a note.
+    report: ReportProgress | None = None,
+) -> list[ImageHeatmap]:
+    """Return one method's heatmap of each image.
+
+    Args:
+        classifier: The classifier whose logits are explained, see `explained_by`.
+        pixels: Shape (n, c, h, w), values in [0, 1].
+        targets: Index of the class to explain of each image; None where its logits are not finite.
+        against: Index of the class whose logit is subtracted, if one is.
+        identity: The method's id.
+        options: The method's settings.
+        report: Called with the progress of an expensive method.
 
     Raises:
         NotOfferedError: When the model cannot answer the method.
         OptionError: When an option does not fit.
     """
     method, family = registry.find(identity), registry.family(identity)
-    if method.info.kind != "map":
-        raise OptionError(f"{identity} makes no map; only methods of attribution do.")
-    missing = sorted(set(method.info.needs) - classifier.spec.offers)
-    if missing:
-        raise NotOfferedError(
-            f"{method.info.title} needs {', '.join(missing)}, which this model does not offer."
-        )
-    settings = method.info.check(options)
-    for option in method.info.options:
-        if option.kind == "layer" and settings[option.name]:
-            demand_layer(settings[option.name], classifier.spec)
-    targets = [one.scores["target"] for one in found]
-    target = torch.tensor([target or 0 for target in targets], device=pixels.device)
+    settings = _settings(method, options, classifier.spec)
+    target = torch.tensor([index or 0 for index in targets], device=pixels.device)
     if method.info.expensive:
         pixels = pixels.detach()
-        if tell is not None:
-            classifier = _counted(classifier, method, settings, len(pixels), tell)
+        if report is not None:
+            classifier = _counted(classifier, method, settings, len(pixels), report)
     heatmap = method.function(classifier, pixels, target, **settings)
     family.check(heatmap, pixels)
-    for row, (one, note) in enumerate(zip(found, family.notes(heatmap), strict=True)):
-        if targets[row] is None or targets[row] == wanted.against:
-            note = "The logits are not finite numbers." if targets[row] is None else NO_MARGIN
-            add_map(one, wanted, identity, heatmap.layer, None, note)
-        else:
-            values = heatmap.values[row].detach().float().cpu().numpy()
-            add_map(one, wanted, identity, heatmap.layer, values, note, signed=heatmap.signed)
-            remark = "".join(heatmap.remarks[row : row + 1])
-            one.scores["attributions"][-1] |= {"remark": remark, "any_class": heatmap.any_class}
-
-
-def _counted(
-    classifier: Classifier,
-    method: registry.Method,
-    settings: Mapping[str, Value],
-    images: int,
-    tell: ReportProgress,
-) -> Classifier:
-    """Return a classifier that tells how far a method is."""
-    total, done = images * method.forward_passes(classifier.spec, **settings), 0
-
-    def count(asked: int) -> None:
-        nonlocal done
-        done += asked
-        tell(method.info.title, min(done / total, 1.0))
-
-    return Counted(classifier, count)
-
-
-def add_map(
-    one: InspectionResult,
-    wanted: InspectionRequest,
-    identity: str,
-    layer: str,
-    values: NDArray[Any] | None,
-    note: str,
-    *,
-    signed: bool = False,
-) -> None:
-    """Add one map, or why there is none."""
-    maps = one.scores["attributions"]
-    name = None if values is None else f"attribution/{len(maps)}"
-    if name is not None and values is not None:
-        one.arrays[name] = values
-    maps.append(
-        {
-            "method": identity,
-            "layer": layer,
-            "target": one.scores["target"],
-            "against": wanted.against,
-            "signed": signed,
-            "note": note,
-            "remark": "",
-            "any_class": False,
-            "picture": name,
-            "array": name,
-        }
-    )
+    found = []
+    for row, (index, note) in enumerate(zip(targets, family.notes(heatmap), strict=True)):
+        if index is None or index == against:
+            found.append(
+                ImageHeatmap(heatmap.layer, note=NOT_FINITE if index is None else NO_MARGIN)
+            )
+            continue
+        found.append(
+            ImageHeatmap(
+                heatmap.layer,
+                heatmap.values[row].detach().float().cpu().numpy(),
+                note,
+                remark="".join(heatmap.remarks[row : row + 1]),
+                signed=heatmap.signed,
+                any_class=heatmap.any_class,
+            )
+        )
+    return found
 
 
 def demand_layer(name: Value, spec: ModelSpec) -> None:
@@ -146,3 +126,39 @@ def demand_layer(name: Value, spec: ModelSpec) -> None:
     close = difflib.get_close_matches(str(name), names, 1)
     hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(names[:8])} …"
     raise OptionError(f"The model has no layer {name!r}; {hint}")
+
+
+def _settings(
+    method: registry.Method, options: Mapping[str, Value], spec: ModelSpec
+) -> dict[str, Value]:
+    """Return the checked settings of a method that makes maps, and that this model can answer."""
+    if method.info.kind != "map":
+        raise OptionError(f"{method.info.id} makes no map; only methods of attribution do.")
+    missing = sorted(set(method.info.needs) - spec.offers)
+    if missing:
+        raise NotOfferedError(
+            f"{method.info.title} needs {', '.join(missing)}, which this model does not offer."
+        )
+    settings = method.info.check(options)
+    for option in method.info.options:
+        if option.kind == "layer" and settings[option.name]:
+            demand_layer(settings[option.name], spec)
+    return settings
+
+
+def _counted(
+    classifier: Classifier,
+    method: registry.Method,
+    settings: Mapping[str, Value],
+    images: int,
+    report: ReportProgress,
+) -> Classifier:
+    """Return a classifier that reports how far a method is."""
+    total, done = images * method.forward_passes(classifier.spec, **settings), 0
+
+    def count(images_passed: int) -> None:
+        nonlocal done
+        done += images_passed
+        report(method.info.title, min(done / total, 1.0))
+
+    return Counted(classifier, count)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -16,20 +15,20 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from diagnostics.data.image import Decoded, decode
 from diagnostics.errors import ImageError, NotOfferedError, OptionError
-from diagnostics.execution._remembered import copied
-from diagnostics.execution.findings import InspectionRequest, InspectionResult
-from diagnostics.execution.inspection_cache import InspectionCache, unchanged
+from diagnostics.execution.inspection import InspectionRequest, InspectionResult
+from diagnostics.execution.inspection_cache import Inspection, InspectionCache
 from diagnostics.execution.progress import ProgressReporter
 from diagnostics.loaders import index
 from diagnostics.loaders.open import Model, open_model
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.methods.registry import find, methods
+from diagnostics.methods.registry import Method, find, methods
 from diagnostics.models.activations import count_silent
-from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.classifier import TorchClassifier, unchanged
 from diagnostics.models.receptive_field import receptive_field
 from diagnostics.models.sample_networks import NETWORKS
 from diagnostics.preprocessing.trace import Prepared, prepare
@@ -37,16 +36,21 @@ from diagnostics.reference import statistics
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import FIELD, INSPECT, OPEN, File, ModelSource, Request, Result
+from diagnostics.schema.results.inspection import (
+    FieldAnswer,
+    ImageEntry,
+    InspectAnswer,
+    OpenAnswer,
+)
 from diagnostics.schema.runner import ProgressCallback
 from diagnostics.schema.spec import ModelSpec, Need, describe
 
-BATCH = 8  # most images of one forward pass: all their activations are in memory together
-MEMORY = 2 * 2**30
-COPIES, BYTES = 3, 4
-RANKING = 20  # images that rank the networks where the tensors cannot tell
-BRIGHT_STROKES = tuple(f"oversure/{name}" for name in NETWORKS)
+MAX_BATCH = 8  # images of one forward pass: all their activations are in memory together
+MEMORY_BYTES = 2 * 2**30
+COPIES, VALUE_BYTES = 3, 4
+RANKING_IMAGES = 20  # that rank the networks where the tensors cannot tell
+DARK_BACKGROUND = tuple(f"oversure/{name}" for name in NETWORKS)  # trained on bright strokes on it
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
-
 
 Opener: TypeAlias = Callable[[ModelSource, Sequence[Decoded]], Model]
 
@@ -55,7 +59,7 @@ class Executor:
     """Holds one open model and answers requests about it.
 
     Args:
-        opener: Opens a model, with images at hand.
+        opener: Opens a model, with images that may rank the networks that fit.
     """
 
     @staticmethod
@@ -74,179 +78,189 @@ class Executor:
         yield "index"
 
     def __init__(self, opener: Opener = open_model) -> None:
-        self._open_model = opener
+        self._opener = opener
         self._source: ModelSource | None = None
         self._model: Model | None = None
-        self._prepared: OrderedDict[tuple[str, Preprocessing, bool], Prepared] = OrderedDict()
-        self._answering = InspectionCache()
-        self._known: tuple[str, Reference] | None = None  # by the hash of its file
+        self._prepared: MutableMapping[tuple[str, Preprocessing, bool], Prepared] = LRUCache(
+            MAX_BATCH
+        )
+        self._cache = InspectionCache()
+        self._reference: tuple[str, Reference] | None = None  # the last one, and its file's hash
 
-    def execute(self, request: Request, watch: ProgressCallback | None = None) -> Result:
+    def execute(self, request: Request, on_progress: ProgressCallback | None = None) -> Result:
         """Return the answer to a request.
 
         Args:
-            request: What is asked.
-            watch: Called with the progress before each part of the work.
+            request: The request.
+            on_progress: Called with the progress before each part of the work.
 
         Raises:
             OversureError: When the request cannot be answered; the text says why.
         """
-        clock = ProgressReporter(watch)
-        arrays: dict[str, NDArray[Any]] = {}
-        if request.method == OPEN:
-            scores = self._open(request, clock)
-        elif request.method == FIELD:
-            scores = self._field(request, clock)
-        else:
-            with torch.random.fork_rng(devices=()):  # it may be somebody's own process
-                torch.manual_seed(request.seed)
-                answer = self._look if _looks(request.method) else self._study
-                scores = answer(request, clock, arrays)
+        progress = ProgressReporter(on_progress)
+        with torch.random.fork_rng(devices=()):  # it may be somebody's own process
+            torch.manual_seed(request.seed)
+            outcome = self._answer(request, progress)
         versions = {library: version(library) for library in LIBRARIES}
-        return Result(request.key, arrays, scores, clock.seconds, versions)
+        return Result(request.key, outcome.arrays, outcome.scores, progress.seconds, versions)
 
-    def _open(self, request: Request, clock: ProgressReporter) -> dict[str, Any]:
-        clock.report("Reading the images", 0.0)
-        decoded = map(_decode, request.images[:RANKING])
-        images = [image for image in decoded if isinstance(image, Decoded)]
-        spec = self._opened(request.model, images, clock).spec
-        return {"model": describe(spec), "methods": [asdict(known.info) for known in methods()]}
+    def _answer(self, request: Request, progress: ProgressReporter) -> Outcome[Any]:
+        if request.method == OPEN:
+            return self._describe_model(request, progress)
+        if request.method == FIELD:
+            return self._receptive_field(request, progress)
+        if request.method == INSPECT or find(request.method).info.kind == "map":
+            return self._inspect(request, progress)
+        return self._analyse(request, progress)
 
-    def _field(self, request: Request, clock: ProgressReporter) -> dict[str, Any]:
-        classifier = self._opened(request.model, (), clock).classifier(request.preprocessing)
-        clock.report("Finding what the cell can see", 0.2)
+    def _describe_model(self, request: Request, progress: ProgressReporter) -> Outcome[OpenAnswer]:
+        progress.report("Reading the images", 0.0)
+        images = _readable(request.images[:RANKING_IMAGES])
+        spec = self._open(request.model, images, progress).spec
+        known = [asdict(method.info) for method in methods()]
+        return Outcome(OpenAnswer(model=describe(spec), methods=known))
+
+    def _receptive_field(
+        self, request: Request, progress: ProgressReporter
+    ) -> Outcome[FieldAnswer]:
+        classifier = self._open(request.model, (), progress).classifier(request.preprocessing)
+        progress.report("Finding what the cell can see", 0.2)
         with unchanged(classifier.network):
             field = receptive_field(classifier, **request.options)  # type: ignore[arg-type]
-        return {"field": field and asdict(field)}
+        return Outcome(FieldAnswer(field=field))
 
-    def _holds(self, source: ModelSource) -> bool:
-        """Say whether this very model is open and its network decided."""
-        return self._source == source and self._model is not None and bool(self._model.network)
-
-    def _opened(
-        self, source: ModelSource, images: Sequence[Decoded], clock: ProgressReporter
-    ) -> Model:
-        if self._model is None or not self._holds(source):
-            clock.report(f"Opening {source.file.name}", 0.1)
-            self._model = None
-            self._model, self._source = self._open_model(source, images), source
-        return self._model
-
-    def _look(
-        self, request: Request, clock: ProgressReporter, arrays: dict[str, NDArray[Any]]
-    ) -> dict[str, Any]:
-        """Answer INSPECT or a method's request; a bad image does not spoil the others."""
-        clock.report("Reading the images", 0.0)
-        ranking = () if self._holds(request.model) else request.images[:RANKING]
-        readable = [image for image in map(_decode, ranking) if isinstance(image, Decoded)]
-        classifier = self._opened(request.model, readable, clock).classifier(request.preprocessing)
-        entries: list[dict[str, Any]] = []
-        seen: list[InspectionResult] = []
-        leader = ""
-        batch = _at_once(classifier.spec)
-        wanted = InspectionRequest(target=request.target, against=request.against)
+    def _inspect(self, request: Request, progress: ProgressReporter) -> Outcome[InspectAnswer]:
+        """Answer INSPECT, or a method that makes maps; a bad image does not spoil the others."""
+        progress.report("Reading the images", 0.0)
+        ranking = () if self._is_open(request.model) else request.images[:RANKING_IMAGES]
+        model = self._open(request.model, _readable(ranking), progress)
+        classifier = model.classifier(request.preprocessing)
+        settings = InspectionRequest(target=request.target, against=request.against)
         if request.method == INSPECT:
-            wanted = replace(wanted, **request.options)  # type: ignore[arg-type]
-        for start in range(0, len(request.images), batch):
-            files = request.images[start : start + batch]
-            part = clock.part(start / len(request.images), len(files) / len(request.images))
-            part("Making what the network receives", 0.0)
+            settings = replace(settings, **request.options)  # type: ignore[arg-type]
+        entries: list[ImageEntry] = []
+        results: list[InspectionResult] = []
+        arrays: dict[str, NDArray[Any]] = {}
+        first_image = ""
+        count, step = len(request.images), _batch_size(classifier.spec)
+        for start in range(0, count, step):
+            files = request.images[start : start + step]
+            report = progress.part(start / count, len(files) / count)
+            report("Making what the network receives", 0.0)
             prepared = [self._prepare(file, classifier) for file in files]
-            part("Asking the network", 0.1)
-            good = {
-                file.sha256: made.pixels
-                for file, made in zip(files, prepared, strict=True)
-                if made.pixels is not None
+            report("Asking the network", 0.1)
+            pixels = {
+                file.sha256: image.pixels
+                for file, image in zip(files, prepared, strict=True)
+                if image.pixels is not None
             }
-            leader = leader or next(iter(good), "")
-            answers = self._answering.about(request, classifier, good, wanted, leader, part)
-            for row, (file, made) in enumerate(zip(files, prepared, strict=True), start):
-                answer = InspectionResult()
-                if file.sha256 in answers:
-                    answer = copied(answers[file.sha256])  # ours is asked for again
-                    seen.append(answer)
-                entries.append(_entry(file, made, answer, f"{row}/", arrays))
-        count_silent([one.layers for one in seen])
-        clock.report("Sending the answer", 0.9)
-        return {"model": describe(classifier.spec), "images": entries}
+            first_image = first_image or next(iter(pixels), "")
+            leader = first_image if settings.shared_maps else ""
+            inspection = Inspection(request, classifier, settings, leader, report)
+            found = self._cache.inspect(inspection, pixels)
+            for row, (file, image) in enumerate(zip(files, prepared, strict=True), start):
+                result = InspectionResult()
+                if file.sha256 in found:
+                    result = found[file.sha256].copy()  # the cache keeps its own
+                    results.append(result)
+                entries.append(_image_entry(file, image, result))
+                arrays |= _image_arrays(f"{row}/", image, result)
+        count_silent([result.forward.layers for result in results])
+        progress.report("Sending the answer", 0.9)
+        return Outcome(InspectAnswer(model=describe(classifier.spec), images=entries), arrays)
 
-    def _study(
-        self, request: Request, clock: ProgressReporter, arrays: dict[str, NDArray[Any]]
-    ) -> dict[str, Any]:
-        """Answer a method that looks at many images at once."""
+    def _analyse(self, request: Request, progress: ProgressReporter) -> Outcome[Any]:
+        """Answer a method that looks at many images together."""
         method = find(request.method)
         if method.info.kind == "score":
             raise OptionError(f"{request.method} is asked for with all scores: ood/detect.")
-        classifier = self._opened(request.model, (), clock).classifier(request.preprocessing)
-        missing = [need for need in method.info.needs if need not in classifier.spec.offers]
-        if missing:
-            why = classifier.spec.why_not(Need(missing[0]))
-            raise NotOfferedError(f"{method.info.title} cannot be had of this model. {why}")
+        classifier = self._open(request.model, (), progress).classifier(request.preprocessing)
+        _demand_offered(method, classifier.spec)
         settings = method.info.check(request.options)  # type: ignore[arg-type]
+        described = describe(classifier.spec)
+
+        def partial(make: Callable[[], Outcome[Any]]) -> None:
+            progress.partial(lambda: _partial_result(request, make(), described, progress.seconds))
+
         context = Context(
             classifier,
             files=request.images,
             folder=request.folder,
             ood_folder=request.ood_folder,
-            reference=self._reference(request.reference, classifier),
+            reference=self._load_reference(request.reference, classifier),
             seed=request.seed,
             target=request.target,
-            progress=clock.part(0.0, 1.0),
-            partial=lambda make: clock.partial(_partial(request, classifier.spec, make, clock)),
+            progress=progress.part(0.0, 1.0),
+            partial=partial,
         )
         with unchanged(classifier.network):
             outcome = method.function(context, **settings)
         outcome.check()
-        clock.report("Sending the answer", 0.95)
-        arrays |= outcome.arrays
-        return {"model": describe(classifier.spec), **outcome.scores}
+        progress.report("Sending the answer", 0.95)
+        return Outcome({"model": described, **outcome.scores}, outcome.arrays)
 
-    def _reference(self, file: File | None, classifier: TorchClassifier) -> Reference | None:
+    def _is_open(self, source: ModelSource) -> bool:
+        """Say whether this very model is open and its network decided."""
+        return self._source == source and self._model is not None and bool(self._model.network)
+
+    def _open(
+        self, source: ModelSource, images: Sequence[Decoded], progress: ProgressReporter
+    ) -> Model:
+        """Return the model, opened now unless it is open."""
+        if self._model is None or not self._is_open(source):
+            progress.report(f"Opening {source.file.name}", 0.1)
+            self._model = None
+            self._model, self._source = self._opener(source, images), source
+        return self._model
+
+    def _load_reference(self, file: File | None, classifier: TorchClassifier) -> Reference | None:
         """Return a reference, read once, that was measured with this very classifier."""
         if file is None:
             return None
-        if self._known is None or self._known[0] != file.sha256:
-            self._known = file.sha256, statistics.load(Path(file.path), file.name)
-        self._known[1].require_match(classifier)
-        return self._known[1]
+        if self._reference is None or self._reference[0] != file.sha256:
+            self._reference = file.sha256, statistics.load(Path(file.path), file.name)
+        self._reference[1].require_match(classifier)
+        return self._reference[1]
 
     def _prepare(self, file: File, classifier: TorchClassifier) -> Prepared:
         """Make an image what the network receives, or take it from those made last."""
-        strokes = classifier.spec.architecture in BRIGHT_STROKES
-        key = (file.sha256, classifier.preprocessing, strokes)
-        made = self._prepared.pop(key, None) or prepare(
-            _decode(file), classifier.preprocessing, dark_background=strokes
-        )
-        if not made.error:  # a file may come back, and an error names its file
-            self._prepared[key] = made
-        while len(self._prepared) > BATCH:
-            self._prepared.popitem(last=False)
-        return made
+        dark = classifier.spec.architecture in DARK_BACKGROUND
+        key = (file.sha256, classifier.preprocessing, dark)
+        if key in self._prepared:
+            return self._prepared[key]
+        image = prepare(_decode(file), classifier.preprocessing, dark_background=dark)
+        if not image.error:  # a file may come back, and an error names its file
+            self._prepared[key] = image
+        return image
 
 
-def _partial(
-    request: Request, spec: ModelSpec, make: Callable[[], Outcome[Any]], clock: ProgressReporter
-) -> Callable[[], Result]:
-    """Return what makes a result of work that is not done."""
-
-    def result() -> Result:
-        outcome = make()
-        outcome.check()
-        scores = {"model": describe(spec), **outcome.scores}
-        return Result(request.key, outcome.arrays, scores, clock.seconds, {})
-
-    return result
-
-
-def _looks(method: str) -> bool:
-    """Say whether a request is about each image by itself."""
-    return method == INSPECT or find(method).info.kind == "map"
-
-
-def _at_once(spec: ModelSpec) -> int:
+def _batch_size(spec: ModelSpec) -> int:
     """Return how many images' activations, with copies and gradients, may be in memory at once."""
     values = sum(math.prod(layer.shape) for layer in spec.layers)
-    return max(1, min(BATCH, MEMORY // (COPIES * BYTES * values + 1)))
+    return max(1, min(MAX_BATCH, MEMORY_BYTES // (COPIES * VALUE_BYTES * values + 1)))
+
+
+def _demand_offered(method: Method, spec: ModelSpec) -> None:
+    """Refuse a method that needs what the model does not offer.
+
+    Raises:
+        NotOfferedError: With the reason, as far as it is known.
+    """
+    missing = [need for need in method.info.needs if need not in spec.offers]
+    if missing:
+        why = spec.why_not(Need(missing[0]))
+        raise NotOfferedError(f"{method.info.title} cannot be had of this model. {why}")
+
+
+def _partial_result(request: Request, outcome: Outcome[Any], model: Any, seconds: float) -> Result:
+    """Return the result of work that is not done."""
+    outcome.check()
+    return Result(request.key, outcome.arrays, {"model": model, **outcome.scores}, seconds, {})
+
+
+def _readable(files: Sequence[File]) -> list[Decoded]:
+    """Return the decoded images, those left out that cannot be read."""
+    return [image for image in map(_decode, files) if isinstance(image, Decoded)]
 
 
 def _decode(file: File) -> Decoded | ImageError:
@@ -258,23 +272,26 @@ def _decode(file: File) -> Decoded | ImageError:
         return ImageError(f"{file.name} is no longer there; add it again.")
 
 
-def _entry(
-    file: File,
-    made: Prepared,
-    answer: InspectionResult,
-    prefix: str,
-    arrays: dict[str, NDArray[Any]],
-) -> dict[str, Any]:
-    """Return one image's part of the JSON schema, its arrays added under the prefix."""
-    pictures = {name: values.copy() for name, values in made.pictures.items()}  # we keep ours
-    for name, values in {**pictures, **answer.arrays}.items():
-        arrays[prefix + name] = values
-    said = {"top": [], "margin": None, "layers": [], "attributions": [], **answer.scores}
-    return {
-        "file": file.name,
-        "sha256": file.sha256,
-        "error": made.error or None,
-        "preprocessing": deepcopy(made.stages),
-        **said,
-        "warnings": [*made.warnings, *said.get("warnings", [])],
-    }
+def _image_entry(file: File, image: Prepared, result: InspectionResult) -> ImageEntry:
+    forward, attributions = result.forward, result.attributions
+    return ImageEntry(
+        file=file.name,
+        sha256=file.sha256,
+        error=image.error or None,
+        warnings=[*image.warnings, *forward.warnings],
+        preprocessing=deepcopy(image.stages),
+        top=forward.top,
+        margin=forward.margin,
+        target=attributions.target,
+        layers=[layer.entry for layer in forward.layers],
+        attributions=attributions.entries,
+    )
+
+
+def _image_arrays(
+    prefix: str, image: Prepared, result: InspectionResult
+) -> dict[str, NDArray[Any]]:
+    """Return one image's arrays, their names behind the prefix."""
+    stages = {name: values.copy() for name, values in image.pictures.items()}  # we keep ours
+    named = {**stages, **result.forward.arrays, **result.attributions.arrays}
+    return {prefix + name: values for name, values in named.items()}

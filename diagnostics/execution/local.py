@@ -13,9 +13,9 @@ class LocalRunner:
     def __init__(self) -> None:
         self._executor = Executor()
 
-    def run(self, request: Request, watch: ProgressCallback | None = None) -> Result:
-        """Return the answer, calling `watch` while it is computed."""
-        return self._executor.execute(request, watch)
+    def run(self, request: Request, on_progress: ProgressCallback | None = None) -> Result:
+        """Return the answer, calling `on_progress` while it is computed."""
+        return self._executor.execute(request, on_progress)
 
     def cancel(self) -> None:
         """Do nothing: the caller's own thread is at work, and stops it with an interrupt."""

@@ -24,7 +24,7 @@ class ProgressReporter:
     def __init__(self, callback: ProgressCallback | None) -> None:
         self._callback = callback
         self._started = time.perf_counter()
-        self._first_image: float | None = None  # when it was begun
+        self._first_image: float | None = None  # seconds after which it was begun
         self._progress = Progress("", 0.0)
         self._reported = -REPORT_SECONDS
         self._partial_reported = -PARTIAL_SECONDS
@@ -35,7 +35,12 @@ class ProgressReporter:
         return time.perf_counter() - self._started
 
     def part(self, start: float, share: float) -> ReportProgress:
-        """Return what reports how far one part of the images is."""
+        """Return what reports how far one part of the images is.
+
+        Args:
+            start: Share of the images before this part, 0 to 1.
+            share: Of all images, 0 to 1.
+        """
         if self._first_image is None:
             self._first_image = self.seconds
 
@@ -51,12 +56,12 @@ class ProgressReporter:
         The same activity is not reported again at once.
         """
         seconds = self.seconds
-        left = None
+        seconds_left = None
         if self._first_image is not None and images >= MIN_SHARE:
-            left = (seconds - self._first_image) * (1 - images) / images
-        again = activity == self._progress.activity
-        self._progress = Progress(activity, done, left)
-        if self._callback is None or (again and seconds - self._reported < REPORT_SECONDS):
+            seconds_left = (seconds - self._first_image) * (1 - images) / images
+        same = activity == self._progress.activity
+        self._progress = Progress(activity, done, seconds_left)
+        if self._callback is None or (same and seconds - self._reported < REPORT_SECONDS):
             return
         self._reported = seconds
         self._callback(self._progress)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics.models.attention import seen_from
+from diagnostics.models.attention import attention_of_token
 from diagnostics.models.layers import as_maps
 from diagnostics.schema.layouts import Size, layout
+from diagnostics.schema.results.inspection import LayerEntry, SilentUnits
 from diagnostics.schema.spec import LayerInfo
 
 SILENT = 1e-6  # a unit whose values differ by less than this has nothing to say
-NUMBERS = ("low", "high", "mean", "std", "zeros", "participation")
 
 
 @dataclass
@@ -25,14 +24,14 @@ class LayerView:
     """What one layer gave for one image.
 
     Args:
-        entry: The layer's part of the JSON schema.
-        drawn: What a picture of the layer needs, see `pictures.layer`; None for no picture.
+        entry: The layer's part of the answer.
+        values: What a picture of the layer needs, see `pictures.layer`; None for no picture.
         extremes: Lowest and highest value of each unit, shape (2, units); None without units.
         cells: How many values of the image each unit has.
     """
 
-    entry: dict[str, Any]
-    drawn: NDArray[np.float32] | None = None
+    entry: LayerEntry
+    values: NDArray[np.float32] | None = None
     extremes: NDArray[np.float32] | None = field(default=None, repr=False)
     cells: int = 0
 
@@ -45,9 +44,9 @@ def view(
     image_size: Size,
     images: int,
     *,
-    most: int,
+    max_maps: int,
     query: int | None = None,
-    same_maps: dict[str, list[int]] | None = None,
+    shared_maps: dict[str, list[int]] | None = None,
 ) -> list[list[LayerView]]:
     """Return, for each image, what every layer gave.
 
@@ -57,28 +56,29 @@ def view(
         drawn: Names of the layers to draw.
         image_size: Height and width of the network's input, in px.
         images: How many images there are.
-        most: Most maps to draw of a layer, the strongest first.
+        max_maps: Most maps to draw of a layer, the strongest first.
         query: Token whose attention to draw; None takes the class token, or the middle one.
-        same_maps: Which maps of a layer to draw of every image; layers that are not in it draw
+        shared_maps: Which maps of a layer to draw of every image; layers that are not in it draw
             the maps that are strongest in the first image, and are added. None draws the
             strongest maps of each image.
     """
-    found: list[list[LayerView]] = [[] for _ in range(images)]
+    views: list[list[LayerView]] = [[] for _ in range(images)]
     for layer in layers:
         values = activations.get(layer.name)
         if values is None:
-            for one in found:
-                one.append(LayerView(_not_captured(layer)))
+            for of_image in views:
+                of_image.append(LayerView(_not_captured(layer)))
             continue
-        units = _Units(values, layout(layer, image_size))
-        for row, one in enumerate(found):
-            one.append(units.view(row, layer, tuple(values.shape[1:])))
+        statistics = _Statistics(values, layout(layer, image_size))
+        for row, of_image in enumerate(views):
+            one = statistics.view(row, layer, tuple(values.shape[1:]))
+            of_image.append(one)
             if layer.name in drawn:
-                chosen = same_maps.get(layer.name) if same_maps is not None else None
-                _draw(one[-1], layer, values[row], image_size, most, query, chosen)
-                if same_maps is not None and chosen is None:
-                    same_maps[layer.name] = one[-1].entry.get("channels", [])
-    return found
+                channels = shared_maps.get(layer.name) if shared_maps is not None else None
+                _draw(one, layer, values[row], image_size, max_maps, query, channels)
+                if shared_maps is not None and channels is None:
+                    shared_maps[layer.name] = one.entry.get("channels", [])
+    return views
 
 
 def count_silent(views: Sequence[Sequence[LayerView]]) -> None:
@@ -90,31 +90,32 @@ def count_silent(views: Sequence[Sequence[LayerView]]) -> None:
     """
     for same_layer in zip(*views, strict=True):
         extremes = [one.extremes for one in same_layer if one.extremes is not None]
-        silent = None
+        silent: SilentUnits | None = None
         if extremes:
             low = np.min([one[0] for one in extremes], axis=0)
             high = np.max([one[1] for one in extremes], axis=0)
             single = len(extremes) * same_layer[0].cells == 1
             quiet = (high == 0) if single else (high - low < SILENT)
-            silent = {"units": quiet.size, "silent": int(quiet.sum()), "images": len(extremes)}
+            silent = SilentUnits(units=quiet.size, silent=int(quiet.sum()), images=len(extremes))
         for one in same_layer:
             one.entry["silent"] = silent
 
 
-class _Units:
+class _Statistics:
     """Statistics of a layer for all images, and of each of its units.
 
     The values are read as they lie in memory: by unit, or, when channels come last, by cell.
     """
 
-    def __init__(self, values: Tensor, arranged: str) -> None:
-        last = arranged in ("channels last", "tokens")
-        if arranged == "channels" and values.is_contiguous(memory_format=torch.channels_last):
+    def __init__(self, values: Tensor, arrangement: str) -> None:
+        last = arrangement in ("channels last", "tokens")
+        if arrangement == "channels" and values.is_contiguous(memory_format=torch.channels_last):
             values, last = values.movedim(1, -1), True
-        if arranged == "windows":
+        if arrangement == "windows":
             values = values.transpose(1, 2)
-        self._known = arranged != "other"
-        shares = self._known and arranged not in ("attention", "windows")  # whose rows sum to one
+        self._has_units = arrangement != "other"
+        # Rows of attention sum to one, so their magnitudes tell nothing of the units.
+        has_ratio = self._has_units and arrangement not in ("attention", "windows")
         values = values.float()
         rows = values.flatten(1, -2) if last else values[..., None].flatten(2)
         cells = 1 if last else 2
@@ -125,7 +126,7 @@ class _Units:
         std = torch.linalg.vector_norm(rows - mean[:, None, None], dim=(1, 2)) / (
             rows[0].numel() ** 0.5
         )
-        shared = strength.sum(1) ** 2 / (strength.shape[1] * strength.square().sum(1))
+        ratio = strength.sum(1) ** 2 / (strength.shape[1] * strength.square().sum(1))
         self._numbers = torch.stack(
             [
                 self._low.amin(1),
@@ -133,63 +134,82 @@ class _Units:
                 mean,
                 std,
                 (rows == 0).flatten(1).float().mean(1),
-                shared if shares else torch.full_like(mean, torch.nan),
+                ratio if has_ratio else torch.full_like(mean, torch.nan),
             ],
             1,
         ).tolist()
 
     def view(self, row: int, layer: LayerInfo, shape: tuple[int, ...]) -> LayerView:
         """Return one image's entry."""
-        numbers = {
-            key: value if np.isfinite(value) else None
-            for key, value in zip(NUMBERS, self._numbers[row], strict=True)
-        }
-        entry = {"name": layer.name, "kind": layer.kind, "shape": list(shape), **numbers}
+        low, high, mean, std, zeros, participation = map(_finite, self._numbers[row])
+        entry = LayerEntry(
+            name=layer.name,
+            kind=layer.kind,
+            shape=list(shape),
+            low=low,
+            high=high,
+            mean=mean,
+            std=std,
+            zeros=zeros,
+            participation=participation,
+            silent=None,
+            picture=None,
+        )
         extremes = torch.stack([self._low[row], self._high[row]]).cpu().numpy()
-        known = extremes if self._known and np.isfinite(extremes).all() else None
-        return LayerView({**entry, "picture": None}, extremes=known, cells=self._cells)
+        known = extremes if self._has_units and np.isfinite(extremes).all() else None
+        return LayerView(entry, extremes=known, cells=self._cells)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _draw(
-    one: LayerView,
+    view: LayerView,
     layer: LayerInfo,
     values: Tensor,
     image_size: Size,
-    most: int,
+    max_maps: int,
     query: int | None,
-    chosen: list[int] | None,
+    channels: list[int] | None,
 ) -> None:
     """Keep what a picture of the layer needs: maps, the whole vector, or a table of tokens."""
-    arranged, note = layout(layer, image_size), ""
+    arrangement, note = layout(layer, image_size), ""
     maps = as_maps(values[None], layer, image_size)
     if maps is not None:
-        extra = values.shape[0] - maps[0, 0].numel() if arranged == "tokens" else 0
+        extra = values.shape[0] - maps[0, 0].numel() if arrangement == "tokens" else 0
         note = f"{extra} extra token{'s' * (extra > 1)} left out" if extra else ""
-        values, arranged = maps[0], "channels"
-    if arranged in ("attention", "windows"):
-        found = seen_from(values, image_size, query)
-        arranged = "attention" if found else "other"
-        values, note = found or (values, "")
-    if arranged == "other":
-        one.entry["layout"] = arranged
+        values, arrangement = maps[0], "channels"
+    if arrangement in ("attention", "windows"):
+        heads = attention_of_token(values, image_size, query)
+        arrangement = "attention" if heads else "other"
+        values, note = heads or (values, "")
+    view.entry["layout"] = arrangement
+    if arrangement == "other":
         return
-    channels: list[int] = list(range(len(values))) if arranged == "attention" else []
-    if arranged == "channels":
+    drawn: list[int] = list(range(len(values))) if arrangement == "attention" else []
+    if arrangement == "channels":
         strength = values.abs().flatten(1).mean(1)
-        strongest = torch.argsort(strength, descending=True, stable=True)[:most]
-        channels = strongest.tolist() if chosen is None else chosen
-        values = values[channels]
-    one.drawn = values.detach().float().cpu().numpy()
-    picture = f"layer/{layer.name}"
-    one.entry |= {"layout": arranged, "channels": channels, "note": note, "picture": picture}
+        strongest = torch.argsort(strength, descending=True, stable=True)[:max_maps]
+        drawn = strongest.tolist() if channels is None else channels
+        values = values[drawn]
+    view.values = values.detach().float().cpu().numpy()
+    view.entry["channels"], view.entry["note"] = drawn, note
+    view.entry["picture"] = f"layer/{layer.name}"
 
 
-def _not_captured(layer: LayerInfo) -> dict[str, Any]:
-    nothing = dict.fromkeys((*NUMBERS, "picture"))
-    return {
-        "name": layer.name,
-        "kind": layer.kind,
-        "shape": [],
-        **nothing,
-        "layout": "not captured",
-    }
+def _not_captured(layer: LayerInfo) -> LayerEntry:
+    return LayerEntry(
+        name=layer.name,
+        kind=layer.kind,
+        shape=[],
+        low=None,
+        high=None,
+        mean=None,
+        std=None,
+        zeros=None,
+        participation=None,
+        silent=None,
+        picture=None,
+        layout="not captured",
+    )

@@ -14,7 +14,7 @@ from diagnostics.schema.layouts import Size, layout, token_grid
 from diagnostics.schema.spec import LayerInfo, ModelSpec
 
 
-def seen_from(
+def attention_of_token(
     weights: Tensor, image_size: Size, query: int | None = None
 ) -> tuple[Float[Tensor, "heads h w"], str] | None:
     """Return what each head of one query token attends to, on the grid of the keys, and whose.
@@ -31,7 +31,7 @@ def seen_from(
     where = ""
     if weights.ndim == 4 and len(weights) > 1:
         windows, _, queries, keys = weights.shape
-        window = _middle(windows) if query is None else min(query // queries, windows - 1)
+        window = _middle_window(windows) if query is None else min(query // queries, windows - 1)
         query = None if query is None else query % queries
         weights, image_size = weights[window], (isqrt(keys), isqrt(keys))
         where = f" of window {window}, of {windows} windows"
@@ -41,8 +41,8 @@ def seen_from(
     if grid is None:
         return None
     extra, height, width = grid
-    usual = 0 if extra else height // 2 * width + width // 2
-    token = min(usual if query is None else query, weights.shape[1] - 1)
+    default = 0 if extra else height // 2 * width + width // 2
+    token = min(default if query is None else query, weights.shape[1] - 1)
     row, column = divmod(token - extra, width)
     name = f"the token at row {row}, column {column}"
     if token < extra or weights.shape[1] == 1:
@@ -50,7 +50,7 @@ def seen_from(
     return weights[:, token, extra:].reshape(-1, height, width), f"query: {name}{where}"
 
 
-def _middle(windows: int) -> int:
+def _middle_window(windows: int) -> int:
     side = round(windows**0.5)
     return side // 2 * side + side // 2 if side * side == windows else windows // 2
 
@@ -61,35 +61,35 @@ def global_layers(layers: Sequence[LayerInfo], image_size: Size) -> tuple[LayerI
     Raises:
         NotOfferedError: When there are none, or when tokens change from layer to layer.
     """
-    found = [layer for layer in layers if layer.kind == "attention"]
-    shapes = {layer.shape[-2:] for layer in found}
-    whole = all(layout(layer, image_size) == "attention" for layer in found)
-    if not whole or len(shapes) != 1 or any(queries != keys for queries, keys in shapes):
+    attention = [layer for layer in layers if layer.kind == "attention"]
+    shapes = {layer.shape[-2:] for layer in attention}
+    without_windows = all(layout(layer, image_size) == "attention" for layer in attention)
+    if not without_windows or len(shapes) != 1 or any(queries != keys for queries, keys in shapes):
         raise NotOfferedError(
             "Attention can be followed through the layers only where all of them work on the same "
             "tokens; this network merges or changes its tokens on the way."
         )
-    return tuple(found)
+    return tuple(attention)
 
 
-def tokens_read(slope: Float[Tensor, "n heads t t"]) -> Float[Tensor, "n t"]:
+def read_tokens(gradient: Float[Tensor, "n heads t t"]) -> Float[Tensor, "n t"]:
     """Return which tokens the answer is read from, each image's shares summing to one.
 
     Args:
-        slope: Gradient of the logits with respect to the weights of the last attention layer; its
-            rows are the tokens that attend, and only those that are read matter to the logits.
+        gradient: Gradient of the logits with respect to the weights of the last attention layer;
+            its rows are the tokens that attend, and only those that are read matter to the logits.
 
     Returns:
         Equal shares of the tokens that are read; of all where no gradient tells.
     """
-    read = slope.ne(0).any(-1).any(1).to(slope.dtype)
+    read = gradient.ne(0).any(-1).any(1).to(gradient.dtype)
     read = torch.where(read.any(1, keepdim=True), read, 1)
     return read / read.sum(1, keepdim=True)
 
 
-def followed(
+def rollout(
     mixes: Sequence[Float[Tensor, "n t t"]],
-    kept: float,
+    skip: float,
     spec: ModelSpec,
     read: Float[Tensor, "n t"],
 ) -> Float[Tensor, "n h w"]:
@@ -97,9 +97,9 @@ def followed(
 
     Args:
         mixes: How each layer mixes tokens besides what it keeps of them, first layer first.
-        kept: Share of every token that a layer keeps as it is.
+        skip: Share of every token that a layer keeps as it is.
         spec: Gives the input size.
-        read: Which tokens the answer is read from, see `tokens_read`.
+        read: Which tokens the answer is read from, see `read_tokens`.
 
     Returns:
         The mean row of the tokens that are read, on the grid of the patches.
@@ -112,9 +112,9 @@ def followed(
     if grid is None:
         raise NotOfferedError(f"The {tokens} tokens of this network do not lie on a grid.")
     extra, height, width = grid
-    same = torch.eye(tokens, device=mixes[0].device, dtype=mixes[0].dtype)
-    reached = same.expand_as(mixes[0])
+    identity = torch.eye(tokens, device=mixes[0].device, dtype=mixes[0].dtype)
+    reached = identity.expand_as(mixes[0])
     for mix in mixes:
-        reached = kept * reached + mix @ reached
+        reached = skip * reached + mix @ reached
     row = (read[:, None] @ reached)[:, 0]
     return row[:, extra:].reshape(-1, height, width)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -194,3 +195,36 @@ class SharedTrace:
         if pixels is self._recorded.pixels and set(layers) <= self._recorded.activations.keys():
             return self._recorded
         return self._classifier.trace(pixels, layers)
+
+
+@contextmanager
+def unchanged(network: nn.Module) -> Iterator[None]:
+    """Hold whoever works with the network to leaving it as it was.
+
+    Raises:
+        RuntimeError: When hooks, modes, values or gradients were left behind.
+    """
+    before = _state(network)
+    yield
+    if _state(network) != before:
+        raise RuntimeError("A method changed the network's hooks, modes, values or gradients.")
+
+
+def _state(network: nn.Module) -> list[tuple[Any, ...]]:
+    """Return what must stay of each module, and the versions of its tensors."""
+    return [
+        (
+            module.training,
+            len(module._forward_pre_hooks),
+            len(module._forward_hooks),
+            len(module._backward_hooks),
+            *(
+                (tensor._version, tensor.requires_grad, tensor.grad is not None)
+                for tensor in (
+                    *module.parameters(recurse=False),
+                    *module.buffers(recurse=False),
+                )
+            ),
+        )
+        for module in network.modules()
+    ]

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from diagnostics.errors import NotOfferedError, OptionError
 from diagnostics.models.classifier import Classifier
 from diagnostics.models.layers import as_maps
+from diagnostics.schema.results.inspection import ReceptiveField
 
 
-@dataclass(frozen=True)
-class Field:
-    """The smallest rectangle that holds all pixels that can reach a cell; ends are exclusive."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-
-def receptive_field(classifier: Classifier, layer: str, row: int, column: int) -> Field | None:
+def receptive_field(
+    classifier: Classifier, layer: str, row: int, column: int
+) -> ReceptiveField | None:
     """Return the part of the input that can reach one cell, whatever the image shows.
 
     A pixel that is not a number makes everything that it reaches not a number, through zeros,
@@ -35,7 +26,8 @@ def receptive_field(classifier: Classifier, layer: str, row: int, column: int) -
         column: Of the cell.
 
     Returns:
-        The field in px of what the network receives; None when no pixel reaches the cell.
+        The smallest rectangle, in px of what the network receives, that holds all pixels that can
+        reach the cell; None when no pixel does.
 
     Raises:
         NotOfferedError: When the layer has no cells.
@@ -74,4 +66,9 @@ def receptive_field(classifier: Classifier, layer: str, row: int, column: int) -
                 high[edge] = middle[edge]
             else:
                 low[edge] = middle[edge]
-    return Field(high[0] - 1, size[0] - high[1] + 1, high[2] - 1, size[1] - high[3] + 1)
+    return ReceptiveField(
+        top=high[0] - 1,
+        bottom=size[0] - high[1] + 1,
+        left=high[2] - 1,
+        right=size[1] - high[3] + 1,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from diagnostics.errors import ImageError, InputError
 from diagnostics.preprocessing.checks import warnings
 from diagnostics.preprocessing.pipeline import Pipeline, StageTrace, histogram
 from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.results.inspection import StageEntry
 
 PICTURE_PX = 640
 
@@ -24,14 +24,14 @@ class Prepared:
     Args:
         error: Why there are no pixels; empty when there are.
         pixels: Shape (c, h, w), values in [0, 1].
-        stages: The stages' part of the JSON schema.
+        stages: The stages' part of the answer.
         pictures: Each stage's values, at the size of the screen.
         warnings: What people should know of this image.
     """
 
     error: str = ""
     pixels: NDArray[np.float32] | None = None
-    stages: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[StageEntry] = field(default_factory=list)
     pictures: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -54,35 +54,45 @@ def prepare(
     except InputError as error:
         return Prepared(error.message)
     pixels = pipeline.pixels(trace)
-    made = Prepared(pixels=pixels)
-    said = warnings(image, settings, pixels, dark_background=dark_background)
-    made.warnings = (*image.notes, *said)
-    before: NDArray[np.float32] | None = None
-    for place, stage in enumerate(trace):
-        if stage.values is not before:
-            numbers, picture = _numbers(stage), thumbnail(stage.values, PICTURE_PX)
-        before, name = stage.values, f"stage/{place}"
-        made.pictures[name] = picture
-        made.stages.append(
-            {
-                "stage": stage.name,
-                "settings": stage.settings,
-                **numbers,
-                "clipped": stage.clipped,
-                "signed": stage.signed,
-                "picture": name,
-            }
-        )
-    return made
+    checked = warnings(image, settings, pixels, dark_background=dark_background)
+    prepared = Prepared(pixels=pixels, warnings=(*image.notes, *checked))
+    values: NDArray[np.float32] | None = None
+    for position, stage in enumerate(trace):
+        name = f"stage/{position}"
+        if stage.values is values:  # the stage left them as they were
+            entry = _same_numbers(prepared.stages[-1], stage, name)
+        else:
+            values, picture = stage.values, thumbnail(stage.values, PICTURE_PX)
+            entry = _entry(stage, name)
+        prepared.pictures[name] = picture
+        prepared.stages.append(entry)
+    return prepared
 
 
-def _numbers(stage: StageTrace) -> dict[str, Any]:
+def _entry(stage: StageTrace, picture: str) -> StageEntry:
     counts, edges = histogram(stage.values)
+    return StageEntry(
+        stage=stage.name,
+        settings=stage.settings,
+        shape=list(stage.shape),
+        low=stage.low,
+        high=stage.high,
+        mean=list(stage.mean),
+        std=list(stage.std),
+        histogram={"counts": counts.tolist(), "edges": edges.tolist()},
+        clipped=stage.clipped,
+        signed=stage.signed,
+        picture=picture,
+    )
+
+
+def _same_numbers(before: StageEntry, stage: StageTrace, picture: str) -> StageEntry:
+    """Return the entry of a stage that gave the values of the one before."""
     return {
-        "shape": list(stage.shape),
-        "low": stage.low,
-        "high": stage.high,
-        "mean": list(stage.mean),
-        "std": list(stage.std),
-        "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
+        **before,
+        "stage": stage.name,
+        "settings": stage.settings,
+        "clipped": stage.clipped,
+        "signed": stage.signed,
+        "picture": picture,
     }

@@ -15,6 +15,7 @@ from diagnostics.data.image import encode_png
 from diagnostics.report import pictures, render
 from diagnostics.report.render import Picture
 from diagnostics.schema.request import Result
+from diagnostics.schema.results.inspection import AttributionEntry, ImageEntry
 from diagnostics.text import number
 
 LONGEST = 160  # so long a file's name may be; two layers may differ in the middle only
@@ -78,7 +79,7 @@ class _Files:
         self._folder = folder / f"{index:03d}-{pictures.stem(name)}"
         self._folder.mkdir(exist_ok=True)
 
-    def write(self, image: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    def write(self, image: ImageEntry, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write one image's files and put their paths into its entry."""
         for position, stage in enumerate(image["preprocessing"]):
             values = arrays[f"{self._index}/{stage['picture']}"]
@@ -95,14 +96,14 @@ class _Files:
                 self._attribution(entry, position, arrays)
 
     def _attribution(
-        self, entry: dict[str, Any], position: int, arrays: Mapping[str, NDArray[Any]]
+        self, entry: AttributionEntry, position: int, arrays: Mapping[str, NDArray[Any]]
     ) -> None:
         values = arrays[f"{self._index}/{entry['array']}"]
         stem = f"attribution-{position}-{entry['method'].split('/')[1]}"
         scale = render.Scale.of_most(values, signed=entry["signed"])
         entry["picture"] = self._picture(stem, pictures.heatmap(entry, values, self._name, scale))
-        entry["array"] = self._path(f"{stem}.npy")
-        np.save(self._root / entry["array"], values, allow_pickle=False)
+        entry["array"] = path = self._path(f"{stem}.npy")
+        np.save(self._root / path, values, allow_pickle=False)
 
     def _picture(self, stem: str, picture: Picture) -> str:
         path = self._path(f"{pictures.plain(stem, LONGEST)}.png")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from diagnostics.report import render
 from diagnostics.report.render import Cells, Picture, Rgb, Scale
+from diagnostics.schema.results.inspection import AttributionEntry, LayerEntry, StageEntry
 from diagnostics.text import number, shortened
 
-Entry = Mapping[str, Any]
 CELL_PX = 8
 
 
-def stage(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = None) -> Picture:
+def stage(
+    entry: StageEntry, values: NDArray[Any], name: str, scale: Scale | None = None
+) -> Picture:
     """Draw what one preprocessing stage made of an image.
 
     Args:
-        entry: The stage's entry in the JSON schema.
+        entry: The stage's entry in the answer.
         values: Shape (h, w, c). Signed values are drawn channel by channel around zero.
         name: Name of the image.
         scale: Colours of signed values, when images are compared; None takes this image's own.
@@ -40,7 +42,7 @@ def stage(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = N
 
 
 def layer(
-    entry: Entry,
+    entry: LayerEntry,
     values: NDArray[Any],
     name: str,
     scale: Scale | None = None,
@@ -51,7 +53,7 @@ def layer(
     """Draw what one layer gave: its strongest maps, a padded square, or a token table.
 
     Args:
-        entry: The layer's entry in the JSON schema.
+        entry: The layer's entry in the answer.
         values: Maps (c, h, w), a vector (k,), or tokens (t, c).
         name: Name of the image.
         scale: Colours, when images are compared; None takes this image's own.
@@ -103,28 +105,37 @@ def _map_cells(values: NDArray[Any], labels: tuple[str, ...], numbers: Sequence[
     )
 
 
-def heatmap(entry: Entry, values: NDArray[Any], name: str, scale: Scale | None = None) -> Picture:
+def heatmap(
+    entry: AttributionEntry, values: NDArray[Any], name: str, scale: Scale | None = None
+) -> Picture:
     """Draw where the network looked, as a map of its own."""
     scale = scale or Scale.covering(values, signed=entry["signed"])
     caption = f"{values.shape[1]} × {values.shape[0]} cells, {scale.ends}"
-    return Picture(scale.colour(values), _looked(entry, name), caption, _heat_name(entry, name))
+    return Picture(
+        scale.colour(values), _heatmap_text(entry, name), caption, _heatmap_name(entry, name)
+    )
 
 
 def over(
-    entry: Entry, values: NDArray[Any], image: Rgb, name: str, opacity: float, scale: Scale
+    entry: AttributionEntry,
+    values: NDArray[Any],
+    image: Rgb,
+    name: str,
+    opacity: float,
+    scale: Scale,
 ) -> Picture:
     """Lay where the network looked over what it received."""
     mixed = render.overlay(image, scale.colour(values), opacity)
-    alt = f"{_looked(entry, name)} Laid over what the network received at {opacity:.0%}."
-    return Picture(mixed, alt, scale.ends, f"{_heat_name(entry, name)}-over")
+    alt = f"{_heatmap_text(entry, name)} Laid over what the network received at {opacity:.0%}."
+    return Picture(mixed, alt, scale.ends, f"{_heatmap_name(entry, name)}-over")
 
 
-def _looked(entry: Entry, name: str) -> str:
+def _heatmap_text(entry: AttributionEntry, name: str) -> str:
     where = f" at layer {entry['layer']}" if entry["layer"] else ""
     return f"{name}: {entry['method'].split('/')[1]}{where} for class {entry['target']}."
 
 
-def _heat_name(entry: Entry, name: str) -> str:
+def _heatmap_name(entry: AttributionEntry, name: str) -> str:
     method = entry["method"].split("/")[1]
     return f"{stem(name)}-{method}-{plain(entry['layer'] or 'pixels')}"
 
@@ -136,5 +147,5 @@ def stem(name: str) -> str:
 
 def plain(name: str, length: int = 48) -> str:
     """Return a name that is safe as part of a file name, at most so long."""
-    kept = "".join(mark if mark.isalnum() or mark in "-_." else "-" for mark in name)
-    return shortened(kept.strip("-."), length).replace("…", "-") or "picture"
+    safe = "".join(mark if mark.isalnum() or mark in "-_." else "-" for mark in name)
+    return shortened(safe.strip("-."), length).replace("…", "-") or "picture"

@@ -13,8 +13,8 @@ ProgressCallback: TypeAlias = Callable[[Progress], None]
 class Runner(Protocol):
     """Answers requests about one model at a time."""
 
-    def run(self, request: Request, watch: ProgressCallback | None = None) -> Result:
-        """Return the answer, calling `watch` while it is computed.
+    def run(self, request: Request, on_progress: ProgressCallback | None = None) -> Result:
+        """Return the answer, calling `on_progress` while it is computed.
 
         Raises:
             OversureError: When the request cannot be answered; the text says why.

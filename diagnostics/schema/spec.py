@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.results.inspection import CandidateEntry, ModelEntry, Status
 
 
 class Need(StrEnum):
@@ -49,7 +50,7 @@ class Check:
     """One thing that was looked at when the model was opened."""
 
     name: str
-    status: Literal["passed", "warned", "failed"]
+    status: Status
     message: str
 
 
@@ -136,11 +137,10 @@ class ModelSpec:
         """Say why the model does not offer something, as far as that is known."""
         if need is Need.HEAD:
             return "Its last layer does not make logits by weights and a bias alone."
-        told = {Need.GRADIENTS: ("gradients",), Need.LAYERS: ("layers", "batch")}
-        names = told.get(need, told[Need.LAYERS])
-        said = [check.message for check in self.checks if check.name in names]
-        if said:
-            return said[0]
+        names = ("gradients",) if need is Need.GRADIENTS else ("layers", "batch")
+        for check in self.checks:
+            if check.name in names:
+                return check.message
         return f"This network has no {'BatchNorm' if need is Need.BATCHNORM else need}."
 
     def layer(self, name: str) -> LayerInfo | None:
@@ -148,29 +148,28 @@ class ModelSpec:
         return next((layer for layer in self.layers if layer.name == name), None)
 
 
-def describe(spec: ModelSpec) -> dict[str, Any]:
-    """Return the "model" part of the JSON schema."""
+def describe(spec: ModelSpec) -> ModelEntry:
+    """Return what is known of a model as the "model" part of an answer."""
     content = asdict(spec)
-    size = {"channels": spec.channels, "height": spec.height, "width": spec.width}
-    return {
-        "name": spec.name,
-        "format": spec.format,
-        "architecture": spec.architecture or None,
-        "candidates": content["candidates"],
-        "sha256": spec.sha256,
-        "parameters": spec.parameters,
-        "input": size,
-        "classes": list(spec.class_names),
-        "output": spec.output,
-        "preprocessing": content["preprocessing"],
-        "offers": sorted(spec.offers),
-        "checks": content["checks"],
-        "layers": content["layers"],
-        "head": spec.head or None,
-    }
+    return ModelEntry(
+        name=spec.name,
+        format=spec.format,
+        architecture=spec.architecture or None,
+        candidates=list(content["candidates"]),
+        sha256=spec.sha256,
+        parameters=spec.parameters,
+        input={"channels": spec.channels, "height": spec.height, "width": spec.width},
+        classes=list(spec.class_names),
+        output=spec.output,
+        preprocessing=content["preprocessing"],
+        offers=sorted(spec.offers),
+        checks=list(content["checks"]),
+        layers=list(content["layers"]),
+        head=spec.head or None,
+    )
 
 
-def read(description: Mapping[str, Any]) -> ModelSpec:
+def read(description: ModelEntry) -> ModelSpec:
     """Return the spec that `describe` described."""
     return ModelSpec(
         name=description["name"],
@@ -188,17 +187,22 @@ def read(description: Mapping[str, Any]) -> ModelSpec:
         ),
         offers=frozenset(Need(need) for need in description["offers"]),
         checks=tuple(Check(**check) for check in description["checks"]),
-        candidates=tuple(
-            Candidate(
-                **{
-                    **candidate,
-                    "fit": Fit(candidate["fit"]),
-                    "preprocessing": preprocessing_from(candidate["preprocessing"]),
-                }
-            )
-            for candidate in description["candidates"]
-        ),
+        candidates=tuple(_candidate(entry) for entry in description["candidates"]),
         head=description["head"] or "",
+    )
+
+
+def _candidate(entry: CandidateEntry) -> Candidate:
+    return Candidate(
+        architecture=entry["architecture"],
+        fit=Fit(entry["fit"]),
+        classes=entry["classes"],
+        channels=entry["channels"],
+        height=entry["height"],
+        width=entry["width"],
+        preprocessing=preprocessing_from(entry["preprocessing"]),
+        message=entry["message"],
+        deviation=entry["deviation"],
     )
 
 

@@ -109,12 +109,12 @@ def _limit_memory(*weights: Path) -> None:
 def answer(connection: socket.socket, executor: Any, request: Request) -> None:
     """Answer a request, with progress on the way; what goes wrong is said in words."""
 
-    def watch(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         arrays = progress.partial.arrays if progress.partial else {}
         wire.send(connection, wire.progress_message(progress), arrays)
 
     try:
-        result = executor.execute(request, watch)
+        result = executor.execute(request, on_progress)
         wire.send(connection, wire.result_message(result), result.arrays)
     except Exception as error:
         wire.send(connection, _explained(error, request))

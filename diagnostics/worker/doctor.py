@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
+from diagnostics.schema.results.inspection import Status
 from diagnostics.schema.spec import Check
 from diagnostics.versions import EXTRAS, Floor, floors
 from diagnostics.worker import selftest
@@ -14,10 +15,7 @@ from diagnostics.worker.sandbox import GPU, Level
 
 GIB = 2**30
 LEAST_FREE_GIB = 5
-
-
-Status = Literal["passed", "warned", "failed"]
-OF_LEVEL: dict[Level, Status] = {
+STATUS_OF_LEVEL: dict[Level, Status] = {
     Level.STRICT: "passed",
     Level.PARTIAL: "warned",
     Level.NONE: "failed",
@@ -39,7 +37,7 @@ class Report:
 def examine() -> Report:
     """Look at this machine."""
     found = selftest.outcome()
-    checks = [Check("sandbox", OF_LEVEL[found.level], sandbox_sentence(found))]
+    checks = [Check("sandbox", STATUS_OF_LEVEL[found.level], sandbox_sentence(found))]
     checks += map(_library, floors())
     has_gpu = GPU.exists()
     checks.append(Check("device", "passed", "an NVIDIA GPU" if has_gpu else "the processor"))

@@ -74,17 +74,17 @@ class WorkerRunner:
         """The worker's process id, None while there is none."""
         return self._worker.pid if self._worker else None
 
-    def run(self, request: Request, watch: ProgressCallback | None = None) -> Result:
-        """Return the answer, calling `watch` at least every tenth of a second.
+    def run(self, request: Request, on_progress: ProgressCallback | None = None) -> Result:
+        """Return the answer, calling `on_progress` at least every tenth of a second.
 
-        An exception out of `watch` leaves the request abandoned: its answer is dropped when it
-        comes, or its worker ended when the next request must wait too long for it.
+        An exception out of `on_progress` leaves the request abandoned: its answer is dropped when
+        it comes, or its worker ended when the next request must wait too long for it.
 
         Raises:
             OversureError: When the request cannot be answered; the text says why.
         """
         self._cancelled = False
-        with self._turn, self._place(request, watch):
+        with self._turn, self._place(request, on_progress):
             self._drop_abandoned()
             worker = self._ready()
             self._abandoned = True
@@ -92,7 +92,7 @@ class WorkerRunner:
                 handed = self._hand_over(request)
                 message = wire.request_message(handed, str(self._inbox))
                 wire.send(worker.connection, message)
-                result = self._answer(worker, request, watch)
+                result = self._answer(worker, request, on_progress)
             except (wire.ProtocolError, TimeoutError):
                 self._kill()
                 raise WorkerCrashedError(
@@ -110,7 +110,7 @@ class WorkerRunner:
             return result
 
     def _place(
-        self, request: Request, watch: ProgressCallback | None
+        self, request: Request, on_progress: ProgressCallback | None
     ) -> AbstractContextManager[None]:
         """Wait for a place among the questions of all, and say so."""
         if self._admission is None:
@@ -121,8 +121,8 @@ class WorkerRunner:
                 raise CancelledError(CANCELLED)
             others = "another question" if before == 1 else f"{before} other questions"
             activity = f"Waiting for {others}" if before else "Waiting for a free place"
-            if watch is not None:
-                watch(Progress(activity, 0.0, seconds))
+            if on_progress is not None:
+                on_progress(Progress(activity, 0.0, seconds))
 
         return self._admission.place(
             self._owner, long=request.method not in (OPEN, INSPECT, FIELD), tell=tell
@@ -155,7 +155,9 @@ class WorkerRunner:
             self._worker.connection.settimeout(self._limits.message_seconds)
         return self._worker
 
-    def _answer(self, worker: Worker, request: Request, watch: ProgressCallback | None) -> Result:
+    def _answer(
+        self, worker: Worker, request: Request, on_progress: ProgressCallback | None
+    ) -> Result:
         started = heard = time.monotonic()
         progress = Progress("Waiting for the model's process", 0.0)
         while True:
@@ -168,8 +170,8 @@ class WorkerRunner:
                 progress = wire.read_progress(header, arrays, request.key)
                 heard = time.monotonic()
             self._demand_in_time(started, heard)
-            if watch is not None:
-                watch(progress)
+            if on_progress is not None:
+                on_progress(progress)
                 progress = replace(progress, partial=None)  # told once
 
     def _demand_in_time(self, started: float, heard: float) -> None:

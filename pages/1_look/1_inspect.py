@@ -5,6 +5,7 @@ import streamlit as st
 from diagnostics.report.inspection import answers, difference
 from diagnostics.report.inspection.layers import heading, layer
 from diagnostics.schema.request import INSPECT, Options, Request
+from diagnostics.schema.results.inspection import InspectAnswer
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import layers as layer_controls
@@ -15,8 +16,8 @@ from diagnostics.ui.widgets.board import Board, numbers
 from diagnostics.ui.widgets.run import run_request
 
 TITLE, ICON = "Inspect", "visibility"
-SAID, IMAGE, RECEIVED = "What it says", "The image", "What the network receives"
-LOOKED, LAYERS = "Where it looked", "What each layer did"
+PREDICTION, IMAGE, INPUT = "What it says", "The image", "What the network receives"
+HEATMAP, LAYERS = "Where it looked", "What each layer did"
 QUESTION = "Why is the network so sure? Read down a column: the answer first, then the reasons."
 
 spec, methods = sidebar.selection()
@@ -25,47 +26,50 @@ board = Board(TITLE, QUESTION, spec)
 if not session.shown:
     controls.offer_samples()
 progress = st.empty()
-said, image, received, looked, layers = map(board.section, (SAID, IMAGE, RECEIVED, LOOKED, LAYERS))
-with said, st.container(horizontal=True, vertical_alignment="bottom"):
+headings = (PREDICTION, IMAGE, INPUT, HEATMAP, LAYERS)
+prediction, image, network_input, heatmap, layers = map(board.section, headings)
+with prediction, st.container(horizontal=True, vertical_alignment="bottom"):
     top = controls.top(spec)
-    asks_numbers = st.button("Numbers", icon=":material/table:", key="numbers")
-with received, st.container(horizontal=True, vertical_alignment="center"):
+    shows_numbers = st.button("Numbers", icon=":material/table:", key="numbers")
+with network_input, st.container(horizontal=True, vertical_alignment="center"):
     preprocessing = controls.preprocessing(spec)
     every_stage = st.toggle("Every stage", key="stages", bind="query-params")
-with looked:
+with heatmap:
     look = looking(spec, methods)
     waiting = st.empty()
 with layers:
     drawn = layer_controls.layers(spec)
 
 (method,), pinned = look.methods, session.compares
-everything: Options = {
+options: Options = {
     "top": top,
     "layers": drawn.names,
     "attributions": () if method.info.expensive else (method.text,),
     "query": drawn.query,
-    "alike": pinned,
+    "shared_maps": pinned,
 }
-asked = (session.model, session.shown_images(), preprocessing, look.target, look.against)
-answer = run_request(Request(INSPECT, *asked, everything), progress)
-images, arrays = answer.scores["images"], answer.arrays
+about = (session.model, session.shown_images(), preprocessing, look.target, look.against)
+answer = run_request(Request(INSPECT, *about, options), progress)
+scores: InspectAnswer = answer.scores
+images, arrays = scores["images"], answer.arrays
 pinned = pinned and not images[0]["error"]
 
-with said:
-    cells = answers.said(images, arrays, independent=spec.output.independent, pinned=pinned)
-    board.row(SAID, cells, "row.said")
-    if asks_numbers:
+with prediction:
+    independent = spec.output.independent
+    cells = answers.predictions(images, arrays, independent=independent, pinned=pinned)
+    board.row(PREDICTION, cells, "row.prediction")
+    if shows_numbers:
         numbers(images)
 with image:
     board.row(IMAGE, answers.originals(images, arrays), "row.image")
-with received:
+with network_input:
     st.caption(answers.RECEIVED_EXPLAINED)
-    board.row(RECEIVED, answers.received(images, arrays), "row.received")
+    board.row(INPUT, answers.network_inputs(images, arrays), "row.input")
     if pinned:
-        board.difference(RECEIVED, difference.received(images, arrays), "row.received.minus")
-    for place, name in enumerate(answers.stage_names(images) if every_stage else []):
-        cells = answers.stage(images, arrays, place)
-        board.row(RECEIVED, cells, f"row.stage.{place}", title=f"{place + 1}. {name}")
+        board.difference(INPUT, difference.network_inputs(images, arrays), "row.input.minus")
+    for position, name in enumerate(answers.stage_names(images) if every_stage else []):
+        cells = answers.stage(images, arrays, position)
+        board.row(INPUT, cells, f"row.stage.{position}", title=f"{position + 1}. {name}")
 with layers:
     for name in drawn.names:
         title = heading(images, name, pinned=pinned)
@@ -73,12 +77,13 @@ with layers:
         board.row(LAYERS, cells, f"row.layer.{name}", title=title)
         if pinned:
             board.difference(LAYERS, difference.layer(images, arrays, name), f"minus.{name}")
-with looked:
-    dear = Request(method.info.id, *asked, method.options)
-    answer = run_request(dear, waiting) if method.info.expensive else answer
+with heatmap:
+    expensive = Request(method.info.id, *about, method.options)
+    answer = run_request(expensive, waiting) if method.info.expensive else answer
     board.facts["Method"] = method.title
-    board.row(LOOKED, answers.looked(answer, look.opacity, look.shared), "row.looked")
+    cells = answers.heatmaps(answer, look.opacity, look.shared)
+    board.row(HEATMAP, cells, "row.heatmap")
     if pinned:
-        board.difference(LOOKED, difference.looked(answer), "row.looked.minus")
-    trusted(board, LOOKED, method, dear, answer, spec)
+        board.difference(HEATMAP, difference.heatmaps(answer), "row.heatmap.minus")
+    trusted(board, HEATMAP, method, expensive, answer, spec)
 board.offer_report()

@@ -21,9 +21,9 @@ if not session.shown:
 
 files = session.shown_images()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    name = layers.one_layer(spec)
-    one = layers.one_image("A", "one", files, 0)
-    other = layers.one_image("B", "other", files, 1)
+    name = layers.layer_choice(spec)
+    first = layers.image_choice("A", "one", files, 0)
+    second = layers.image_choice("B", "other", files, 1)
     order = layers.map_order() if depth.has_cells(spec, name) else "number"
     scale = layers.layer_scale()
     query = layers.query_token() if depth.attends(spec, name) else None
@@ -37,12 +37,12 @@ overview = run_request(
 options: Options = {
     "layers": (name,),
     "attributions": (),
-    "maps": depth.most_maps(spec, name),
-    "alike": True,
+    "maps": depth.max_maps(spec, name),
+    "shared_maps": True,
     "query": query,
 }
 pair = run_request(
-    Request(INSPECT, session.model, (one, other), preprocessing, options=options), progress
+    Request(INSPECT, session.model, (first, second), preprocessing, options=options), progress
 )
 
 cells = depth.pair(pair, spec, name, scale, order)
@@ -50,12 +50,13 @@ clicked = board.row(name, cells, f"depth.{name}", asks=depth.has_cells(spec, nam
 if depth.has_cells(spec, name):
     st.caption("Click a cell to see which part of the image it can see.")
 if clicked:
-    place: Options = {"layer": name, "row": clicked.row, "column": clicked.column}
+    cell: Options = {"layer": name, "row": clicked.row, "column": clicked.column}
     field = run_request(
-        Request(FIELD, session.model, preprocessing=preprocessing, options=place), progress
+        Request(FIELD, session.model, preprocessing=preprocessing, options=cell), progress
     )
     title = depth.cell_title(clicked.number, clicked.row, clicked.column)
-    patches = depth.patches(pair, name, clicked.number, place, field)
+    position = depth.CellPosition(row=clicked.row, column=clicked.column)
+    patches = depth.patches(pair, name, clicked.number, position, field)
     board.row("What one cell can see", patches, "patches", title=title)
 
 st.subheader("Statistics")

@@ -30,7 +30,7 @@ if not look.methods:
 
 preprocessing = session.preprocessing or spec.preprocessing
 head, titled = st.container(border=bool(look.methods)), False
-asked = (session.model, session.shown_images(), preprocessing, look.target, look.against)
+about = (session.model, session.shown_images(), preprocessing, look.target, look.against)
 for method in look.methods:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -39,7 +39,7 @@ for method in look.methods:
                 st.caption(method.info.summary)
             method = attribution.settings(method, spec)
             download = st.container(width="content")
-        request = Request(method.info.id, *asked, method.options)
+        request = Request(method.info.id, *about, method.options)
         answer = try_request(request, st.empty())
         if answer is None:
             continue
@@ -47,10 +47,10 @@ for method in look.methods:
             with head:
                 board.row("What it says", answers.titles(answer), "titles")
         titled = True
-        cells = answers.looked(answer, look.opacity, look.shared)
+        cells = answers.heatmaps(answer, look.opacity, look.shared)
         board.row(method.title, cells, f"row.{method.info.id}")
         if session.compares:
-            board.difference(method.title, difference.looked(answer), f"minus.{method.info.id}")
+            board.difference(method.title, difference.heatmaps(answer), f"minus.{method.info.id}")
         trusted(board, method.title, method, request, answer, spec)
         download.download_button(
             "Arrays",

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from diagnostics.report.comparison import tables as rows
-from diagnostics.report.inspection.answers import looked, originals
+from diagnostics.report.inspection.answers import heatmaps, originals
 from diagnostics.report.table import SEPARATOR
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
@@ -64,7 +64,7 @@ with suffice:
     sufficing(spec, board, SUFFICE, chosen, compared)
 with looks:
     for name, answer in compared.items():
-        cells = looked(answer, look.opacity, look.shared)
+        cells = heatmaps(answer, look.opacity, look.shared)
         board.row(LOOKED, cells, f"compare.looked.{name}", title=name)
     board.facts["Method"] = method.title
 with deep:

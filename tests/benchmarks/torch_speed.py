@@ -18,8 +18,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
 from torchvision.models import resnet18
 
-from diagnostics.execution.findings import InspectionRequest
-from diagnostics.execution.inspection import inspect
+from diagnostics.execution.inspection import InspectionRequest, inspect
 from diagnostics.loaders import onnx
 from diagnostics.loaders.open import place
 from diagnostics.methods.attribution.integrated_gradients import integrated_gradients

@@ -16,16 +16,17 @@ from diagnostics.data import samples
 from diagnostics.data.image import decode, encode_png
 from diagnostics.errors import InputError, NotOfferedError, OptionError
 from diagnostics.execution.executor import Executor
-from diagnostics.execution.findings import InspectionRequest
-from diagnostics.execution.inspection import explain, inspect
+from diagnostics.execution.inspection import InspectionRequest, explain, inspect
 from diagnostics.methods.context import Outcome
 from diagnostics.methods.registry import Method
 from diagnostics.models.sample_networks import LettersConv
 from diagnostics.schema.options import MethodInfo
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import INSPECT, OPEN, File, ModelSource, Request
+from diagnostics.schema.request import FIELD, INSPECT, OPEN, File, ModelSource, Request
+from diagnostics.schema.results.inspection import FieldAnswer, InspectAnswer, OpenAnswer
 from diagnostics.schema.spec import ModelSpec, describe, read
 from tests.networks_for_tests import FunctionalResidual, classifier, linear
+from tests.results import conforms
 
 LETTERS = samples.model_files()["letters_conv"]
 IMAGES = samples.image_files()
@@ -209,8 +210,8 @@ def test_an_answer_may_be_written_to_without_changing_the_next():
 
 
 def test_images_draw_the_leaders_maps_also_when_only_some_are_remembered(monkeypatch):
-    monkeypatch.setattr("diagnostics.execution.executor.BATCH", 2)
-    options = {"layers": ("relu2",), "attributions": (), "alike": True, "maps": 5}
+    monkeypatch.setattr("diagnostics.execution.executor.MAX_BATCH", 2)
+    options = {"layers": ("relu2",), "attributions": (), "shared_maps": True, "maps": 5}
     names = ("letter-x-fuzzy", "letter-p-fuzzy", "noise-uniform", "blank-grey")
     files = tuple(IMAGES[name] for name in names)
     executor = Executor()
@@ -377,18 +378,19 @@ def test_logits_that_are_no_numbers_give_a_sentence_and_no_ranking():
     model = classifier(Poisoned(), 4)
     pixels = torch.stack([torch.full((1, 4, 4), 0.2), torch.ones(1, 4, 4)])
     fine, poisoned = inspect(model, pixels, InspectionRequest())
-    assert fine.scores["top"]
-    assert not fine.scores["warnings"]
-    assert poisoned.scores["top"] == []
-    assert "4 of 4 outputs are not finite numbers" in poisoned.scores["warnings"][0]
-    assert poisoned.scores["attributions"][0]["picture"] is None
-    assert poisoned.scores["attributions"][0]["note"]
+    assert fine.forward.top
+    assert not fine.forward.warnings
+    assert poisoned.forward.top == []
+    assert "4 of 4 outputs are not finite numbers" in poisoned.forward.warnings[0]
+    assert poisoned.attributions.entries[0]["picture"] is None
+    assert poisoned.attributions.entries[0]["note"]
 
 
 def test_a_layer_that_never_ran_is_not_captured():
     model = classifier(FunctionalResidual(classes=4), 8, 3)
     (found,) = inspect(model, torch.rand(1, 3, 8, 8), InspectionRequest(layers=("all",)))
-    unused = next(entry for entry in found.scores["layers"] if entry["name"] == "unused")
+    entries = [layer.entry for layer in found.forward.layers]
+    unused = next(entry for entry in entries if entry["name"] == "unused")
     assert unused["layout"] == "not captured"
     assert unused["picture"] is None
 
@@ -396,7 +398,7 @@ def test_a_layer_that_never_ran_is_not_captured():
 def test_a_method_that_the_model_cannot_answer_leaves_a_note_beside_the_others():
     model = classifier(linear(), 4)
     (found,) = inspect(model, torch.rand(1, 1, 4, 4), InspectionRequest())
-    gradient, cam = found.scores["attributions"]
+    gradient, cam = found.attributions.entries
     assert gradient["picture"]
     assert cam["picture"] is None
     assert cam["note"]
@@ -445,10 +447,10 @@ def test_huge_grey_transparent_and_tiny_images_are_answered(asked, saved):
 
 
 def test_all_batches_draw_the_maps_of_the_first_image(monkeypatch):
-    monkeypatch.setattr("diagnostics.execution.executor.BATCH", 2)
+    monkeypatch.setattr("diagnostics.execution.executor.MAX_BATCH", 2)
     known = samples.image_files()
     files = tuple(known[name] for name in ("letter-x-fuzzy", "letter-p-thin", "noise-uniform"))
-    options = {"layers": ("relu2",), "attributions": (), "alike": True, "maps": 5}
+    options = {"layers": ("relu2",), "attributions": (), "shared_maps": True, "maps": 5}
     request = Request(INSPECT, ModelSource(LETTERS), files, options=options)
     answer = Executor().execute(request)
     drawn = [
@@ -484,7 +486,12 @@ def test_a_method_is_given_target_and_seed_and_tells_what_is_there_so_far(execut
     assert early.arrays["a"] == 0
 
 
-def test_the_cost_of_a_pass_is_measured(executor):
-    scores = executor.execute(Request("inspection/cost", ModelSource(LETTERS))).scores
-    assert 0 < scores["forward_seconds"] < 1
-    assert 0 < scores["backward_seconds"] < 1
+def test_answers_are_what_their_types_promise(asked, saved, tmp_path):
+    bad = saved(b"no image", "bad.png")
+    everything = {"layers": ("all",), "attributions": ("attribution/gradient",)}
+    conforms(OpenAnswer, asked(OPEN).scores)
+    conforms(InspectAnswer, asked(images=("letter-x-fuzzy", bad), options=everything).scores)
+    conforms(InspectAnswer, asked("attribution/grad_cam").scores)
+    for row in (0, 27):
+        cell = {"layer": "conv1", "row": row, "column": 3}
+        conforms(FieldAnswer, asked(FIELD, images=(), options=cell).scores)

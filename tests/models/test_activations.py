@@ -2,11 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from diagnostics.errors import NotOfferedError
 from diagnostics.models.activations import count_silent, view
-from diagnostics.models.attention import followed, global_layers, seen_from, tokens_read
 from diagnostics.schema.spec import LayerInfo
-from tests.networks_for_tests import classifier, swin, vit
 
 SIZE = (8, 8)
 
@@ -14,7 +11,9 @@ SIZE = (8, 8)
 def viewed(values, kind="Conv2d", drawn=True, **options):
     layer = LayerInfo("layer", kind, tuple(values.shape[1:]))
     names = ["layer"] if drawn else []
-    found = view([layer], {"layer": values}, names, SIZE, len(values), **{"most": 24, **options})
+    found = view(
+        [layer], {"layer": values}, names, SIZE, len(values), **{"max_maps": 24, **options}
+    )
     count_silent(found)
     return [one[0] for one in found]
 
@@ -95,83 +94,20 @@ def test_values_that_are_no_numbers_are_no_statistics_and_no_error():
 
 def test_the_strongest_maps_are_drawn_and_named():
     values = torch.stack([torch.full((4, 4), level) for level in (1.0, 3.0, -4.0, 2.0)])[None]
-    (one,) = viewed(values, most=3)
+    (one,) = viewed(values, max_maps=3)
     assert one.entry["channels"] == [2, 1, 3]
-    assert one.drawn[:, 0, 0].tolist() == [-4.0, 3.0, 2.0]
+    assert one.values[:, 0, 0].tolist() == [-4.0, 3.0, 2.0]
 
 
 def test_tokens_are_drawn_on_their_grid_without_the_class_token():
     tokens = torch.arange(17.0)[:, None].repeat(1, 2)[None]
     (one,) = viewed(tokens, "LayerNorm")
-    assert one.drawn.shape == (2, 4, 4)
-    assert (one.drawn[0] == np.arange(1, 17).reshape(4, 4)).all()
+    assert one.values.shape == (2, 4, 4)
+    assert (one.values[0] == np.arange(1, 17).reshape(4, 4)).all()
     assert one.entry["note"] == "1 extra token left out"
 
 
 def test_tokens_without_a_grid_stay_a_table():
     (one,) = viewed(torch.rand(1, 30, 6), "Linear")
     assert one.entry["layout"] == "tokens"
-    assert one.drawn.shape == (30, 6)
-
-
-def test_attention_is_drawn_from_the_class_token_unless_another_is_asked_for():
-    weights = torch.rand(3, 17, 17)
-    maps, words = seen_from(weights, SIZE)
-    assert torch.equal(maps, weights[:, 0, 1:].reshape(3, 4, 4))
-    assert words == "query: the class token"
-    maps, words = seen_from(weights, SIZE, 7)
-    assert torch.equal(maps, weights[:, 7, 1:].reshape(3, 4, 4))
-    assert words == "query: the token at row 1, column 2"
-    assert seen_from(weights, SIZE, 99)[1] == "query: the token at row 3, column 3"
-
-
-def test_without_a_class_token_the_middle_one_asks():
-    weights = torch.rand(2, 16, 16)
-    maps, words = seen_from(weights, SIZE)
-    assert torch.equal(maps, weights[:, 10].reshape(2, 4, 4))
-    assert words == "query: the token at row 2, column 2"
-
-
-def test_in_windows_the_window_is_named():
-    weights = torch.rand(16, 2, 4, 4)
-    maps, words = seen_from(weights, SIZE)
-    assert torch.equal(maps, weights[10, :, 3].reshape(2, 2, 2))
-    assert words == "query: the token at row 1, column 1 of window 10, of 16 windows"
-    maps, _ = seen_from(weights, SIZE, 5)
-    assert torch.equal(maps, weights[1, :, 1].reshape(2, 2, 2))
-
-
-def test_a_rollout_that_mixes_nothing_keeps_the_class_token_to_itself():
-    spec = classifier(vit(), 16, 3).spec
-    nothing = [torch.zeros(1, 17, 17)] * 3
-    read = torch.zeros(1, 17)
-    read[0, 0] = 1
-    assert not followed(nothing, 1.0, spec, read).any()
-    even = [torch.full((1, 17, 17), 0.5 / 17)] * 4
-    expected = (1 - 0.5**4) / 17
-    assert followed(even, 0.5, spec, read).flatten().tolist() == pytest.approx([expected] * 16)
-
-
-def test_the_tokens_that_are_read_are_those_whose_attention_matters():
-    slope = torch.zeros(2, 3, 5, 5)
-    slope[0, 1, 0, 2] = 1.0  # a class token
-    slope[1, 0, 0, 4] = slope[1, 2, 1, 3] = -2.0  # and one of distillation beside it
-    expected = torch.tensor([[1, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0]])
-    assert torch.equal(tokens_read(slope), expected)
-    assert torch.equal(tokens_read(torch.zeros(1, 1, 4, 4)), torch.full((1, 4), 0.25))
-
-
-def test_windows_beside_whole_images_have_no_rollout():
-    """The last layers of a Swin see the whole image; following those alone would be no rollout."""
-    layers = (
-        LayerInfo("first", "attention", (4, 3, 4, 4)),
-        LayerInfo("last", "attention", (3, 16, 16)),
-    )
-    with pytest.raises(NotOfferedError, match="same tokens"):
-        global_layers(layers, (16, 16))
-    assert global_layers(layers[1:], (16, 16)) == layers[1:]
-
-
-def test_a_network_that_merges_tokens_has_no_rollout():
-    with pytest.raises(NotOfferedError, match="same tokens"):
-        global_layers(classifier(swin(), 16, 3).spec.layers, (16, 16))
+    assert one.values.shape == (30, 6)

@@ -3,8 +3,13 @@ import torch
 from torch import nn
 
 from diagnostics.errors import NotOfferedError, OptionError
-from diagnostics.models.receptive_field import Field, receptive_field
+from diagnostics.models.receptive_field import receptive_field
+from diagnostics.schema.results.inspection import ReceptiveField
 from tests.networks_for_tests import FunctionalResidual, classifier, mlp, swin, vit
+
+
+def field(top, bottom, left, right):
+    return ReceptiveField(top=top, bottom=bottom, left=left, right=right)
 
 
 def by_gradient(network, side, channels, layer, row, column):
@@ -15,9 +20,9 @@ def by_gradient(network, side, channels, layer, row, column):
     pixels = torch.rand(1, channels, side, side, dtype=torch.float64)
     trace = model.trace(pixels, (layer,))
     score = trace.activations[layer][0, :, row, column].sum()
-    (slope,) = torch.autograd.grad(score, trace.pixels)
-    rows, columns = (slope[0].abs().sum(0) > 0).nonzero(as_tuple=True)
-    return model, Field(
+    (gradient,) = torch.autograd.grad(score, trace.pixels)
+    rows, columns = (gradient[0].abs().sum(0) > 0).nonzero(as_tuple=True)
+    return model, field(
         int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1
     )
 
@@ -53,18 +58,18 @@ def test_neither_zero_weights_nor_dead_units_hide_what_a_cell_can_see():
     network = FunctionalResidual(classes=4)
     for parameter in network.parameters():
         nn.init.zeros_(parameter)
-    assert receptive_field(classifier(network, 8, 3), "body", 4, 4) == Field(2, 7, 2, 7)
+    assert receptive_field(classifier(network, 8, 3), "body", 4, 4) == field(2, 7, 2, 7)
 
 
 def test_a_patch_sees_itself_and_attention_sees_everything():
     model = classifier(vit(), 16, 3)
-    assert receptive_field(model, "conv_proj", 1, 2) == Field(4, 8, 8, 12)
+    assert receptive_field(model, "conv_proj", 1, 2) == field(4, 8, 8, 12)
     last = [layer.name for layer in model.spec.layers if layer.shape == (17, 8)][-1]
-    assert receptive_field(model, last, 1, 2) == Field(0, 16, 0, 16)
+    assert receptive_field(model, last, 1, 2) == field(0, 16, 0, 16)
 
 
 def test_a_window_is_what_its_cells_see():
-    assert receptive_field(classifier(swin(), 16, 3), "features.1.0", 0, 0) == Field(0, 4, 0, 4)
+    assert receptive_field(classifier(swin(), 16, 3), "features.1.0", 0, 0) == field(0, 4, 0, 4)
 
 
 def test_a_cell_that_is_not_there_is_named():

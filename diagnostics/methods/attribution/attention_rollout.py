@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.attribution import Heatmap
 from diagnostics.methods.registry import method
-from diagnostics.models.attention import followed, global_layers, tokens_read
+from diagnostics.models.attention import global_layers, read_tokens, rollout
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.spec import Need
 
@@ -44,6 +44,6 @@ def attention_rollout(
     names = [layer.name for layer in global_layers(spec.layers, (spec.height, spec.width))]
     trace = classifier.trace(pixels, names)
     mixes = [0.5 * trace.activations[name].detach().mean(1) for name in names]
-    read = tokens_read(trace.layer_gradient(target, names[-1]))
-    rolled = followed(mixes, 0.5, spec, read)
+    read = read_tokens(trace.layer_gradient(target, names[-1]))
+    rolled = rollout(mixes, 0.5, spec, read)
     return Heatmap(rolled, signed=False, any_class=True)

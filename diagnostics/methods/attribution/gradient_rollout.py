@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diagnostics.methods.attribution import Heatmap
 from diagnostics.methods.registry import method
-from diagnostics.models.attention import followed, global_layers, tokens_read
+from diagnostics.models.attention import global_layers, read_tokens, rollout
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.spec import Need
 
@@ -48,6 +48,6 @@ def gradient_rollout(
         (trace.layer_gradient(target, name) * trace.activations[name].detach()).relu().mean(1)
         for name in names
     ]
-    read = tokens_read(trace.layer_gradient(target, names[-1]))
-    rolled = followed(mixes, 1.0, spec, read)
+    read = read_tokens(trace.layer_gradient(target, names[-1]))
+    rolled = rollout(mixes, 1.0, spec, read)
     return Heatmap(rolled, signed=False, blank=BLANK)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,13 +11,14 @@ from torch import Tensor
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.models.features import batch_size
+from diagnostics.schema.results.inspection import CostAnswer
 from diagnostics.schema.spec import Need
 
 ROUNDS = 2  # the first pass of a network is slower than the later ones
 
 
 @method("Cost", source="Measured on this machine, with this model")
-def cost(context: Context) -> Outcome[Any]:
+def cost(context: Context) -> Outcome[CostAnswer]:
     """How long this model takes for one image, forward alone and forward and back.
 
     Args:
@@ -37,30 +37,32 @@ def cost(context: Context) -> Outcome[Any]:
     def forward() -> Tensor:
         return classifier.logits(pixels)
 
-    def backward() -> Tensor:
-        given = pixels.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(classifier.logits(given).sum(), given)
+    def forward_and_backward() -> Tensor:
+        leaf = pixels.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(classifier.logits(leaf).sum(), leaf)
         return gradient
 
     context.progress("Timing a pass", 0.1)
     with torch.no_grad():
-        alone = _seconds(forward)
-    both = _seconds(backward) if Need.GRADIENTS in spec.offers else None
+        forward_seconds = _seconds(forward) / count
+    backward_seconds = None
+    if Need.GRADIENTS in spec.offers:
+        backward_seconds = _seconds(forward_and_backward) / count
     return Outcome(
-        {
-            "forward_seconds": alone / count,
-            "backward_seconds": None if both is None else both / count,
-            "images": count,
-            "complete": True,
-        }
+        CostAnswer(
+            forward_seconds=forward_seconds,
+            backward_seconds=backward_seconds,
+            images=count,
+            complete=True,
+        )
     )
 
 
 def _seconds(run: Callable[[], Tensor]) -> float:
     """Return the time of the quickest of a few passes."""
-    found = []
+    seconds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
         run().sum().item()  # waits for a GPU
-        found.append(time.perf_counter() - started)
-    return min(found)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 
 from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
+from diagnostics.schema.results.inspection import FolderImagesAnswer
 
-MOST = 8
+MAX_IMAGES = 8
 
 
 @method("Images of a folder", source="The folder itself")
-def folder_images(context: Context, *, names: str = "[]") -> Outcome[Any]:
+def folder_images(context: Context, *, names: str = "[]") -> Outcome[FolderImagesAnswer]:
     """The files of single images of the folder, as they lie in it.
 
     Args:
@@ -28,11 +28,11 @@ def folder_images(context: Context, *, names: str = "[]") -> Outcome[Any]:
     Raises:
         InputError: When the folder has no such image.
     """
-    known = {one.name: one for one in context.in_distribution()}
+    samples = {sample.name: sample for sample in context.in_distribution()}
     try:
-        wanted = [str(name) for name in json.loads(names)][:MOST]
-        files = [known[name].read() for name in wanted]
+        chosen = [str(name) for name in json.loads(names)][:MAX_IMAGES]
+        files = [samples[name].read() for name in chosen]
     except (ValueError, TypeError, KeyError):
         raise InputError("The folder has no such image; it may have been changed.") from None
-    arrays = {f"image/{place}": np.frombuffer(one, np.uint8) for place, one in enumerate(files)}
-    return Outcome({"names": wanted}, arrays)
+    arrays = {f"image/{index}": np.frombuffer(file, np.uint8) for index, file in enumerate(files)}
+    return Outcome(FolderImagesAnswer(names=chosen), arrays)

@@ -25,7 +25,7 @@ ROW_PX, EDGE_PX = 34, 150
 def answers(answer: Result) -> list[Cell]:
     """Return what one model says of every image."""
     independent = read(answer.scores["model"]).output.independent
-    return rows.said(answer.scores["images"], answer.arrays, independent=independent)
+    return rows.predictions(answer.scores["images"], answer.arrays, independent=independent)
 
 
 def layers(answer: Result) -> Iterator[tuple[str, list[Cell]]]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from diagnostics.report.inspection import answers as rows
 from diagnostics.report.inspection import layers
-from diagnostics.report.inspection.answers import Arrays, Entry
+from diagnostics.report.inspection.answers import Arrays
 from diagnostics.report.table import Cell
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import Result
+from diagnostics.schema.results.inspection import ImageEntry
 from diagnostics.schema.spec import read
 from diagnostics.text import shortened
 
@@ -47,27 +48,30 @@ def variants(settings: Preprocessing, slope: float) -> dict[str, Preprocessing]:
     }
 
 
-def side_by_side(answers: Mapping[str, Result], place: int) -> tuple[list[Entry], dict[str, Any]]:
+def side_by_side(
+    answers: Mapping[str, Result], place: int
+) -> tuple[list[ImageEntry], dict[str, Any]]:
     """Return one image's entries and arrays of several answers as if they were of one.
 
     Args:
         answers: To the same images, by variant.
         place: Of the image in each.
     """
-    images: list[Entry] = []
+    images: list[ImageEntry] = []
     arrays: dict[str, Any] = {}
     for column, (name, answer) in enumerate(answers.items()):
-        images.append({**answer.scores["images"][place], "file": name})
+        image: ImageEntry = answer.scores["images"][place]
+        images.append({**image, "file": name})
         for key, values in answer.arrays.items():
             if key.startswith(f"{place}/"):
                 arrays[f"{column}/{key.partition('/')[2]}"] = values
     return images, arrays
 
 
-def said(images: Sequence[Entry], arrays: Arrays, answer: Result) -> list[Cell]:
+def said(images: Sequence[ImageEntry], arrays: Arrays, answer: Result) -> list[Cell]:
     """Return what the model says of every variant, and what the variant is."""
     independent = read(answer.scores["model"]).output.independent
-    cells = rows.said(images, arrays, independent=independent)
+    cells = rows.predictions(images, arrays, independent=independent)
     return _titled(
         [
             replace(cell, notes=(WHAT[image["file"]], *cell.notes))
@@ -77,20 +81,20 @@ def said(images: Sequence[Entry], arrays: Arrays, answer: Result) -> list[Cell]:
     )
 
 
-def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
+def received(images: Sequence[ImageEntry], arrays: Arrays) -> list[Cell]:
     """Return what the network receives of every variant, all on one scale."""
-    cells = rows.received(images, arrays)
+    cells = rows.network_inputs(images, arrays)
     return _titled([replace(cell, warnings=()) for cell in cells], images)
 
 
-def layer(images: Sequence[Entry], arrays: Arrays, name: str, answer: Result) -> list[Cell]:
+def layer(images: Sequence[ImageEntry], arrays: Arrays, name: str, answer: Result) -> list[Cell]:
     """Return what one layer gave for every variant, all on one scale."""
     spec = read(answer.scores["model"])
     cells = layers.layer(images, arrays, name, scale="all images", spec=spec)
     return _titled(cells, images)
 
 
-def sentence(file: str, images: Sequence[Entry]) -> str:
+def sentence(file: str, images: Sequence[ImageEntry]) -> str:
     """Say which of the two changes alters the answer to one image.
 
     Args:
@@ -116,7 +120,7 @@ def sentence(file: str, images: Sequence[Entry]) -> str:
     return f"{found} Here only both together change the answer."
 
 
-def _titled(cells: Sequence[Cell], images: Sequence[Entry]) -> list[Cell]:
+def _titled(cells: Sequence[Cell], images: Sequence[ImageEntry]) -> list[Cell]:
     return [
         replace(cell, title=image["file"], hover=image["file"])
         for cell, image in zip(cells, images, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -15,9 +15,15 @@ from diagnostics.report import pictures, render
 from diagnostics.report.render import Scale
 from diagnostics.report.table import Bar, Cell
 from diagnostics.schema.request import STRONGEST, Result
+from diagnostics.schema.results.inspection import (
+    AttributionEntry,
+    ImageEntry,
+    InspectAnswer,
+    PredictionEntry,
+    StageEntry,
+)
 
-Entry = Mapping[str, Any]
-Arrays = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 RECEIVED_EXPLAINED = (
     "As pixels, then as the signed values that enter, all images on one scale: blue is below zero, "
     "red above."
@@ -25,8 +31,8 @@ RECEIVED_EXPLAINED = (
 EVEN = 0.5  # a map whose smallest cell has this share of its largest is nearly even
 
 
-def said(
-    images: Sequence[Entry], arrays: Arrays, *, independent: bool, pinned: bool = False
+def predictions(
+    images: Sequence[ImageEntry], arrays: Arrays, *, independent: bool, pinned: bool = False
 ) -> list[Cell]:
     """The answer first: how sure the network is, and of what.
 
@@ -36,51 +42,50 @@ def said(
         independent: Whether each class is a yes or no of its own.
         pinned: Say besides what every image gets for the first one's top class.
     """
-    cells = [_said(image, independent) for image in images]
+    cells = [_prediction(image, independent) for image in images]
     if pinned and images[0]["top"]:
-        asked = images[0]["top"][0]
+        first = images[0]["top"][0]
         for index, image in enumerate(images[1:], 1):
             if image["top"]:
-                note = _compared(asked, arrays[f"{index}/logits"], independent)
+                note = _compared(first, arrays[f"{index}/logits"], independent)
                 cells[index] = replace(cells[index], notes=(*cells[index].notes, note))
     return cells
 
 
-def _compared(asked: Entry, logits: NDArray[Any], independent: bool) -> str:
+def _compared(pinned: PredictionEntry, logits: NDArray[Any], independent: bool) -> str:
     """Say what an image gets for the pinned image's top class."""
-    share, distance = probabilities(logits, independent=independent)
-    place = asked["index"]
-    before = text.probability(asked["probability"], asked["one_minus_p"])
-    after = text.probability(float(share[place]), float(distance[place]))
-    change = float(logits[place]) - asked["logit"]
-    size, way = f"{abs(change):.2f}", "higher" if change > 0 else "lower"
-    moved = "the same logit" if size == "0.00" else f"its logit {size} {way}"
-    return f"{asked['class']}: {before} pinned, {after} here, {moved}"
+    probability, one_minus_p = probabilities(logits, independent=independent)
+    index = pinned["index"]
+    before = text.probability(pinned["probability"], pinned["one_minus_p"])
+    after = text.probability(float(probability[index]), float(one_minus_p[index]))
+    change = float(logits[index]) - pinned["logit"]
+    size, direction = f"{abs(change):.2f}", "higher" if change > 0 else "lower"
+    moved = "the same logit" if size == "0.00" else f"its logit {size} {direction}"
+    return f"{pinned['class']}: {before} pinned, {after} here, {moved}"
 
 
-def _said(image: Entry, independent: bool) -> Cell:
-    title = {"title": text.shortened(image["file"], 28), "hover": image["file"]}
+def _prediction(image: ImageEntry, independent: bool) -> Cell:
+    cell = Cell(title=text.shortened(image["file"], 28), hover=image["file"])
     if image["error"]:
-        return Cell(**title, empty=image["error"])
+        return replace(cell, empty=image["error"])
     if not image["top"]:
-        return Cell(**title, empty=" ".join(image["warnings"]))
+        return replace(cell, empty=" ".join(image["warnings"]))
     first = image["top"][0]
     bars = tuple(
         Bar(
-            name=score["class"],
-            share=score["probability"],
-            text=text.probability(score["probability"], score["one_minus_p"]),
-            title=f"{score['class']}, class {score['index']}: "
-            f"probability {score['probability']!r}, logit {text.signed(score['logit'])}",
+            name=prediction["class"],
+            share=prediction["probability"],
+            text=text.probability(prediction["probability"], prediction["one_minus_p"]),
+            title=f"{prediction['class']}, class {prediction['index']}: probability "
+            f"{prediction['probability']!r}, logit {text.signed(prediction['logit'])}",
         )
-        for score in image["top"]
+        for prediction in image["top"]
     )
     margin = "" if independent or image["margin"] is None else _margin(image["margin"])
-    sure = text.probability(first["probability"], first["one_minus_p"])
-    return Cell(
-        **title,
+    return replace(
+        cell,
         answer=text.shortened(first["class"], 28),
-        sure=sure,
+        sure=text.probability(first["probability"], first["one_minus_p"]),
         bars=bars,
         notes=(margin,) if margin else (),
     )
@@ -92,23 +97,24 @@ def _margin(margin: float) -> str:
 
 def titles(answer: Result) -> list[Cell]:
     """The names of the images, and their answers without the ranking."""
-    images = answer.scores["images"]
-    return [replace(_said(image, independent=True), bars=(), empty="") for image in images]
+    scores: InspectAnswer = answer.scores
+    cells = [_prediction(image, independent=True) for image in scores["images"]]
+    return [replace(cell, bars=(), empty="") for cell in cells]
 
 
-def originals(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
+def originals(images: Sequence[ImageEntry], arrays: Arrays) -> list[Cell]:
     """The image as it was decoded, before any preprocessing."""
     return [_stages(image, (0,), index, arrays) for index, image in enumerate(images)]
 
 
-def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
+def network_inputs(images: Sequence[ImageEntry], arrays: Arrays) -> list[Cell]:
     """What the network receives, in the colours of the image and as signed values; warnings."""
-    entering = [
+    last_stages = [
         arrays[f"{index}/{image['preprocessing'][-1]['picture']}"]
         for index, image in enumerate(images)
         if not image["error"]
     ]
-    common = Scale.covering(*entering, signed=True)
+    common = Scale.covering(*last_stages, signed=True)
     cells = []
     for index, image in enumerate(images):
         shown = sorted({_last_unsigned(image), len(image["preprocessing"]) - 1})
@@ -117,15 +123,15 @@ def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
     return cells
 
 
-def stage_names(images: Sequence[Entry]) -> list[str]:
+def stage_names(images: Sequence[ImageEntry]) -> list[str]:
     """Every stage after decoding with its settings, in order; images that were read share them."""
-    made: Sequence[Entry] = next(
+    stages: list[StageEntry] = next(
         (image["preprocessing"] for image in images if not image["error"]), []
     )
-    return [f"{entry['stage']}: {entry['settings']}" for entry in made[1:]]
+    return [f"{entry['stage']}: {entry['settings']}" for entry in stages[1:]]
 
 
-def stage(images: Sequence[Entry], arrays: Arrays, position: int) -> list[Cell]:
+def stage(images: Sequence[ImageEntry], arrays: Arrays, position: int) -> list[Cell]:
     """Every image before and after one preprocessing stage; the first after decoding is 0."""
     around = (position, position + 1)
     return [
@@ -134,13 +140,13 @@ def stage(images: Sequence[Entry], arrays: Arrays, position: int) -> list[Cell]:
     ]
 
 
-def _last_unsigned(image: Entry) -> int:
-    unsigned = [i for i, made in enumerate(image["preprocessing"]) if not made["signed"]]
+def _last_unsigned(image: ImageEntry) -> int:
+    unsigned = [i for i, entry in enumerate(image["preprocessing"]) if not entry["signed"]]
     return unsigned[-1] if unsigned else 0
 
 
 def _stages(
-    image: Entry,
+    image: ImageEntry,
     positions: Sequence[int],
     index: int,
     arrays: Arrays,
@@ -149,20 +155,20 @@ def _stages(
     """Pictures of some stages, signed ones on one scale, and the numbers of the last of them."""
     if image["error"]:
         return Cell(empty=image["error"])
-    made = [image["preprocessing"][position] for position in positions]
-    entry = made[-1]
-    edges = entry["histogram"]["edges"]
-    low, high = text.number(entry["low"]), text.number(entry["high"])
-    mean = " ".join(text.number(value) for value in entry["mean"])
-    std = " ".join(text.number(value) for value in entry["std"])
-    clipped = (f"{entry['clipped']} values clipped",) if entry["clipped"] else ()
-    size = " × ".join(str(side) for side in entry["shape"])
+    stages = [image["preprocessing"][position] for position in positions]
+    last = stages[-1]
+    edges = last["histogram"]["edges"]
+    low, high = text.number(last["low"]), text.number(last["high"])
+    mean = " ".join(text.number(value) for value in last["mean"])
+    std = " ".join(text.number(value) for value in last["std"])
+    clipped = (f"{last['clipped']} values clipped",) if last["clipped"] else ()
+    size = " × ".join(str(side) for side in last["shape"])
     return Cell(
         pictures=tuple(
-            pictures.stage(one, arrays[f"{index}/{one['picture']}"], image["file"], scale)
-            for one in made
+            pictures.stage(entry, arrays[f"{index}/{entry['picture']}"], image["file"], scale)
+            for entry in stages
         ),
-        counts=tuple(tuple(channel) for channel in entry["histogram"]["counts"]),
+        counts=tuple(tuple(channel) for channel in last["histogram"]["counts"]),
         counts_alt=f"Histogram of {size} values from {text.number(edges[0])} to "
         f"{text.number(edges[-1])}; heights are square roots of counts.",
         notes=(f"values {low} … {high}", *clipped),
@@ -170,7 +176,7 @@ def _stages(
     )
 
 
-def looked(answer: Result, opacity: float, shared: bool) -> list[Cell]:
+def heatmaps(answer: Result, opacity: float, shared: bool) -> list[Cell]:
     """What one method says of where the network looked, over what the network received.
 
     Args:
@@ -178,8 +184,8 @@ def looked(answer: Result, opacity: float, shared: bool) -> list[Cell]:
         opacity: Of the map over the image, 0 to 1.
         shared: One scale for all images.
     """
-    images, arrays = answer.scores["images"], answer.arrays
-    classes = answer.scores["model"]["classes"]
+    scores: InspectAnswer = answer.scores
+    images, arrays, classes = scores["images"], answer.arrays, scores["model"]["classes"]
     maps = {
         index: arrays[f"{index}/{image['attributions'][0]['array']}"]
         for index, image in enumerate(images)
@@ -196,13 +202,17 @@ def looked(answer: Result, opacity: float, shared: bool) -> list[Cell]:
         if index not in maps:
             cells.append(Cell(empty=entry["note"]))
             continue
-        own = common or Scale.of_most(maps[index], signed=entry["signed"])
-        scale = own.at(maps[index])
+        scale = common or Scale.of_most(maps[index], signed=entry["signed"])
         base = arrays[f"{index}/{image['preprocessing'][_last_unsigned(image)]['picture']}"]
         picture = pictures.over(
-            entry, maps[index], render.photo(base), image["file"], opacity, scale
+            entry,
+            maps[index],
+            render.photo(base),
+            image["file"],
+            opacity,
+            scale.at(maps[index]),
         )
-        remarks = (entry["remark"], evenness(entry, maps[index]))
+        remarks = (entry["remark"], evenness(maps[index], signed=entry["signed"]))
         cells.append(
             Cell(
                 pictures=(picture,),
@@ -214,20 +224,20 @@ def looked(answer: Result, opacity: float, shared: bool) -> list[Cell]:
     return cells
 
 
-def _explained(entry: Entry, class_names: Sequence[str]) -> str:
+def _explained(entry: AttributionEntry, class_names: Sequence[str]) -> str:
     """Say what number the map explains."""
-    if entry["any_class"]:
+    target, against = entry["target"], entry["against"]
+    if entry["any_class"] or target is None:
         return "the same for every class"
-    target, against = class_names[entry["target"]], entry["against"]
     if against is None:
-        return f"for the logit of {target}"
+        return f"for the logit of {class_names[target]}"
     other = "the strongest other class" if against == STRONGEST else class_names[against]
-    return f"for the logit of {target} minus that of {other}"
+    return f"for the logit of {class_names[target]} minus that of {other}"
 
 
-def evenness(entry: Entry, values: NDArray[Any]) -> str:
+def evenness(values: NDArray[Any], *, signed: bool) -> str:
     """Say of a magnitude that is bright everywhere that it hardly tells places apart."""
-    if entry["signed"] or not values.max() > 0 or values.min() < EVEN * values.max():
+    if signed or not values.max() > 0 or values.min() < EVEN * values.max():
         return ""
     share = math.floor(100 * values.min() / values.max())
     return f"nearly even: no cell is below {share} % of the brightest"

@@ -9,10 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics.report import pictures
-from diagnostics.report.inspection.answers import Arrays, Entry
+from diagnostics.report.inspection.answers import Arrays
+from diagnostics.report.inspection.layers import layer_entry
 from diagnostics.report.render import Picture, Scale
 from diagnostics.report.table import Cell
 from diagnostics.schema.request import STRONGEST, Result
+from diagnostics.schema.results.inspection import (
+    ImageEntry,
+    InspectAnswer,
+    LayerEntry,
+    StageEntry,
+)
 from diagnostics.text import number
 
 OTHER_CLASS = "This map explains another class than the pinned image's, so nothing is subtracted."
@@ -20,15 +27,15 @@ OWN_CLASS = "Each map subtracts its image's own strongest other class, so none c
 OTHER_SHAPE = "The pinned image gives other maps or another shape, so nothing is subtracted."
 
 
-def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
+def network_inputs(images: Sequence[ImageEntry], arrays: Arrays) -> list[Cell]:
     """What enters the network of each image, minus what enters of the first."""
 
     def cell(index: int) -> Cell:
-        first, other = (images[place]["preprocessing"][-1] for place in (0, index))
+        first, other = images[0]["preprocessing"][-1], images[index]["preprocessing"][-1]
         before, after = arrays[f"0/{first['picture']}"], arrays[f"{index}/{other['picture']}"]
         if before.shape != after.shape:
             return Cell(empty=OTHER_SHAPE)
-        signed = {**other, "signed": True}
+        signed: StageEntry = {**other, "signed": True}
         return _cell(
             [pictures.stage(signed, after - before, _names(images, index))], after - before
         )
@@ -36,12 +43,13 @@ def received(images: Sequence[Entry], arrays: Arrays) -> list[Cell]:
     return _row(images, cell)
 
 
-def looked(answer: Result) -> list[Cell]:
+def heatmaps(answer: Result) -> list[Cell]:
     """Each image's map of where the network looked, minus the first image's."""
-    images, arrays = answer.scores["images"], answer.arrays
+    scores: InspectAnswer = answer.scores
+    images, arrays = scores["images"], answer.arrays
 
     def cell(index: int) -> Cell:
-        first, other = (images[place]["attributions"][0] for place in (0, index))
+        first, other = images[0]["attributions"][0], images[index]["attributions"][0]
         if not first["array"] or not other["array"]:
             return Cell(empty=first["note"] or other["note"])
         if first["target"] != other["target"] and not other["any_class"]:
@@ -58,12 +66,12 @@ def looked(answer: Result) -> list[Cell]:
     return _row(images, cell)
 
 
-def layer(images: Sequence[Entry], arrays: Arrays, name: str) -> list[Cell]:
+def layer(images: Sequence[ImageEntry], arrays: Arrays, name: str) -> list[Cell]:
     """What a layer gave for each image, minus what it gave for the first: the same maps of both."""
-    found = [{one["name"]: one for one in image["layers"]}.get(name) for image in images]
+    entries = [layer_entry(image, name) for image in images]
 
     def cell(index: int) -> Cell:
-        first, other = found[0], found[index]
+        first, other = entries[0], entries[index]
         if not first or not other or not first["picture"] or not other["picture"]:
             return Cell()  # the row above says why
         before, after = arrays[f"0/{first['picture']}"], arrays[f"{index}/{other['picture']}"]
@@ -74,7 +82,7 @@ def layer(images: Sequence[Entry], arrays: Arrays, name: str) -> list[Cell]:
 
 
 def difference(
-    first: Entry, before: NDArray[Any], entry: Entry, after: NDArray[Any], name: str
+    first: LayerEntry, before: NDArray[Any], entry: LayerEntry, after: NDArray[Any], name: str
 ) -> list[Picture]:
     """Draw how one image's values of a layer differ from another's; nothing for other maps.
 
@@ -96,19 +104,19 @@ def size(values: NDArray[Any]) -> str:
     return f"mean magnitude of the difference {number(float(np.abs(values).mean()))}"
 
 
-def _row(images: Sequence[Entry], cell: Callable[[int], Cell]) -> list[Cell]:
+def _row(images: Sequence[ImageEntry], cell: Callable[[int], Cell]) -> list[Cell]:
     """Return a cell for each image, empty for the first; nothing when there is nothing to see."""
     if images[0]["error"]:
         return []
     others = [
         Cell() if image["error"] else cell(index) for index, image in enumerate(images[1:], 1)
     ]
-    return [Cell(), *others] if any(one.pictures or one.empty for one in others) else []
+    return [Cell(), *others] if any(other.pictures or other.empty for other in others) else []
 
 
 def _cell(drawn: Sequence[Picture], values: NDArray[Any]) -> Cell:
     return Cell(pictures=tuple(drawn), details=(size(values),))
 
 
-def _names(images: Sequence[Entry], index: int) -> str:
+def _names(images: Sequence[ImageEntry], index: int) -> str:
     return f"{images[index]['file']} minus {images[0]['file']}"

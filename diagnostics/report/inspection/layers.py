@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics.report import pictures
-from diagnostics.report.inspection.answers import Arrays, Entry
+from diagnostics.report.inspection.answers import Arrays
 from diagnostics.report.render import Scale
 from diagnostics.report.table import SEPARATOR, Cell
+from diagnostics.schema.results.inspection import ImageEntry, LayerEntry
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import counted, number, signed
 
@@ -22,7 +23,7 @@ LayerScale = Literal["each image", "all images", "each map"]
 
 
 def layer(
-    images: Sequence[Entry],
+    images: Sequence[ImageEntry],
     arrays: Arrays,
     name: str,
     *,
@@ -40,22 +41,22 @@ def layer(
         spec: Names the units of the layer that gives the classes' scores.
         pinned: Whether the maps are those that are strongest in the first image.
     """
-    found = [_layer_entry(image, name) for image in images]
-    kept = {
+    entries = [layer_entry(image, name) for image in images]
+    drawn_values = {
         index: arrays[f"{index}/{entry['picture']}"]
-        for index, entry in enumerate(found)
+        for index, entry in enumerate(entries)
         if entry and entry["picture"]
     }
-    common = Scale.covering(*kept.values()) if scale == "all images" else None
+    common = Scale.covering(*drawn_values.values()) if scale == "all images" else None
     classes = spec.class_names if name == class_layer(spec) else ()
     cells = []
-    for index, (image, entry) in enumerate(zip(images, found, strict=True)):
+    for index, (image, entry) in enumerate(zip(images, entries, strict=True)):
         if image["error"]:
             cells.append(Cell(empty=image["error"]))
-        elif entry is None or index not in kept:
-            cells.append(Cell(empty=undrawn(entry)))
+        elif entry is None or index not in drawn_values:
+            cells.append(Cell(empty=why_not_drawn(entry)))
         else:
-            values, each = kept[index], scale == "each map"
+            values, each = drawn_values[index], scale == "each map"
             drawn = pictures.layer(entry, values, image["file"], common, each=each, classes=classes)
             notes = () if np.isfinite(values).all() else (NOT_FINITE,)
             details = _statistics(entry, values, classes, pinned=pinned)
@@ -63,15 +64,15 @@ def layer(
     return cells
 
 
-def heading(images: Sequence[Entry], name: str, *, pinned: bool) -> str:
+def heading(images: Sequence[ImageEntry], name: str, *, pinned: bool) -> str:
     """Say what a layer is, its shape, which maps are drawn, and how many units no image moves."""
-    found = [entry for image in images if (entry := _layer_entry(image, name))]
-    if not found or not found[0]["shape"]:
+    entry = next((entry for image in images if (entry := layer_entry(image, name))), None)
+    if entry is None or not entry["shape"]:
         return name
-    shape = " × ".join(str(side) for side in found[0]["shape"])
-    parts = [name, f"{found[0]['kind']}, {shape}"]
-    silent, drawn = found[0]["silent"], len(found[0].get("channels", ()))
-    if found[0].get("layout") == "channels" and silent:
+    shape = " × ".join(str(side) for side in entry["shape"])
+    parts = [name, f"{entry['kind']}, {shape}"]
+    silent, drawn = entry["silent"], len(entry.get("channels", ()))
+    if entry.get("layout") == "channels" and silent:
         order = "the pinned image's" if pinned else "each image's"
         parts.append(f"{drawn} of {silent['units']} maps, {order} strongest first")
     if silent and silent["silent"]:
@@ -86,11 +87,12 @@ def class_layer(spec: ModelSpec) -> str:
     return outputs[-1] if outputs else ""
 
 
-def _layer_entry(image: Entry, name: str) -> Entry | None:
+def layer_entry(image: ImageEntry, name: str) -> LayerEntry | None:
+    """Return what an image gave at a layer; None where it gave nothing."""
     return next((entry for entry in image["layers"] if entry["name"] == name), None)
 
 
-def undrawn(entry: Entry | None) -> str:
+def why_not_drawn(entry: LayerEntry | None) -> str:
     """Say why there is no picture of a layer."""
     if entry is None or not entry["shape"]:
         return "Not captured: this layer did not run, or gave nothing that belongs to one image."
@@ -99,14 +101,11 @@ def undrawn(entry: Entry | None) -> str:
 
 
 def _statistics(
-    entry: Entry, values: NDArray[Any], classes: Sequence[str], *, pinned: bool
+    entry: LayerEntry, values: NDArray[Any], classes: Sequence[str], *, pinned: bool
 ) -> tuple[str, ...]:
+    low, high, mean, std = (number(entry[key]) for key in ("low", "high", "mean", "std"))
     zeros = "" if entry["zeros"] is None else f", {entry['zeros']:.0%} zeros"
-    numbers = (
-        f"values {number(entry['low'])} … {number(entry['high'])}, "
-        f"mean {number(entry['mean'])}, std {number(entry['std'])}{zeros}"
-    )
-    notes = [numbers]
+    notes = [f"values {low} … {high}, mean {mean}, std {std}{zeros}"]
     if entry["channels"] and entry["layout"] == "channels":
         strongest = ", ".join(str(channel) for channel in entry["channels"][:6])
         more = " …" if len(entry["channels"]) > 6 else ""

@@ -13,7 +13,7 @@ import streamlit as st
 from diagnostics.report import pictures
 from diagnostics.report.adversarial import charts, tables
 from diagnostics.report.adversarial.tables import NORMS
-from diagnostics.report.inspection.answers import looked, titles
+from diagnostics.report.inspection.answers import heatmaps, titles
 from diagnostics.report.table import Cell
 from diagnostics.schema.layouts import last_maps
 from diagnostics.schema.options import Methods, Value
@@ -271,7 +271,7 @@ def saliency(answer: Result, place: int, norm: str, multiple: float, spec: Model
     found = try_request(asked, st.empty()) if files else None
     if found is None:
         return []
-    maps = looked(found, OPACITY, shared=False)
+    maps = heatmaps(found, OPACITY, shared=False)
     said = titles(found)
     return [
         replace(one, title=name.title, hover=name.hover, answer=name.answer, sure=name.sure)

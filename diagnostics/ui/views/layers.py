@@ -16,8 +16,8 @@ from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.session.choices import WIDTH, choose, choose_many
 
-MOST_LAYERS = 12
-MOST_LAYERS_PX = 680
+MAX_LAYERS = 12
+LAYERS_PX = 680
 LAYER_PX = 330
 
 
@@ -42,10 +42,10 @@ def layers(spec: ModelSpec) -> Layers:
         st.text(spec.why_not(Need.LAYERS))
         return Layers((), "each image", None)
     names = {layer.name: layer.name for layer in spec.layers}
-    usual = list(representative(spec.layers, (spec.height, spec.width)))
+    default = list(representative(spec.layers, (spec.height, spec.width)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.container(width=MOST_LAYERS_PX):
-            chosen = choose_many("Layers", "layers", names, usual, most=MOST_LAYERS)
+        with st.container(width=LAYERS_PX):
+            chosen = choose_many("Layers", "layers", names, default, most=MAX_LAYERS)
         drawn = tuple(name for name in names if name in chosen)
         attends = any(layer.kind == "attention" and layer.name in drawn for layer in spec.layers)
         scale = layer_scale()
@@ -53,12 +53,12 @@ def layers(spec: ModelSpec) -> Layers:
     return Layers(drawn, scale, query)
 
 
-def one_layer(spec: ModelSpec) -> str:
+def layer_choice(spec: ModelSpec) -> str:
     """Draw which layer is looked at in depth."""
     if not spec.layers:
         st.info(markdown(spec.why_not(Need.LAYERS)))
         st.stop()
-    usual = representative(spec.layers, (spec.height, spec.width))
+    default = representative(spec.layers, (spec.height, spec.width))
     shapes = {
         item.name: " × ".join(str(side) for side in item.shape) or "did not run"
         for item in spec.layers
@@ -68,15 +68,15 @@ def one_layer(spec: ModelSpec) -> str:
         "deep",
         {name: f"{name} · {shape}" for name, shape in shapes.items()},
         "Every module, and every functional operation that the network does in between.",
-        first=next(iter(usual), ""),
+        first=next(iter(default), ""),
         width=LAYER_PX,
     )
 
 
-def one_image(label: str, key: str, files: Sequence[File], usual: int) -> File:
-    """Draw which of the images shown is looked at; usually the one at that place."""
+def image_choice(label: str, key: str, files: Sequence[File], default: int) -> File:
+    """Draw which of the images shown is looked at; by default the one with that index."""
     known = {file.sha256: file for file in files}
-    first = files[min(usual, len(files) - 1)]
+    first = files[min(default, len(files) - 1)]
     names = {digest: shortened(file.name, 30) for digest, file in known.items()}
     if st.session_state.get(key) not in known:
         st.session_state[key] = first.sha256
@@ -87,13 +87,13 @@ def one_image(label: str, key: str, files: Sequence[File], usual: int) -> File:
 
 def map_order() -> Order:
     """Draw how the maps of a layer are sorted."""
-    shown: dict[str, Order] = {order: order for order in get_args(Order)}
-    words_of = {"strongest": "strongest in A first", "number": "by number"}
-    return shown[
+    orders: dict[str, Order] = {order: order for order in get_args(Order)}
+    labels = {"strongest": "strongest in A first", "number": "by number"}
+    return orders[
         choose(
             "Maps",
             "order",
-            {name: words_of.get(name, f"{name} first") for name in shown},
+            {order: labels.get(order, f"{order} first") for order in orders},
             "Strength is the mean magnitude of a map.",
         )
     ]
@@ -101,15 +101,15 @@ def map_order() -> Order:
 
 def layer_scale() -> LayerScale:
     """Draw which values share a scale."""
-    shown: dict[str, LayerScale] = {scale: scale for scale in get_args(LayerScale)}
+    scales: dict[str, LayerScale] = {scale: scale for scale in get_args(LayerScale)}
     chosen = choose(
         "One scale for",
         "scale",
-        {name: str(name) for name in shown},
+        {scale: scale for scale in scales},
         "Equal colours are equal values within each image, across all images, or only "
         "within one map.",
     )
-    return shown[chosen]
+    return scales[chosen]
 
 
 def query_token() -> int | None:

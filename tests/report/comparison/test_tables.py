@@ -77,7 +77,7 @@ def test_percentages_that_cannot_be_compared_are_not(compared, model, said):
 def test_a_map_is_for_a_class_as_its_own_model_names_it(compared):
     names = [f"sign {place}" for place in range(26)]
     named = changed(compared["letters_conv"], model={"classes": names})
-    (cell, _) = rows.looked(named, 0.6, shared=False)
+    (cell, _) = rows.heatmaps(named, 0.6, shared=False)
     assert any("sign 23" in note for note in cell.notes)
 
 

@@ -29,7 +29,7 @@ def ask(runner):
 
 @pytest.fixture(scope="module")
 def inspected(ask):
-    options = {"layers": ("relu1", "fc2"), "attributions": (), "alike": True}
+    options = {"layers": ("relu1", "fc2"), "attributions": (), "shared_maps": True}
     return ask(INSPECT, options=options)
 
 
@@ -44,7 +44,7 @@ def layer(answer, spec, name, **options):
 
 
 def test_the_pinned_image_tells_what_the_others_get_for_its_class(inspected):
-    cells = answers.said(
+    cells = answers.predictions(
         inspected.scores["images"], inspected.arrays, independent=False, pinned=True
     )
     logits = inspected.arrays["1/logits"]
@@ -71,7 +71,7 @@ def test_differences_are_taken_between_the_same_maps(inspected, spec):
 
 def test_what_enters_is_subtracted_value_by_value(inspected):
     images = inspected.scores["images"]
-    cells = difference.received(images, inspected.arrays)
+    cells = difference.network_inputs(images, inspected.arrays)
     last = [image["preprocessing"][-1]["picture"] for image in images]
     before, after = (inspected.arrays[f"{index}/{last[index]}"] for index in (0, 1))
     shown = cells[1].pictures[0].pixels
@@ -83,17 +83,17 @@ def test_what_enters_is_subtracted_value_by_value(inspected):
 
 
 def test_maps_that_explain_different_classes_are_not_subtracted(ask):
-    apart = difference.looked(ask("attribution/gradient"))
+    apart = difference.heatmaps(ask("attribution/gradient"))
     assert not apart[1].pictures
     assert "another class" in apart[1].empty
     same = ask("attribution/gradient", target=3)
-    cells = difference.looked(same)
+    cells = difference.heatmaps(same)
     values = same.arrays["1/attribution/0"] - same.arrays["0/attribution/0"]
     assert number(float(np.abs(values).mean())) in cells[1].details[0]
 
 
 def test_maps_that_subtract_classes_of_their_own_are_not_subtracted(ask):
-    cells = difference.looked(ask("attribution/gradient", target=3, against=STRONGEST))
+    cells = difference.heatmaps(ask("attribution/gradient", target=3, against=STRONGEST))
     assert not cells[1].pictures
     assert "its image's own" in cells[1].empty
 
@@ -102,7 +102,7 @@ def test_without_a_readable_pinned_image_there_is_no_difference(inspected):
     images = [dict(image) for image in inspected.scores["images"]]
     images[0]["error"] = "no image"
     assert difference.layer(images, inspected.arrays, "relu1") == []
-    assert difference.received(images, inspected.arrays) == []
+    assert difference.network_inputs(images, inspected.arrays) == []
     images = [dict(image) for image in inspected.scores["images"]]
     images[1]["error"] = "no image"
     assert [len(cell.pictures) for cell in difference.layer(images, inspected.arrays, "relu1")] == [
@@ -114,27 +114,28 @@ def test_without_a_readable_pinned_image_there_is_no_difference(inspected):
 
 def test_an_image_like_the_pinned_one_has_the_same_logit(ask):
     same = ask(INSPECT, names=IMAGES[:1] * 2, options={"layers": (), "attributions": ()})
-    cells = answers.said(same.scores["images"], same.arrays, independent=False, pinned=True)
+    cells = answers.predictions(same.scores["images"], same.arrays, independent=False, pinned=True)
     assert cells[1].notes[-1].endswith("here, the same logit")
 
 
 def test_saved_pictures_are_named_after_image_method_and_layer(ask, spec):
     cells = [
-        answers.looked(ask("attribution/gradient"), 0.6, shared=False),
-        answers.looked(ask("attribution/grad_cam", options={"layer": "conv2"}), 0.6, shared=False),
+        answers.heatmaps(ask("attribution/gradient"), 0.6, shared=False),
+        answers.heatmaps(
+            ask("attribution/grad_cam", options={"layer": "conv2"}), 0.6, shared=False
+        ),
     ]
     names = [row[0].pictures[0].name for row in cells]
     assert names == ["letter-x-fuzzy-gradient-pixels-over", "letter-x-fuzzy-grad_cam-conv2-over"]
 
 
 def test_a_map_that_is_bright_everywhere_says_that_it_is_nearly_even():
-    entry = {"signed": False}
-    assert answers.evenness(entry, np.array([[0.9, 1.0]])) == (
+    assert answers.evenness(np.array([[0.9, 1.0]]), signed=False) == (
         "nearly even: no cell is below 90 % of the brightest"
     )
-    assert answers.evenness(entry, np.array([[0.4, 1.0]])) == ""
-    assert answers.evenness(entry, np.zeros((2, 2))) == ""
-    assert answers.evenness({"signed": True}, np.ones((2, 2))) == ""
+    assert answers.evenness(np.array([[0.4, 1.0]]), signed=False) == ""
+    assert answers.evenness(np.zeros((2, 2)), signed=False) == ""
+    assert answers.evenness(np.ones((2, 2)), signed=True) == ""
 
 
 def test_the_strongest_units_of_a_dense_layer_are_listed_with_their_names(inspected, spec):
@@ -181,14 +182,15 @@ def test_a_shared_scale_has_the_same_ends_for_all_images(inspected, spec):
 
 
 def test_what_is_explained_is_said(ask, spec):
-    alone = answers.looked(ask("attribution/gradient"), 0.6, shared=False)
+    alone = answers.heatmaps(ask("attribution/gradient"), 0.6, shared=False)
     assert alone[0].notes[0] == "for the logit of x"
     other = ask("attribution/gradient", target=3, against=5)
     assert (
-        answers.looked(other, 0.6, shared=True)[0].notes[0] == "for the logit of d minus that of f"
+        answers.heatmaps(other, 0.6, shared=True)[0].notes[0]
+        == "for the logit of d minus that of f"
     )
     strongest = ask("attribution/gradient", against=STRONGEST)
-    assert "the strongest other class" in answers.looked(strongest, 0.6, shared=True)[0].notes[0]
+    assert "the strongest other class" in answers.heatmaps(strongest, 0.6, shared=True)[0].notes[0]
 
 
 def test_the_arrays_of_a_method_are_read_back_as_they_were(ask, tmp_path):

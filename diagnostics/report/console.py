@@ -92,11 +92,11 @@ def noise(scores: Scores) -> list[str]:
         if not one["n"]:
             lines.append(f"{one['title']}: no finite answer")
             continue
-        sink, mean = one["sink"], one["mean_confidence"]
+        majority, mean = one["majority_class"], one["mean_confidence"]
         lines.append(
             f"{one['title']} ({one['n']}): confidence {mean['value']:.1%} "
-            f"({mean['low']:.1%} to {mean['high']:.1%}); {sink['share']:.0%} "
-            f"({sink['low']:.0%} to {sink['high']:.0%}) go to {sink['class']}"
+            f"({mean['low']:.1%} to {mean['high']:.1%}); {majority['share']:.0%} "
+            f"({majority['low']:.0%} to {majority['high']:.0%}) go to {majority['name']}"
         )
     return [*lines, *_notes(scores)]
 
@@ -169,7 +169,7 @@ def depth(scores: Scores) -> list[str]:
         lines.append(
             f"  {one['layer']}: {one['shares'][nearest]:.0%} nearest to "
             f"{scores['classes'][nearest]}; labelled images nearest to their own class "
-            f"{one['own_class']:.0%}"
+            f"{one['accuracy']:.0%}"
         )
     return [*lines, *_notes(scores)]
 

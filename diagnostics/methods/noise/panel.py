@@ -1,4 +1,4 @@
-"""What a model says of images that show nothing, family by family."""
+"""Draws noise in a network's size, and sums up what a model predicts for it."""
 
 from __future__ import annotations
 
@@ -11,50 +11,52 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.data import noise
-from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Sample
 from diagnostics.metrics.intervals import bootstrap, wilson
 from diagnostics.metrics.predictions import probabilities
 from diagnostics.models.features import batch_size
 from diagnostics.preprocessing.pipeline import channels_first
+from diagnostics.schema.results import Estimate
+from diagnostics.schema.results.noise import MajorityClass, NoiseSummary
 from diagnostics.schema.spec import ModelSpec
 
-SOURCES = 16  # of the person's images that are shuffled and phase-scrambled
-REAL = 256
-SINK_SHARE, SINK_TIMES = 0.5, 5
+MAX_SOURCES = 16  # of the person's images, which are shuffled and phase-scrambled
+MAX_REAL = 256
+DOMINANT_SHARE, DOMINANT_TIMES = 0.5, 5  # a share, and how many times an even share
 GREY_MEAN, GREY_STD = 0.5, 0.25
-RESAMPLES = 200
 
 
-def sorted_out(context: Context, made: str) -> tuple[list[Sample], list[Sample]]:
+def split_samples(context: Context, user_noise: str) -> tuple[list[Sample], list[Sample]]:
     """Return the real images to compare with, and the noise that a person made.
 
     Args:
         context: Gives the folder, or the images in hand where there is none.
-        made: Hashes of images in hand that are noise, separated by commas.
+        user_noise: Hashes of images in hand that are noise, separated by commas.
     """
-    own = set(made.split(","))
+    hashes = set(user_noise.split(","))
     pairs = list(zip(context.samples(), context.files, strict=True))
-    theirs = [one for one, file in pairs if file.sha256 in own]
+    users = [sample for sample, file in pairs if file.sha256 in hashes]
     if context.has_in_distribution:
-        return context.shuffled(context.in_distribution())[:REAL], theirs
-    return [one for one, file in pairs if file.sha256 not in own], theirs
+        return context.shuffled(context.in_distribution())[:MAX_REAL], users
+    return [sample for sample, file in pairs if file.sha256 not in hashes], users
 
 
 class Panel:
     """Draws noise in the network's size.
 
     Args:
-        context: Gives images to shuffle, and mean and standard deviation of the known ones.
-        pictures: The person's images that are no noise.
+        context: Gives the mean and standard deviation of in-distribution images.
+        samples: The person's images that are no noise, to shuffle and scramble.
     """
 
-    def __init__(self, context: Context, pictures: Sequence[Sample]) -> None:
-        self._study = context
-        parts = [one.pixels for one in context.batches(pictures[:SOURCES])] if pictures else []
-        pixels = torch.cat(parts).cpu().numpy() if parts else np.zeros((0, 1, 1, 1), np.float32)
-        self._images = [np.moveaxis(one, 0, 2) for one in pixels]
-        self._mean, self._std = _shades(context, pixels)
+    def __init__(self, context: Context, samples: Sequence[Sample]) -> None:
+        self._classifier, self._seed = context.classifier, context.seed
+        batches = [batch.pixels for batch in context.batches(samples[:MAX_SOURCES])]
+        pixels = np.zeros((0, 1, 1, 1), np.float32)
+        if batches:
+            pixels = torch.cat(batches).cpu().numpy()
+        self._images = [np.moveaxis(image, 0, 2) for image in pixels]
+        self._mean, self._std = _channel_statistics(context, pixels)
 
     @property
     def families(self) -> dict[str, noise.Family]:
@@ -67,14 +69,14 @@ class Panel:
 
     def draw(self, family: str, number: int) -> NDArray[np.float32]:
         """Return one draw, shape (h, w, c), whole 255ths in [0, 1]."""
-        spec = self._study.classifier.spec
+        spec = self._classifier.spec
         return noise.draw(
             family,
             number,
             height=spec.height,
             width=spec.width,
             channels=spec.channels,
-            seed=self._study.seed,
+            seed=self._seed,
             images=self._images,
             mean=self._mean,
             std=self._std,
@@ -85,81 +87,76 @@ class Panel:
         count = min(count, noise.FAMILIES["constant"].distinct or count)
         return [int(np.rint(self.draw("constant", one).flat[0] * 255)) for one in range(count)]
 
-    def answers(self, family: str, count: int) -> Tensor:
+    def logits(self, family: str, count: int) -> Tensor:
         """Return the logits of a family's first draws that differ, shape (count or fewer, k)."""
-        classifier, found = self._study.classifier, []
         count = min(count, noise.FAMILIES[family].distinct or count)
-        step = batch_size(classifier)
+        step, parts = batch_size(self._classifier), []
         for start in range(0, count, step):
-            drawn = [self.draw(family, one) for one in range(start, min(start + step, count))]
-            pixels = torch.from_numpy(np.stack([channels_first(one) for one in drawn]))
+            numbers = range(start, min(start + step, count))
+            draws = [channels_first(self.draw(family, number)) for number in numbers]
+            pixels = torch.from_numpy(np.stack(draws)).to(self._classifier.device)
             with torch.no_grad():
-                found.append(classifier.logits(pixels.to(classifier.device)).cpu())
-        return torch.cat(found)
+                parts.append(self._classifier.logits(pixels).cpu())
+        return torch.cat(parts)
 
 
-def summary(logits: Tensor, spec: ModelSpec, seed: int) -> dict[str, Any]:
-    """Return what was said of images of one kind, as JSON.
+def summary(logits: Tensor, spec: ModelSpec, seed: int) -> NoiseSummary:
+    """Return what was predicted for images of one kind.
 
     Args:
         logits: Shape (n, k).
         spec: Gives the classes' names.
         seed: Seed of the band's resampling.
-
-    Returns:
-        "n"; each image's "number" in the order of the logits, "confidence", its "one_minus_p" from
-        one and "said" class; "not_finite", how many have none of these; the mean confidence with a
-        95 % band; the "sink", the class said most, with its share and 95 % interval; the "entropy"
-        of the answers, 0 (always the same) to 1 (all classes alike).
     """
-    kept = logits.isfinite().all(1)
-    finite = logits[kept].double().numpy()
-    if not len(finite):
-        return {"n": 0, "not_finite": len(logits)}
-    independent = spec.output.independent
-    pairs = [probabilities(row, independent=independent) for row in finite]
-    said = finite.argmax(1)
-    confidence = np.array([p[one] for (p, _), one in zip(pairs, said, strict=True)])
-    distance = np.array([d[one] for (_, d), one in zip(pairs, said, strict=True)])
-    low, high = bootstrap(lambda rows: confidence[rows].mean(), len(finite), seed=seed)
-    counts = np.bincount(said, minlength=finite.shape[1])
-    first = int(counts.argmax())
-    share_low, share_high = wilson(int(counts[first]), len(finite))
-    return {
-        "n": len(finite),
-        "not_finite": len(logits) - len(finite),
-        "number": kept.nonzero().flatten().tolist(),
-        "confidence": confidence.tolist(),
-        "one_minus_p": distance.tolist(),
-        "said": said.tolist(),
-        "mean_confidence": {
-            "value": float(confidence.mean()),
-            "low": float(low),
-            "high": float(high),
-        },
-        "sink": {
-            "class": spec.class_names[first],
-            "index": first,
-            "share": float(counts[first] / len(finite)),
-            "low": share_low,
-            "high": share_high,
-            "is_sink": bool(counts[first] / len(finite) > _sink_level(finite.shape[1])),
-        },
-        "entropy": _entropy(counts),
-    }
+    is_finite = logits.isfinite().all(1)
+    finite = logits[is_finite].double().numpy()
+    n = len(finite)
+    if not n:
+        return NoiseSummary(n=0, not_finite=len(logits))
+    predicted = finite.argmax(1)
+    both = np.array([probabilities(row, independent=spec.output.independent) for row in finite])
+    confidence, one_minus_p = both[np.arange(n), :, predicted].T
+    low, high = bootstrap(lambda drawn: confidence[drawn].mean(), n, seed=seed)
+    counts = np.bincount(predicted, minlength=finite.shape[1])
+    return NoiseSummary(
+        n=n,
+        not_finite=len(logits) - n,
+        number=is_finite.nonzero().flatten().tolist(),
+        confidence=confidence.tolist(),
+        one_minus_p=one_minus_p.tolist(),
+        predicted=predicted.tolist(),
+        mean_confidence=Estimate(
+            value=float(confidence.mean()), low=float(low), high=float(high)
+        ),
+        majority_class=_majority_class(counts, spec),
+        entropy=normalised_entropy(counts),
+    )
 
 
-def _sink_level(classes: int) -> float:
-    """Return the share of noise from which on a class counts as a sink."""
-    return min(max(SINK_SHARE, SINK_TIMES / classes), 1 - 1e-9)
-
-
-def _entropy(counts: NDArray[Any]) -> float:
+def normalised_entropy(counts: NDArray[Any]) -> float:
+    """Return the entropy of counts, shape (k,), over that of equal counts: 0 to 1."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum() / np.log(max(len(counts), 2))) + 0.0
 
 
-def _shades(context: Context, pixels: NDArray[Any]) -> tuple[Sequence[float], Sequence[float]]:
+def _majority_class(counts: NDArray[Any], spec: ModelSpec) -> MajorityClass:
+    index, n, classes = int(counts.argmax()), int(counts.sum()), len(counts)
+    share = float(counts[index] / n)
+    low, high = wilson(int(counts[index]), n)
+    dominant = min(max(DOMINANT_SHARE, DOMINANT_TIMES / classes), 1 - 1e-9)
+    return MajorityClass(
+        name=spec.class_names[index],
+        index=index,
+        share=share,
+        low=low,
+        high=high,
+        dominates=share > dominant,
+    )
+
+
+def _channel_statistics(
+    context: Context, pixels: NDArray[Any]
+) -> tuple[Sequence[float], Sequence[float]]:
     """Return mean and standard deviation per channel of the known images, or of a mid grey."""
     channels = context.classifier.spec.channels
     if context.reference is not None:
@@ -170,15 +167,3 @@ def _shades(context: Context, pixels: NDArray[Any]) -> tuple[Sequence[float], Se
     if len(pixels):
         return pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).tolist()
     return [GREY_MEAN] * channels, [GREY_STD] * channels
-
-
-def chosen_draws(text: str, most: int) -> list[int]:
-    """Read "3,5,9".
-
-    Raises:
-        InputError: When it is no such list, or longer than `most`.
-    """
-    numbers = [one for one in text.split(",") if one.isascii() and one.isdigit()]
-    if not numbers or len(numbers) != len(text.split(",")) or len(numbers) > most:
-        raise InputError(f"Expected 1 to {most} numbers of draws such as 3,5,9; got {text[:40]!r}.")
-    return [int(one) for one in numbers]

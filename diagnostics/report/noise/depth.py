@@ -2,107 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import plotly.graph_objects as go
 
+from diagnostics.report import chart
+from diagnostics.report.chart import GREY
 from diagnostics.report.formatting import escaped, rate
 from diagnostics.report.table import Table
+from diagnostics.schema.results.noise import DepthAnswer
 from diagnostics.text import counted
 
-Entry = Mapping[str, Any]
+MAX_CLASSES = 3
+DASHES = ("solid", "dash", "dot")
+LAYER_NAME_LENGTH = 18
+HOVER = "%{hovertext}: %{y:.0f} %"
 
-GREY = "#808080"  # stands apart from light and dark alike
-CLASSES = 3
-LAYER_NAME = 18
 
-
-def nearest(answer: Entry) -> list[str]:
+def nearest(answer: DepthAnswer) -> list[str]:
     """Return the ids of the classes that the noise is nearest to, the last layer's first."""
     layers = answer["layers"]
     last = layers[-1]["shares"]
     most = {name: max(layer["shares"][name] for layer in layers) for name in answer["classes"]}
-    found = sorted(most, key=lambda name: (-last[name], -most[name]))[:1]
-    rest = sorted((name for name in most if name not in found), key=lambda name: -most[name])
-    return [name for name in (*found, *rest[: CLASSES - 1]) if most[name] > 0]
+    first = min(most, key=lambda name: (-last[name], -most[name]))
+    others = sorted((name for name in most if name != first), key=lambda name: -most[name])
+    return [name for name in (first, *others[: MAX_CLASSES - 1]) if most[name] > 0]
 
 
-def curve(answer: Entry, title: str) -> go.Figure:
+def curve(answer: DepthAnswer, title: str) -> go.Figure:
     """Draw, layer by layer, which share of the noise is nearest to each class's mean.
 
     Args:
-        answer: The JSON of the answer.
+        answer: The answer.
         title: What people call the noise.
     """
     layers, names = answer["layers"], answer["classes"]
-    places = list(range(len(layers)))
-    hover = [escaped(layer["layer"], 60) for layer in layers]
-    made = go.Figure()
-    for name, dash in zip(nearest(answer), ("solid", "dash", "dot"), strict=False):
-        made.add_scatter(
-            x=places,
+    layer_names = [layer["layer"] for layer in layers]
+    indices, hover = list(range(len(layers))), chart.names_on_axis(layer_names, 60)
+    drawing = chart.figure(
+        f"{title}, nearest class mean (n = {answer['draws']})",
+        460,
+        top=104,
+        bottom=100,
+        legend=chart.LEGEND_ABOVE | {"title": {"text": "nearest to "}},
+        hovermode="x unified",
+    )
+    for name, dash in zip(nearest(answer), DASHES, strict=False):
+        drawing.add_scatter(
+            x=indices,
             y=[100 * layer["shares"][name] for layer in layers],
             name=escaped(names[name], 16),
             mode="lines+markers",
             line={"dash": dash, "width": 2.5},
             hovertext=hover,
-            hovertemplate="%{hovertext}: %{y:.0f} %",
+            hovertemplate=HOVER,
         )
-    made.add_scatter(
-        x=places,
-        y=[100 * layer["own_class"] for layer in layers],
+    drawing.add_scatter(
+        x=indices,
+        y=[100 * layer["accuracy"] for layer in layers],
         name="labelled images: own class",
         mode="lines",
         line={"color": GREY, "width": 4},
         hovertext=hover,
-        hovertemplate="%{hovertext}: %{y:.0f} %",
+        hovertemplate=HOVER,
     )
-    made.update_layout(
-        title=f"{title}, nearest class mean (n = {answer['draws']})",
-        height=460,
-        margin={"t": 104, "b": 100},
-        legend={
-            "title": {"text": "nearest to "},
-            "orientation": "h",
-            "y": 1.0,
-            "yanchor": "bottom",
-            "x": 0,
-        },
-        hovermode="x unified",
-    )
-    made.update_xaxes(
+    drawing.update_xaxes(
         title="layer, from the input to the output",
-        tickvals=places,
-        ticktext=[escaped(layer["layer"], LAYER_NAME) for layer in layers],
+        tickvals=indices,
+        ticktext=chart.names_on_axis(layer_names, LAYER_NAME_LENGTH),
         tickangle=-45,
         zeroline=False,
     )
-    made.update_yaxes(title="images (%)", range=[-3, 103])
-    return made
+    drawing.update_yaxes(title="images (%)", range=[-3, 103])
+    return drawing
 
 
-def numbers(answer: Entry) -> Table:
+def numbers(answer: DepthAnswer) -> Table:
     """Return every layer's shares, and how far the layer tells the classes apart."""
-    names, shown, draws = answer["classes"], nearest(answer), answer["draws"]
-    rows = tuple(
-        {"layer": layer["layer"]}
-        | {
-            f"nearest to {names[name]}": rate(round(layer["shares"][name] * draws), draws)
-            for name in shown
-        }
-        | {
-            "labelled images nearest to their own class": rate(
-                round(layer["own_class"] * answer["n"]), answer["n"]
-            )
-        }
-        for layer in answer["layers"]
-    )
+    names, draws, n = answer["classes"], answer["draws"], answer["n"]
+    rows = []
+    for layer in answer["layers"]:
+        row = {"layer": layer["layer"]}
+        for name in nearest(answer):
+            row[f"nearest to {names[name]}"] = rate(round(layer["shares"][name] * draws), draws)
+        row["labelled images nearest to their own class"] = rate(round(layer["accuracy"] * n), n)
+        rows.append(row)
     chance = 100 / max(len(names), 1)
-    said = (
-        f"Means of {counted(len(names), 'class', 'classes')} from {answer['n']} labelled "
+    note = (
+        f"Means of {counted(len(names), 'class', 'classes')} from {n} labelled "
         "images. The grey line shows how far a layer tells the classes apart: near chance "
         f"({chance:.0f} %) its shares say little. Nearest is not near: noise may lie far from "
         "every mean."
     )
-    return Table(rows, title="The nearest class mean at every layer", said=said)
+    return Table(tuple(rows), title="The nearest class mean at every layer", said=note)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from diagnostics.report.noise import charts, tables
 from diagnostics.report.noise.depth import curve, numbers
+from diagnostics.schema.results.noise import DepthAnswer, NoiseAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.choices import stretched
@@ -30,39 +31,42 @@ compared, sure, swallows, blank, depth = map(
 )
 with compared:
     folder("in_distribution")
-    asked = noise.about_noise(spec, methods)
+    request = noise.about_noise(spec, methods)
 with sure:
-    answer = run_request(asked, st.empty()).scores
-    found, classes = answer["families"], answer["classes"]
-    st.markdown(f"**{markdown(tables.headline(found, classes))}**")
-    if not tables.noise(found):
+    answer: NoiseAnswer = run_request(request, st.empty()).scores
+    families, classes = answer["families"], answer["classes"]
+    st.markdown(f"**{markdown(tables.headline(families, classes))}**")
+    if not tables.noise(families):
         board.offer_report()
         st.stop()
     stretch = stretched("noise", usual=True)
-    figure = charts.confidence(found, classes, stretch=stretch)
-    table = tables.numbers(found, classes)
+    figure = charts.confidence(families, classes, stretch=stretch)
+    table = tables.numbers(families, classes)
     clicked = board.chart(SURE, figure, table, "noise.confidence", asks=True)
-    noise.open_clicked(clicked, answer, asked)
-    noise.open_surest(found, asked)
-    st.caption(markdown(" ".join([tables.not_finite(found), *answer["notes"]])))
+    noise.open_clicked(clicked, answer, request)
+    noise.open_most_confident(families, request)
+    st.caption(markdown(" ".join([tables.not_finite(families), *answer["notes"]])))
 with swallows:
-    st.markdown(f"**{markdown(tables.sinks(found, classes))}**")
-    table = tables.share_numbers(found, classes)
-    clicked = board.chart(SWALLOWS, charts.shares(found, classes), table, "noise.shares", asks=True)
-    noise.open_clicked(clicked, answer, asked)
+    st.markdown(f"**{markdown(tables.majority_classes(families, classes))}**")
+    table = tables.share_numbers(families, classes)
+    clicked = board.chart(
+        SWALLOWS, charts.shares(families, classes), table, "noise.shares", asks=True
+    )
+    noise.open_clicked(clicked, answer, request)
 with blank:
-    if one := tables.blanks(found):
+    if blanks := tables.blanks(families):
         levels = answer["levels"]
-        figure = charts.blank(one, levels, classes, stretch=stretch)
-        table = tables.blank_numbers(one, levels, classes)
+        figure = charts.blank(blanks, levels, classes, stretch=stretch)
+        table = tables.blank_numbers(blanks, levels, classes)
         clicked = board.chart(BLANK, figure, table, "noise.blank", asks=True)
-        noise.open_clicked(clicked, answer, asked)
+        noise.open_clicked(clicked, answer, request)
 with depth:
-    deep = noise.about_depth(spec, found)
-    followed = try_request(deep, st.empty()) if deep else None
-    if deep and followed:
-        title = next(one["title"] for one in found if one["family"] == deep.options["family"])
-        figure = curve(followed.scores, title)
-        board.chart(DEPTH, figure, numbers(followed.scores), "noise.depth")
-board.facts["Noise"] = f"{asked.options['draws']} draws of each kind, seed {asked.seed}"
+    depth_request = noise.about_depth(spec, families)
+    result = try_request(depth_request, st.empty()) if depth_request else None
+    if result:
+        by_layer: DepthAnswer = result.scores
+        titles = {family["family"]: family["title"] for family in families}
+        figure = curve(by_layer, titles[by_layer["family"]])
+        board.chart(DEPTH, figure, numbers(by_layer), "noise.depth")
+board.facts["Noise"] = f"{request.options['draws']} draws of each kind, seed {request.seed}"
 board.offer_report()

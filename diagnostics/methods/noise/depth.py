@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.errors import InputError
 from diagnostics.methods.context import Batch, Context, Outcome, Sample
 from diagnostics.methods.noise.panel import Panel
@@ -16,7 +17,6 @@ from diagnostics.methods.registry import method
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import batch_size
 from diagnostics.models.layers import as_maps
-from diagnostics.reference.moments import UNKNOWN
 from diagnostics.schema.layouts import SCORES
 from diagnostics.schema.options import Range
 from diagnostics.schema.results.noise import DepthAnswer, LayerShares

@@ -39,6 +39,7 @@ def noise(
                 family=name,
                 title=family.title,
                 description=family.sentence,
+                files=[],
                 **summary(panel.logits(name, draws), spec, context.seed),
             )
         )

@@ -125,9 +125,7 @@ def summary(logits: Tensor, spec: ModelSpec, seed: int) -> NoiseSummary:
         confidence=confidence.tolist(),
         one_minus_p=one_minus_p.tolist(),
         predicted=predicted.tolist(),
-        mean_confidence=Estimate(
-            value=float(confidence.mean()), low=float(low), high=float(high)
-        ),
+        mean_confidence=Estimate(value=float(confidence.mean()), low=float(low), high=float(high)),
         majority_class=_majority_class(counts, spec),
         entropy=normalised_entropy(counts),
     )

@@ -72,9 +72,7 @@ def confidence(
         low, high = float(values.min()), float(values.max())
         room = 0.04 * (high - low) + 0.05
         title = "confidence (%), stretched at its ends"
-        drawing.update_xaxes(
-            chart.log_odds_axis(low, high, title, range=[low - room, high + room])
-        )
+        drawing.update_xaxes(chart.log_odds_axis(low, high, title, range=[low - room, high + room]))
     return drawing
 
 
@@ -221,9 +219,7 @@ def _framed(title: str, names: Sequence[str]) -> go.Figure:
     """Return a figure with a row for each name."""
     count = len(names)
     drawing = chart.figure(title, AROUND_PX + ROW_PX * max(count, 2))
-    drawing.update_yaxes(
-        title="images", **chart.rows_axis(names, range=[count - 0.45, -0.55])
-    )
+    drawing.update_yaxes(title="images", **chart.rows_axis(names, range=[count - 0.45, -0.55]))
     return drawing
 
 
@@ -258,8 +254,9 @@ def _hover(family: NoiseFamily, classes: Sequence[str]) -> list[str]:
 
 
 def _image_name(family: NoiseFamily, number: int) -> str:
-    files = family.get("files")
-    return escaped(files[number]) if files else f"{family['title']}, draw {number}"
+    if family["files"]:
+        return escaped(family["files"][number])
+    return f"{family['title']}, draw {number}"
 
 
 def _row_name(family: NoiseFamily, level: RealLevel | None) -> str:

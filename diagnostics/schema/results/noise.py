@@ -41,12 +41,12 @@ class NoiseSummary(TypedDict):
 
 
 class NoiseFamily(NoiseSummary):
-    """A family of noise, or of images to compare with, which alone have `files`."""
+    """A family of noise, or of images to compare with, which alone have `files`, by number."""
 
     family: str
     title: str
     description: str
-    files: NotRequired[list[str]]
+    files: list[str]
 
 
 class NoiseAnswer(TypedDict):

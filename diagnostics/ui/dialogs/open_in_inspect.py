@@ -39,7 +39,11 @@ def draws(asked: Request, family: str, numbers: Sequence[int]) -> list[File]:
         numbers: Of the draws.
     """
     wanted = ",".join(str(number) for number in numbers[:MOST])
-    options = {"family": family, "draws": wanted, "made": asked.options.get("made", "")}
+    options = {
+        "family": family,
+        "draws": wanted,
+        "user_noise": asked.options.get("user_noise", ""),
+    }
     answer = try_request(replace(asked, method="noise/noise_images", options=options))
     if answer is None:
         return []

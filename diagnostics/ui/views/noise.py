@@ -1,4 +1,4 @@
-"""The controls of the noise page: what is drawn, how it is read, and what opens in Inspect."""
+"""The noise page: which noise is drawn, and which of its images open in Inspect."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.report.noise import tables
-from diagnostics.report.noise.tables import REAL, YOURS, Entry, Said
+from diagnostics.report.noise.tables import REAL, YOURS
 from diagnostics.schema.options import Methods
 from diagnostics.schema.request import File, Request
+from diagnostics.schema.results.noise import NoiseAnswer, NoiseFamily
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.dialogs import open_in_inspect
@@ -21,9 +22,16 @@ from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.forms import Field
 
 DRAWS = (16, 64, 128, 256, 512)
-AT_ONCE = 4  # images opened with one press
+MAX_OPENED = 4  # images, with one press
 NAMES_OF_NOISE = (
-    *("uniform", "gaussian", "salt", "constant", "checkerboard", "shuffled", "noise", "blank"),
+    "uniform",
+    "gaussian",
+    "salt",
+    "constant",
+    "checkerboard",
+    "shuffled",
+    "noise",
+    "blank",
 )
 
 
@@ -41,10 +49,10 @@ def about_noise(spec: ModelSpec, methods: Methods) -> Request:
         }
         options = forms.options(methods["noise/noise"], fields, "noise")
         shown = [file for file in session.shown_images() if not open_in_inspect.is_drawn(file)]
-        made = _made(shown)
-    images = [file for file in shown if session.in_distribution is None or file in made]
-    if made:
-        options["made"] = ",".join(file.sha256 for file in made)
+        user_noise = _user_noise(shown)
+    images = [file for file in shown if session.in_distribution is None or file in user_noise]
+    if user_noise:
+        options["user_noise"] = ",".join(file.sha256 for file in user_noise)
     settings = session.preprocessing or spec.preprocessing
     return Request(
         "noise/noise",
@@ -56,75 +64,77 @@ def about_noise(spec: ModelSpec, methods: Methods) -> Request:
     )
 
 
-def _made(shown: Sequence[File]) -> list[File]:
+def _user_noise(shown: Sequence[File]) -> list[File]:
     """Draw which of the images in hand are noise; a name may tell until a person does."""
     files = {file.sha256: file for file in shown}
-    usual = {one for one, file in files.items() if file.name.lower().startswith(NAMES_OF_NOISE)}
-    kept = current_session().choices
-    turned = set(kept.get("noise.turned", "").split(","))  # where the person said otherwise
-    key = f"noise.made.{hashlib.sha256(','.join(files).encode()).hexdigest()[:12]}"
-    first = [one for one in files if (one in usual) != (one in turned)]
-    st.session_state.setdefault(key, first)
+    by_name = {key for key, file in files.items() if file.name.lower().startswith(NAMES_OF_NOISE)}
+    choices = current_session().choices
+    corrected = set(choices.get("noise.turned", "").split(","))  # where the name was wrong
+    key = f"noise.user_noise.{hashlib.sha256(','.join(files).encode()).hexdigest()[:12]}"
+    default = [sha256 for sha256 in files if (sha256 in by_name) != (sha256 in corrected)]
+    st.session_state.setdefault(key, default)
     chosen = st.multiselect(
         "Noise of yours",
         list(files),
         key=key,
-        format_func=lambda one: shortened(files[one].name, 28),
+        format_func=lambda sha256: shortened(files[sha256].name, 28),
         help="Which of the images at the left show nothing. They get a row of their own; without "
         "a folder, the others stand for real images.",
         placeholder="None of the images in hand",
     )
-    kept["noise.turned"] = ",".join((turned - files.keys()) | (usual ^ set(chosen)))
-    return [files[one] for one in chosen]
+    choices["noise.turned"] = ",".join((corrected - files.keys()) | (by_name ^ set(chosen)))
+    return [files[sha256] for sha256 in chosen]
 
 
 def open_clicked(
-    points: Sequence[Mapping[str, Any]], answer: Mapping[str, Any], asked: Request
+    points: Sequence[Mapping[str, Any]], answer: NoiseAnswer, request: Request
 ) -> None:
     """Open the images behind the mark that was clicked, if one was."""
     if not points or not points[0].get("customdata"):
         return
-    found: Said = answer["families"]
-    family, number, *said = points[0]["customdata"]
-    one = next(one for one in found if one["family"] == family)
-    columns = tables.swallowing(found, len(answer["classes"]))
-    numbers = tables.surest(one, AT_ONCE, said[0], columns) if said else [number]
-    _open(one, numbers, asked)
+    families = answer["families"]
+    name, number, *predicted = points[0]["customdata"]
+    family = next(family for family in families if family["family"] == name)
+    columns = tables.columns(families, len(answer["classes"]))
+    numbers = [number]
+    if predicted:
+        numbers = tables.most_confident(family, MAX_OPENED, predicted[0], columns)
+    _open(family, numbers, request)
 
 
-def open_surest(found: Said, asked: Request) -> None:
+def open_most_confident(families: Sequence[NoiseFamily], request: Request) -> None:
     """Draw a button for each family that opens its most confident images."""
     st.caption(
-        f"Open the {AT_ONCE} images of each kind that the model is surest of in Inspect, or click "
-        "a mark of the chart:"
+        f"Open the {MAX_OPENED} images of each kind that the model is surest of in Inspect, or "
+        "click a mark of the chart:"
     )
     with st.container(horizontal=True):
-        for one in tables.lanes(found):
-            if st.button(one["title"], key=f"noise.open.{one['family']}"):
-                _open(one, tables.surest(one, AT_ONCE), asked)
+        for family in tables.ordered(families):
+            if st.button(family["title"], key=f"noise.open.{family['family']}"):
+                _open(family, tables.most_confident(family, MAX_OPENED), request)
 
 
-def _open(one: Entry, numbers: Sequence[int], asked: Request) -> None:
+def _open(family: NoiseFamily, numbers: Sequence[int], request: Request) -> None:
     if not numbers:
         st.toast("No image stands behind this cell.")
         return
-    if one["family"] not in (REAL, YOURS):
-        open_in_inspect.inspect(open_in_inspect.draws(asked, one["family"], numbers))
+    if family["family"] not in (REAL, YOURS):
+        open_in_inspect.inspect(open_in_inspect.draws(request, family["family"], numbers))
         return
-    names = [one["files"][number] for number in numbers]
-    if one["family"] == REAL and asked.folder:
-        open_in_inspect.inspect(open_in_inspect.folder_images(asked, names))
+    names = [family["files"][number] for number in numbers]
+    if family["family"] == REAL and request.folder:
+        open_in_inspect.inspect(open_in_inspect.folder_images(request, names))
         return
-    made = str(asked.options.get("made", "")).split(",")
-    own = {
+    user_noise = str(request.options.get("user_noise", "")).split(",")
+    files = {
         file.name: file
-        for file in asked.images
-        if (file.sha256 in made) == (one["family"] == YOURS)
+        for file in request.images
+        if (file.sha256 in user_noise) == (family["family"] == YOURS)
     }
-    open_in_inspect.inspect([own[name] for name in names])
+    open_in_inspect.inspect([files[name] for name in names])
 
 
-def about_depth(spec: ModelSpec, found: Said) -> Request | None:
+def about_depth(spec: ModelSpec, families: Sequence[NoiseFamily]) -> Request | None:
     """Draw which noise is followed through the layers; return the question once it is wanted."""
     session = current_session()
     if session.in_distribution is None:
@@ -133,10 +143,14 @@ def about_depth(spec: ModelSpec, found: Said) -> Request | None:
             "above, one folder for each class."
         )
         return None
-    shown = {one["family"]: one["title"] for one in found if one["family"] not in (REAL, YOURS)}
+    drawn = {
+        family["family"]: family["title"]
+        for family in families
+        if family["family"] not in (REAL, YOURS)
+    }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         family = choose(
-            "Noise", "noise.family", shown, "Which noise is followed through the layers.", width=200
+            "Noise", "noise.family", drawn, "Which noise is followed through the layers.", width=200
         )
         remembered("noise.deep", usual=0, most=1)
         wanted = st.toggle(

@@ -1,4 +1,4 @@
-"""The pages of noise and calibration without a browser."""
+"""The page of noise without a browser, and calibration after it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from diagnostics.data import samples
 from diagnostics.data.samples import file_at
-from diagnostics.execution.local import LocalRunner
-from diagnostics.schema.request import INSPECT, ModelSource, Request
+from diagnostics.schema.request import ModelSource
 from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
@@ -39,7 +38,7 @@ def titles(page):
     return [chart["layout"]["title"]["text"] for chart in charts(page)]
 
 
-def said(page):
+def text_of(page):
     return " ".join(one.value.replace("\\", "") for one in (*page.markdown, *page.caption))
 
 
@@ -47,16 +46,16 @@ def test_without_a_folder_noise_is_compared_with_the_images_in_hand(on):
     page = on(NOISE)
     assert titles(page)[0] == "Confidence in 386 images of noise, 3 real"
     assert "Sample folder" in [button.label for button in page.button]
-    (made,) = [one for one in page.multiselect if one.label == "Noise of yours"]
-    known = samples.image_files()
-    assert made.value == [known[name].sha256 for name in ("noise-uniform", "blank-black")]
-    assert "This needs a folder with labels" in said(page)
+    (multiselect,) = [one for one in page.multiselect if one.label == "Noise of yours"]
+    images = samples.image_files()
+    assert multiselect.value == [images[name].sha256 for name in ("noise-uniform", "blank-black")]
+    assert "This needs a folder with labels" in text_of(page)
 
 
 def test_a_person_says_which_images_are_noise(on):
     page = on(NOISE)
-    (made,) = [one for one in page.multiselect if one.label == "Noise of yours"]
-    page = fine(made.set_value([]).run())
+    (multiselect,) = [one for one in page.multiselect if one.label == "Noise of yours"]
+    page = fine(multiselect.set_value([]).run())
     assert titles(page)[0] == "Confidence in 384 images of noise, 5 real"
     page.multiselect(key="shown").set_value(page.multiselect(key="shown").value[:4])
     page = fine(page.run())
@@ -113,37 +112,12 @@ def test_a_model_without_finite_answers_is_said(on, sessions, tmp_path):
     page = on(NOISE)
     sessions[-1].select_model(replace(MODEL, file=file_at(tmp_path / "broken.safetensors")))
     page = fine(page.run())
-    assert "No answer to noise is finite." in said(page)
+    assert "No answer to noise is finite." in text_of(page)
     assert not titles(page)
     sessions[-1].in_distribution = samples.folders()["in_distribution"]
     page = page.run()
     page = opened(page, CALIBRATION)
     assert "nothing can be measured" in page.error[0].value.replace("\\", "")
-
-
-def test_calibration_without_a_folder_says_what_to_bring(on):
-    page = on(CALIBRATION)
-    assert "Add a folder with labels" in said(page)
-    assert "Sample folder" in [button.label for button in page.button]
-    assert not titles(page)
-    page = pressed(page, "Sample folder")
-    assert not page.error
-    assert titles(page) == [
-        "Accuracy at each confidence (n = 520)",
-        "Accuracy of each class (n = 520)",
-        "True class and class said (n = 520)",
-    ]
-    assert "never makes noise look uncertain" in said(page)
-    assert "come from the same 520 images" in said(page)
-
-
-def test_a_wrong_answer_opens_in_inspect(on, sessions):
-    page = pressed(on(CALIBRATION), "Sample folder")
-    chosen = page.selectbox(key="calibration.chosen")
-    first = chosen.options[0]
-    page = pressed(page, "Open in Inspect")
-    assert page.title[0].value == "Inspect"
-    assert sessions[-1].shown_images()[0].name in first
 
 
 def test_a_folder_without_labels_is_said_without_a_trace(on, sessions, tmp_path):
@@ -162,42 +136,3 @@ def folder_file(folder: Path):
     with zipfile.ZipFile(folder / "images.zip", "w") as archive:
         archive.write(folder / "one.png", "one.png")
     return file_at(folder / "images.zip")
-
-
-@pytest.fixture(scope="module")
-def runner():
-    return LocalRunner()
-
-
-@pytest.mark.parametrize("family", ["uniform", "gaussian", "shuffled", "phase", "constant"])
-@pytest.mark.parametrize("made", [False, True])
-def test_the_image_behind_a_mark_gets_the_very_confidence_of_the_mark(
-    runner, tmp_path, family, made
-):
-    """Draws made of the person's images depend on which of these are real."""
-    images = tuple(samples.image_files()[name] for name in ("letter-x-thin", "noise-uniform"))
-    own = {"made": images[1].sha256} if made else {}
-    answer = runner.run(Request("noise/noise", MODEL, images, options={"draws": 8, **own}))
-    (found,) = [one for one in answer.scores["families"] if one["family"] == family]
-    options = {"family": family, "draws": "2,5", **own}
-    drawn = runner.run(Request("noise/noise_images", MODEL, images, options=options))
-    files = []
-    for number in (2, 5):
-        path = tmp_path / f"{number}.png"
-        Image.fromarray(drawn.arrays[f"draw/{number}"][..., 0]).save(path)
-        files.append(file_at(path))
-    seen = runner.run(Request(INSPECT, MODEL, tuple(files), options={"attributions": ()}))
-    for number, image in zip((2, 5), seen.scores["images"], strict=True):
-        assert image["top"][0]["index"] == found["said"][number]
-        assert image["top"][0]["one_minus_p"] == pytest.approx(
-            found["one_minus_p"][number], rel=1e-4
-        )
-
-
-def test_blank_images_have_the_levels_that_the_answer_says(runner):
-    answer = runner.run(Request("noise/noise", MODEL, options={"draws": 8}))
-    levels = answer.scores["levels"]
-    assert levels[:3] == [0, 128, 255]
-    options = {"family": "constant", "draws": "0,1,2,3,4,5,6,7"}
-    drawn = runner.run(Request("noise/noise_images", MODEL, options=options)).arrays
-    assert [int(drawn[f"draw/{one}"].max()) for one in range(8)] == levels

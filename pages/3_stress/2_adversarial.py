@@ -61,6 +61,6 @@ if line is not None:
         if cells := attack.saliency(result, place, norm, multiple, spec):
             board.row(ALONG, cells, "attack.looked.row", title=rows.LOOKED)
 file = next(one for one in asked.images if one.sha256 == image["sha256"])
-perturbation.beside(spec, methods, board, file, asked.target, image)
+perturbation.draw(spec, methods, board, file, asked.target, image["l2"]["distance"] or 0.0)
 board.facts["Search"] = f"{asked.method}, {rows.NORMS[norm]}"
 board.offer_report()

@@ -3,51 +3,64 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from diagnostics.methods.context import ReportProgress
-from diagnostics.methods.perturbation._label_change import Asks, Flips
+from diagnostics.methods.perturbation._label_change import LabelChange, batch_sizes
 from diagnostics.metrics.intervals import wilson
+from diagnostics.schema.results.perturbation import RandomDirections, Rays
 
 POINTS, BISECTIONS = 20, 12
-FARTHEST = (
-    4.0  # standard deviations of a pixel's change at the end of a ray: most are black or white
-)
-NEAREST = 1e-3  # of that, where a ray's scan begins when nothing shorter is known
+# Standard deviations of a pixel's change at the end of a ray: most are black or white.
+MAX_DEVIATION = 4.0
+MIN_STEP = 1e-3  # of the whole ray, where its scan begins when nothing shorter is known
 HALVINGS, DOUBLINGS = 40, 30
 Z_95 = 1.96
 
 
-def directions(count: int, pixels: Tensor, generator: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class Crossing:
+    """Where a ray first changes the answer.
+
+    Args:
+        length: L2 length of the change, cut off at 0 and 1.
+        before_clipping: Without cutting off.
+    """
+
+    length: float
+    before_clipping: float
+
+
+def random_directions(count: int, pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Return random directions, uniform on the sphere, shape (count, c, h, w), of length 1."""
-    drawn = torch.randn(count, *pixels.shape[1:], generator=generator)
-    lengths = torch.linalg.vector_norm(drawn, dim=(1, 2, 3), keepdim=True)
-    ways: Tensor = (drawn / lengths).to(pixels.device)
-    return ways
+    normal = torch.randn(count, *pixels.shape[1:], generator=generator)
+    lengths = torch.linalg.vector_norm(normal, dim=(1, 2, 3), keepdim=True)
+    directions: Tensor = (normal / lengths).to(pixels.device)
+    return directions
 
 
-def moved(pixels: Tensor, ways: Tensor, steps: Tensor) -> Tensor:
+def step_along(pixels: Tensor, directions: Tensor, steps: Tensor) -> Tensor:
     """Return an image moved by steps along directions, cut off at 0 and 1.
 
     Args:
         pixels: Shape (1, c, h, w).
-        ways: Shape (n, c, h, w).
+        directions: Shape (n, c, h, w).
         steps: Shape (n,).
     """
-    return (pixels + ways * steps[:, None, None, None].to(ways)).clamp(0, 1)
+    return (pixels + directions * steps[:, None, None, None].to(directions)).clamp(0, 1)
 
 
-def length(pixels: Tensor, changed: Tensor) -> Tensor:
+def l2_distance(pixels: Tensor, changed: Tensor) -> Tensor:
     """Return the L2 distance of changed images from an image, shape (n,), float64."""
-    lengths: Tensor = torch.linalg.vector_norm(changed - pixels, dim=(1, 2, 3))
-    return lengths.double()
+    distances: Tensor = torch.linalg.vector_norm(changed - pixels, dim=(1, 2, 3))
+    return distances.double()
 
 
-def of_length(pixels: Tensor, ways: Tensor, wanted: float) -> Tensor:
+def at_distance(pixels: Tensor, directions: Tensor, distance: float) -> Tensor:
     """Return an image moved along directions so far that, cut off at 0 and 1, it is that far away.
 
     Directions on which the box ends before lead to its end.
@@ -55,149 +68,149 @@ def of_length(pixels: Tensor, ways: Tensor, wanted: float) -> Tensor:
     Source:
         Rauber & Bethge 2020, arXiv:2007.07677 (why noise is rescaled after it is cut off).
     """
-    far = torch.full((len(ways),), wanted, dtype=torch.float64, device=ways.device)
+    far = torch.full((len(directions),), distance, dtype=torch.float64, device=directions.device)
     for _ in range(DOUBLINGS):
-        short = length(pixels, moved(pixels, ways, far)) < wanted
+        short = l2_distance(pixels, step_along(pixels, directions, far)) < distance
         if not short.any():
             break
         far = torch.where(short, 2 * far, far)
     near = torch.zeros_like(far)
     for _ in range(HALVINGS):
         middle = (near + far) / 2
-        short = length(pixels, moved(pixels, ways, middle)) < wanted
+        short = l2_distance(pixels, step_along(pixels, directions, middle)) < distance
         near, far = torch.where(short, middle, near), torch.where(short, far, middle)
-    return moved(pixels, ways, far)
+    return step_along(pixels, directions, far)
 
 
-def flipped_at(
-    flips: Flips, wanted: float, draws: int, generator: torch.Generator, at_once: int
-) -> dict[str, Any]:
-    """Return how many random changes of a length change the answer, as JSON.
+def try_directions(
+    label_change: LabelChange,
+    length: float,
+    draws: int,
+    generator: torch.Generator,
+    batch_size: int,
+) -> RandomDirections:
+    """Return how many random changes of a length change the answer.
 
     Args:
-        flips: Asks about one image.
-        wanted: L2 length of the changes, after they were cut off at 0 and 1.
+        label_change: Asks about one image.
+        length: L2 length of the changes, after they were cut off at 0 and 1.
         draws: How many.
         generator: Draws them.
-        at_once: Images of a pass.
+        batch_size: How many are made at once.
     """
-    before, hits, reached = flips.not_finite, 0, []
-    for count in parts(draws, at_once):
-        changed = of_length(flips.pixels, directions(count, flips.pixels, generator), wanted)
-        hits += int(flips.ask(changed).sum())
-        reached += length(flips.pixels, changed).tolist()
-    lost = flips.not_finite - before
-    low, high = wilson(hits, draws - lost)
-    return {
-        **{"length": wanted, "reached": sum(reached) / draws, "n": draws - lost, "hits": hits},
-        **{"low": low, "high": high, "not_finite": lost},
-    }
+    pixels, not_finite_before = label_change.pixels, label_change.not_finite
+    hits, lengths = 0, []
+    for size in batch_sizes(draws, batch_size):
+        changed = at_distance(pixels, random_directions(size, pixels, generator), length)
+        hits += int(label_change.changes(changed).sum())
+        lengths += l2_distance(pixels, changed).tolist()
+    not_finite = label_change.not_finite - not_finite_before
+    n = draws - not_finite
+    return RandomDirections(
+        hits=hits,
+        n=n,
+        interval=wilson(hits, n),
+        length=length,
+        mean_length=sum(lengths) / draws,
+        not_finite=not_finite,
+    )
 
 
-def rays(
-    flips: Flips,
+def follow_rays(
+    label_change: LabelChange,
     count: int,
     shortest: float,
     generator: torch.Generator,
-    at_once: int,
-    *,
-    asks: Asks,
-    tell: ReportProgress = lambda doing, done: None,
-) -> Iterator[dict[str, Any]]:
+    batch_size: int,
+    report: ReportProgress = lambda doing, share: None,
+) -> Iterator[Rays]:
     """Find how far along random lines, either way, the answer first changes.
 
     Every line is looked at in `POINTS` steps, each longer than the one before by the same factor,
     and where the answer changed first, `BISECTIONS` times halfway between.
 
     Args:
-        flips: Asks about one image, in float32.
+        label_change: Asks about one image.
         count: How many lines.
         shortest: L2 length of the first step; 0 takes a small one.
         generator: Draws the lines.
-        at_once: Images of a pass.
-        asks: Asks along the steps; what it finds is asked again in float32.
-        tell: Told how far it is.
+        batch_size: How many images are made at once.
+        report: Takes the share of the lines that is done.
 
     Yields:
-        After each pass's lines what is known so far, as JSON, see `summary`.
+        After each batch of lines what is known so far.
     """
-    pixels, found, ends = flips.pixels, [], []
-    last = FARTHEST * math.sqrt(pixels.numel())
-    first = min(shortest or NEAREST * last, last / 10)
+    pixels = label_change.pixels
+    crossings: list[Crossing | None] = []
+    ends: list[float] = []
+    last = MAX_DEVIATION * math.sqrt(pixels.numel())
+    first = min(shortest or MIN_STEP * last, last / 10)
     steps = torch.logspace(math.log10(first), math.log10(last), POINTS, dtype=torch.float64)
-    done = 0
-    for size in parts(count, max(at_once // 2, 1)):
-        ways = directions(size, pixels, generator)
-        tell("Following random rays", done / count)
-        found += _first_crossings(flips, asks, ways, steps.to(pixels.device))
-        farthest = torch.full((size,), last)
-        ends += length(pixels, moved(pixels, ways, farthest)).tolist()
-        done += size
-        yield summary(found, ends)
+    for size in batch_sizes(count, max(batch_size // 2, 1)):
+        report("Following random rays", len(crossings) / count)
+        directions = random_directions(size, pixels, generator)
+        crossings += _first_crossings(label_change, directions, steps.to(pixels.device))
+        end = step_along(pixels, directions, torch.full((size,), last))
+        ends += l2_distance(pixels, end).tolist()
+        yield summarise(crossings, ends)
 
 
-def summary(found: list[tuple[float, float] | None], ends: list[float]) -> dict[str, Any]:
-    """Return what rays found, as JSON.
+def summarise(crossings: Sequence[Crossing | None], ends: Sequence[float]) -> Rays:
+    """Return how far rays go before the answer changes.
 
     Args:
-        found: For each ray, where it crossed: its L2 length after it was cut off at 0 and 1, and
-            before; None for one that never crossed.
+        crossings: For each ray, where it crossed; None for one that never crossed.
         ends: How far each ray was followed, as L2 length after it was cut off.
-
-    Returns:
-        The "median" counts rays that never crossed as longer than all others: None when more than
-        half never did. "low" and "high" are the ends of its 95 % interval, None beyond the box.
     """
-    n = len(found)
-    lengths = sorted(one[0] for one in found if one)
+    n = len(crossings)
+    lengths = sorted(crossing.length for crossing in crossings if crossing)
     half = Z_95 / 2 * math.sqrt(n)
 
     def ranked(rank: int) -> float | None:
         return lengths[rank] if 0 <= rank < len(lengths) else None
 
-    return {
-        **{"n": n, "crossed": len(lengths), "points": POINTS, "bisections": BISECTIONS},
-        "radii": [one[0] if one else None for one in found],
-        "before_clipping": [one[1] if one else None for one in found],
-        "median": ranked((n + 1) // 2 - 1),
-        "low": ranked(max(math.floor(n / 2 - half) - 1, 0)),
-        "high": ranked(min(math.ceil(n / 2 + half), n - 1)),
-        "followed_to": sorted(ends)[(n - 1) // 2],
-    }
-
-
-def parts(count: int, most: int) -> Iterator[int]:
-    """Yield the sizes of the parts of so many things, each at most so large."""
-    for start in range(0, count, most):
-        yield min(most, count - start)
+    return Rays(
+        n=n,
+        crossings=len(lengths),
+        points=POINTS,
+        bisections=BISECTIONS,
+        radii=[crossing.length if crossing else None for crossing in crossings],
+        before_clipping=[crossing.before_clipping if crossing else None for crossing in crossings],
+        median=ranked((n + 1) // 2 - 1),
+        low=ranked(max(math.floor(n / 2 - half) - 1, 0)),
+        high=ranked(min(math.ceil(n / 2 + half), n - 1)),
+        median_end=sorted(ends)[(n - 1) // 2],
+    )
 
 
 def _first_crossings(
-    flips: Flips, asks: Asks, ways: Tensor, steps: Tensor
-) -> list[tuple[float, float] | None]:
-    pixels, size = flips.pixels, len(ways)
-    near = torch.zeros(size, dtype=torch.float64, device=pixels.device)
+    label_change: LabelChange, directions: Tensor, steps: Tensor
+) -> list[Crossing | None]:
+    pixels, count = label_change.pixels, len(directions)
+    near = torch.zeros(count, dtype=torch.float64, device=pixels.device)
     far = torch.full_like(near, torch.inf)
-    sign = torch.ones_like(near, dtype=ways.dtype)
-    for place, step in enumerate(steps):
+    sign = torch.ones_like(near, dtype=directions.dtype)
+    for index, step in enumerate(steps):
         open_rays = far.isinf().nonzero()[:, 0]
         if not len(open_rays):
             break
-        both = torch.cat([ways[open_rays], -ways[open_rays]])
-        changed = asks.ask(moved(pixels, both, step.expand(len(both))))
-        plus, minus = changed.chunk(2)
+        both = torch.cat([directions[open_rays], -directions[open_rays]])
+        changes = label_change.changes(step_along(pixels, both, step.expand(len(both))))
+        plus, minus = changes.chunk(2)
         crossed = open_rays[plus | minus]
         far[crossed] = step
-        near[crossed] = steps[place - 1] if place else 0.0
+        near[crossed] = steps[index - 1] if index else 0.0
         sign[open_rays[minus & ~plus]] = -1
-    found = far.isfinite().nonzero()[:, 0]
-    if not len(found):
-        return [None] * size
-    along, near, far = ways[found] * sign[found, None, None, None], near[found], far[found]
+    rows = far.isfinite().nonzero()[:, 0]
+    crossings: list[Crossing | None] = [None] * count
+    if not len(rows):
+        return crossings
+    outwards, near, far = directions[rows] * sign[rows, None, None, None], near[rows], far[rows]
     for _ in range(BISECTIONS):
         middle = (near + far) / 2
-        changed = flips.ask(moved(pixels, along, middle))
-        near, far = torch.where(changed, near, middle), torch.where(changed, middle, far)
-    lengths = length(pixels, moved(pixels, along, far)).tolist()
-    crossings = dict(zip(found.tolist(), zip(lengths, far.tolist(), strict=True), strict=True))
-    return [crossings.get(one) for one in range(size)]
+        changes = label_change.changes(step_along(pixels, outwards, middle))
+        near, far = torch.where(changes, near, middle), torch.where(changes, middle, far)
+    lengths = l2_distance(pixels, step_along(pixels, outwards, far)).tolist()
+    for row, length, step in zip(rows.tolist(), lengths, far.tolist(), strict=True):
+        crossings[row] = Crossing(length, step)
+    return crossings

@@ -8,10 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from diagnostics.report.perturbation import charts, one_pixel
-from diagnostics.report.perturbation import tables as rows
+from diagnostics.report.perturbation import charts, one_pixel, tables
 from diagnostics.schema.options import MethodInfo, Methods, Value
 from diagnostics.schema.request import File, Request, Result
+from diagnostics.schema.results.perturbation import (
+    OnePixelAnswer,
+    OnePixelImage,
+    RandomNoiseAnswer,
+    RandomNoiseImage,
+)
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import remembered
@@ -25,17 +30,17 @@ from diagnostics.ui.widgets.run import try_request
 RANDOM, PIXELS = "Beside it: random changes", "One pixel at a time"
 RANDOM_NOISE, ONE_PIXEL = "perturbation/random_noise", "perturbation/one_pixel"
 DRAWS, LEVELS, SAMPLES = (128, 256, 512, 1024), (4, 8, 16), (200, 500, 2000)
-EXACT, MOST_STEPS = 32 * 32, 4  # as the method has them
-PER_RAY, SEARCHED = 2 * 20 + 12, 9 * 64  # passes at most, likewise
+EXACT_PIXELS, GROWTH = 32 * 32, 4  # as the method has them
+PASSES_PER_RAY, PROBE_PASSES = 2 * 20 + 12, 9 * 64  # at most, likewise
 
 
-def beside(
+def draw(
     spec: ModelSpec,
     methods: Methods,
     board: Board,
     image: File,
     target: int | None,
-    smallest: Mapping[str, Any] | None,
+    length: float,
 ) -> None:
     """Draw the sections about random changes of one image and about its single pixels.
 
@@ -45,17 +50,15 @@ def beside(
         board: Of the page; gets both sections.
         image: The image.
         target: Index of the class that alone counts as changed; None counts every other one.
-        smallest: The image's entry in the answer of `adversarial/smallest`; None without one.
+        length: L2 length of the image's minimal perturbation; 0 where none is known.
     """
-    found = (smallest or {}).get("l2") or {}
-    length = found.get("distance") if found.get("found") else None
     with board.section(RANDOM):
-        _random(spec, methods[RANDOM_NOISE], board, image, target, float(length or 0.0))
+        _draw_random_noise(spec, methods[RANDOM_NOISE], board, image, target, length)
     with board.section(PIXELS):
-        _pixels(spec, methods[ONE_PIXEL], board, image, target)
+        _draw_one_pixel(spec, methods[ONE_PIXEL], board, image, target)
 
 
-def _random(
+def _draw_random_noise(
     spec: ModelSpec,
     info: MethodInfo,
     board: Board,
@@ -77,35 +80,44 @@ def _random(
         draws: int = forms.options(info, {"draws": field}, "random")["draws"]
         wanted = _wanted("random.rays", "Try random changes")
     rays: Any = info.option("rays").default
-    passes = rays * PER_RAY + draws * (2 if length else 1) + SEARCHED
+    passes = rays * PASSES_PER_RAY + draws * (2 if length else 1) + PROBE_PASSES
     if not wanted:
         st.caption(f"{cost(spec, forward=passes)} At most; it often ends sooner.")
         return
     options = {"length": length, "rays": rays, "draws": draws}
-    answer = _answer(spec, info.id, image, target, options)
-    entry = _entry(answer)
-    if answer is None or entry is None:
+    request = _request(spec, info.id, image, target, options)
+    result = try_request(request, st.empty(), _draw_noise_progress)
+    if result is None:
         return
-    said = [rows.in_a_direction(entry)]
-    said += [rows.along_rays(entry), rows.ratio(entry)] if entry["rays"] else []
-    said += [rows.from_noise(entry)] if entry["gaussian"] else []
-    for place, sentence in enumerate(one for one in said if one):
-        text = markdown(sentence)
-        st.markdown(f"**{text}**" if not place else text)
+    answer: RandomNoiseAnswer = result.scores
+    (entry,) = answer["images"]
+    if _draw_error(entry):
+        return
+    sentences = [tables.directions_sentence(entry)]
     if entry["rays"]:
-        board.chart(RANDOM, charts.distances(entry), rows.numbers(entry), "random.distances")
-    _notes(answer, entry)
+        sentences += [tables.rays_sentence(entry["rays"]), tables.ratio_sentence(entry)]
+    if entry["gaussian"]:
+        sentences.append(tables.noise_sentence(entry["gaussian"], entry["directions"]))
+    first, *others = (markdown(sentence) for sentence in sentences if sentence)
+    st.markdown(f"**{first}**")
+    for sentence in others:
+        st.markdown(sentence)
+    if entry["rays"]:
+        chart = charts.distances(entry, entry["rays"])
+        table = tables.distances(entry, entry["rays"])
+        board.chart(RANDOM, chart, table, "random.distances")
+    _draw_notes(answer, entry)
     board.facts[RANDOM] = f"{image.name}: {rays} rays, {draws} draws, seed 0"
 
 
-def _pixels(
+def _draw_one_pixel(
     spec: ModelSpec, info: MethodInfo, board: Board, image: File, target: int | None
 ) -> None:
     st.caption(
         "Which single pixels can change the answer, whatever value they take? And do many pixels "
         "together do only what each does alone?"
     )
-    whole = spec.height * spec.width
+    pixels = spec.height * spec.width
     with st.container(horizontal=True, vertical_alignment="bottom"):
         field = Field(
             help="To how many values from black to white each pixel is set.",
@@ -113,34 +125,40 @@ def _pixels(
             width=120,
         )
         options = forms.options(info, {"levels": field}, "pixels")
-        if whole > EXACT:
+        if pixels > EXACT_PIXELS:
             field = Field(
                 "Pixels tried",
-                f"How many of the {whole:,} pixels are tried, drawn at random.",
-                choices=[count for count in SAMPLES if count < whole],
+                f"How many of the {pixels:,} pixels are tried, drawn at random.",
+                choices=[count for count in SAMPLES if count < pixels],
                 title="{:,}".format,
                 key="pixels.tried",
             )
             options |= forms.options(info, {"sample": field})
-        tried, levels = options.get("sample", whole), options["levels"]
+        sample, levels = options.get("sample", pixels), options["levels"]
         wanted = _wanted("random.pixels", "Try single pixels")
-    steps = math.ceil(math.log(whole, MOST_STEPS)) + 1
+    steps = math.ceil(math.log(pixels, GROWTH)) + 1
     if not wanted:
         draws: Any = info.option("draws").default
-        st.caption(cost(spec, forward=tried * levels + steps * draws))
+        st.caption(cost(spec, forward=sample * levels + steps * draws))
         return
-    answer = _answer(spec, info.id, image, target, options)
-    entry = _entry(answer)
-    if answer is None or entry is None or entry.get("mean") is None:
+    request = _request(spec, info.id, image, target, options)
+    result = try_request(request, st.empty(), _draw_pixels_progress)
+    if result is None:
         return
-    st.markdown(f"**{markdown(one_pixel.single(entry))}**")
-    maps = [answer.arrays[f"0/{name}"] for name in ("map", "taken", "image")]
-    board.row(PIXELS, [one_pixel.map_cell(entry, *maps)], "random.map")
-    if entry["redrawn"]:
-        st.markdown(markdown(one_pixel.claim(entry)))
-        board.chart(PIXELS, charts.together(entry), one_pixel.predictions(entry), "random.together")
-    _notes(answer, entry)
-    many = "all" if entry["exact"] else f"{entry['tried']:,}"
+    answer: OnePixelAnswer = result.scores
+    (entry,) = answer["images"]
+    if _draw_error(entry) or entry["single"] is None:
+        return
+    single, redraws = entry["single"], entry["redraws"]
+    st.markdown(f"**{markdown(one_pixel.single_sentence(single))}**")
+    maps = [result.arrays[f"0/{name}"] for name in ("change_share", "margin_loss", "pixels")]
+    board.row(PIXELS, [one_pixel.maps(entry["file"], single, *maps)], "random.map")
+    if redraws:
+        st.markdown(markdown(one_pixel.independence_sentence(redraws[-1])))
+        table = one_pixel.redraws_table(redraws, exact=single["exact"])
+        board.chart(PIXELS, charts.answer_kept(redraws), table, "random.together")
+    _draw_notes(answer, entry)
+    many = "all" if single["exact"] else f"{single['n']:,}"
     board.facts[PIXELS] = f"{image.name}: {many} pixels at {levels} levels, seed 0"
 
 
@@ -149,45 +167,43 @@ def _wanted(key: str, label: str) -> bool:
     return st.toggle(label, key=key, help="Starts the work, whose cost is stated below.")
 
 
-def _answer(
+def _request(
     spec: ModelSpec,
     method: str,
     image: File,
     target: int | None,
     options: Mapping[str, Value],
-) -> Result | None:
+) -> Request:
     session = current_session()
     settings = session.preprocessing or spec.preprocessing
-    asked = Request(method, session.model, (image,), settings, target=target, options=dict(options))
-
-    def live(result: Result) -> None:
-        (found,) = result.scores["images"]
-        text = charts.so_far(found) if method == RANDOM_NOISE else _map_so_far(found)
-        st.caption(markdown(text))
-
-    return try_request(asked, st.empty(), live)
+    return Request(method, session.model, (image,), settings, target=target, options=dict(options))
 
 
-def _map_so_far(found: Mapping[str, Any]) -> str:
-    if found.get("mean") is None:
-        return "Nothing is known yet."
-    return f"{found['effective']} of {found['tried']} pixels tried change the answer alone."
+def _draw_noise_progress(result: Result) -> None:
+    answer: RandomNoiseAnswer = result.scores
+    (entry,) = answer["images"]
+    st.caption(markdown(tables.progress_sentence(entry["rays"])))
 
 
-def _entry(answer: Result | None) -> Mapping[str, Any] | None:
-    """Return the image's entry; None, and why, where nothing could be asked."""
-    if answer is None or not answer.scores["images"]:
-        return None
-    entry: Mapping[str, Any] = answer.scores["images"][0]
+def _draw_pixels_progress(result: Result) -> None:
+    answer: OnePixelAnswer = result.scores
+    (entry,) = answer["images"]
+    st.caption(markdown(one_pixel.progress_sentence(entry["single"])))
+
+
+def _draw_error(entry: RandomNoiseImage | OnePixelImage) -> bool:
+    """Say why nothing could be asked; return whether that is so."""
     if entry["error"]:
         st.info(markdown(entry["error"]), icon=":material/info:")
-        return None
-    return entry
+    return bool(entry["error"])
 
 
-def _notes(answer: Result, entry: Mapping[str, Any]) -> None:
-    said = [rows.screened(entry), *answer.scores["notes"]]
-    if not answer.scores["complete"]:
-        said.insert(0, "This is what was there when the work ended; it is not complete.")
-    asked = f"{entry['asked']:,} images were asked about." if "asked" in entry else ""
-    st.caption(markdown(" ".join(one for one in (*said, asked) if one)))
+def _draw_notes(
+    answer: RandomNoiseAnswer | OnePixelAnswer, entry: RandomNoiseImage | OnePixelImage
+) -> None:
+    notes = list(answer["notes"])
+    if not answer["complete"]:
+        notes.insert(0, "This is what was there when the work ended; it is not complete.")
+    if entry["forward_passes"]:
+        notes.append(f"{entry['forward_passes']:,} images were asked about.")
+    st.caption(markdown(" ".join(notes)))

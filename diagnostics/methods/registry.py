@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from diagnostics.errors import OptionError
-from diagnostics.schema.options import Kind, Layer, MethodInfo, Option, Range, Value
+from diagnostics.schema.options import Choices, Kind, Layer, MethodInfo, Option, Range, Value
 from diagnostics.schema.spec import ModelSpec, Need
 
 PACKAGE = "diagnostics.methods"
@@ -147,13 +147,15 @@ def _options(function: Callable[..., Any]) -> tuple[Option, ...]:
 
 
 def _option(name: str, hint: Any, default: Any, sentence: str) -> Option:
-    """Read an option from its annotation: bool, int, float, Literal or Annotated with a Range."""
+    """Read an option from its annotation: a type, a Literal, or Annotated with its limits."""
     marks: tuple[Any, ...] = ()
     if typing.get_origin(hint) is Annotated:
         hint, *rest = typing.get_args(hint)
         marks = tuple(rest)
-    if typing.get_origin(hint) is Literal:
-        return Option(name, "choice", default, choices=typing.get_args(hint), help=sentence)
+    listed = next((mark for mark in marks if isinstance(mark, Choices)), None)
+    if listed or typing.get_origin(hint) is Literal:
+        words = listed.words if listed else typing.get_args(hint)
+        return Option(name, "choice", default, choices=words, help=sentence)
     kind = "layer" if any(isinstance(mark, Layer) for mark in marks) else hint.__name__
     kind = "text" if kind == "str" else kind
     limits = next((mark for mark in marks if isinstance(mark, Range)), None)

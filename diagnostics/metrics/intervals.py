@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from diagnostics.errors import InputError
-from diagnostics.schema.results import Rate
+from diagnostics.schema.results import Count, Rate
 
 
 def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -48,6 +48,11 @@ def rate(hits: int, n: int) -> Rate:
     """Return a share of n trials with its Wilson interval."""
     low, high = wilson(hits, n)
     return Rate(hits=hits, n=n, value=hits / n if n else None, low=low, high=high)
+
+
+def counted(hits: int, n: int) -> Count:
+    """Return how many of n, with Wilson's 95 % interval of the rate."""
+    return Count(hits=hits, n=n, interval=list(wilson(hits, n)))
 
 
 def false_alarm_interval(n: int, alpha: float, level: float = 0.95) -> tuple[float, float]:

@@ -28,6 +28,13 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """Words an option may take that are listed by a registry instead of a `Literal`."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Option:
     """One setting of a method.
 

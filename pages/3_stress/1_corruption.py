@@ -3,6 +3,7 @@
 import streamlit as st
 
 from diagnostics.report.corruption import charts, heatmaps, quantiles, tables
+from diagnostics.schema.results.corruption import SweepAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.choices import stretched
@@ -29,53 +30,55 @@ if not current_session().shown:
 headings = (KNOB, BREAKS, ONE, TWO, MANY, READING, LESSON)
 knob, breaks, one, two, many, reading, lesson = map(board.section, headings)
 with knob:
-    options = sweeps.axis(spec, sweep)
-    asked = sweeps.about_images(spec, options)
+    options = sweeps.axis_options(spec, sweep)
+    request = sweeps.sweep_request(spec, options)
 with breaks:
-    result = run_request(asked, st.empty(), sweeps.live())
-    answer, arrays = result.scores, result.arrays
+    swept = run_request(request, st.empty(), sweeps.partial_chart())
+    answer: SweepAnswer = swept.scores
     st.markdown(f"**{markdown(tables.headline(answer))}**")
-    figure, table = charts.strips(answer), tables.turn_numbers(answer)
+    figure, table = charts.strips(answer), tables.label_change_table(answer)
     clicked = board.chart(BREAKS, figure, table, "sweep.strips", asks=True)
-    sweeps.open_clicked(clicked, answer, asked)
+    sweeps.open_clicked(clicked, answer, request)
     sweeps.notes(answer)
     sweeps.offer_example()
 with one:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        row = sweeps.one_image(answer, asked)
+        row = sweeps.choose_image(answer, request)
         stretch = stretched("sweep", usual=False)
     image = answer["images"][row]
-    figure = charts.curves(row, answer, arrays, stretch=stretch)
-    table = tables.numbers(image, answer)
+    figure = charts.curves(row, answer, swept.arrays, stretch=stretch)
+    table = tables.step_table(image, answer)
     clicked = board.chart(ONE, figure, table, "sweep.curves", asks=True)
-    sweeps.open_clicked(clicked, answer, asked)
-    cells = tables.moments(row, answer, arrays)
+    sweeps.open_clicked(clicked, answer, request)
+    cells = tables.cells_at_changes(row, answer, swept.arrays)
     board.row(ONE, cells, "sweep.moments", title="Just before and after it changes")
-    sweeps.open_step(row, answer, asked, "sweep.step")
+    sweeps.open_step(row, answer, request, "sweep.step")
 with two:
-    pair = sweeps.about_two(spec, sweep, options, sweeps.files_of(answer, asked)[row])
-    found = try_request(pair, st.empty(), sweeps.live()) if pair else None
+    pair = sweeps.two_axes_request(spec, sweep, options, sweeps.files_of(answer, request)[row])
+    found = try_request(pair, st.empty(), sweeps.partial_chart()) if pair else None
     if pair and found:
-        table = heatmaps.numbers(0, found.scores)
-        board.chart(TWO, heatmaps.maps(0, found.scores, answer), table, "sweep.map")
-        sweeps.notes(found.scores)
-        sweeps.open_step(0, found.scores, pair, "sweep.pair")
+        both: SweepAnswer = found.scores
+        table = heatmaps.pair_table(0, both)
+        board.chart(TWO, heatmaps.maps(0, both, answer), table, "sweep.map")
+        sweeps.notes(both)
+        sweeps.open_step(0, both, pair, "sweep.pair")
 with many:
     folder("in_distribution")
-    of_many = sweeps.about_many(spec, sweep, options) if current_session().in_distribution else None
-    swept = try_request(of_many, st.empty(), sweeps.live()) if of_many else result
-    if swept:
-        st.markdown(f"**{markdown(tables.band_headline(swept.scores))}**")
-        table = tables.band_numbers(swept.scores)
-        figure = quantiles.bands(swept.scores, stretch=stretch)
-        board.chart(MANY, figure, table, "sweep.bands")
-        sweeps.notes(swept.scores)
+    has_folder = current_session().in_distribution is not None
+    of_folder = sweeps.folder_request(spec, sweep, options) if has_folder else None
+    result = try_request(of_folder, st.empty(), sweeps.partial_chart()) if of_folder else swept
+    if result:
+        together: SweepAnswer = result.scores
+        st.markdown(f"**{markdown(tables.quantile_headline(together))}**")
+        figure = quantiles.bands(together, stretch=stretch)
+        board.chart(MANY, figure, tables.quantile_table(together), "sweep.bands")
+        sweeps.notes(together)
 with reading:
-    probe = sweeps.about_transitions(spec, methods["corruption/transitions"])
-    read = try_request(probe, st.empty()) if probe else None
-    if read:
-        sweeps.reading(read.scores, board, READING)
+    probe = sweeps.transitions_request(spec, methods["corruption/transitions"])
+    result = try_request(probe, st.empty()) if probe else None
+    if result:
+        sweeps.verdict(result.scores, board, READING)
 with lesson:
     corruption_lesson.show(spec, board, LESSON)
-board.facts["Sweep"] = f"{tables.facts(answer)}, seed {asked.seed}"
+board.facts["Sweep"] = f"{tables.facts(answer)}, seed {request.seed}"
 board.offer_report()

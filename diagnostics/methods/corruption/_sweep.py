@@ -1,80 +1,89 @@
-"""Ask a model about images that are altered step by step."""
+"""Ask a model about images that are corrupted step by step, and sum up what it predicts."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diagnostics.corruptions.axis import Axis
-from diagnostics.corruptions.registry import AXES, Name, altered
+from diagnostics.corruptions.registry import Corruption, corrupt, find
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.data.image import eight_bit, thumbnail
 from diagnostics.errors import InputError, OptionError
 from diagnostics.methods.context import Context, Outcome, Sample
-from diagnostics.methods.corruption._swept import Entry, Found, bands, described, named, with_turns
+from diagnostics.metrics.intervals import counted
+from diagnostics.metrics.predictions import Prediction, probabilities, rank
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import batch_size
 from diagnostics.preprocessing.pipeline import channels_first
 from diagnostics.preprocessing.stages import Values
-from diagnostics.text import number
+from diagnostics.schema.results.corruption import (
+    NOT_FINITE,
+    AxisEntry,
+    Curve,
+    LabelChange,
+    QuantileBand,
+    RankedClass,
+    SweepAnswer,
+    SweptImage,
+)
+from diagnostics.schema.spec import ModelSpec
+from diagnostics.text import shortened
 
-MOST_POINTS = 2500  # that one image is asked at
-THUMBNAILS = 24  # of one image, at most
+MAX_POINTS = 2500  # of one image
+MAX_THUMBNAILS = 24  # of one image
 THUMBNAIL_PX = 96
+TOP = 3
+QUANTILES = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True)
-class Way:
-    """An axis with the numbers at which it is asked."""
+class SweepAxis:
+    """A corruption, and the numbers at which it is applied, one for each step."""
 
-    name: Name
+    corruption: Corruption
     values: tuple[float, ...]
 
     @property
-    def axis(self) -> Axis:
-        """What the axis is."""
-        return AXES[self.name]
-
-    @property
-    def neutral(self) -> int | None:
-        """Place of the number that leaves images as they are."""
-        if self.axis.neutral is None or self.axis.neutral not in self.values:
+    def identity_step(self) -> int | None:
+        """The step that leaves images as they are."""
+        if self.corruption.identity is None or self.corruption.identity not in self.values:
             return None
-        return self.values.index(self.axis.neutral)
+        return self.values.index(self.corruption.identity)
 
-    def content(self) -> dict[str, Any]:
+    def entry(self) -> AxisEntry:
         """Return it as JSON."""
-        axis = self.axis
-        return {
-            "name": self.name,
-            "title": axis.title,
-            "unit": axis.unit,
-            "phrase": axis.phrase,
-            "about": axis.about,
-            "values": list(self.values),
-            "neutral": self.neutral,
-            "beyond": axis.beyond,
-        }
+        return AxisEntry(
+            name=self.corruption.name,
+            title=self.corruption.title,
+            unit=self.corruption.unit,
+            phrase=self.corruption.phrase,
+            summary=self.corruption.summary,
+            values=list(self.values),
+            identity_step=self.identity_step,
+            out_of_range=self.corruption.out_of_range,
+        )
 
 
-def way(name: Name, steps: int, start: str, stop: str) -> Way:
-    """Return an axis's steps as a person wrote them.
+def sweep_axis(name: str, steps: int, start: str, stop: str) -> SweepAxis:
+    """Return a corruption's steps as a person wrote them.
 
     Args:
-        name: Of the axis.
+        name: Of the corruption.
         steps: How many.
-        start: First number; empty takes the usual one.
-        stop: Last number; empty takes the usual one.
+        start: First number; empty takes that of the default range.
+        stop: Last number; empty takes that of the default range.
 
     Raises:
-        OptionError: When an end is no number, or lies outside the axis.
+        OptionError: When an end is no number, or lies outside the corruption's limits.
     """
-    return Way(name, AXES[name].values(steps, _number(start), _number(stop)))
+    corruption = find(name)
+    return SweepAxis(corruption, corruption.values(steps, _number(start), _number(stop)))
 
 
 def _number(text: str) -> float | None:
@@ -84,142 +93,306 @@ def _number(text: str) -> float | None:
         raise OptionError(f"An end of an axis must be a number; got {text[:40]!r}.") from None
 
 
+@dataclass
+class SweptLogits:
+    """What the network answered to one image at every point, as far as it was asked.
+
+    Args:
+        name: Of the image.
+        label: Index of its class, `UNKNOWN` where it has none.
+        clean: Logits of the image as it is, shape (k,).
+        logits: At every point, shape (points, k).
+        evaluated: Whether the network was asked there, shape (points,).
+        thumbnails: Some of the corrupted images, 8 bit, by the number of their point.
+    """
+
+    name: str
+    label: int
+    clean: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    evaluated: NDArray[np.bool_]
+    thumbnails: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+
+
 class Sweep:
-    """Asks about every picture at every point of one axis, or of two together.
+    """Asks about every image at every point of one axis, or of two together.
 
     Args:
         context: Gives the classifier, the seed, and whom to tell.
-        ways: One axis, or two of which the first is applied first.
-        pictures: The images.
-        each: Whether each image is described by itself, with pictures of its steps.
+        axes: One, or two of which the first is applied first.
+        samples: The images.
+        describe_each: Whether each image is described by itself, with pictures of its steps.
 
     Raises:
         OptionError: When there are too many points.
     """
 
     def __init__(
-        self, context: Context, ways: Sequence[Way], pictures: Sequence[Sample], *, each: bool
+        self,
+        context: Context,
+        axes: Sequence[SweepAxis],
+        samples: Sequence[Sample],
+        *,
+        describe_each: bool,
     ) -> None:
-        self.context, self.ways, self.pictures, self.each = context, ways, pictures, each
-        self.points = list(itertools.product(*(way.values for way in ways)))
-        if len(self.points) > MOST_POINTS:
+        self.context, self.axes, self.samples = context, axes, samples
+        self.describe_each = describe_each
+        self.points = list(itertools.product(*(axis.values for axis in axes)))
+        count = len(self.points)
+        if count > MAX_POINTS:
             raise OptionError(
-                f"{len(self.points)} points are too many for one image; ask for {MOST_POINTS} or "
-                "fewer with fewer steps."
+                f"{count} points are too many for one image; ask for {MAX_POINTS} or fewer with "
+                "fewer steps."
             )
-        count = len(self.points) if each and len(ways) == 1 else 0
-        self._drawn = {round(at) for at in np.linspace(0, count - 1, min(count, THUMBNAILS))}
-        self._entries: list[Entry] = []
+        drawn = min(count, MAX_THUMBNAILS) if describe_each and len(axes) == 1 else 0
+        self._drawn_points = {round(point) for point in np.linspace(0, count - 1, drawn)}
+        self._images: list[SweptImage] = []
         self._arrays: dict[str, NDArray[Any]] = {}
-        self._doing: Found | None = None
+        self._current: SweptLogits | None = None
 
-    def run(self) -> Outcome[Any]:
-        """Ask about every image, keep what is there from time to time, and return all of it.
+    def run(self) -> Outcome[SweepAnswer]:
+        """Ask about every image, offering what is known so far, and return all of it.
 
         Raises:
             InputError: When no image could be read.
         """
-        for name, label, pixels in self._one_by_one():
-            for _ in self._ask(name, label, pixels):
-                self._tell()
+        for name, label, pixels in self._images_one_by_one():
+            for _ in self._evaluate(name, label, pixels):
+                self._report_progress()
                 self.context.partial(lambda: self._outcome(complete=False))
             self._finish()
-        if not self._entries:
+        if not self._images:
             raise InputError(f"No image could be read. {' '.join(self.context.remarks())}".strip())
         return self._outcome(complete=True)
 
-    def _one_by_one(self) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
-        for part in self.context.batches(self.pictures):
-            for name, label, pixels in zip(part.names, part.labels, part.pixels, strict=True):
+    def _images_one_by_one(self) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
+        for batch in self.context.batches(self.samples):
+            for name, label, pixels in zip(batch.names, batch.labels, batch.pixels, strict=True):
                 yield name, int(label), pixels.cpu().numpy()
 
-    def _tell(self) -> None:
-        part = float(self._doing.asked.mean()) if self._doing else 0.0
-        titles = " and ".join(way.axis.title for way in self.ways)
-        share = (len(self._entries) + part) / max(len(self.pictures), 1)
+    def _report_progress(self) -> None:
+        part = float(self._current.evaluated.mean()) if self._current else 0.0
+        titles = " and ".join(axis.corruption.title for axis in self.axes)
+        share = (len(self._images) + part) / max(len(self.samples), 1)
         self.context.progress(f"Altering along {titles}", share)
 
-    def _ask(self, name: str, label: int, pixels: NDArray[np.float32]) -> Iterator[None]:
+    def _evaluate(self, name: str, label: int, pixels: NDArray[np.float32]) -> Iterator[None]:
         """Ask about one image, a batch of its points at a time."""
+        classifier, count = self.context.classifier, len(self.points)
         values = np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
-        before = logits_of(self.context.classifier, [values])[0]
-        count = len(self.points)
-        unasked = np.full((count, len(before)), np.nan, np.float32)
-        one = Found(name, label, before, unasked, np.zeros(count, np.bool_))
-        self._doing = one
-        self._arrays |= (
-            {f"image/{len(self._entries)}/before": eight_bit(thumbnail(values, THUMBNAIL_PX))}
-            if self.each
-            else {}
-        )
-        at_once = batch_size(self.context.classifier)
-        names = [way.name for way in self.ways]
-        for start in range(0, count, at_once):
-            batch = range(start, min(start + at_once, count))
-            made = [
-                altered(values, tuple(zip(names, self.points[at], strict=True)), self.context.seed)
-                for at in batch
-            ]
-            one.logits[batch] = logits_of(self.context.classifier, made)
-            one.asked[batch] = True
-            one.pictures |= {
-                at: eight_bit(thumbnail(made[at - start], THUMBNAIL_PX))
-                for at in batch
-                if at in self._drawn
-            }
+        clean = logits_of(classifier, [values])[0]
+        logits = np.full((count, len(clean)), np.nan, np.float32)
+        image = SweptLogits(name, label, clean, logits, np.zeros(count, np.bool_))
+        self._current = image
+        if self.describe_each:
+            self._arrays[f"image/{len(self._images)}/clean"] = _thumbnail(values)
+        for start in range(0, count, batch_size(classifier)):
+            points = range(start, min(start + batch_size(classifier), count))
+            corrupted = [self._corrupted(values, point) for point in points]
+            image.logits[points] = logits_of(classifier, corrupted)
+            image.evaluated[points] = True
+            for point, one in zip(points, corrupted, strict=True):
+                if point in self._drawn_points:
+                    image.thumbnails[point] = _thumbnail(one)
             yield
+
+    def _corrupted(self, values: Values, point: int) -> Values:
+        names = [axis.corruption.name for axis in self.axes]
+        steps = list(zip(names, self.points[point], strict=True))
+        return corrupt(values, steps, self.context.seed)
 
     def _finish(self) -> None:
         """Sum up the image that was asked about, and let go of its logits."""
-        if self._doing is not None:
-            entry, arrays = self._summed_up(self._doing)
-            self._entries.append(entry)
+        if self._current is not None:
+            entry, arrays = self._described(self._current)
+            self._images.append(entry)
             self._arrays |= arrays
-        self._doing = None
+        self._current = None
 
-    def _summed_up(self, one: Found) -> tuple[Entry, dict[str, NDArray[Any]]]:
-        entry = described(one, self.context.classifier.spec, self.context.target)
-        if len(self.ways) == 1:
-            (way,), names = self.ways, self.context.classifier.spec.class_names
-            steps = [way.axis.phrase.format(number(one)) for one in way.values]
-            entry = with_turns(entry, way.neutral, steps, names)
-        row = len(self._entries)
-        return entry, {f"image/{row}/step/{at}": shown for at, shown in one.pictures.items()}
-
-    def _outcome(self, *, complete: bool) -> Outcome[Any]:
-        entries, arrays = list(self._entries), dict(self._arrays)
-        if self._doing is not None:
-            entry, own = self._summed_up(self._doing)
-            entries.append(entry)
-            arrays |= own
+    def _described(self, image: SweptLogits) -> tuple[SweptImage, dict[str, NDArray[Any]]]:
         spec = self.context.classifier.spec
-        one_axis = len(self.ways) == 1
-        scores = {
-            "axes": [way.content() for way in self.ways],
-            "images": entries if self.each else [],
-            "bands": bands(entries, len(self.points)) if one_axis else [],
-            "size": [spec.height, spec.width],
-            "classes": named(entries, spec.class_names),
-            "n": len(entries),
-            "labelled": sum(one["label"] is not None for one in entries),
-            "asked_for": len(self.pictures),
-            "complete": complete,
-            "notes": self._notes(),
-        }
-        return Outcome(scores, arrays)
+        entry = swept_image(image, spec, self.context.target)
+        if len(self.axes) == 1:
+            entry["label_changes"] = label_changes(entry, self.axes[0], spec.class_names)
+        row = len(self._images)
+        return entry, {f"image/{row}/step/{at}": shown for at, shown in image.thumbnails.items()}
+
+    def _outcome(self, *, complete: bool) -> Outcome[SweepAnswer]:
+        images, arrays = list(self._images), dict(self._arrays)
+        if self._current is not None:
+            entry, thumbnails = self._described(self._current)
+            images.append(entry)
+            arrays |= thumbnails
+        spec = self.context.classifier.spec
+        answer = SweepAnswer(
+            axes=[axis.entry() for axis in self.axes],
+            images=images if self.describe_each else [],
+            quantile_bands=quantile_bands(images, len(self.points)) if len(self.axes) == 1 else [],
+            size=[spec.height, spec.width],
+            classes=class_names(images, spec.class_names),
+            n=len(images),
+            labelled=sum(image["label"] is not None for image in images),
+            requested=len(self.samples),
+            complete=complete,
+            notes=self._notes(),
+        )
+        return Outcome(answer, arrays)
 
     def _notes(self) -> list[str]:
-        spec, said = self.context.classifier.spec, self.context.remarks()
+        spec, notes = self.context.classifier.spec, self.context.remarks()
         if len(spec.class_names) == 1:
-            said.append("The model has one class only, so its answer cannot change.")
-        if any(way.axis.colour for way in self.ways) and spec.channels == 1:
-            said.append("The model receives grey images, which have no colour to alter.")
-        return said
+            notes.append("The model has one class only, so its answer cannot change.")
+        if any(axis.corruption.colour_only for axis in self.axes) and spec.channels == 1:
+            notes.append("The model receives grey images, which have no colour to alter.")
+        return notes
+
+
+def swept_image(image: SweptLogits, spec: ModelSpec, target: int | None) -> SweptImage:
+    """Return one image's part of the answer, without what depends on the number of axes.
+
+    Args:
+        image: What the network answered.
+        spec: Of the model.
+        target: Class that is followed; None means the one predicted for the image as it is.
+    """
+    clean = _ranked(rank(image.clean, spec, TOP))
+    top = [
+        _ranked(rank(logits, spec, TOP)) if evaluated else None
+        for logits, evaluated in zip(image.logits, image.evaluated, strict=True)
+    ]
+    predicted = [None if ranked is None else _first(ranked) for ranked in top]
+    target = _first(clean) if target is None else target
+    shown = {_first(clean), target, *(index for index in predicted if index is not None)}
+    return SweptImage(
+        file=image.name,
+        label=None if image.label == UNKNOWN else image.label,
+        clean=clean,
+        target=target,
+        predicted=predicted,
+        top=top,
+        curves=_curves(image, sorted(shown - {NOT_FINITE}), independent=spec.output.independent),
+        thumbnails=sorted(image.thumbnails),
+    )
+
+
+def label_changes(image: SweptImage, axis: SweepAxis, names: Sequence[str]) -> list[LabelChange]:
+    """Return where the predicted class changes, from the image as it is outwards.
+
+    Args:
+        image: Along the axis.
+        axis: Steps go up and down from its identity, or from the first step where it has none.
+        names: Of the classes.
+
+    Returns:
+        The changes on the way up first. A way ends where the network was not asked.
+    """
+    start, steps = axis.identity_step, len(axis.values)
+    up = range(start or 0, steps)
+    down = range(0) if start is None else range(start, -1, -1)
+    changes = []
+    for way in (up, down):
+        old, previous = _first(image["clean"]), None
+        for step in way:
+            new = image["predicted"][step]
+            if new is None:
+                break
+            if new != old:
+                was, now = (
+                    "no finite answer" if index == NOT_FINITE else shortened(names[index])
+                    for index in (old, new)
+                )
+                at = axis.corruption.at(axis.values[step])
+                changes.append(
+                    LabelChange(
+                        step=step,
+                        previous_step=previous,
+                        old=old,
+                        new=new,
+                        title=f"{was} becomes {now} at {at}",
+                    )
+                )
+            old, previous = new, step
+    return changes
+
+
+def quantile_bands(images: Sequence[SweptImage], points: int) -> list[QuantileBand]:
+    """Return what all images do together at every point.
+
+    Args:
+        images: Those without a finite answer when clean are left out.
+        points: How many there are.
+    """
+    finite = [image for image in images if image["clean"]]
+    return [_quantile_band(finite, point) for point in range(points)]
+
+
+def class_names(images: Sequence[SweptImage], names: Sequence[str]) -> dict[str, str]:
+    """Return the name of every class that is ranked, followed or a label anywhere, by its index."""
+    rankings = [ranked for image in images for ranked in (image["clean"], *image["top"]) if ranked]
+    indices = {entry["index"] for ranked in rankings for entry in ranked}
+    indices |= {image["target"] for image in images}
+    indices |= {image["label"] for image in images if image["label"] is not None}
+    return {str(index): names[index] for index in sorted(indices - {NOT_FINITE})}
 
 
 @torch.no_grad()
 def logits_of(classifier: TorchClassifier, images: Sequence[Values]) -> NDArray[np.float32]:
     """Return the logits of values of shape (h, w, c) that a network receives, shape (n, k)."""
-    pixels = torch.from_numpy(np.stack([channels_first(one) for one in images]))
-    found: NDArray[np.float32] = classifier.logits(pixels).float().cpu().numpy()
-    return found
+    pixels = torch.from_numpy(np.stack([channels_first(values) for values in images]))
+    logits: NDArray[np.float32] = classifier.logits(pixels).float().cpu().numpy()
+    return logits
+
+
+def _thumbnail(values: Values) -> NDArray[np.uint8]:
+    return eight_bit(thumbnail(values, THUMBNAIL_PX))
+
+
+def _ranked(predictions: Sequence[Prediction]) -> list[RankedClass]:
+    return [
+        RankedClass(index=one.index, probability=one.probability, one_minus_p=one.one_minus_p)
+        for one in predictions
+    ]
+
+
+def _first(ranked: Sequence[RankedClass]) -> int:
+    return ranked[0]["index"] if ranked else NOT_FINITE
+
+
+def _curves(image: SweptLogits, classes: Sequence[int], *, independent: bool) -> dict[str, Curve]:
+    """Return classes' probabilities at every point, by the class's index."""
+    curves = {index: Curve(probability=[], one_minus_p=[]) for index in classes}
+    for logits in image.logits:
+        finite = bool(np.isfinite(logits).all())
+        p, complement = probabilities(logits, independent=independent) if finite else (None, None)
+        for index, curve in curves.items():
+            curve["probability"].append(None if p is None else float(p[index]))
+            curve["one_minus_p"].append(None if complement is None else float(complement[index]))
+    return {str(index): curve for index, curve in curves.items()}
+
+
+def _quantile_band(images: Sequence[SweptImage], point: int) -> QuantileBand:
+    evaluated = [image for image in images if image["predicted"][point] is not None]
+    finite = [image for image in evaluated if image["predicted"][point] != NOT_FINITE]
+    curves = [image["curves"][str(image["target"])] for image in finite]
+    labelled = [image for image in evaluated if image["label"] is not None]
+    return QuantileBand(
+        n=len(evaluated),
+        not_finite=len(evaluated) - len(finite),
+        probability_quantiles=_quantiles([one["probability"][point] for one in curves], QUANTILES),
+        one_minus_p_quantiles=_quantiles(
+            [one["one_minus_p"][point] for one in curves], QUANTILES[::-1]
+        ),
+        unchanged=counted(
+            sum(one["predicted"][point] == _first(one["clean"]) for one in evaluated),
+            len(evaluated),
+        ),
+        correct=counted(
+            sum(one["predicted"][point] == one["label"] for one in labelled), len(labelled)
+        ),
+    )
+
+
+def _quantiles(values: Sequence[float | None], shares: Sequence[float]) -> list[float] | None:
+    if not values:
+        return None
+    return [float(value) for value in np.quantile(np.array(values, np.float64), shares)]

@@ -1,8 +1,7 @@
-"""Maps of two axes together: what is said of one image at every pair of steps, and how surely."""
+"""Maps of two axes together: the prediction for one image at every pair of steps, and how sure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,105 +9,82 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from diagnostics.report.corruption.charts import UNASKED, along, class_name, on, runs, shades, ticks
-from diagnostics.report.corruption.tables import NOT_FINITE, Said, at, first_said, named
+from diagnostics.report import chart
+from diagnostics.report.chart import FAINT
+from diagnostics.report.corruption.charts import axis_title, class_colours, runs, ticks
+from diagnostics.report.corruption.tables import (
+    at,
+    class_name,
+    clean_class,
+    confidence,
+    ranked_class,
+)
 from diagnostics.report.formatting import escaped
 from diagnostics.report.table import Table
-from diagnostics.text import probability
+from diagnostics.schema.results.corruption import (
+    NOT_FINITE,
+    AxisEntry,
+    RankedClass,
+    SweepAnswer,
+    SweptImage,
+)
 
-MAP_PX, TICKS = 470, 5
+MAP_PX, MAX_TICKS = 470, 5
 NOT_ASKED = NOT_FINITE - 1
-NO_ANSWER = "#ff00a0"
-LEAST_RUN = 2  # steps of one class in a row that are named
+NO_ANSWER_COLOUR = "#ff00a0"
+MIN_RUN = 2  # steps of one class in a row that are named
+HOVER_OF_CELL = "%{text}<extra></extra>"
 
 
-def maps(row: int, answer: Said, alike: Said) -> go.Figure:
-    """Draw one image's first class, and its confidence in the class meant, at every pair of steps.
+def maps(row: int, answer: SweepAnswer, like: SweepAnswer) -> go.Figure:
+    """Draw one image's predicted class, and its confidence in the target, at every pair of steps.
 
     Args:
         row: Of the image.
         answer: Of a sweep along two axes.
-        alike: Another answer, whose classes have the same colours here.
+        like: Another answer, whose classes have the same colours here.
     """
     first, second = answer["axes"]
     image = answer["images"][row]
-    tall, wide = len(first["values"]), len(second["values"])
-    hover = _pair_hover(answer, image, tall, wide)
-    made = go.Figure()
-    _labels(made, answer, image, hover, shades(answer, alike))
-    curve = image["curves"].get(str(image["meant"]))
-    p = curve["probability"] if curve else [None] * (tall * wide)
-    values = np.array([math.nan if one is None else 100 * one for one in p]).reshape(tall, wide)
-    made.add_heatmap(
-        z=values,
-        **{"xaxis": "x2", "yaxis": "y2", "colorscale": "Cividis", "zmin": 0, "zmax": 100},
-        **{"xgap": 1, "ygap": 1, "hoverongaps": False, "text": hover},
+    name = escaped(class_name(answer, image["target"]), 16)
+    figure = chart.figure(f"First class; confidence in {name} (n = 1)", MAP_PX, bottom=72, right=16)
+    hover = _pair_hover(answer, image)
+    _add_classes(figure, answer, image, hover, class_colours(answer, like))
+    figure.add_heatmap(
+        z=_target_percent(image, hover),
+        xaxis="x2",
+        yaxis="y2",
+        colorscale=chart.SEQUENTIAL,
+        zmin=0,
+        zmax=100,
+        xgap=1,
+        ygap=1,
+        hoverongaps=False,
+        text=hover,
         colorbar={"title": {"text": "%"}, "thickness": 10},
-        hovertemplate="%{text}<extra></extra>",
+        hovertemplate=HOVER_OF_CELL,
     )
-    name = class_name(answer, image["meant"], 16)
-    made.update_layout(
-        title=f"First class; confidence in {name} (n = 1)",
-        height=MAP_PX,
-        margin={"t": 60, "b": 72, "r": 16},
-        showlegend=False,
-    )
-    across, up = _framed(second), _framed(first)
-    made.update_layout(
-        xaxis={**across, "domain": [0, 0.46], "title": None},
+    across, up = _cell_axis(second), _cell_axis(first)
+    figure.update_layout(
+        xaxis=across | {"domain": [0, 0.46], "title": None},
         yaxis=up,
-        xaxis2={**across, "domain": [0.54, 1], "anchor": "y2", "title": None},
-        yaxis2={**up, "anchor": "x2", "title": None, "showticklabels": False},
+        xaxis2=across | {"domain": [0.54, 1], "anchor": "y2", "title": None},
+        yaxis2=up | {"anchor": "x2", "title": None, "showticklabels": False},
     )
-    under = {"xref": "paper", "yref": "paper", "yanchor": "top", "showarrow": False}
-    made.add_annotation(x=0.5, y=-0.1, text=along(second), **under)
-    return made
-
-
-def _framed(axis: Said) -> dict[str, Any]:
-    places, written = ticks(axis, TICKS)
-    return {
-        **{"title": along(axis), "tickvals": places, "ticktext": written, "tickangle": 0},
-        **{"range": [-0.5, len(axis["values"]) - 0.5], "showgrid": False, "zeroline": False},
-    }
-
-
-def _labels(
-    made: go.Figure,
-    answer: Said,
-    image: Said,
-    hover: list[list[str]],
-    colours: Mapping[int, str],
-) -> None:
-    """Draw the first class at every pair of steps, a colour a class, each named once."""
-    shape = len(hover), len(hover[0])
-    said = np.array([NOT_ASKED if one is None else one for one in image["said"]]).reshape(shape)
-    known = [NOT_ASKED, NOT_FINITE, *colours]
-    paint = [UNASKED, NO_ANSWER, *colours.values()]
-    made.add_heatmap(
-        z=np.vectorize(known.index)(said),
-        colorscale=[
-            ((place + edge) / len(known), colour)
-            for place, colour in enumerate(paint)
-            for edge in (0, 1)
-        ],
-        **{"zmin": -0.5, "zmax": len(known) - 0.5, "showscale": False},
-        **{"xgap": 1, "ygap": 1, "text": hover},
-        hovertemplate="%{text}<extra></extra>",
+    figure.add_annotation(
+        text=axis_title(second),
+        x=0.5,
+        y=-0.1,
+        xref="paper",
+        yref="paper",
+        yanchor="top",
+        showarrow=False,
     )
-    written = list(_written(said, answer))
-    made.add_scatter(
-        x=[x for _, x, _, _ in written],
-        y=[y for y, _, _, _ in written],
-        text=[f"<b>{name}</b>" for _, _, _, name in written],
-        mode="text",
-        textfont={"size": 14, "color": [on(colours[index]) for _, _, index, _ in written]},
-        hoverinfo="skip",
-    )
+    return figure
 
 
-def numbers(row: int, answer: Said) -> Table:
-    """Return what was said of one image at every pair of steps; a row for each of the first axis.
+def pair_table(row: int, answer: SweepAnswer) -> Table:
+    """Return the prediction for one image at every pair of steps, a row a step of the first axis.
 
     Args:
         row: Of the image.
@@ -118,52 +94,115 @@ def numbers(row: int, answer: Said) -> Table:
     wide = len(second["values"])
     rows = []
     for y in range(len(first["values"])):
-        line = {first["title"]: at(first, y)}
+        cells = {first["title"]: at(first, y)}
         for x in range(wide):
             top = image["top"][y * wide + x]
-            said = f"{named(answer, top[0][0])} {probability(*top[0][1:])}" if top else ""
-            line[at(second, x)] = said
-        rows.append(line)
-    kept = sum(one == first_said(image) for one in image["said"])
-    asked = sum(one is not None for one in image["said"])
-    said = (
+            cells[at(second, x)] = ranked_class(answer, top[0]) if top else ""
+        rows.append(cells)
+    clean = clean_class(image)
+    unchanged = sum(index == clean for index in image["predicted"])
+    asked = sum(index is not None for index in image["predicted"])
+    caption = (
         f"The image is altered along {first['title'].lower()} first, then along "
-        f"{second['title'].lower()}. The answer stays {named(answer, first_said(image))} at {kept} "
+        f"{second['title'].lower()}. The answer stays {class_name(answer, clean)} at {unchanged} "
         f"of {asked} pairs of steps."
     )
-    return Table(tuple(rows), title=f"{first['title']} and {second['title']}", said=said)
+    return Table(tuple(rows), title=f"{first['title']} and {second['title']}", said=caption)
 
 
-def _pair_hover(answer: Said, image: Said, tall: int, wide: int) -> list[list[str]]:
+def _cell_axis(axis: AxisEntry) -> dict[str, Any]:
+    steps, names = ticks(axis, MAX_TICKS)
+    return {
+        "title": axis_title(axis),
+        "tickvals": steps,
+        "ticktext": names,
+        "tickangle": 0,
+        "range": [-0.5, len(axis["values"]) - 0.5],
+        "showgrid": False,
+        "zeroline": False,
+    }
+
+
+def _target_percent(image: SweptImage, hover: list[list[str]]) -> NDArray[np.float64]:
+    """Return the confidence in the target at every pair of steps, NaN where there is none."""
+    shape = len(hover), len(hover[0])
+    curve = image["curves"].get(str(image["target"]))
+    if curve is None:
+        return np.full(shape, np.nan)
+    return 100 * np.array(curve["probability"], np.float64).reshape(shape)
+
+
+def _add_classes(
+    figure: go.Figure,
+    answer: SweepAnswer,
+    image: SweptImage,
+    hover: list[list[str]],
+    colours: Mapping[int, str],
+) -> None:
+    """Draw the predicted class at every pair of steps, a colour a class, each named once."""
+    indices = [NOT_ASKED if index is None else index for index in image["predicted"]]
+    predicted = np.array(indices).reshape(len(hover), len(hover[0]))
+    order = [NOT_ASKED, NOT_FINITE, *colours]
+    paint = [FAINT, NO_ANSWER_COLOUR, *colours.values()]
+    figure.add_heatmap(
+        z=np.vectorize(order.index)(predicted),
+        colorscale=[
+            ((place + edge) / len(order), colour)
+            for place, colour in enumerate(paint)
+            for edge in (0, 1)
+        ],
+        zmin=-0.5,
+        zmax=len(order) - 0.5,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        text=hover,
+        hovertemplate=HOVER_OF_CELL,
+    )
+    written = list(_names_in_map(predicted, answer))
+    figure.add_scatter(
+        x=[x for _, x, _, _ in written],
+        y=[y for y, _, _, _ in written],
+        text=[f"<b>{name}</b>" for _, _, _, name in written],
+        mode="text",
+        textfont={
+            "size": 14,
+            "color": [chart.text_on(colours[index]) for _, _, index, _ in written],
+        },
+        hoverinfo="skip",
+    )
+
+
+def _pair_hover(answer: SweepAnswer, image: SweptImage) -> list[list[str]]:
     first, second = answer["axes"]
+    wide = len(second["values"])
     return [
         [
-            _pair(answer, image["top"][y * wide + x], at(first, y), at(second, x))
+            f"{_cell_words(answer, image['top'][y * wide + x])} at {at(first, y)}, {at(second, x)}"
             for x in range(wide)
         ]
-        for y in range(tall)
+        for y in range(len(first["values"]))
     ]
 
 
-def _pair(answer: Said, top: Any, one: str, other: str) -> str:
-    if top is None:
-        return f"not asked yet at {one}, {other}"
+def _cell_words(answer: SweepAnswer, top: list[RankedClass] | None) -> str:
     if not top:
-        return f"no finite answer at {one}, {other}"
-    said = f"{class_name(answer, top[0][0])} {probability(*top[0][1:])}"
-    return f"{said} at {one}, {other}"
+        return class_name(answer, None if top is None else NOT_FINITE)
+    return f"{escaped(class_name(answer, top[0]['index']))} {confidence(top[0])}"
 
 
-def _written(said: NDArray[Any], answer: Said) -> Iterator[tuple[int, float, int, str]]:
+def _names_in_map(
+    predicted: NDArray[np.intp], answer: SweepAnswer
+) -> Iterator[tuple[int, float, int, str]]:
     """Yield where a class's name stands in the map: in the middle of its longest runs."""
-    places: dict[int, list[tuple[int, int, float]]] = {}
-    for y, line in enumerate(said.tolist()):
+    runs_of: dict[int, list[tuple[int, int, float]]] = {}
+    for y, line in enumerate(predicted.tolist()):
         for start, end, index in runs(line):
             if index is not None and index >= 0:
-                places.setdefault(index, []).append((end - start, y, (start + end - 1) / 2))
-    for index, found in places.items():
-        longest = [one for one in found if one[0] == max(found)[0]]
+                runs_of.setdefault(index, []).append((end - start, y, (start + end - 1) / 2))
+    for index, found in runs_of.items():
+        longest = [run for run in found if run[0] == max(found)[0]]
         length, y, x = longest[len(longest) // 2]
-        name = escaped(named(answer, index), 4 * length)
-        if length >= LEAST_RUN or len(name) == 1:
+        name = escaped(class_name(answer, index), 4 * length)
+        if length >= MIN_RUN or len(name) == 1:
             yield y, x, index, name

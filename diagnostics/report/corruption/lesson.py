@@ -35,16 +35,16 @@ def variants(settings: Preprocessing, slope: float) -> dict[str, Preprocessing]:
         settings: What is right for the model.
         slope: Of the curve.
     """
-    shrunk = {
-        "mean": tuple(RANGE * one for one in settings.mean),
-        "std": tuple(RANGE * one for one in settings.std),
-    }
-    curve = {"contrast": slope, "contrast_keeps_range": True}
+    shrunk = replace(
+        settings,
+        mean=tuple(RANGE * mean for mean in settings.mean),
+        std=tuple(RANGE * std for std in settings.std),
+    )
     return {
         AS_IT_IS: settings,
-        CURVE: replace(settings, **curve),  # type: ignore[arg-type]
-        SHRUNK: replace(settings, **shrunk),  # type: ignore[arg-type]
-        BOTH: replace(settings, **shrunk, **curve),  # type: ignore[arg-type]
+        CURVE: replace(settings, contrast=slope, contrast_keeps_range=True),
+        SHRUNK: shrunk,
+        BOTH: replace(shrunk, contrast=slope, contrast_keeps_range=True),
     }
 
 

@@ -1,10 +1,10 @@
-"""What a sweep found, in sentences, numbers and pictures: where the answer changes."""
+"""What a sweep found, in sentences, numbers and pictures: where the prediction changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,181 +13,198 @@ from diagnostics.report import pictures, render
 from diagnostics.report.formatting import rate
 from diagnostics.report.render import Picture
 from diagnostics.report.table import Bar, Cell, Table
+from diagnostics.schema.results.corruption import (
+    NOT_FINITE,
+    AxisEntry,
+    LabelChange,
+    RankedClass,
+    SweepAnswer,
+    SweptImage,
+    TransitionsAnswer,
+)
 from diagnostics.text import counted, number, probability, shortened
 
-Said = Mapping[str, Any]
-Arrays = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
-NOT_FINITE = -1
-NO_ANSWER = "no finite answer"
-COLOURED = 8  # classes that have a colour of their own
-MOST_TURNS = 3  # whose pictures stand side by side
+NO_ANSWER, NOT_ASKED = "no finite answer", "not asked yet"
+MAX_COLOURS = 8  # of classes that have a colour of their own
+MAX_CHANGES = 3  # whose pictures stand side by side
 AS_IT_IS = "As it is"
-READ_AS = {
+CONCLUSIONS = {
     "relies on grey transitions": "The model relies on grey transitions",
     "no sign of it": "No sign that the model relies on grey transitions",
     "can't tell": "Can't tell whether the model relies on grey transitions",
 }
 
 
-def named(answer: Said, index: int | None) -> str:
+def class_name(answer: SweepAnswer, index: int | None) -> str:
     """Return the name of a class of the answer."""
     if index is None:
-        return "not asked yet"
-    return NO_ANSWER if index == NOT_FINITE else str(answer["classes"][str(index)])
+        return NOT_ASKED
+    return NO_ANSWER if index == NOT_FINITE else answer["classes"][str(index)]
 
 
-def at(axis: Said, place: int) -> str:
+def ranked_class(answer: SweepAnswer, entry: RankedClass) -> str:
+    """Return a class with its probability."""
+    return f"{class_name(answer, entry['index'])} {confidence(entry)}"
+
+
+def confidence(entry: RankedClass) -> str:
+    """Return the probability of a ranked class in percent."""
+    return probability(entry["probability"], entry["one_minus_p"])
+
+
+def at(axis: AxisEntry, step: int) -> str:
     """Return a step as it stands in a sentence, such as "slope 12.5"."""
-    return str(axis["phrase"]).format(number(axis["values"][place]))
+    return axis["phrase"].format(number(axis["values"][step]))
 
 
-def first_said(image: Said) -> int:
-    """Return the class of an image as it is."""
-    return int(image["before"][0][0]) if image["before"] else NOT_FINITE
+def clean_class(image: SweptImage) -> int:
+    """Return the class that is predicted for an image as it is."""
+    return image["clean"][0]["index"] if image["clean"] else NOT_FINITE
 
 
-def first_turns(image: Said, axis: Said) -> list[Said]:
-    """Return the first change on each way from the image as it is, the nearest first."""
-    start = axis["neutral"] or 0
-    up = [one for one in image["turns"] if one["place"] >= start]
-    down = [one for one in image["turns"] if one["place"] < start]
-    return sorted(up[:1] + down[:1], key=lambda one: abs(int(one["place"]) - start))
+def first_label_changes(image: SweptImage, axis: AxisEntry) -> list[LabelChange]:
+    """Return the first change up and down the axis from the image as it is, the nearest first."""
+    start = axis["identity_step"] or 0
+    up = [change for change in image["label_changes"] if change["step"] >= start]
+    down = [change for change in image["label_changes"] if change["step"] < start]
+    return sorted(up[:1] + down[:1], key=lambda change: abs(change["step"] - start))
 
 
-def sentence(image: Said, answer: Said) -> str:
-    """Say where one image's answer changes, such as "x becomes e at slope 12.5"."""
+def sentence(image: SweptImage, answer: SweepAnswer) -> str:
+    """Say where one image's prediction changes, such as "x becomes e at slope 12.5"."""
     (axis,) = answer["axes"]
     name = shortened(image["file"], 32)
-    was = shortened(named(answer, first_said(image)))
-    asked = [place for place, said in enumerate(image["said"]) if said is not None]
+    asked = [step for step, index in enumerate(image["predicted"]) if index is not None]
     if not asked:
-        return f"{name}: not asked yet."
-    if not image["turns"]:
+        return f"{name}: {NOT_ASKED}."
+    if not image["label_changes"]:
         ends = f"{at(axis, asked[0])} to {at(axis, asked[-1])}"
-        return f"{name}: stays {was} from {ends}."
-    said = [_changed(one, answer, axis) for one in first_turns(image, axis)]
-    more = len(image["turns"]) - len(said)
+        return f"{name}: stays {shortened(class_name(answer, clean_class(image)))} from {ends}."
+    first = [change["title"] for change in first_label_changes(image, axis)]
+    more = len(image["label_changes"]) - len(first)
     again = f"; it changes {counted(more, 'more time')}" if more else ""
-    return f"{name}: {', and '.join(said)}{again}."
+    return f"{name}: {', and '.join(first)}{again}."
 
 
-def _changed(turn: Said, answer: Said, axis: Said) -> str:
-    was, now = (shortened(named(answer, turn[key])) for key in ("was", "now"))
-    return f"{was} becomes {now} at {at(axis, turn['place'])}"
-
-
-def headline(answer: Said) -> str:
-    """Say how many images change their answer, and which does so first."""
+def headline(answer: SweepAnswer) -> str:
+    """Say how many images change their prediction, and which does so first."""
     (axis,), images = answer["axes"], answer["images"]
-    changed = [one for one in images if one["turns"]]
+    start = axis["identity_step"] or 0
+    changed = [(image, first_label_changes(image, axis)) for image in images]
+    changed = [(image, changes) for image, changes in changed if changes]
     n = counted(len(images), "image")
     if not changed:
         return f"{axis['title']}: no answer changes in {n}."
-    start = axis["neutral"] or 0
-    nearest = min(changed, key=lambda one: abs(first_turns(one, axis)[0]["place"] - start))
-    said = _changed(first_turns(nearest, axis)[0], answer, axis)
+    nearest, changes = min(changed, key=lambda pair: abs(pair[1][0]["step"] - start))
     verb = "changes its answer" if len(changed) == 1 else "change their answer"
-    name = shortened(nearest["file"], 32)
-    return f"{axis['title']}: {len(changed)} of {n} {verb}. The first is {name}: {said}."
+    return (
+        f"{axis['title']}: {len(changed)} of {n} {verb}. The first is "
+        f"{shortened(nearest['file'], 32)}: {changes[0]['title']}."
+    )
 
 
-def turn_numbers(answer: Said) -> Table:
-    """Return where each image's answer changes first, and how often."""
+def label_change_table(answer: SweepAnswer) -> Table:
+    """Return where each image's prediction changes first, and how often."""
     (axis,), rows = answer["axes"], []
     for image in answer["images"]:
-        top, first = image["before"], first_turns(image, axis)
-        kept = sum(one == first_said(image) for one in image["said"] if one is not None)
-        asked = sum(one is not None for one in image["said"])
+        asked = [index for index in image["predicted"] if index is not None]
+        unchanged = sum(index == clean_class(image) for index in asked)
+        first = [change["title"] for change in first_label_changes(image, axis)]
         rows.append(
             {
                 "image": image["file"],
-                "as it is": f"{named(answer, top[0][0])} {probability(*top[0][1:])}"
-                if top
+                "as it is": ranked_class(answer, image["clean"][0])
+                if image["clean"]
                 else NO_ANSWER,
-                "first changes": "; ".join(_changed(one, answer, axis) for one in first) or "none",
-                "changes": str(len(image["turns"])),
-                "steps with the same answer": f"{kept} of {asked}",
+                "first changes": "; ".join(first) or "none",
+                "changes": str(len(image["label_changes"])),
+                "steps with the same answer": f"{unchanged} of {len(asked)}",
             }
         )
-    said = " ".join(sentence(image, answer) for image in answer["images"])
-    if len({one for image in answer["images"] for one in image["said"]}) > COLOURED:
-        said += f" The {COLOURED} most frequent classes have a colour; the others are grey."
-    return Table(tuple(rows), title=f"{axis['title']}: where answers change", said=said)
+    caption = " ".join(sentence(image, answer) for image in answer["images"])
+    if len({index for image in answer["images"] for index in image["predicted"]}) > MAX_COLOURS:
+        caption += f" The {MAX_COLOURS} most frequent classes have a colour; the others are grey."
+    return Table(tuple(rows), title=f"{axis['title']}: where answers change", said=caption)
 
 
-def facts(answer: Said) -> str:
+def facts(answer: SweepAnswer) -> str:
     """Return which axis was swept, how far and in how many steps."""
     (axis,) = answer["axes"]
     steps = counted(len(axis["values"]), "step")
     return f"{axis['title']}, {steps} from {at(axis, 0)} to {at(axis, len(axis['values']) - 1)}"
 
 
-def numbers(image: Said, answer: Said) -> Table:
-    """Return what was said of one image at every step."""
+def step_table(image: SweptImage, answer: SweepAnswer) -> Table:
+    """Return the ranking of one image at every step."""
     (axis,) = answer["axes"]
-    rows = [{"step": AS_IT_IS, **_ranked(image["before"], answer)}]
-    for place, top in enumerate(image["top"]):
+    rows = [{"step": AS_IT_IS, **_ranking(image["clean"], answer)}]
+    for step, top in enumerate(image["top"]):
         if top is not None:
-            rows.append({"step": at(axis, place), **_ranked(top, answer)})
-    said = (
+            rows.append({"step": at(axis, step), **_ranking(top, answer)})
+    caption = (
         f"{sentence(image, answer)} Steps are drawn evenly; a change lies between its step and "
         "the one before it."
     )
-    return Table(tuple(rows), title=f"{axis['title']}, {image['file']}", said=said)
+    return Table(tuple(rows), title=f"{axis['title']}, {image['file']}", said=caption)
 
 
-def _ranked(top: Sequence[Sequence[Any]], answer: Said) -> dict[str, str]:
-    found = {"said": named(answer, top[0][0]) if top else NO_ANSWER}
-    found["confidence"] = probability(top[0][1], top[0][2]) if top else ""
-    for place, (index, p, d) in enumerate(top[1:], 2):
-        found[f"{place}. class"] = f"{named(answer, index)} {probability(p, d)}"
-    return found
+def _ranking(top: Sequence[RankedClass], answer: SweepAnswer) -> dict[str, str]:
+    if not top:
+        return {"said": NO_ANSWER, "confidence": ""}
+    first, *others = top
+    cells = {"said": class_name(answer, first["index"]), "confidence": confidence(first)}
+    for place, entry in enumerate(others, 2):
+        cells[f"{place}. class"] = ranked_class(answer, entry)
+    return cells
 
 
-def moments(row: int, answer: Said, arrays: Arrays) -> list[Cell]:
+def cells_at_changes(row: int, answer: SweepAnswer, arrays: Arrays) -> list[Cell]:
     """Return an image as it is, and just before and after its first changes."""
     (axis,), image = answer["axes"], answer["images"][row]
-    cells = [cell(row, None, answer, arrays)]
-    places: list[int] = []
-    nearest = first_turns(image, axis)
-    for turn in [*nearest, *(one for one in image["turns"] if one not in nearest)][:MOST_TURNS]:
-        for place in (turn["last"], turn["place"]):
-            if place is not None and place not in places and place != axis["neutral"]:
-                places.append(place)
-    if not places and image["pictures"]:
-        start = axis["neutral"] or 0
-        ends = (image["pictures"][0], image["pictures"][-1])
-        places = [max(ends, key=lambda place: abs(place - start))]
-    return cells + [cell(row, place, answer, arrays) for place in sorted(places)]
+    first = first_label_changes(image, axis)
+    later = [change for change in image["label_changes"] if change not in first]
+    steps: set[int] = set()
+    for change in [*first, *later][:MAX_CHANGES]:
+        steps |= {change["step"]}
+        steps |= set() if change["previous_step"] is None else {change["previous_step"]}
+    steps -= {axis["identity_step"]}
+    if not steps and image["thumbnails"]:
+        start = axis["identity_step"] or 0
+        ends = (image["thumbnails"][0], image["thumbnails"][-1])
+        steps = {max(ends, key=lambda step: abs(step - start))}
+    return [cell(row, step, answer, arrays) for step in (None, *sorted(steps))]
 
 
-def cell(row: int, place: int | None, answer: Said, arrays: Arrays) -> Cell:
-    """Return one step of an image with its answer; None is the image as it is."""
+def cell(row: int, step: int | None, answer: SweepAnswer, arrays: Arrays) -> Cell:
+    """Return one step of an image with its ranking; None is the image as it is."""
     (axis,), image = answer["axes"], answer["images"][row]
-    step = AS_IT_IS if place is None else at(axis, place)
-    title = f"{step[0].upper()}{step[1:]}"
-    top = image["before"] if place is None else image["top"][place]
-    key = f"image/{row}/before" if place is None else f"image/{row}/step/{place}"
-    name = f"{image['file']}, {step}"
-    drawn = picture(arrays[key], name, answer["size"]) if key in arrays else None
-    shown = Cell(title=title, hover=title, pictures=(drawn,) if drawn else ())
+    words = AS_IT_IS if step is None else at(axis, step)
+    title = f"{words[0].upper()}{words[1:]}"
+    top = image["clean"] if step is None else image["top"][step]
+    key = f"image/{row}/clean" if step is None else f"image/{row}/step/{step}"
+    shown = Cell(title=title, hover=title)
+    if key in arrays:
+        drawn = picture(arrays[key], f"{image['file']}, {words}", answer["size"])
+        shown = replace(shown, pictures=(drawn,))
     if not top:
-        return replace(shown, empty=NO_ANSWER if top is not None else "not asked yet")
-    bars = tuple(
-        Bar(named(answer, i), p, probability(p, d), f"{named(answer, i)}, class {i}")
-        for i, p, d in top
-    )
+        return replace(shown, empty=NO_ANSWER if top is not None else NOT_ASKED)
     return replace(
         shown,
-        answer=shortened(named(answer, top[0][0]), 28),
-        sure=probability(top[0][1], top[0][2]),
-        bars=bars,
+        answer=shortened(class_name(answer, top[0]["index"]), 28),
+        sure=confidence(top[0]),
+        bars=tuple(_bar(answer, entry) for entry in top),
     )
+
+
+def _bar(answer: SweepAnswer, entry: RankedClass) -> Bar:
+    name = class_name(answer, entry["index"])
+    return Bar(name, entry["probability"], confidence(entry), f"{name}, class {entry['index']}")
 
 
 def picture(values: NDArray[Any], name: str, size: Sequence[int]) -> Picture:
-    """Return an altered image of 8 bit; one smaller than what the network receives says so.
+    """Return a corrupted image of 8 bit; one smaller than what the network receives says so.
 
     Args:
         values: Shape (h, w, c).
@@ -200,80 +217,81 @@ def picture(values: NDArray[Any], name: str, size: Sequence[int]) -> Picture:
     return Picture(shown, f"{name}.", shrunk, pictures.plain(name))
 
 
-def band_numbers(answer: Said) -> Table:
+def quantile_table(answer: SweepAnswer) -> Table:
     """Return what all images do together at every step."""
     (axis,) = answer["axes"]
     rows = []
-    for place, band in enumerate(answer["bands"]):
+    for step, band in enumerate(answer["quantile_bands"]):
         if not band["n"]:
             continue
-        row = {"step": at(axis, place), "n": str(band["n"])}
-        if band["quantiles"]:
-            low, middle, high = (f"{100 * one:.1f} %" for one in band["quantiles"])
-            row["median confidence"], row["5 to 95 % of images"] = middle, f"{low} to {high}"
-        row["same answer"] = rate(band["kept"]["hits"], band["n"])
-        if band["right"]["n"]:
-            row["right"] = rate(band["right"]["hits"], band["right"]["n"])
+        row = {"step": at(axis, step), "n": str(band["n"])}
+        if band["probability_quantiles"]:
+            low, median, high = (f"{100 * p:.1f} %" for p in band["probability_quantiles"])
+            row["median confidence"], row["5 to 95 % of images"] = median, f"{low} to {high}"
+        row["same answer"] = rate(band["unchanged"]["hits"], band["n"])
+        if band["correct"]["n"]:
+            row["right"] = rate(band["correct"]["hits"], band["correct"]["n"])
         rows.append(row)
-    said = (
+    caption = (
         "Confidence is that in the class that each image gets as it is; the band holds the middle "
         "90 % of the images. The intervals of the rates are 95 % intervals."
     )
-    return Table(tuple(rows), title=f"{axis['title']}, many images", said=said)
+    return Table(tuple(rows), title=f"{axis['title']}, many images", said=caption)
 
 
-def band_headline(answer: Said) -> str:
-    """Say at which step fewer than half of the images keep their answer."""
-    (axis,), bands = answer["axes"], answer["bands"]
-    told = [place for place, band in enumerate(bands) if band["n"]]
-    if not told:
+def quantile_headline(answer: SweepAnswer) -> str:
+    """Say at which step fewer than half of the images keep their prediction."""
+    (axis,) = answer["axes"]
+    start = axis["identity_step"] or 0
+    unchanged = {
+        step: band["unchanged"] for step, band in enumerate(answer["quantile_bands"]) if band["n"]
+    }
+    if not unchanged:
         return "No image got a finite answer."
-    start = axis["neutral"] or 0
-    lost = [place for place in told if 2 * bands[place]["kept"]["hits"] < bands[place]["n"]]
+    lost = [step for step, count in unchanged.items() if 2 * count["hits"] < count["n"]]
     if not lost:
-        worst = min(told, key=lambda place: bands[place]["kept"]["hits"] / bands[place]["n"])
-        kept = rate(bands[worst]["kept"]["hits"], bands[worst]["n"])
+        worst = min(unchanged, key=lambda step: unchanged[step]["hits"] / unchanged[step]["n"])
         return (
             f"{axis['title']}: at every step at least half of the images keep their answer; the "
-            f"fewest at {at(axis, worst)}, {kept}."
+            f"fewest at {at(axis, worst)}, {rate(unchanged[worst]['hits'], unchanged[worst]['n'])}."
         )
-    first = min(lost, key=lambda place: abs(place - start))
-    kept = rate(bands[first]["kept"]["hits"], bands[first]["n"])
+    first = min(lost, key=lambda step: abs(step - start))
     return (
         f"{axis['title']}: fewer than half of the images keep their answer from {at(axis, first)} "
-        f"on: {kept}."
+        f"on: {rate(unchanged[first]['hits'], unchanged[first]['n'])}."
     )
 
 
-def reading_sentence(found: Said) -> str:
+def verdict_sentence(answer: TransitionsAnswer) -> str:
     """Say whether the model relies on grey transitions, with the figures it rests on."""
-    read = found["reading"]
-    verdict = READ_AS[read["verdict"]]
-    if read["drop"] is None:
-        return f"{verdict}. {read['why']}"
-    low, high = read["interval"]
-    fall, least, most = (f"{100 * one:.1f}".replace("-", "−") for one in (read["drop"], low, high))
-    points = f"{fall} points ({least} to {most})"
-    what = "accuracy" if read["of"] == "accuracy" else "the share of same answers"
+    verdict = answer["verdict"]
+    conclusion = CONCLUSIONS[verdict["conclusion"]]
+    if verdict["drop"] is None:
+        return f"{conclusion}. {verdict['reason']}"
+    drop, low, high = (
+        f"{100 * share:.1f}".replace("-", "−") for share in (verdict["drop"], *verdict["interval"])
+    )
+    falling = "accuracy" if verdict["rate"] == "accuracy" else "the share of same answers"
     return (
-        f"{verdict}: parted into black and white at its own level, an image's greys are gone and "
-        f"{what} falls by {points}, n = {read['n']}. {read['why']}"
+        f"{conclusion}: parted into black and white at its own level, an image's greys are gone "
+        f"and {falling} falls by {drop} points ({low} to {high}), n = {verdict['n']}. "
+        f"{verdict['reason']}"
     )
 
 
-def reading_numbers(found: Said) -> Table:
-    """Return what each alteration of the probe does to the images."""
+def condition_table(answer: TransitionsAnswer) -> Table:
+    """Return what each condition does to the images."""
     groups = {"none": "", "edges": "transitions", "range": "value range"}
     rows = []
-    for one in found["rows"]:
-        row = {"alteration": one["title"], "alters": groups[one["group"]]}
-        row["same answer"] = rate(one["kept"]["hits"], one["n"])
-        if one["right"]["n"]:
-            row["right"] = rate(one["right"]["hits"], one["right"]["n"])
+    for condition in answer["conditions"]:
+        row = {"alteration": condition["title"], "alters": groups[condition["group"]]}
+        row["same answer"] = rate(condition["unchanged"]["hits"], condition["n"])
+        if condition["correct"]["n"]:
+            row["right"] = rate(condition["correct"]["hits"], condition["correct"]["n"])
         rows.append(row)
-    said = (
-        f"{100 * found['greys']:.0f} % of the values lie between 10 and 90 %: they are the "
+    caption = (
+        f"{100 * answer['grey_share']:.0f} % of the values lie between 10 and 90 %: they are the "
         "greys that a threshold takes away. A value range that is wrong lowers the rates as well, "
         "without touching an edge; that is why both are altered, each by itself."
     )
-    return Table(tuple(rows), title="Transitions and value range, each altered alone", said=said)
+    return Table(tuple(rows), title="Transitions and value range, each altered alone", said=caption)

@@ -1,4 +1,4 @@
-"""The controls of the page of sweeps: which axis, how far, which images, and what opens."""
+"""The page of sweeps: which corruption, how far, which images, and opening a step in Inspect."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from typing import Any
 
 import streamlit as st
 
-from diagnostics.corruptions.registry import AXES, Name
+from diagnostics.corruptions.registry import Corruption, find
 from diagnostics.data import samples
 from diagnostics.report import pictures
 from diagnostics.report.corruption import charts, heatmaps, quantiles, tables
-from diagnostics.report.corruption.tables import Said, at
+from diagnostics.report.corruption.tables import at
 from diagnostics.schema.options import MethodInfo, Value
 from diagnostics.schema.request import File, Request, Result
+from diagnostics.schema.results.corruption import (
+    AxisEntry,
+    LabelChange,
+    SweepAnswer,
+    TransitionsAnswer,
+)
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
@@ -30,14 +36,14 @@ from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
 AXIS, IMAGE = "sweep.axis", "sweep.image"
-EXAMPLE = "letter-x-blurred"  # of the samples, one that is worth looking at
 STEPS = (11, 21)
-MOST, QUICK_MOST = (32, 64, 128, 256, 512), 128
-PROBED = 17  # questions about each image that tell transitions from range
+MAX_IMAGES, DEFAULT_MAX_IMAGES = (32, 64, 128, 256, 512), 128
+CONDITIONS = 17  # passes for each image that tell transitions from range
+EXAMPLE = "letter-x-blurred"
 
 
-def axis(spec: ModelSpec, info: MethodInfo) -> dict[str, Value]:
-    """Draw which axis is swept and how far; return the options of the question."""
+def axis_options(spec: ModelSpec, info: MethodInfo) -> dict[str, Value]:
+    """Draw which corruption is swept and how far; return the options of the request."""
     first_run = AXIS not in current_session().choices
     with st.container(horizontal=True, vertical_alignment="bottom"):
         steps = Field(
@@ -46,56 +52,57 @@ def axis(spec: ModelSpec, info: MethodInfo) -> dict[str, Value]:
             choices=STEPS,
             width=90,
         )
-        fields = {"axis": _axes("What changes", spec, info.option("axis").choices), "steps": steps}
+        fields = {"axis": _axis("What changes", spec, info.option("axis").choices), "steps": steps}
         options = forms.options(info, fields, "sweep")
-        name: Name = options["axis"]
-        chosen = AXES[name]
-        low = _end("From", "sweep.from", name, chosen.usual[0], first_run=first_run)
-        high = _end("To", "sweep.to", name, chosen.usual[1], first_run=first_run)
-    st.caption(markdown(f"{chosen.title}: {chosen.about}"))
+        corruption = find(options["axis"])
+        start, stop = corruption.default_range
+        low = _end("From", "sweep.from", corruption, start, first_run=first_run)
+        high = _end("To", "sweep.to", corruption, stop, first_run=first_run)
+    st.caption(markdown(f"{corruption.title}: {corruption.summary}"))
     return {**options, "start": f"{low:.9g}", "stop": f"{high:.9g}"}
 
 
-def _axes(label: str, spec: ModelSpec, names: Sequence[Any]) -> Field:
+def _axis(label: str, spec: ModelSpec, names: Sequence[str]) -> Field:
     return Field(
         label,
         "It is done to what the network receives: values from 0 to 1, after all preprocessing.",
-        choices=[name for name in names if spec.channels == 3 or not AXES[name].colour],
-        title=lambda name: AXES[name].title,
+        choices=[name for name in names if spec.channels == 3 or not find(name).colour_only],
+        title=lambda name: find(name).title,
         width=230,
     )
 
 
-def _end(label: str, key: str, name: Name, usual: float, *, first_run: bool) -> float:
-    """Draw one end of an axis, which is remembered with its axis."""
-    kept, own = current_session().choices, f"{key}.{name}"
-    low, high = map(float, AXES[name].limits)
-    asked = st.query_params.get(key, "") if first_run else ""
+def _end(label: str, key: str, corruption: Corruption, default: float, *, first_run: bool) -> float:
+    """Draw one end of an axis, which is remembered with its corruption."""
+    choices, own_key = current_session().choices, f"{key}.{corruption.name}"
+    low, high = map(float, corruption.limits)
+    linked = st.query_params.get(key, "") if first_run else ""
     try:
-        before = min(max(float(kept.get(own) or asked or usual), low), high)
+        before = min(max(float(choices.get(own_key) or linked or default), low), high)
     except ValueError:
-        before = float(usual)
-    if own not in st.session_state:
-        st.session_state[own] = before
+        before = float(default)
+    if own_key not in st.session_state:
+        st.session_state[own_key] = before
+    start, stop = corruption.default_range
     value = float(
         st.number_input(
             label,
             low,
             high,
-            key=own,
+            key=own_key,
             format="%.4g",
-            step=1.0 if AXES[name].whole else abs(AXES[name].usual[1] - AXES[name].usual[0]) / 20,
+            step=1.0 if corruption.integer else abs(stop - start) / 20,
             width=150,
-            help=f"In {AXES[name].unit}, from {low:g} to {high:g}.",
+            help=f"In {corruption.unit}, from {low:g} to {high:g}.",
         )
     )
-    kept[own] = repr(value)
-    address(key, "" if value == usual else f"{value:.9g}")
+    choices[own_key] = repr(value)
+    address(key, "" if value == default else f"{value:.9g}")
     return value
 
 
-def about_images(spec: ModelSpec, options: Mapping[str, Value]) -> Request:
-    """Return the question about the images shown."""
+def sweep_request(spec: ModelSpec, options: Mapping[str, Value]) -> Request:
+    """Return the request about the images shown."""
     session = current_session()
     settings = session.preprocessing or spec.preprocessing
     return Request(
@@ -103,87 +110,28 @@ def about_images(spec: ModelSpec, options: Mapping[str, Value]) -> Request:
     )
 
 
-def one_image(answer: Said, asked: Request) -> int:
-    """Draw which image is looked at; usually the first that changes its answer. Return its row."""
+def choose_image(answer: SweepAnswer, request: Request) -> int:
+    """Draw which image is looked at, at first one whose prediction changes; return its row."""
     images = answer["images"]
-    usual = next((row for row, one in enumerate(images) if one.get("turns")), 0)
-    ids = [image_id(one) for one in files_of(answer, asked)]
-    shown = {own: shortened(one["file"], 32) for own, one in zip(ids, images, strict=True)}
-    told = "The image whose confidence is drawn step by step."
-    return ids.index(choose("Image", IMAGE, shown, told, first=ids[usual], width=260))
+    first = next((row for row, image in enumerate(images) if image.get("label_changes")), 0)
+    ids = [_image_id(file) for file in files_of(answer, request)]
+    names = {own: shortened(image["file"], 32) for own, image in zip(ids, images, strict=True)}
+    help_text = "The image whose confidence is drawn step by step."
+    return ids.index(choose("Image", IMAGE, names, help_text, first=ids[first], width=260))
 
 
-def files_of(answer: Said, asked: Request) -> list[File]:
+def files_of(answer: SweepAnswer, request: Request) -> list[File]:
     """Return the files that an answer's images were read from; unreadable ones have none."""
-    left, found = list(asked.images), []
+    left, files = list(request.images), []
     for image in answer["images"]:
-        found.append(next(one for one in left if one.name == image["file"]))
-        left.remove(found[-1])
-    return found
+        files.append(next(file for file in left if file.name == image["file"]))
+        left.remove(files[-1])
+    return files
 
 
-def image_id(file: File) -> str:
+def _image_id(file: File) -> str:
     """Return how an image is called in the address."""
     return file.sha256[:12]
-
-
-def open_clicked(points: Sequence[Mapping[str, Any]], answer: Said, asked: Request) -> None:
-    """Open the step whose mark was clicked, if one was."""
-    if points and points[0].get("customdata"):
-        row, place = points[0]["customdata"]
-        _open(int(row), [int(place)], answer, asked)
-
-
-def open_step(row: int, answer: Said, asked: Request, key: str) -> None:
-    """Draw which step of an image to open in Inspect.
-
-    Args:
-        row: Of the image.
-        answer: Of a sweep along one axis or two.
-        asked: The question.
-        key: Begins the widgets' keys.
-    """
-    axes, image = answer["axes"], answer["images"][row]
-    if any(one["beyond"] for one in axes):
-        st.caption(
-            "A picture file holds no values beyond 0 to 1, so these steps cannot be opened in "
-            "Inspect; its preprocessing, mean and std, changes the range there."
-        )
-        return
-    turn = next(iter(image.get("turns", ())), None)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        places = [
-            st.selectbox(
-                one["title"],
-                range(len(one["values"])),
-                index=turn["place"] if turn else len(one["values"]) - 1,
-                format_func=lambda place, one=one: at(one, place),
-                key=f"{key}.{one['name']}.{row}.{len(one['values'])}",
-                width=230,
-            )
-            for one in axes
-        ]
-        if st.button("Open this step in Inspect", key=f"{key}.open"):
-            _open(row, places, answer, asked)
-    if said := open_in_inspect.again(asked.preprocessing) if asked.preprocessing else "":
-        st.caption(said)
-
-
-def _open(row: int, places: Sequence[int], answer: Said, asked: Request) -> None:
-    axes, image = answer["axes"], answer["images"][row]
-    if any(one["beyond"] for one in axes):
-        st.toast("These values go beyond 0 to 1, which a picture file cannot hold.")
-        return
-    pairs = list(zip(axes, places, strict=True))
-    along = [[one["name"], one["values"][place]] for one, place in pairs]
-    file = files_of(answer, asked)[row]
-    only: dict[str, Value] = {"along": json.dumps([along])}
-    request = replace(asked, method="corruption/sweep_images", images=(file,), options=only)
-    found = try_request(request, st.empty())
-    if found:
-        step = ", ".join(at(one, place) for one, place in pairs)
-        made = [(found.arrays["step/0"], f"{pictures.stem(image['file'])} at {step}")]
-        open_in_inspect.inspect(open_in_inspect.pictures(made, asked.preprocessing))
 
 
 def offer_example() -> None:
@@ -200,74 +148,138 @@ def offer_example() -> None:
 
 def _take_example(file: File) -> None:
     current_session().add_images([file])
-    for key, value in ((AXIS, "threshold"), (IMAGE, image_id(file))):
+    for key, value in ((AXIS, "threshold"), (IMAGE, _image_id(file))):
         st.session_state[key] = current_session().choices[key] = value
 
 
-def about_two(
+def open_clicked(
+    points: Sequence[Mapping[str, Any]], answer: SweepAnswer, request: Request
+) -> None:
+    """Open the step whose mark was clicked, if one was."""
+    if points and points[0].get("customdata"):
+        row, step = points[0]["customdata"]
+        _open(int(row), [int(step)], answer, request)
+
+
+def open_step(row: int, answer: SweepAnswer, request: Request, key: str) -> None:
+    """Draw which step of an image to open in Inspect.
+
+    Args:
+        row: Of the image.
+        answer: Of a sweep along one axis or two.
+        request: Whose answer it is.
+        key: Begins the widgets' keys.
+    """
+    axes, image = answer["axes"], answer["images"][row]
+    if any(axis["out_of_range"] for axis in axes):
+        st.caption(
+            "A picture file holds no values beyond 0 to 1, so these steps cannot be opened in "
+            "Inspect; its preprocessing, mean and std, changes the range there."
+        )
+        return
+    change = next(iter(image.get("label_changes", ())), None)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        steps = [_choose_step(axis, change, f"{key}.{axis['name']}.{row}") for axis in axes]
+        if st.button("Open this step in Inspect", key=f"{key}.open"):
+            _open(row, steps, answer, request)
+    if remark := open_in_inspect.again(request.preprocessing) if request.preprocessing else "":
+        st.caption(remark)
+
+
+def _choose_step(axis: AxisEntry, change: LabelChange | None, key: str) -> int:
+    """Draw the steps of an axis, at first that of a change or the last."""
+    count = len(axis["values"])
+    return st.selectbox(
+        axis["title"],
+        range(count),
+        index=change["step"] if change else count - 1,
+        format_func=lambda step: at(axis, step),
+        key=f"{key}.{count}",
+        width=230,
+    )
+
+
+def _open(row: int, steps: Sequence[int], answer: SweepAnswer, request: Request) -> None:
+    axes, image = answer["axes"], answer["images"][row]
+    if any(axis["out_of_range"] for axis in axes):
+        st.toast("These values go beyond 0 to 1, which a picture file cannot hold.")
+        return
+    pairs = list(zip(axes, steps, strict=True))
+    corruptions = [[axis["name"], axis["values"][step]] for axis, step in pairs]
+    options: dict[str, Value] = {"corruptions": json.dumps([corruptions])}
+    file = files_of(answer, request)[row]
+    request = replace(request, method="corruption/sweep_images", images=(file,), options=options)
+    result = try_request(request, st.empty())
+    if result:
+        words = ", ".join(at(axis, step) for axis, step in pairs)
+        named = [(result.arrays["step/0"], f"{pictures.stem(image['file'])} at {words}")]
+        open_in_inspect.inspect(open_in_inspect.pictures(named, request.preprocessing))
+
+
+def two_axes_request(
     spec: ModelSpec, info: MethodInfo, options: Mapping[str, Any], file: File
 ) -> Request | None:
-    """Draw which second axis is swept with the first; return the question once it is wanted."""
+    """Draw which second corruption is swept with the first; return the request once wanted."""
     names = [name for name in info.option("axis").choices if name != options["axis"]]
     first = "blur" if options["axis"] != "blur" else "contrast"
     names.sort(key=lambda name: name != first)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        fields = {"second": _axes("What changes besides", spec, names)}
+        fields = {"second": _axis("What changes besides", spec, names)}
         both = {**options, **forms.options(info, fields, "sweep")}
         remembered("sweep.two", usual=0, most=1)
         wanted = st.toggle("Both axes together", key="sweep.two")
     steps: Any = info.option("second_steps").default
-    points = _points(options) * len(AXES[both["second"]].values(steps, None, None))
+    points = _points(options) * len(find(both["second"]).values(steps, None, None))
     if not wanted:
         st.caption(f"{cost(spec, forward=points)} About the one image chosen above.")
         return None
-    return replace(about_images(spec, both), images=(file,))
+    return replace(sweep_request(spec, both), images=(file,))
 
 
 def _points(options: Mapping[str, Any]) -> int:
-    """Return how many steps a question asks for."""
+    """Return how many steps a request has."""
     ends = (float(options["start"]), float(options["stop"]))
-    return len(AXES[options["axis"]].values(options["steps"], *ends))
+    return len(find(options["axis"]).values(options["steps"], *ends))
 
 
-def about_many(spec: ModelSpec, info: MethodInfo, options: Mapping[str, Any]) -> Request | None:
-    """Draw how many of the folder's images are swept; return the question once it is wanted."""
-    most = _most(info, "sweep.most")
-    passes = most * (_points(options) + 1)
+def folder_request(spec: ModelSpec, info: MethodInfo, options: Mapping[str, Any]) -> Request | None:
+    """Draw how many of the folder's images are swept; return the request once it is wanted."""
+    max_images = _max_images(info, "sweep.most")
+    passes = max_images * (_points(options) + 1)
     if not _wanted("Sweep the folder's images", "sweep.many", spec, passes):
         return None
-    asked = about_images(spec, {**options, "images": "folder", "most": most})
-    return replace(asked, images=(), folder=current_session().in_distribution)
+    request = sweep_request(spec, {**options, "images": "folder", "max_images": max_images})
+    return replace(request, images=(), folder=current_session().in_distribution)
 
 
-def about_transitions(spec: ModelSpec, info: MethodInfo) -> Request | None:
-    """Draw whether it is asked what the model relies on; return the question once it is."""
+def transitions_request(spec: ModelSpec, info: MethodInfo) -> Request | None:
+    """Draw whether it is asked what the model relies on; return the request once it is."""
     session = current_session()
     of_folder = session.in_distribution is not None
-    most = _most(info, "sweep.probed") if of_folder else len(session.shown)
+    max_images = _max_images(info, "sweep.probed") if of_folder else len(session.shown)
     label = "Alter transitions and range, each alone"
-    if not _wanted(label, "sweep.reading", spec, most * PROBED):
+    if not _wanted(label, "sweep.reading", spec, max_images * CONDITIONS):
         return None
-    options: dict[str, Value] = {"images": "folder", "most": most}
-    asked = about_images(spec, options if of_folder else {"images": "in hand"})
+    options: dict[str, Value] = {"images": "folder", "max_images": max_images}
+    request = sweep_request(spec, options if of_folder else {"images": "in hand"})
     return replace(
-        asked,
+        request,
         method=info.id,
-        images=() if of_folder else asked.images,
+        images=() if of_folder else request.images,
         folder=session.in_distribution,
     )
 
 
-def _most(info: MethodInfo, key: str) -> int:
+def _max_images(info: MethodInfo, key: str) -> int:
     field = Field(
         "Images at most",
         "How many of the folder's images, drawn at random; more make the intervals narrower.",
-        choices=MOST,
-        default=QUICK_MOST,
+        choices=MAX_IMAGES,
+        default=DEFAULT_MAX_IMAGES,
         key=key,
         width=150,
     )
-    return int(forms.options(info, {"most": field})["most"])
+    return int(forms.options(info, {"max_images": field})["max_images"])
 
 
 def _wanted(label: str, key: str, spec: ModelSpec, passes: int) -> bool:
@@ -278,33 +290,35 @@ def _wanted(label: str, key: str, spec: ModelSpec, passes: int) -> bool:
     return wanted
 
 
-def live() -> Callable[[Result], None]:
+def partial_chart() -> Callable[[Result], None]:
     """Return what draws the answers so far, of one axis or two."""
-    drawn = itertools.count()
+    numbers = itertools.count()
 
-    def draw(so_far: Result) -> None:
-        found, key = so_far.scores, f"sweep.live.{next(drawn)}"
-        if found["images"]:
-            two = len(found["axes"]) == 2
-            figure = heatmaps.maps(0, found, found) if two else charts.strips(found)
+    def draw(result: Result) -> None:
+        answer: SweepAnswer = result.scores
+        if not answer["images"]:
+            figure = quantiles.bands(answer, stretch=False)
+        elif len(answer["axes"]) == 2:
+            figure = heatmaps.maps(0, answer, answer)
         else:
-            figure = quantiles.bands(found, stretch=False)
+            figure = charts.strips(answer)
+        key = f"sweep.live.{next(numbers)}"
         st.plotly_chart(figure, key=key, config={"displayModeBar": False})
 
     return draw
 
 
-def notes(answer: Said) -> None:
-    """Say what should be known of the images, and whether an answer is not whole."""
+def notes(answer: SweepAnswer | TransitionsAnswer) -> None:
+    """Say what should be known of the images, and whether an answer is not complete."""
     part = [] if answer["complete"] else ["Cancelled before the end; this is what was found."]
-    if said := [*part, *answer["notes"]]:
-        st.caption(markdown(" ".join(said)))
+    if remarks := [*part, *answer["notes"]]:
+        st.caption(markdown(" ".join(remarks)))
 
 
-def reading(found: Said, board: Board, heading: str) -> None:
+def verdict(answer: TransitionsAnswer, board: Board, heading: str) -> None:
     """Draw whether the model relies on grey transitions, and the numbers it rests on."""
-    st.markdown(f"**{markdown(tables.reading_sentence(found))}**")
-    notes(found)
-    table = tables.reading_numbers(found)
+    st.markdown(f"**{markdown(tables.verdict_sentence(answer))}**")
+    notes(answer)
+    table = tables.condition_table(answer)
     st.caption(table.said)
     board.table(heading, table)

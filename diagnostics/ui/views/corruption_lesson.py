@@ -1,4 +1,4 @@
-"""Ready examples of the page of sweeps: a letter that breaks, and the letter experiment."""
+"""The lesson of the page of sweeps: the letter experiment."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import try_request
 
 WANTED, LETTERS = "sweep.lesson", ("letter-x-fuzzy", "letter-p-fuzzy")
-SLOPES, USUAL_SLOPE = (5, 10, 25, 50, 100), "25"
-IMAGES, TOP, MOST_LAYERS = 2, 3, 8
+SLOPES, DEFAULT_SLOPE = (5, 10, 25, 50, 100), "25"
+MAX_IMAGES, TOP, MAX_LAYERS = 2, 3, 8
 ABOUT = (
     "A well-known experiment put a letter through a steep contrast curve, saw the network's "
     "answer fall apart, and concluded that the network had learned the fuzzy edges. But its curve "
@@ -43,44 +43,44 @@ def show(spec: ModelSpec, board: Board, heading: str) -> None:
         slope = choose(
             "Slope of the curve",
             "sweep.lesson.slope",
-            {str(one): str(one) for one in SLOPES},
+            {str(slope): str(slope) for slope in SLOPES},
             "Of the logistic curve at 0.5; the experiment had 25.",
-            first=USUAL_SLOPE,
+            first=DEFAULT_SLOPE,
             width=170,
         )
         layers = _layers(spec)
-    answers = _ask(spec, float(slope), layers)
+    answers = _answers(spec, float(slope), layers)
     if len(answers) < len(lesson.WHAT):
         return
     first = answers[lesson.AS_IT_IS]
     for place, image in enumerate(first.scores["images"]):
-        _one(image["file"], place, answers, layers, board, heading)
+        _show_image(image["file"], place, answers, layers, board, heading)
 
 
 def _layers(spec: ModelSpec) -> tuple[str, ...]:
     names = {layer.name: layer.name for layer in spec.layers}
     if not names:
         return ()
-    usual = list(representative(spec.layers, (spec.height, spec.width)))[:MOST_LAYERS]
+    usual = list(representative(spec.layers, (spec.height, spec.width)))[:MAX_LAYERS]
     chosen = choose_many("Layers", "layers", names, usual, most=12)
     return tuple(name for name in names if name in chosen)
 
 
-def _ask(spec: ModelSpec, slope: float, layers: tuple[str, ...]) -> dict[str, Result]:
+def _answers(spec: ModelSpec, slope: float, layers: tuple[str, ...]) -> dict[str, Result]:
     """Ask about every variant; those that fail say why."""
     session = current_session()
-    settings, found = session.preprocessing or spec.preprocessing, {}
+    settings, answers = session.preprocessing or spec.preprocessing, {}
     options: Options = {"top": TOP, "layers": layers, "attributions": ()}
-    images = session.shown_images()[:IMAGES]
+    images = session.shown_images()[:MAX_IMAGES]
     for name, changed in lesson.variants(settings, slope).items():
         request = Request(INSPECT, session.model, images, changed, options=options)
         answer = try_request(request, st.empty())
         if answer is not None:
-            found[name] = answer
-    return found
+            answers[name] = answer
+    return answers
 
 
-def _one(
+def _show_image(
     file: str,
     place: int,
     answers: dict[str, Result],

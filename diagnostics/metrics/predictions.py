@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,13 @@ def probabilities(
     others = np.empty_like(weights)
     others[order] = below[:-1] + above[1:]
     return weights / total, others / total
+
+
+def confidence(margin: float) -> tuple[float, float]:
+    """Return p and one_minus_p of a margin log(p / (1 − p)), both exact; NaN where it is NaN."""
+    odds = math.exp(-abs(margin))
+    larger, smaller = 1 / (1 + odds), odds / (1 + odds)
+    return (larger, smaller) if margin >= 0 else (smaller, larger)
 
 
 def rank(logits: NDArray[Any], spec: ModelSpec, count: int) -> tuple[Prediction, ...]:

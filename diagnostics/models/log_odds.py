@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -39,11 +38,6 @@ def margin(
     z = logits.double()
     of_target = z.gather(1, target[:, None])[:, 0]
     return of_target if independent else of_target - _without(z, target).logsumexp(1)
-
-
-def confidence(margin: float) -> tuple[float, float]:
-    """Return p and one_minus_p of a margin log(p / (1 − p)), both exact."""
-    return float(np.exp(-np.logaddexp(0, -margin))), float(np.exp(-np.logaddexp(0, margin)))
 
 
 def _without(z: Tensor, index: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from diagnostics.report.sufficient_pixels import tables as rows
+from diagnostics.schema.results.sufficient_pixels import SufficientPixelsAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
@@ -34,30 +35,35 @@ with read:
         st.caption("" if started else NOT_YET)
         board.offer_report()
         st.stop()
-    one, arrays = answer.scores["images"][0], rows.of_image(answer.arrays, 0)
+    scores: SufficientPixelsAnswer = answer.scores
+    one, arrays = scores["images"][0], rows.image_arrays(answer.arrays, 0)
     st.markdown(f"**{markdown(one['reading'])}**")
-    if said := rows.raised(one):
+    if said := rows.rise_warning(one):
         st.warning(markdown(said), icon=":material/trending_up:")
     if one["checks"]:
-        board.table(READ, rows.controls(one))
-    for line in (rows.by_chance(one), rows.border(one), rows.background(one)):
+        board.table(READ, rows.control_table(one))
+    for line in (rows.random_pixels_text(one), rows.border_text(one), rows.background_text(one)):
         st.caption(markdown(line))
-if "kept/0" in arrays:
+if "kept_counts/0" in arrays:
     with played:
         own.play(one, arrays, asked.key)
-        board.table(PLAYED, rows.curve(one, arrays), folded=True)
+        board.table(PLAYED, rows.curve_table(one, arrays), folded=True)
     with alone:
-        board.row(ALONE, rows.pictures(one, arrays), "sufficient.pictures")
+        board.row(ALONE, rows.picture_cells(one, arrays), "sufficient.pictures")
         if len(one["subsets"]) > 1:
             title = "Disjoint subsets, each enough by itself"
-            board.row(ALONE, rows.others(one, arrays), "sufficient.others", title=title)
+            board.row(ALONE, rows.subset_cells(one, arrays), "sufficient.others", title=title)
         own.open_alone(one, arrays, asked)
     with others:
         compared = own.beside(asked, spec)
         if compared:
-            st.markdown(f"**{markdown(rows.beside(compared))}**")
-            board.table(BESIDE, rows.side_by_side(compared))
-for name, text in {"Image": one["file"], "Class": one["name"], "Reading": one["reading"]}.items():
+            st.markdown(f"**{markdown(rows.comparison_text(compared))}**")
+            board.table(BESIDE, rows.comparison_table(compared))
+for name, text in {
+    "Image": one["file"],
+    "Class": one["target_name"],
+    "Reading": one["reading"],
+}.items():
     board.facts[name] = text
 board.facts["Search"] = ", ".join(f"{name} {value}" for name, value in asked.options.items())
 board.offer_report()

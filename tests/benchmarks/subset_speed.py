@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torchvision.models import resnet18
 
-from diagnostics.methods.sufficient_pixels._backward_selection import Search
+from diagnostics.methods.sufficient_pixels._backward_selection import BatchedGradientSearch
 from diagnostics.methods.sufficient_pixels._infill import make_infill
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.sufficient_pixels import usual_step
+from diagnostics.schema.sufficient_pixels import default_step
 from tests.networks_for_tests import classifier
 
 SIDE, IMAGES, ROUNDS = 224, 8, 5
@@ -34,7 +34,7 @@ def _ratio() -> float:
     model = classifier(resnet18(), SIDE, 3, 1000, Preprocessing())
     pixels = torch.rand(IMAGES, 3, SIDE, SIDE)
     fill = make_infill("dataset_mean", model, pixels, 0)
-    search = Search(model, fill, torch.arange(IMAGES), usual_step(SIDE * SIDE))
+    search = BatchedGradientSearch(model, fill, torch.arange(IMAGES), default_step(SIDE * SIDE))
     search.advance()
     bare, steps = [], []
     for _ in range(ROUNDS):  # in turn: what else the machine does then slows both

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from diagnostics import text as words
-from diagnostics.metrics.predictions import probabilities, rank
+from diagnostics.metrics.predictions import confidence, probabilities, rank
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.spec import ModelSpec, Output
 
@@ -98,3 +98,11 @@ def test_no_probability_ever_reads_as_a_bare_hundred_percent():
     for exponent in range(1, 320):
         distance = 10.0**-exponent
         assert "100" not in words.probability(1 - distance, distance).replace("e-100", "")
+
+
+@pytest.mark.parametrize("margin", [-900.0, -3.0, 0.0, 5.0, 40.0, 900.0])
+def test_a_margins_probability_and_its_complement_are_both_exact(margin):
+    p, one_minus_p = confidence(margin)
+    assert p + one_minus_p == pytest.approx(1)
+    if abs(margin) < 700:
+        assert p / one_minus_p == pytest.approx(np.exp(margin))

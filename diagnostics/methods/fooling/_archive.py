@@ -17,7 +17,7 @@ from torch import Tensor
 
 from diagnostics.errors import InputError, OptionError
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.models.log_odds import confidence
+from diagnostics.metrics.predictions import confidence
 from diagnostics.text import counted
 
 Rgb = NDArray[np.uint8]

@@ -1,24 +1,41 @@
-"""What must be asked before a small sufficient subset is believed: the controls beside it."""
+"""What must be measured before a small sufficient subset is believed: the controls beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from diagnostics.errors import OptionError
-from diagnostics.methods.sufficient_pixels._backward_selection import Path, Scene, Search, exact
+from diagnostics.methods.sufficient_pixels._backward_selection import (
+    BatchedGradientSearch,
+    MaskedImage,
+    SelectionPath,
+    exact_paths,
+)
 from diagnostics.methods.sufficient_pixels._infill import Infill, make_infill
-from diagnostics.models.log_odds import confidence
-from diagnostics.schema.sufficient_pixels import FILLS, NOISES, RANDOM_SUBSETS, WRONG_CLASSES
+from diagnostics.methods.sufficient_pixels._sis import Mask
+from diagnostics.metrics import predictions
+from diagnostics.schema.results.sufficient_pixels import (
+    Confidence,
+    FillConfidence,
+    OtherFills,
+    RandomPixels,
+    Region,
+    WidenedSubset,
+    WrongClass,
+    WrongClasses,
+)
+from diagnostics.schema.sufficient_pixels import (
+    FILLS,
+    NOISES,
+    RANDOM_SUBSETS,
+    WRONG_CLASSES,
+)
 
-Mask = NDArray[np.bool_]
-Measured = dict[str, Any]
-
-SWAPPED = ("dataset_mean", "black", "image_mean", "road")  # a blur would show what is hidden
+SWAPPED = ("dataset_mean", "black", "image_mean", "road")
+"""Fills that the kept pixels are also shown on, with noise; a blur would show what is hidden."""
 NEARLY_SAME = 1 / 255
 BOX = (
     "A box is four numbers from 0 to 100 (left, top, right, bottom in percent), such as "
@@ -27,135 +44,160 @@ BOX = (
 EDGE = 0.1  # of the height and width, on each side
 
 
-def sure(margin: float) -> Measured:
-    """Return a margin as a probability, with its exact distance from one."""
-    probability, distance = confidence(margin)
-    return {"confidence": probability, "one_minus_p": distance}
+def confidence(margin: float) -> Confidence:
+    """Return a margin as a probability, with its exact complement."""
+    p, one_minus_p = predictions.confidence(margin)
+    return {"confidence": p, "one_minus_p": one_minus_p}
 
 
-def blank(scene: Scene) -> Measured:
-    """Return how sure the model is with every pixel hidden."""
-    return sure(float(scene.margins(np.zeros((1, *_size(scene)), bool))[0]))
-
-
-def swapped(scene: Scene, kept: Mask, seed: int) -> Measured:
+def other_fills(image: MaskedImage, kept: Mask, seed: int) -> OtherFills:
     """Return how sure the model is of the kept pixels on other fills, and the median of these.
 
     Args:
-        scene: The image.
+        image: The image.
         kept: The subset, shape (h, w).
         seed: Seed of the noise; the median of a few draws is one of the fills.
     """
-    found: list[tuple[Infill, float]] = []
+    used = image.infill
+    others: list[Infill] = []
+    margins: list[float] = []
     for name in SWAPPED:
-        other = _made(scene, name, seed)
-        if name != "road" and _same(other, scene.fill, [one for one, _ in found]):
+        other = make_infill(name, image.classifier, used.pixels, seed)
+        if name == used.name or (name != "road" and _looks_like_one_of(other, [used, *others])):
             continue
-        if name != scene.fill.name:
-            found.append((other, float(scene.margins(kept[None], other)[0])))
-    drawn = [_made(scene, "noise", seed + 1 + draw) for draw in range(NOISES)]
-    noise = [float(scene.margins(kept[None], one)[0]) for one in drawn]
-    found.append((drawn[0], float(np.median(noise))))
-    each = [{"fill": one.name, "title": FILLS[one.name], **sure(margin)} for one, margin in found]
-    return {"fills": each, **sure(float(np.median([margin for _, margin in found])))}
+        others.append(other)
+        margins.append(float(image.margins(kept[None], other)[0]))
+    draws = [
+        make_infill("noise", image.classifier, used.pixels, seed + 1 + draw)
+        for draw in range(NOISES)
+    ]
+    others.append(draws[0])
+    margins.append(float(np.median([image.margins(kept[None], draw)[0] for draw in draws])))
+    fills = [
+        FillConfidence(fill=other.name, title=FILLS[other.name], **confidence(margin))
+        for other, margin in zip(others, margins, strict=True)
+    ]
+    return OtherFills(fills=fills, **confidence(float(np.median(margins))))
 
 
-def dilated(scene: Scene, kept: Mask) -> Measured:
+def _looks_like_one_of(infill: Infill, others: Sequence[Infill]) -> bool:
+    """Whether an infill shows what one of the others shows."""
+    return any(
+        float((infill.baseline - other.baseline).abs().max()) <= NEARLY_SAME
+        for other in others
+        if other.name != "road"  # whose baseline is noise that is added
+    )
+
+
+def widened_subset(image: MaskedImage, kept: Mask) -> WidenedSubset:
     """Return how sure the model is when the eight pixels around each kept one are kept too."""
-    wider = widened(kept)
-    return {"size": int(wider.sum()), **sure(float(scene.margins(wider[None])[0]))}
+    widened = dilate(kept)
+    margin = float(image.margins(widened[None])[0])
+    return WidenedSubset(size=int(widened.sum()), **confidence(margin))
 
 
-def widened(kept: Mask) -> Mask:
-    """Return a subset with every pixel's eight neighbours, shape (h, w)."""
-    padded = np.pad(kept, 1)
-    height, width = kept.shape
-    wider = np.zeros_like(kept)
+def dilate(mask: Mask) -> Mask:
+    """Return a mask with every pixel's eight neighbours, shape (h, w)."""
+    padded = np.pad(mask, 1)
+    height, width = mask.shape
+    dilated = np.zeros_like(mask)
     for down in range(3):
         for across in range(3):
-            wider |= padded[down : down + height, across : across + width]
-    return wider
+            dilated |= padded[down : down + height, across : across + width]
+    return dilated
 
 
-def wrong_classes(scene: Scene, classes: int, seed: int) -> list[int]:
-    """Return a few other classes, the same for one seed."""
-    order = torch.randperm(classes, generator=torch.Generator().manual_seed(seed)).tolist()
-    return [one for one in order if one != scene.target][:WRONG_CLASSES]
+def draw_wrong_classes(target: int, class_count: int, seed: int) -> list[int]:
+    """Return a few other classes than the target, the same for one seed."""
+    order = torch.randperm(class_count, generator=torch.Generator().manual_seed(seed)).tolist()
+    return [index for index in order if index != target][:WRONG_CLASSES]
 
 
-def searched_wrong(
-    scene: Scene, wrong: list[int], step: int, keep: Callable[[], None] = lambda: None
-) -> list[Path]:
+def search_wrong_classes(
+    image: MaskedImage,
+    indices: Sequence[int],
+    step: int,
+    report_partial: Callable[[], None] = lambda: None,
+) -> list[SelectionPath]:
     """Search the image for subsets of other classes.
 
     Args:
-        scene: The image.
-        wrong: Indices of the other classes.
+        image: The image.
+        indices: Of the other classes.
         step: Pixels hidden at a time; 0 searches exactly, which needs no gradients.
-        keep: Called after every step.
+        report_partial: Called after every step.
     """
-    if not wrong:
+    if not indices:
         return []
     if not step:
-        return [_exactly(scene, one, keep) for one in wrong]
-    targets = torch.tensor(wrong, device=scene.classifier.device)
-    fill = scene.fill.select([0] * len(wrong))
-    search = Search(scene.classifier, fill, targets, step, spent=scene.spent)
+        return [_search_exactly(image, index, report_partial) for index in indices]
+    targets = torch.tensor(indices, device=image.classifier.device)
+    infill = image.infill.select([0] * len(indices))
+    search = BatchedGradientSearch(
+        image.classifier, infill, targets, step, count_passes=image.count_passes
+    )
     while search.advance():
-        keep()
+        report_partial()
     return search.paths()
 
 
-def _exactly(scene: Scene, wrong: int, keep: Callable[[], None]) -> Path:
-    other = Scene(scene.classifier, scene.fill, wrong, scene.spent)
-
-    def kept(path: Path) -> Path:
-        keep()
-        return path
-
-    *_, last = map(kept, exact(other, np.ones(_size(scene), bool)))
+def _search_exactly(
+    image: MaskedImage, index: int, report_partial: Callable[[], None]
+) -> SelectionPath:
+    other = MaskedImage(image.classifier, image.infill, index, image.count_passes)
+    for path in exact_paths(other, np.ones(image.shape, bool)):
+        last = path
+        report_partial()
     return last
 
 
-def of_wrong(paths: list[Path], wrong: list[int], names: tuple[str, ...], tau: float) -> Measured:
-    """Return for how many of the other classes a subset was found, and how large each is."""
+def wrong_classes(
+    paths: Sequence[SelectionPath], indices: Sequence[int], names: Sequence[str], tau: float
+) -> WrongClasses:
+    """Return for how many of the other classes a subset was found, and how large each is.
+
+    Args:
+        paths: One per class.
+        indices: Of the classes.
+        names: Of all classes of the model.
+        tau: Probability that a subset reaches.
+    """
     classes = [
-        {
-            "index": one,
-            "name": names[one],
-            "size": path.smallest(tau),
-            **sure(float(np.nanmax(path.margins, initial=-np.inf))),
-        }
-        for one, path in zip(wrong, paths, strict=True)
+        WrongClass(
+            index=index,
+            name=names[index],
+            size=path.smallest_size(tau),
+            **confidence(float(np.nanmax(path.margins, initial=-np.inf))),
+        )
+        for index, path in zip(indices, paths, strict=True)
     ]
-    return {"classes": classes, "found": sum(one["size"] is not None for one in classes)}
+    return {"classes": classes, "n_found": sum(one["size"] is not None for one in classes)}
 
 
-def at_random(scene: Scene, count: int, seed: int) -> Measured:
+def random_pixels(image: MaskedImage, count: int, seed: int) -> RandomPixels:
     """Return how sure the model is of random pixels, as many as the subset has: a few draws."""
-    random = np.random.default_rng(seed)
-    height, width = _size(scene)
+    rng = np.random.default_rng(seed)
+    height, width = image.shape
     masks = np.zeros((RANDOM_SUBSETS, height * width), bool)
     for mask in masks:
-        mask[random.choice(height * width, count, replace=False)] = True
-    found = scene.margins(masks.reshape(-1, height, width))
-    probabilities = [confidence(float(one))[0] for one in found]
+        mask[rng.choice(height * width, count, replace=False)] = True
+    margins = image.margins(masks.reshape(-1, height, width))
     return {
         "draws": RANDOM_SUBSETS,
-        "mean": float(np.mean(probabilities)),
-        "highest": sure(float(found.max())),
+        "mean": float(np.mean([confidence(float(one))["confidence"] for one in margins])),
+        "highest": confidence(float(margins.max())),
     }
 
 
-def edge(height: int, width: int) -> Mask:
+def border_mask(height: int, width: int) -> Mask:
     """Return which pixels lie within a tenth of an edge, at least one pixel on each side."""
     down, across = max(1, round(EDGE * height)), max(1, round(EDGE * width))
-    inside = np.zeros((height, width), bool)
-    inside[down : height - down, across : width - across] = True
-    return ~inside
+    border = np.ones((height, width), bool)
+    border[down : height - down, across : width - across] = False
+    return border
 
 
-def boxed(box: str, height: int, width: int) -> Mask | None:
+def box_mask(box: str, height: int, width: int) -> Mask | None:
     """Return which pixels lie in a box, shape (h, w); None without a box.
 
     Raises:
@@ -177,37 +219,18 @@ def boxed(box: str, height: int, width: int) -> Mask | None:
     return inside
 
 
-def in_region(scene: Scene, kept: Mask, region: Mask) -> Measured:
+def measure_region(image: MaskedImage, kept: Mask, region: Mask) -> Region:
     """Return how much of a subset lies in a region, and what hiding the region does.
 
     Args:
-        scene: The image.
+        image: The image.
         kept: The subset, shape (h, w).
         region: Shape (h, w).
-
-    Returns:
-        "share" of the kept pixels in the region, its "area" as a share of the image, and how sure
-        the model is of the "rest" alone, the region hidden, and of the region "itself".
     """
-    rest, itself = scene.margins(np.stack([~region, region]))
+    hidden, alone = image.margins(np.stack([~region, region]))
     return {
         "share": float(region[kept].mean()) if kept.any() else 0.0,
         "area": float(region.mean()),
-        "rest": sure(float(rest)),
-        "itself": sure(float(itself)),
+        "region_hidden": confidence(float(hidden)),
+        "region_alone": confidence(float(alone)),
     }
-
-
-def _size(scene: Scene) -> tuple[int, int]:
-    height, width = scene.fill.pixels.shape[2:]
-    return height, width
-
-
-def _made(scene: Scene, name: str, seed: int) -> Infill:
-    return make_infill(name, scene.classifier, scene.fill.pixels, seed)
-
-
-def _same(fill: Infill, own: Infill, others: list[Infill]) -> bool:
-    """Say whether a fill shows what one before it shows."""
-    known = [one for one in (own, *others) if one.name != "road"]
-    return any(float((fill.baseline - one.baseline).abs().max()) <= NEARLY_SAME for one in known)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,38 +11,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diagnostics.data.image import eight_bit
 from diagnostics.errors import InputError
-from diagnostics.methods.context import Context, Outcome
+from diagnostics.methods.context import Batch, Context, Outcome
+from diagnostics.methods.sufficient_pixels import _controls as controls
 from diagnostics.methods.sufficient_pixels._backward_selection import (
-    Path,
-    Scene,
-    Search,
-    exact,
-    refined,
+    BatchedGradientSearch,
+    MaskedImage,
+    SelectionPath,
+    exact_paths,
+    refine,
 )
-from diagnostics.methods.sufficient_pixels._controls import (
-    at_random,
-    boxed,
-    dilated,
-    edge,
-    in_region,
-    of_wrong,
-    searched_wrong,
-    sure,
-    swapped,
-    widened,
-    wrong_classes,
-)
+from diagnostics.methods.sufficient_pixels._controls import confidence
 from diagnostics.methods.sufficient_pixels._infill import make_infill
+from diagnostics.methods.sufficient_pixels._sis import Mask
+from diagnostics.methods.sufficient_pixels._verdict import with_verdict
 from diagnostics.models import log_odds
-from diagnostics.schema import sufficient_pixels
+from diagnostics.schema.results.sufficient_pixels import (
+    Confidence,
+    Controls,
+    HighestConfidence,
+    ImageFigures,
+    Region,
+    Subset,
+    SufficientPixelsAnswer,
+)
 from diagnostics.schema.spec import Need
+from diagnostics.schema.sufficient_pixels import Fill, Passes, default_step
 
 FORWARD, BOTH = 1, 3  # what passes weigh against each other in the progress
 
-
 NOT_FINITE = "The model's answer to this image is not finite, so nothing can be said."
 ONE_CLASS = "This model has one class only, so every image is of it and no pixel is needed."
+
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Settings:
 
     Args:
         tau: Probability that a subset reaches.
-        fill: What stands where a pixel is hidden, see `sufficiency.FILLS`.
+        fill: What stands where a pixel is hidden.
         step: Pixels hidden at a time; 0 hides one after the other, each the best of all.
         subsets: Disjoint subsets looked for at most.
         controls: Whether the controls run.
@@ -60,7 +61,7 @@ class Settings:
     """
 
     tau: float
-    fill: str
+    fill: Fill
     step: int
     subsets: int
     controls: bool
@@ -68,255 +69,300 @@ class Settings:
 
 
 @dataclass
-class Image:
-    """What is known of one image so far."""
-
-    name: str
-    pixels: Tensor
-    target: int
-    found: list[Path] = field(default_factory=list)
-    alone: list[NDArray[np.uint8]] = field(default_factory=list)
-    wide: NDArray[np.bool_] | None = None
-    entry: dict[str, Any] = field(default_factory=dict)
-
-
-class Sufficient:
-    """Searches the images in hand and tells what is there so far.
+class ImageSearch:
+    """What is known of one image so far.
 
     Args:
-        context: Gives the images, the class that is meant, and the seed.
-        settings: What is looked for.
-        passes: Passes of one image that the search takes at most: forward alone, and both ways.
+        file: Name of the image.
+        pixels: Shape (1, c, h, w).
+        target: Index of the class.
+        confidence: In the whole image.
+        error: Why the image cannot be searched; empty when it can.
+        paths: One per subset, each in what those before it left.
+        kept_only: What the network receives of each subset, 8 bit, shape (h, w, c).
+        widened: The first subset with the eight pixels around each of its own.
+        searched: Whether the first path is complete and refined.
+        coarse_size: Of the first subset before its path was refined.
+        blank: Confidence with every pixel hidden.
+        border: How much of the first subset lies at the border.
+        background: The same outside the box.
+        controls: What the controls measured.
     """
 
-    def __init__(self, context: Context, settings: Settings, passes: tuple[int, int]) -> None:
-        self._study, self._settings = context, settings
-        self._spec = context.classifier.spec
-        self._images: list[Image] = []
-        self._planned = max(1, len(context.files)) * (FORWARD * passes[0] + BOTH * passes[1])
-        self._done, self._doing = 0, ""
-        self._box = boxed(settings.box, self._spec.height, self._spec.width)
+    file: str
+    pixels: Tensor
+    target: int
+    confidence: Confidence
+    error: str
+    paths: list[SelectionPath] = field(default_factory=list)
+    kept_only: list[NDArray[np.uint8]] = field(default_factory=list)
+    widened: Mask | None = None
+    searched: bool = False
+    coarse_size: int | None = None
+    blank: Confidence | None = None
+    border: Region | None = None
+    background: Region | None = None
+    controls: Controls | None = None
 
-    def outcome(self) -> Outcome[Any]:
+    def figures(
+        self, *, target_name: str, tau: float, fill: str, subsets: list[Subset]
+    ) -> ImageFigures:
+        """Return what was measured so far."""
+        first = subsets[0] if subsets else None
+        return ImageFigures(
+            **self.confidence,
+            file=self.file,
+            error=self.error,
+            target=self.target,
+            target_name=target_name,
+            pixels=self.pixels.shape[2] * self.pixels.shape[3],
+            tau=tau,
+            fill=fill,
+            searched=self.searched,
+            coarse_size=self.coarse_size,
+            size=first["size"] if first else None,
+            resolution=first["resolution"] if first else None,
+            kept_only=first["kept_only"] if first else None,
+            subsets=subsets,
+            highest=_highest(self.paths[0]) if self.paths else None,
+            blank=self.blank,
+            border=self.border,
+            background=self.background,
+            controls=self.controls,
+        )
+
+
+class SufficientPixelSearch:
+    """Searches the images of a context and reports what is there so far.
+
+    Args:
+        context: Gives the images, the target class, and the seed.
+        settings: What is looked for.
+        passes: What the search of one image takes at most.
+    """
+
+    def __init__(self, context: Context, settings: Settings, passes: Passes) -> None:
+        self._context, self._settings = context, settings
+        self._spec = context.classifier.spec
+        self._images: list[ImageSearch] = []
+        self._planned = max(1, len(context.files)) * _weight(passes.forward, passes.both)
+        self._done, self._activity = 0, "Asking the network"
+        self._box = controls.box_mask(settings.box, self._spec.height, self._spec.width)
+
+    def run(self) -> Outcome[SufficientPixelsAnswer]:
         """Search every image.
 
         Raises:
             InputError: When no image could be read.
         """
-        pictures = self._study.samples()
-        for part in self._study.batches(pictures):
-            self._all_of(part.names, part.pixels)
+        for batch in self._context.batches(self._context.samples()):
+            self._search_batch(batch)
         if not self._images:
-            raise InputError(" ".join(["No image could be read.", *self._study.remarks()]))
+            raise InputError(" ".join(["No image could be read.", *self._context.remarks()]))
         return self._outcome(complete=True)
 
-    def _all_of(self, names: tuple[str, ...], pixels: Tensor) -> None:
-        classifier, settings = self._study.classifier, self._settings
-        with torch.no_grad():
-            logits = classifier.logits(pixels)
-        self._spent(len(names), 0)
-        firsts = logits.argmax(1)
-        if self._study.target is not None:
-            firsts = torch.full_like(firsts, self._study.target)
-        whole = log_odds.margin(logits, firsts, independent=self._spec.output.independent)
-        group = [
-            Image(name, pixels[row : row + 1], int(firsts[row])) for row, name in enumerate(names)
-        ]
-        self._images += group
-        for image, margin in zip(group, whole.tolist(), strict=True):
-            image.entry = self._described(image, margin)
-        searched = [image for image in group if not image.entry["error"]]
+    def _search_batch(self, batch: Batch) -> None:
+        images = self._begin(batch)
+        self._images += images
+        searched = [image for image in images if not image.error]
         if not searched:
             return
-        if settings.step:
-            self._doing = "Hiding pixels"
-            taken = torch.cat([image.pixels for image in searched])
-            targets = torch.tensor([image.target for image in searched], device=logits.device)
-            fill = make_infill(settings.fill, classifier, taken, self._study.seed)
-            search = Search(classifier, fill, targets, settings.step, spent=self._spent)
-            while search.advance():
-                self._keep(partial(_note, searched, search))
-            _note(searched, search)
+        if self._settings.step:
+            self._activity = "Hiding pixels"
+            pixels = torch.cat([image.pixels for image in searched])
+            self._search_by_gradient(searched, pixels)
         for image in searched:
-            self._one(image)
+            self._search_image(image)
 
-    def _one(self, image: Image) -> None:
-        """Refine one image's path, look for further subsets, and run the controls."""
-        settings = self._settings
-        scene = self._scene(image)
-        if not settings.step:
-            self._exactly(scene, image, np.ones(image.pixels.shape[2:], bool))
-        first, entry = image.found[0], image.entry
-        step = settings.step or sufficient_pixels.usual_step(entry["pixels"])
-        entry["coarse"] = -(-(first.smallest(settings.tau) or 0) // step) * step
-        if settings.step:
-            self._doing = "Searching the last pixels again"
-            image.found[0] = first = refined(scene, first, settings.tau, len(first.kept))
-        entry["blank"] = sure(float(first.margins[-1]))
-        size = first.smallest(settings.tau)
-        entry["searched"] = True
-        self._keep()
-        if size is None:
-            return
-        kept = first.mask(size)
-        image.alone.append(_levels(scene.received(kept)))
-        entry["border"] = in_region(scene, kept, edge(*kept.shape))
-        if (box := self._box) is not None:
-            entry["background"] = in_region(scene, kept, ~box)
-        if settings.controls and size:
-            self._controls(scene, image, kept)
-        self._keep()
-        while size and len(image.found) < settings.subsets:
-            if not self._further(scene, image):
-                break
+    def _begin(self, batch: Batch) -> list[ImageSearch]:
+        """Return a batch's images with the class that each is searched for."""
+        with torch.no_grad():
+            logits = self._context.classifier.logits(batch.pixels)
+        self._count_passes(len(batch.names), 0)
+        targets = logits.argmax(1)
+        if self._context.target is not None:
+            targets = torch.full_like(targets, self._context.target)
+        independent = self._spec.output.independent
+        margins = log_odds.margin(logits, targets, independent=independent).tolist()
+        one_class = len(self._spec.class_names) < 2 and not independent
+        images = []
+        for row, (name, target) in enumerate(zip(batch.names, targets.tolist(), strict=True)):
+            error = "" if np.isfinite(margins[row]) else NOT_FINITE
+            error = ONE_CLASS if one_class else error
+            whole = confidence(-np.inf if error else margins[row])
+            images.append(ImageSearch(name, batch.pixels[row : row + 1], target, whole, error))
+        return images
 
-    def _further(self, scene: Scene, image: Image) -> bool:
-        """Look for one more subset in what those before it left; return whether there is one."""
-        tau = self._settings.tau
-        left = np.ones(image.pixels.shape[2:], bool)
-        for path in image.found:
-            left &= ~path.mask(path.smallest(tau) or 0)
-        (margin,) = scene.margins(left[None])
-        if not sure(float(margin))["confidence"] >= tau:
-            return False
-        self._doing = f"Looking for subset {len(image.found) + 1}"
-        if not self._settings.step:
-            self._exactly(scene, image, left)
-        else:
-            targets = torch.tensor([image.target], device=scene.classifier.device)
-            step, spent = self._settings.step, self._spent
-            search = Search(scene.classifier, scene.fill, targets, step, left[None], spent)
-            while search.advance():
-                self._keep()
-            (path,) = search.paths()
-            image.found.append(refined(scene, path, tau, len(path.kept)))
-        size = image.found[-1].smallest(tau)
-        image.alone.append(_levels(scene.received(image.found[-1].mask(size or 0))))
-        self._keep()
-        return bool(size)
-
-    def _exactly(self, scene: Scene, image: Image, shown: NDArray[np.bool_]) -> None:
-        self._doing = "Hiding one pixel after the other"
-        place = len(image.found)
-        for path in exact(scene, shown):
-            image.found[place:] = [path]
-            self._keep()
-
-    def _controls(self, scene: Scene, image: Image, kept: NDArray[np.bool_]) -> None:
-        settings, seed, spec = self._settings, self._study.seed, self._spec
-        self._doing = "Searching for wrong classes"
-        wrong = wrong_classes(scene, len(spec.class_names), seed)
-        by_gradient = Need.GRADIENTS in spec.offers
-        step = (settings.step or sufficient_pixels.usual_step(kept.size)) if by_gradient else 0
-        paths = searched_wrong(scene, wrong, step, self._keep)
-        self._doing = "Running the controls"
-        image.wide = widened(kept)
-        image.entry["controls"] = {
-            "blank": image.entry["blank"],
-            "swap": swapped(scene, kept, seed),
-            "dilated": dilated(scene, kept),
-            "wrong": of_wrong(paths, wrong, spec.class_names, settings.tau),
-            "random": at_random(scene, int(kept.sum()), seed),
-        }
-
-    def _scene(self, image: Image) -> Scene:
-        classifier, context = self._study.classifier, self._study
-        fill = make_infill(self._settings.fill, classifier, image.pixels, context.seed)
-        return Scene(classifier, fill, image.target, self._spent)
-
-    def _described(self, image: Image, margin: float) -> dict[str, Any]:
-        """Return what is said of an image before it is searched."""
-        error = "" if np.isfinite(margin) else NOT_FINITE
-        if len(self._spec.class_names) < 2 and not self._spec.output.independent:
-            error = ONE_CLASS
-        said = {"confidence": 0.0, "one_minus_p": 1.0} if error else sure(margin)
-        return {
-            "file": image.name,
-            "error": error,
-            "class": image.target,
-            "name": self._spec.class_names[image.target],
-            **said,
-            "pixels": self._spec.height * self._spec.width,
-            "tau": self._settings.tau,
-            "fill": self._settings.fill,
-            "searched": False,
-            "coarse": None,
-            "blank": None,
-            "border": None,
-            "controls": None,
-        }
-
-    def _spent(self, forward: int, both: int) -> None:
-        self._done += FORWARD * forward + BOTH * both
-        self._study.progress(
-            self._doing or "Asking the network", min(1, self._done / self._planned)
+    def _search_by_gradient(self, images: list[ImageSearch], pixels: Tensor) -> None:
+        """Find the first path of several images at once."""
+        classifier = self._context.classifier
+        targets = torch.tensor([image.target for image in images], device=pixels.device)
+        infill = make_infill(self._settings.fill, classifier, pixels, self._context.seed)
+        search = BatchedGradientSearch(
+            classifier, infill, targets, self._settings.step, count_passes=self._count_passes
         )
 
-    def _keep(self, before: Callable[[], None] = lambda: None) -> None:
-        """Report what is there so far."""
+        def update() -> None:
+            for image, path in zip(images, search.paths(), strict=True):
+                image.paths[:1] = [path]
 
-        def make() -> Outcome[Any]:
-            before()
+        while search.advance():
+            self._report_partial(update)
+        update()
+
+    def _search_image(self, image: ImageSearch) -> None:
+        """Refine an image's path, run the controls, and look for further subsets."""
+        settings = self._settings
+        masked = self._masked(image)
+        if not settings.step:
+            self._search_exactly(masked, image, np.ones(masked.shape, bool))
+        path = image.paths[0]
+        step = settings.step or default_step(path.start.size)
+        image.coarse_size = -(-(path.smallest_size(settings.tau) or 0) // step) * step
+        if settings.step:
+            self._activity = "Searching the last pixels again"
+            path = refine(masked, path, settings.tau, len(path.kept_counts))
+            image.paths[0] = path
+        image.blank = confidence(float(path.margins[-1]))
+        image.searched = True
+        self._report_partial()
+        size = path.smallest_size(settings.tau)
+        if size is None:
+            return
+        kept = path.mask(size)
+        image.kept_only.append(_as_image(masked.masked(kept)))
+        image.border = controls.measure_region(masked, kept, controls.border_mask(*kept.shape))
+        if self._box is not None:
+            image.background = controls.measure_region(masked, kept, ~self._box)
+        if settings.controls and size:
+            self._run_controls(masked, image, kept)
+        self._report_partial()
+        while size and len(image.paths) < settings.subsets:
+            size = self._search_further_subset(masked, image)
+
+    def _search_further_subset(self, masked: MaskedImage, image: ImageSearch) -> int:
+        """Look for one more subset in what those before it left; return its size, 0 for none."""
+        tau, step = self._settings.tau, self._settings.step
+        left = np.ones(masked.shape, bool)
+        for path in image.paths:
+            left &= ~path.mask(path.smallest_size(tau) or 0)
+        (margin,) = masked.margins(left[None])
+        if not confidence(float(margin))["confidence"] >= tau:
+            return 0
+        self._activity = f"Looking for subset {len(image.paths) + 1}"
+        if not step:
+            self._search_exactly(masked, image, left)
+        else:
+            targets = torch.tensor([image.target], device=masked.classifier.device)
+            search = BatchedGradientSearch(
+                masked.classifier, masked.infill, targets, step, left[None], self._count_passes
+            )
+            while search.advance():
+                self._report_partial()
+            (path,) = search.paths()
+            image.paths.append(refine(masked, path, tau, len(path.kept_counts)))
+        size = image.paths[-1].smallest_size(tau) or 0
+        image.kept_only.append(_as_image(masked.masked(image.paths[-1].mask(size))))
+        self._report_partial()
+        return size
+
+    def _search_exactly(self, masked: MaskedImage, image: ImageSearch, start: Mask) -> None:
+        self._activity = "Hiding one pixel after the other"
+        index = len(image.paths)
+        for path in exact_paths(masked, start):
+            image.paths[index:] = [path]
+            self._report_partial()
+
+    def _run_controls(self, masked: MaskedImage, image: ImageSearch, kept: Mask) -> None:
+        settings, seed, names = self._settings, self._context.seed, self._spec.class_names
+        self._activity = "Searching for wrong classes"
+        wrong = controls.draw_wrong_classes(image.target, len(names), seed)
+        has_gradients = Need.GRADIENTS in self._spec.offers
+        step = (settings.step or default_step(kept.size)) if has_gradients else 0
+        paths = controls.search_wrong_classes(masked, wrong, step, self._report_partial)
+        self._activity = "Running the controls"
+        image.widened = controls.dilate(kept)
+        assert image.blank is not None
+        image.controls = Controls(
+            blank=image.blank,
+            other_fills=controls.other_fills(masked, kept, seed),
+            widened=controls.widened_subset(masked, kept),
+            wrong_classes=controls.wrong_classes(paths, wrong, names, settings.tau),
+            random_pixels=controls.random_pixels(masked, int(kept.sum()), seed),
+        )
+
+    def _masked(self, image: ImageSearch) -> MaskedImage:
+        classifier, seed = self._context.classifier, self._context.seed
+        infill = make_infill(self._settings.fill, classifier, image.pixels, seed)
+        return MaskedImage(classifier, infill, image.target, self._count_passes)
+
+    def _count_passes(self, forward: int, both: int) -> None:
+        self._done += _weight(forward, both)
+        self._context.progress(self._activity, min(1, self._done / self._planned))
+
+    def _report_partial(self, update: Callable[[], None] = lambda: None) -> None:
+        """Report what is there so far.
+
+        Args:
+            update: Called before the outcome is made.
+        """
+
+        def make() -> Outcome[SufficientPixelsAnswer]:
+            update()
             return self._outcome(complete=False)
 
-        self._study.partial(make)
+        self._context.partial(make)
 
-    def _outcome(self, *, complete: bool) -> Outcome[Any]:
-        arrays: dict[str, NDArray[Any]] = {}
-        entries = [
-            self._entry(image, f"{place}/", arrays) for place, image in enumerate(self._images)
-        ]
-        notes = self._study.remarks()
-        return Outcome({"images": entries, "complete": complete, "notes": notes}, arrays)
-
-    def _entry(self, image: Image, prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        """Return one image's part of the outcome, its arrays added under the prefix."""
-        tau, entry = self._settings.tau, dict(image.entry)
-        entry |= {"size": None, "resolution": None, "kept": None, "highest": None, "subsets": []}
-        arrays[f"{prefix}pixels"] = _levels(image.pixels[0])
-        arrays |= {f"{prefix}alone/{place}": one for place, one in enumerate(image.alone)}
-        if image.wide is not None:
-            arrays[f"{prefix}wide"] = image.wide
-        for place, path in enumerate(image.found):
-            size = path.smallest(tau)
-            arrays[f"{prefix}removed/{place}"] = path.removed()
-            arrays[f"{prefix}kept/{place}"] = path.kept.astype(np.int32)
-            arrays[f"{prefix}margins/{place}"] = path.margins
-            if size is not None:
-                reached = sure(float(path.margins[path.kept == size][-1]))
-                arrays[f"{prefix}subset/{place}"] = path.mask(size)
-                one = {"size": size, "resolution": path.step, "kept": reached}
-                entry["subsets"].append(one)
-        if image.found and image.found[0].kept.size:
-            path = image.found[0]
-            top = int(np.nanargmax(np.where(np.isnan(path.margins), -np.inf, path.margins)))
-            entry["highest"] = {"kept": int(path.kept[top]), **sure(float(path.margins[top]))}
-            entry |= entry["subsets"][0] if entry["subsets"] else {}
-        return entry | _read(entry)
+    def _outcome(self, *, complete: bool) -> Outcome[SufficientPixelsAnswer]:
+        tau, fill, names = self._settings.tau, self._settings.fill, self._spec.class_names
+        arrays: Arrays = {}
+        images = []
+        for position, image in enumerate(self._images):
+            subsets = _add_subsets(image, tau, f"{position}/", arrays)
+            figures = image.figures(
+                target_name=names[image.target], tau=tau, fill=fill, subsets=subsets
+            )
+            images.append(with_verdict(figures))
+        answer = SufficientPixelsAnswer(
+            images=images, complete=complete, notes=self._context.remarks()
+        )
+        return Outcome(answer, arrays)
 
 
-def _levels(pixels: Tensor) -> NDArray[np.uint8]:
-    """Return pixels (c, h, w) in [0, 1] as a picture, shape (h, w, c)."""
-    values: NDArray[np.uint8] = (
-        (255 * pixels.movedim(0, 2).clamp(0, 1)).round().byte().cpu().numpy()
+def _add_subsets(image: ImageSearch, tau: float, prefix: str, arrays: Arrays) -> list[Subset]:
+    """Return an image's subsets, and add all its arrays under the prefix."""
+    arrays[f"{prefix}pixels"] = _as_image(image.pixels[0])
+    for number, kept_only in enumerate(image.kept_only):
+        arrays[f"{prefix}kept_only/{number}"] = kept_only
+    if image.widened is not None:
+        arrays[f"{prefix}widened"] = image.widened
+    subsets: list[Subset] = []
+    for number, path in enumerate(image.paths):
+        arrays[f"{prefix}selection_order/{number}"] = path.selection_order()
+        arrays[f"{prefix}kept_counts/{number}"] = path.kept_counts.astype(np.int32)
+        arrays[f"{prefix}margins/{number}"] = path.margins
+        size = path.smallest_size(tau)
+        if size is not None:
+            margin = float(path.margins[path.kept_counts == size][-1])
+            arrays[f"{prefix}subset/{number}"] = path.mask(size)
+            subsets.append({"size": size, "resolution": path.step, "kept_only": confidence(margin)})
+    return subsets
+
+
+def _highest(path: SelectionPath) -> HighestConfidence | None:
+    """Return the highest confidence on a path; None where it has no point yet."""
+    if not path.kept_counts.size:
+        return None
+    top = int(np.argmax(np.where(np.isnan(path.margins), -np.inf, path.margins)))
+    return HighestConfidence(
+        kept_count=int(path.kept_counts[top]), **confidence(float(path.margins[top]))
     )
-    return values
 
 
-def _note(images: list[Image], search: Search) -> None:
-    for image, path in zip(images, search.paths(), strict=True):
-        image.found[:1] = [path]
+def _weight(forward: int, both: int) -> int:
+    return FORWARD * forward + BOTH * both
 
 
-def _read(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return what is read from one image's figures."""
-    read = {
-        "verdict": sufficient_pixels.verdict(entry),
-        "reading": sufficient_pixels.sentence(entry),
-        "checks": sufficient_pixels.checks(entry) if entry["controls"] else [],
-        "confidence_rose": sufficient_pixels.raised(entry) if entry["highest"] else None,
-        "border_driven": entry["border"] and sufficient_pixels.border_driven(entry),
-    }
-    if "background" in entry:
-        read["background_driven"] = sufficient_pixels.background_driven(entry)
-    return read
+def _as_image(pixels: Tensor) -> NDArray[np.uint8]:
+    """Return pixels, shape (c, h, w), as 8 bit, shape (h, w, c)."""
+    return eight_bit(pixels.movedim(0, 2).cpu().numpy())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
-from diagnostics.methods.sufficient_pixels._search import Settings, Sufficient
+from diagnostics.methods.sufficient_pixels._search import Settings, SufficientPixelSearch
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.sufficient_pixels import SufficientPixelsAnswer
 from diagnostics.schema.spec import Need
-from diagnostics.schema.sufficient_pixels import passes, usual_step
-
-Fill = Literal["dataset_mean", "black", "image_mean", "blur", "noise", "road"]
+from diagnostics.schema.sufficient_pixels import Fill, batched_passes, default_step
 
 
 @method(
@@ -28,7 +27,7 @@ def batched_gradient(
     subsets: Annotated[int, Range(1, 8)] = 1,
     controls: bool = True,
     box: str = "",
-) -> Outcome[Any]:
+) -> Outcome[SufficientPixelsAnswer]:
     """Few pixels that alone keep the model sure, searched by gradients, with four controls.
 
     Args:
@@ -41,12 +40,12 @@ def batched_gradient(
         box: Where the object is, "left,top,right,bottom" in percent; empty tests the border only.
 
     Returns:
-        For each image the size of the subset, what the controls found, and the reading; "removed",
-        each pixel's place in the order, with the margin at each point of the path.
+        For each image the size of the subset, what the controls measured, and the verdict;
+        "selection_order", each pixel's rank, with the margin at each point of the path.
     """
     spec = context.classifier.spec
     pixels, classes = spec.height * spec.width, len(spec.class_names)
-    taken = min(step, pixels) or usual_step(pixels)
-    planned = passes(pixels, taken, subsets=subsets, controls=controls, classes=classes)
-    settings = Settings(tau, fill, taken, subsets, controls, box)
-    return Sufficient(context, settings, planned).outcome()
+    step = min(step, pixels) or default_step(pixels)
+    passes = batched_passes(pixels, step, subsets=subsets, controls=controls, classes=classes)
+    settings = Settings(tau, fill, step, subsets, controls, box)
+    return SufficientPixelSearch(context, settings, passes).run()

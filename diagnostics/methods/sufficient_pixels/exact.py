@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from diagnostics.errors import OptionError
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
-from diagnostics.methods.sufficient_pixels._search import Settings, Sufficient
+from diagnostics.methods.sufficient_pixels._search import Settings, SufficientPixelSearch
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.sufficient_pixels import SufficientPixelsAnswer
 from diagnostics.schema.spec import Need
-from diagnostics.schema.sufficient_pixels import exact_passes
+from diagnostics.schema.sufficient_pixels import Fill, exact_passes
 
-MOST_PASSES = 600_000
-Fill = Literal["dataset_mean", "black", "image_mean", "blur", "noise", "road"]
+MAX_PASSES = 600_000
 
 
 @method(
@@ -28,7 +28,7 @@ def exact(
     subsets: Annotated[int, Range(1, 8)] = 1,
     controls: bool = True,
     box: str = "",
-) -> Outcome[Any]:
+) -> Outcome[SufficientPixelsAnswer]:
     """Few pixels that alone keep the model sure, found by trying every pixel at every step.
 
     Args:
@@ -49,11 +49,17 @@ def exact(
     spec = context.classifier.spec
     pixels, classes = spec.height * spec.width, len(spec.class_names)
     each = pixels * (pixels + 1) // 2
-    if each > MOST_PASSES:
+    if each > MAX_PASSES:
         raise OptionError(
             f"The exact search of {pixels:,} pixels takes {each:,} passes for one image, and "
-            f"{MOST_PASSES:,} are the most; use sufficient_pixels/batched_gradient."
+            f"{MAX_PASSES:,} are the most; use sufficient_pixels/batched_gradient."
         )
-    back = Need.GRADIENTS in spec.offers
-    planned = exact_passes(pixels, subsets=subsets, controls=controls, classes=classes, back=back)
-    return Sufficient(context, Settings(tau, fill, 0, subsets, controls, box), planned).outcome()
+    passes = exact_passes(
+        pixels,
+        subsets=subsets,
+        controls=controls,
+        classes=classes,
+        has_gradients=Need.GRADIENTS in spec.offers,
+    )
+    settings = Settings(tau, fill, 0, subsets, controls, box)
+    return SufficientPixelSearch(context, settings, passes).run()

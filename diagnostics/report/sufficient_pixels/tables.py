@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics.report.sufficient_pixels import charts
+from diagnostics.report.sufficient_pixels.charts import Arrays
 from diagnostics.report.table import Cell, Table
-from diagnostics.schema import sufficient_pixels
-from diagnostics.schema.sufficient_pixels import FILLS, sure
+from diagnostics.schema.results.sufficient_pixels import SufficientPixels
+from diagnostics.schema.sufficient_pixels import FILLS, confidence_text, percent
 from diagnostics.text import counted, probability, shortened, signed
 
-Entry = Mapping[str, Any]
-Arrays = Mapping[str, NDArray[Any]]
-Named = Sequence[tuple[str, Entry]]
-
 HOLDS = {True: "holds", False: "fails", None: "can't tell"}
-LINES = 40  # of the curve's table
+CURVE_ROWS = 40
 
 
-def of_image(arrays: Arrays, place: int) -> dict[str, NDArray[Any]]:
+def image_arrays(arrays: Arrays, index: int) -> Arrays:
     """Return one image's arrays, by their names without its number."""
-    prefix = f"{place}/"
+    prefix = f"{index}/"
     return {
         name.removeprefix(prefix): values
         for name, values in arrays.items()
@@ -32,178 +28,197 @@ def of_image(arrays: Arrays, place: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def controls(one: Entry) -> Table:
-    """Return the four controls: what was found, what is demanded, and whether each holds."""
+def control_table(image: SufficientPixels) -> Table:
+    """Return the four controls: what was measured, what is required, and whether each holds."""
     rows = tuple(
         {
             "control": check["name"],
             "result": HOLDS[check["holds"]],
-            "found": check["found"],
-            "demanded": check["demand"],
+            "found": check["measured"],
+            "demanded": check["required"],
             "in detail": check["details"],
         }
-        for check in one["checks"]
+        for check in image["checks"]
     )
-    return Table(rows, title="The four controls (one image)", said=by_chance(one))
+    return Table(rows, title="The four controls (one image)", said=random_pixels_text(image))
 
 
-def by_chance(one: Entry) -> str:
-    """Say how sure the model is of as many random pixels."""
-    made = one["controls"] and one["controls"]["random"]
-    if not made:
+def random_pixels_text(image: SufficientPixels) -> str:
+    """Say how sure the model is of as many random pixels; empty where it was not measured."""
+    controls, size = image["controls"], image["size"]
+    if controls is None or size is None:
         return ""
+    draws = controls["random_pixels"]
     return (
-        f"{counted(one['size'], 'random pixel')} instead: "
-        f"{probability(made['mean'], 1 - made['mean'])} on average over {made['draws']} "
-        f"draws, {sure(made['highest'])} at most. The thresholds are starting values."
+        f"{counted(size, 'random pixel')} instead: "
+        f"{probability(draws['mean'], 1 - draws['mean'])} on average over {draws['draws']} "
+        f"draws, {confidence_text(draws['highest'])} at most. The thresholds are starting values."
     )
 
 
-def raised(one: Entry) -> str:
+def rise_warning(image: SufficientPixels) -> str:
     """Warn where removing pixels raised the confidence; empty where it did not."""
-    top = one["highest"]
-    if not one["confidence_rose"]:
+    highest = image["highest"]
+    if highest is None or not image["confidence_rose"]:
         return ""
     return (
-        f"Removing pixels raised the confidence from {sure(one)} to {sure(top)} "
-        f"({counted(top['kept'], 'pixel')} kept): the shape of the mask adds evidence."
+        f"Removing pixels raised the confidence from {confidence_text(image)} to "
+        f"{confidence_text(highest)} ({counted(highest['kept_count'], 'pixel')} kept): the shape "
+        "of the mask adds evidence."
     )
 
 
-def border(one: Entry) -> str:
+def border_text(image: SufficientPixels) -> str:
     """Say how much of the subset lies at the border, and whether the border drives the answer."""
-    found = one["border"]
-    if found is None or not one["size"]:
+    border = image["border"]
+    if border is None or not image["size"]:
         return ""
-    said = (
-        f"{100 * found['share']:.0f} % of the kept pixels lie within a tenth of an edge, which is "
-        f"{100 * found['area']:.0f} % of the image; with the border hidden, confidence goes from "
-        f"{sure(one)} to {sure(found['rest'])}."
+    figures = (
+        f"{100 * border['share']:.0f} % of the kept pixels lie within a tenth of an edge, which is "
+        f"{100 * border['area']:.0f} % of the image; with the border hidden, confidence goes from "
+        f"{confidence_text(image)} to {confidence_text(border['region_hidden'])}."
     )
-    if one["border_driven"] is None:
-        return f"Can't tell whether the border drives the answer: {said}"
-    return f"{'Border-driven' if one['border_driven'] else 'Not border-driven'}: {said}"
+    if image["border_driven"] is None:
+        return f"Can't tell whether the border drives the answer: {figures}"
+    return f"{'Border-driven' if image['border_driven'] else 'Not border-driven'}: {figures}"
 
 
-def background(one: Entry) -> str:
+def background_text(image: SufficientPixels) -> str:
     """Say what lies outside the person's box, and whether that drives the answer."""
-    found = one.get("background")
-    if found is None:
+    background = image["background"]
+    if background is None:
         return ""
-    driven = "Background-driven" if one["background_driven"] else "Not background-driven"
+    driven = "Background-driven" if image["background_driven"] else "Not background-driven"
     return (
-        f"{driven}: {100 * found['share']:.0f} % of the kept pixels lie outside your box, which is "
-        f"{100 * found['area']:.0f} % of the image; with the box hidden the class gets "
-        f"{sure(found['itself'])}, with all else hidden {sure(found['rest'])}."
+        f"{driven}: {100 * background['share']:.0f} % of the kept pixels lie outside your box, "
+        f"which is {100 * background['area']:.0f} % of the image; with the box hidden the class "
+        f"gets {confidence_text(background['region_alone'])}, with all else hidden "
+        f"{confidence_text(background['region_hidden'])}."
     )
 
 
-def pictures(one: Entry, arrays: Arrays) -> list[Cell]:
+def picture_cells(image: SufficientPixels, arrays: Arrays) -> list[Cell]:
     """Return the image, its kept pixels alone, and what the network received of them."""
-    whole, name = arrays["pixels"], one["file"]
+    pixels, name, kept_only = arrays["pixels"], image["file"], image["kept_only"]
     cells = [
         Cell(
             title="What it received",
-            sure=sure(one),
-            pictures=(charts.received(whole, f"{name}-whole", f"{name}, whole."),),
+            sure=confidence_text(image),
+            pictures=(charts.received_picture(pixels, f"{name}-whole", f"{name}, whole."),),
         )
     ]
-    if not one["size"]:
+    if not image["size"] or kept_only is None:
         return cells
-    mask = arrays["subset/0"]
-    cells.append(_subset(one, arrays, 0, f"The {counted(one['size'], 'pixel')} kept"))
-    alone = f"{name}, the kept pixels on {FILLS[one['fill']]}."
+    cells.append(_subset_cell(image, arrays, 0, f"The {counted(image['size'], 'pixel')} kept"))
+    fill = FILLS[image["fill"]]
+    alt = f"{name}, the kept pixels on {fill}."
     cells.append(
         Cell(
             title="What it received of them",
-            sure=sure(one["kept"]),
-            pictures=(charts.received(arrays["alone/0"], f"{name}-alone", alone),),
-            notes=(f"Fill: {FILLS[one['fill']]}.",),
+            sure=confidence_text(kept_only),
+            pictures=(charts.received_picture(arrays["kept_only/0"], f"{name}-alone", alt),),
+            notes=(f"Fill: {fill}.",),
         )
     )
-    if one["controls"] and "wide" in arrays:
-        made = one["controls"]["dilated"]
-        wide = f"{name}, each kept pixel and the eight around it."
-        drawn = charts.kept_alone(whole, arrays["wide"], f"{name}-wider", wide)
-        cells.append(Cell(title="Widened (control)", sure=sure(made), pictures=(drawn,)))
-    return cells if mask.any() else cells[:1]
+    if image["controls"] and "widened" in arrays:
+        alt = f"{name}, each kept pixel and the eight around it."
+        picture = charts.kept_picture(pixels, arrays["widened"], f"{name}-wider", alt)
+        sure = confidence_text(image["controls"]["widened"])
+        cells.append(Cell(title="Widened (control)", sure=sure, pictures=(picture,)))
+    return cells
 
 
-def others(one: Entry, arrays: Arrays) -> list[Cell]:
+def subset_cells(image: SufficientPixels, arrays: Arrays) -> list[Cell]:
     """Return every disjoint subset that suffices, a cell each."""
     return [
-        _subset(one, arrays, place, f"Subset {place + 1}: {counted(found['size'], 'pixel')}")
-        for place, found in enumerate(one["subsets"])
-        if found["size"]
+        _subset_cell(
+            image, arrays, number, f"Subset {number + 1}: {counted(subset['size'], 'pixel')}"
+        )
+        for number, subset in enumerate(image["subsets"])
+        if subset["size"]
     ]
 
 
-def curve(one: Entry, arrays: Arrays) -> Table:
+def curve_table(image: SufficientPixels, arrays: Arrays) -> Table:
     """Return the numbers of the curve, every few points where there are many."""
-    kept, margins = arrays["kept/0"], arrays["margins/0"]
-    chosen = np.unique(np.linspace(0, len(kept) - 1, min(LINES, len(kept))).round().astype(int))
-    if one["size"] is not None:
-        chosen = np.union1d(chosen, np.flatnonzero(kept == one["size"])[-1:])
+    counts, margins = arrays["kept_counts/0"], arrays["margins/0"]
     rows = tuple(
         {
-            "pixels kept": str(kept[place]),
-            "share": f"{100 * kept[place] / one['pixels']:.2g} %",
-            "confidence": charts.probability(float(margins[place])),
-            "margin (log-odds)": signed(float(margins[place])),
+            "pixels kept": str(counts[point]),
+            "share": f"{100 * counts[point] / image['pixels']:.2g} %",
+            "confidence": charts.margin_text(float(margins[point])),
+            "margin (log-odds)": signed(float(margins[point])),
         }
-        for place in chosen
+        for point in _points_in_table(counts, image["size"])
     )
-    return Table(rows, title=f"Confidence in {one['name']} while pixels are removed (one image)")
+    title = f"Confidence in {image['target_name']} while pixels are removed (one image)"
+    return Table(rows, title=title)
 
 
-def side_by_side(compared: Named) -> Table:
-    """Return sizes and readings of several models on the same image, a row each."""
-    rows = tuple(
-        {
-            "model": name,
-            "class": one["name"],
-            "whole image": "" if one["error"] else sure(one),
-            "smallest subset": _size(one),
-            "blank": sure(one["blank"]) if one["blank"] else "",
-            "controls that hold": f"{sum(c['holds'] is True for c in one['checks'])} of 4"
-            if one["checks"]
-            else "did not run",
-            "reading": one["verdict"],
-        }
-        for name, one in compared
-    )
-    said = (
+def _points_in_table(counts: NDArray[np.int32], size: int | None) -> NDArray[np.intp]:
+    """Return evenly spaced points of a path, the one where the subset ends among them."""
+    spaced = np.linspace(0, len(counts) - 1, min(CURVE_ROWS, len(counts)))
+    points = np.unique(spaced.round().astype(np.intp))
+    return points if size is None else np.union1d(points, np.flatnonzero(counts == size)[-1:])
+
+
+def comparison_table(answers: Sequence[tuple[str, SufficientPixels]]) -> Table:
+    """Return sizes and verdicts of several models on the same image, a row each.
+
+    Args:
+        answers: Name of each model, and the image's part of its answer.
+    """
+    explanation = (
         "Fewer pixels are worse only where the controls hold. An ensemble, or training with input "
         "dropout, may need more pixels or not: only these figures tell, and they rest on one image."
     )
-    return Table(rows, title="The same search on each model", said=said)
+    rows = tuple(_comparison_row(model, image) for model, image in answers)
+    return Table(rows, title="The same search on each model", said=explanation)
 
 
-def beside(compared: Named) -> str:
+def comparison_text(answers: Sequence[tuple[str, SufficientPixels]]) -> str:
     """Say how few pixels suffice for each of several models."""
-    said = [
-        f"{shortened(name, 40)} needs {sufficient_pixels.share(one)} of the pixels"
-        if one["size"]
-        else f"{shortened(name, 40)} has no size to compare"
-        for name, one in compared
+    sizes = [
+        f"{shortened(model, 40)} needs {percent(image['size'], image['pixels'])} of the pixels"
+        if image["size"]
+        else f"{shortened(model, 40)} has no size to compare"
+        for model, image in answers
     ]
-    return f"{', '.join(said)}." if said else ""
+    return f"{', '.join(sizes)}." if sizes else ""
 
 
-def _size(one: Entry) -> str:
-    if one["error"] or one["size"] is None:
+def _comparison_row(model: str, image: SufficientPixels) -> Mapping[str, str]:
+    checks, blank = image["checks"], image["blank"]
+    holding = sum(check["holds"] is True for check in checks)
+    return {
+        "model": model,
+        "class": image["target_name"],
+        "whole image": "" if image["error"] else confidence_text(image),
+        "smallest subset": _size_text(image),
+        "blank": "" if blank is None else confidence_text(blank),
+        "controls that hold": f"{holding} of 4" if checks else "did not run",
+        "reading": image["verdict"],
+    }
+
+
+def _size_text(image: SufficientPixels) -> str:
+    size = image["size"]
+    if image["error"] or size is None:
         return "can't tell"
-    if one["size"] == 0:
+    if size == 0:
         return "none needed"
-    return f"{counted(one['size'], 'pixel')} ({sufficient_pixels.share(one)}), steps of " + str(
-        one["resolution"]
+    share = percent(size, image["pixels"])
+    return f"{counted(size, 'pixel')} ({share}), steps of {image['resolution']}"
+
+
+def _subset_cell(image: SufficientPixels, arrays: Arrays, number: int, title: str) -> Cell:
+    subset, name = image["subsets"][number], image["file"]
+    mask = arrays[f"subset/{number}"]
+    alt = f"{name}, the {counted(subset['size'], 'pixel')} kept; the rest is lines."
+    picture = charts.kept_picture(arrays["pixels"], mask, f"{name}-kept-{number + 1}", alt)
+    return Cell(
+        title=title,
+        sure=confidence_text(subset["kept_only"]),
+        pictures=(picture,),
+        notes=(f"Found in steps of {counted(subset['resolution'], 'pixel')}.",),
     )
-
-
-def _subset(one: Entry, arrays: Arrays, place: int, title: str) -> Cell:
-    found, name = one["subsets"][place], one["file"]
-    alt = f"{name}, the {counted(found['size'], 'pixel')} kept; the rest is lines."
-    file = f"{name}-kept-{place + 1}"
-    drawn = charts.kept_alone(arrays["pixels"], arrays[f"subset/{place}"], file, alt)
-    step = f"Found in steps of {counted(found['resolution'], 'pixel')}."
-    return Cell(title=title, sure=sure(found["kept"]), pictures=(drawn,), notes=(step,))

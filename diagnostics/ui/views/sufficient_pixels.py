@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,20 @@ import streamlit as st
 
 from diagnostics.data import samples
 from diagnostics.report.sufficient_pixels import charts, tables
-from diagnostics.report.sufficient_pixels.tables import Arrays, Entry
+from diagnostics.report.sufficient_pixels.charts import Arrays
 from diagnostics.schema.ensemble import why_apart
 from diagnostics.schema.options import Methods
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import OPEN, ModelSource, Request, Result
+from diagnostics.schema.results.sufficient_pixels import SufficientPixels, SufficientPixelsAnswer
 from diagnostics.schema.spec import ModelSpec, Need, read
-from diagnostics.schema.sufficient_pixels import FILLS, exact_passes, passes, usual_step
+from diagnostics.schema.sufficient_pixels import (
+    FILLS,
+    Passes,
+    batched_passes,
+    default_step,
+    exact_passes,
+)
 from diagnostics.text import counted, markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.dialogs.open_model import open_model
@@ -91,7 +98,7 @@ def about(spec: ModelSpec, methods: Methods) -> Request | None:
         options["box"] = _box()
     settings = session.preprocessing or spec.preprocessing
     if depth != "exact":
-        options["step"] = usual_step(spec.height * spec.width, full=depth == "full")
+        options["step"] = default_step(spec.height * spec.width, full=depth == "full")
     method = EXACT if depth == "exact" else GRADIENT
     return Request(method, session.model, (files[int(image)],), settings, target, options=options)
 
@@ -100,7 +107,7 @@ def _depths(spec: ModelSpec) -> dict[str, str]:
     """Return the searches that this model can answer, by id."""
     pixels, found = spec.height * spec.width, {}
     if Need.GRADIENTS in spec.offers:
-        quick, full = usual_step(pixels), usual_step(pixels, full=True)
+        quick, full = default_step(pixels), default_step(pixels, full=True)
         found = {"preview": f"preview: {quick} px at a time", "full": f"full: {full} px at a time"}
         if quick == full:
             found.pop("full")
@@ -180,14 +187,16 @@ def _cost(asked: Request, spec: ModelSpec) -> str:
     return f"{said.removesuffix('.')} at most{with_controls}.{solved}"
 
 
-def _passes(asked: Request, spec: ModelSpec) -> tuple[int, int]:
+def _passes(asked: Request, spec: ModelSpec) -> Passes:
     pixels, classes = spec.height * spec.width, len(spec.class_names)
     subsets, controls = int(str(asked.options["subsets"])), bool(asked.options["controls"])
     if asked.method == EXACT:
-        back = Need.GRADIENTS in spec.offers
-        return exact_passes(pixels, subsets=subsets, controls=controls, classes=classes, back=back)
+        has_gradients = Need.GRADIENTS in spec.offers
+        return exact_passes(
+            pixels, subsets=subsets, controls=controls, classes=classes, has_gradients=has_gradients
+        )
     step = int(str(asked.options["step"]))
-    return passes(pixels, step, subsets=subsets, controls=controls, classes=classes)
+    return batched_passes(pixels, step, subsets=subsets, controls=controls, classes=classes)
 
 
 def live(asked: Request) -> Callable[[Result], None]:
@@ -195,13 +204,14 @@ def live(asked: Request) -> Callable[[Result], None]:
     drawn = itertools.count()
 
     def draw(result: Result) -> None:
-        one, arrays = result.scores["images"][0], tables.of_image(result.arrays, 0)
-        if "kept/0" not in arrays or not len(arrays["kept/0"]):
+        scores: SufficientPixelsAnswer = result.scores
+        one, arrays = scores["images"][0], tables.image_arrays(result.arrays, 0)
+        if "kept_counts/0" not in arrays or not len(arrays["kept_counts/0"]):
             return
-        kept, margins = arrays["kept/0"], arrays["margins/0"]
-        st.caption(f"{kept[-1]} of {one['pixels']} pixels are left in the first search.")
+        left = arrays["kept_counts/0"][-1]
+        st.caption(f"{left} of {one['pixels']} pixels are left in the first search.")
         st.plotly_chart(
-            charts.curve(one, kept, margins),
+            charts.partial_curve(one, arrays),
             key=f"sufficient.live.{asked.key[:12]}.{next(drawn)}",
             config={"displayModeBar": False},
         )
@@ -209,14 +219,14 @@ def live(asked: Request) -> Callable[[Result], None]:
     return draw
 
 
-def play(one: Entry, arrays: Arrays, key: str) -> None:
+def play(one: SufficientPixels, arrays: Arrays, key: str) -> None:
     """Draw the player: a slider that removes pixels, and the curve of confidence beside it."""
-    drawn = charts.received(arrays["pixels"], one["file"], one["file"])
+    drawn = charts.received_picture(arrays["pixels"], one["file"], one["file"])
     digest = f"{drawn.pixels.shape} {hashlib.sha256(drawn.pixels.tobytes()).hexdigest()}"
     source = current_session().encoded(
         digest, lambda: "data:image/png;base64," + base64.b64encode(drawn.png).decode()
     )
-    data = charts.player(one, arrays)
+    data = charts.player_data(one, arrays)
     _component()(
         data={**data, "source": source, "box": BOX_PX, "key": key[:16]}, key="sufficient.player"
     )
@@ -230,20 +240,20 @@ def _component() -> Any:
     )
 
 
-def open_alone(one: Entry, arrays: Arrays, asked: Request) -> None:
+def open_alone(one: SufficientPixels, arrays: Arrays, asked: Request) -> None:
     """Draw a button that opens what the network received of the kept pixels in Inspect."""
-    if "alone/0" not in arrays or not one["size"]:
+    if "kept_only/0" not in arrays or not one["size"]:
         return
     if asked.preprocessing and (said := open_in_inspect.again(asked.preprocessing)):
         st.caption(said)
     if st.button("Open the kept pixels in Inspect", key="sufficient.open"):
         name = f"{one['size']} pixels of {Path(one['file']).stem}"
         open_in_inspect.inspect(
-            open_in_inspect.pictures([(arrays["alone/0"], name)], asked.preprocessing)
+            open_in_inspect.pictures([(arrays["kept_only/0"], name)], asked.preprocessing)
         )
 
 
-def beside(asked: Request, spec: ModelSpec) -> list[tuple[str, Entry]] | None:
+def beside(asked: Request, spec: ModelSpec) -> list[tuple[str, SufficientPixels]] | None:
     """Draw which other models are searched too; return what was found, None until it is wanted."""
     chosen = pick_models(open_model)
     if len(chosen) < 2:
@@ -295,19 +305,20 @@ def _asked_of(
     options = dict(asked.options)
     if own is not None and "step" in options:
         options["step"] = (
-            0 if options["step"] == usual_step(spec.height * spec.width) else options["step"]
+            0 if options["step"] == default_step(spec.height * spec.width) else options["step"]
         )
     target = asked.target if same else None
     return replace(asked, model=model, preprocessing=None, target=target, options=options)
 
 
-def answers(questions: Mapping[str, Request]) -> list[tuple[str, Entry]]:
+def answers(questions: Mapping[str, Request]) -> list[tuple[str, SufficientPixels]]:
     """Ask every model its question; return what was found for its image, by the models' names."""
-    found: list[tuple[str, Entry]] = []
+    found: list[tuple[str, SufficientPixels]] = []
     for name, question in questions.items():
         answer = try_request(question, st.empty(), live(question))
-        images: Sequence[Entry] = answer.scores["images"] if answer else ()
-        found += [(name, images[0])] if images else []
+        if answer is not None:
+            scores: SufficientPixelsAnswer = answer.scores
+            found += [(name, image) for image in scores["images"][:1]]
     return found
 
 
@@ -345,7 +356,7 @@ def sufficing(
         )
     if not wanted:
         size = spec.height * spec.width
-        forward, back = passes(size, usual_step(size), classes=len(spec.class_names))
+        forward, back = batched_passes(size, default_step(size), classes=len(spec.class_names))
         st.caption(f"For the model in hand: {cost(spec, forward=forward, backward=back)}")
         return
     questions = {
@@ -356,10 +367,10 @@ def sufficing(
     found = answers(questions)
     if not found:
         return
-    st.markdown(f"**{markdown(tables.beside(found))}**")
+    st.markdown(f"**{markdown(tables.comparison_text(found))}**")
     for name, one in found:
         answer = session.results.get(questions[name].key)
         if answer is not None and not one["error"]:
-            cells = tables.pictures(one, tables.of_image(answer.arrays, 0))
+            cells = tables.picture_cells(one, tables.image_arrays(answer.arrays, 0))
             board.row(heading, cells, f"compare.sufficient.{name}", title=name)
-    board.table(heading, tables.side_by_side(found))
+    board.table(heading, tables.comparison_table(found))

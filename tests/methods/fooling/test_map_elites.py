@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from diagnostics.methods.fooling._elites import Archive, Child, Direct, Painted, cppn, crossover
-from diagnostics.metrics.predictions import probabilities
-from diagnostics.models import log_odds
 
 SHAPE = (6, 5, 1)
 
@@ -79,45 +76,3 @@ def test_painted_children_are_what_their_genomes_paint(channels):
     for born in grow.pair(random, one, other, 0.1):
         assert (born.picture == cppn.painted(born.genome, 6, 5)).all()
         assert born.picture.shape == (6, 5, channels)
-
-
-LOGITS = torch.tensor(
-    [[60.0, 0, 0, -5], [1000, 0, -3, 999], [0.1, 0.2, 0.3, 0.4], [2, 2, 2, 2], [-800, 0, 0, 0]]
-)
-
-
-def test_margins_are_log_odds_also_where_the_probability_rounds_to_one():
-    found = log_odds.margins(LOGITS)
-    for row, logits in zip(found, LOGITS, strict=True):
-        p, distance = probabilities(logits.numpy())
-        some = (p > 0) & (distance > 0)
-        expected = np.log(p[some]) - np.log(distance[some])
-        np.testing.assert_allclose(row.numpy()[some], expected, rtol=1e-12)
-    assert found[0, 0] == pytest.approx(60 - np.log(2 + np.exp(-5.0)))
-    assert found[4, 0] == pytest.approx(-800 - np.log(3))
-    assert found.isfinite().all()
-
-
-def test_one_margin_and_all_margins_agree():
-    for target in range(4):
-        one = log_odds.margin(LOGITS, torch.full((len(LOGITS),), target))
-        np.testing.assert_allclose(one, log_odds.margins(LOGITS)[:, target], rtol=1e-12)
-        alone = log_odds.margin(LOGITS, torch.full((len(LOGITS),), target), independent=True)
-        assert (alone == LOGITS[:, target]).all()
-
-
-@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("independent", [False, True])
-def test_a_picture_with_a_number_that_is_not_finite_has_no_margin(broken, independent):
-    logits = torch.tensor([[1.0, broken, 0.0], [1.0, 2.0, 0.0]])
-    found = log_odds.margins(logits, independent=independent)
-    assert torch.isneginf(found[0]).all()
-    assert found[1].isfinite().all()
-
-
-@pytest.mark.parametrize("margin", [-900.0, -3.0, 0.0, 5.0, 40.0, 900.0])
-def test_probability_and_distance_of_a_margin_are_both_exact(margin):
-    p, distance = log_odds.confidence(margin)
-    assert p + distance == pytest.approx(1)
-    if abs(margin) < 700:
-        assert p / distance == pytest.approx(np.exp(margin))

@@ -1,4 +1,4 @@
-"""The search by gradients: closed forms, the order at any sureness, and what stands in the way."""
+"""The search by gradients: closed forms, and the same order however sure the model is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.methods.sufficient_pixels._backward_selection import (
-    Path,
-    Scene,
-    Search,
-    least_missed,
-    level,
-    refined,
+    BatchedGradientSearch,
+    MaskedImage,
+    SelectionPath,
+    logit,
+    next_hidden,
+    refine,
 )
-from diagnostics.methods.sufficient_pixels._controls import wrong_classes
 from diagnostics.methods.sufficient_pixels._infill import Infill, make_infill
-from diagnostics.models import log_odds
 from diagnostics.schema.sufficient_pixels import FILLS
 from tests.networks_for_tests import classifier, linear, mlp
 
@@ -51,7 +49,7 @@ def black(pixels):
 
 
 def order_of(model, pixels, targets, step):
-    search = Search(model, black(pixels.to(model.dtype)), targets, step)
+    search = BatchedGradientSearch(model, black(pixels.to(model.dtype)), targets, step)
     return [path.order.tolist() for path in search.run()]
 
 
@@ -67,14 +65,8 @@ def test_the_margin_keeps_the_order_of_float64_however_sure_the_model_is(factor)
     assert order_of(classifier(network.float(), 8), pixels, targets, 4) == expected
 
 
-@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
-def test_the_margin_is_the_log_odds_of_the_probability(kind):
-    logits = torch.randn(5, 4, dtype=torch.float64)
-    targets = torch.tensor([0, 3, 1, 1, 2])
-    found = log_odds.margin(logits, targets, independent=kind == "sigmoid")
-    every = logits.softmax(1) if kind == "softmax" else logits.sigmoid()
-    assert torch.allclose(found.sigmoid(), every.gather(1, targets[:, None])[:, 0])
-    assert level(0.9) == pytest.approx(math.log(9))
+def test_a_logit_is_the_margin_of_its_probability():
+    assert logit(0.9) == pytest.approx(math.log(9))
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 16])
@@ -84,15 +76,16 @@ def test_a_logistic_model_is_ordered_in_closed_form_whatever_the_step(step):
     model, pixels = classifier(network, 4, classes=2), torch.rand(3, 1, 4, 4)
     weight = (network[1].weight[1] - network[1].weight[0]).detach()
     bias = float(network[1].bias[1] - network[1].bias[0])
-    paths = Search(model, black(pixels), torch.ones(3, dtype=torch.int64), step).run()
+    targets = torch.ones(3, dtype=torch.int64)
+    paths = BatchedGradientSearch(model, black(pixels), targets, step).run()
     for image, path in zip(pixels, paths, strict=True):
         parts = (weight * image.flatten()).numpy()
         assert path.order.tolist() == np.argsort(parts, kind="stable").tolist()
         largest = np.concatenate([[0], np.cumsum(np.sort(parts)[::-1])]) + bias
-        assert path.margins == pytest.approx(largest[path.kept], abs=1e-5)
+        assert path.margins == pytest.approx(largest[path.kept_counts], abs=1e-5)
         for tau in (0.3, 0.5, 0.6):
-            reaching = [kept for kept in path.kept if largest[kept] >= level(tau) + 1e-6]
-            assert path.smallest(tau) == (min(reaching) if reaching else None)
+            reaching = [kept for kept in path.kept_counts if largest[kept] >= logit(tau) + 1e-6]
+            assert path.smallest_size(tau) == (min(reaching) if reaching else None)
 
 
 def test_hiding_everything_at_once_gives_all_pixels_or_none():
@@ -100,10 +93,10 @@ def test_hiding_everything_at_once_gives_all_pixels_or_none():
     model, pixels = classifier(mlp(), 8), torch.rand(8, 1, 8, 8)
     with torch.no_grad():
         targets = model.logits(pixels).argmax(1)
-    for path in Search(model, black(pixels), targets, 64).run():
-        assert path.kept.tolist() == [64, 0]
+    for path in BatchedGradientSearch(model, black(pixels), targets, 64).run():
+        assert path.kept_counts.tolist() == [64, 0]
         for tau in (0.1, 0.3, 0.5):
-            assert path.smallest(tau) in (0, 64, None)
+            assert path.smallest_size(tau) in (0, 64, None)
 
 
 def test_a_subset_reaches_the_threshold_when_asked_again_and_every_later_one_does_not():
@@ -113,18 +106,18 @@ def test_a_subset_reaches_the_threshold_when_asked_again_and_every_later_one_doe
         targets = model.logits(pixels).argmax(1)
     fill = black(pixels)
     seen = 0
-    for row, path in enumerate(Search(model, fill, targets, 3).run()):
-        scene = Scene(model, fill.select([row]), int(targets[row]))
-        sizes = [path.smallest(tau) for tau in (0.5, 0.7, 0.9, 0.99)]
+    for row, path in enumerate(BatchedGradientSearch(model, fill, targets, 3).run()):
+        masked = MaskedImage(model, fill.select([row]), int(targets[row]))
+        sizes = [path.smallest_size(tau) for tau in (0.5, 0.7, 0.9, 0.99)]
         assert sizes == sorted(sizes, key=lambda size: math.inf if size is None else size)
-        if (size := path.smallest(0.9)) is None:
+        if (size := path.smallest_size(0.9)) is None:
             continue
         seen += 1
         assert path.mask(size).sum() == size
-        later = [kept for kept in path.kept if kept < size]
-        asked = scene.margins(np.stack([path.mask(kept) for kept in (size, *later)]))
-        assert asked[0] >= level(0.9) - 1e-4
-        assert (asked[1:] < level(0.9)).all()
+        later = [kept for kept in path.kept_counts if kept < size]
+        asked = masked.margins(np.stack([path.mask(kept) for kept in (size, *later)]))
+        assert asked[0] >= logit(0.9) - 1e-4
+        assert (asked[1:] < logit(0.9)).all()
     assert seen >= 2
 
 
@@ -134,37 +127,37 @@ def test_refining_never_makes_the_subset_larger_and_keeps_its_promise():
     with torch.no_grad():
         targets = model.logits(pixels).argmax(1)
     fill, fewer = black(pixels), 0
-    for row, path in enumerate(Search(model, fill, targets, 8).run()):
-        scene = Scene(model, fill.select([row]), int(targets[row]))
-        finer = refined(scene, path, 0.8, len(path.kept))
-        before, after = path.smallest(0.8), finer.smallest(0.8)
+    for row, path in enumerate(BatchedGradientSearch(model, fill, targets, 8).run()):
+        masked = MaskedImage(model, fill.select([row]), int(targets[row]))
+        finer = refine(masked, path, 0.8, len(path.kept_counts))
+        before, after = path.smallest_size(0.8), finer.smallest_size(0.8)
         assert after == before or after < before
         fewer += after != before
         assert sorted(finer.order.tolist()) == list(range(64))
-        assert (np.diff(finer.kept) < 0).all()
+        assert (np.diff(finer.kept_counts) < 0).all()
         if after:
-            (margin,) = scene.margins(finer.mask(after)[None])
-            assert margin >= level(0.8) - 1e-4
+            (margin,) = masked.margins(finer.mask(after)[None])
+            assert margin >= logit(0.8) - 1e-4
     assert fewer
 
 
 def test_equal_gains_are_hidden_in_their_order_and_what_is_no_number_last():
     shown = torch.tensor([True, True, False, True, True, True])
     gains = torch.tensor([1.0, 2.0, 9.0, 1.0, 1.0, math.nan])
-    assert least_missed(gains, shown, 3).tolist() == [1, 0, 3]
-    assert least_missed(gains, shown, 9).tolist() == [1, 0, 3, 4, 5]
+    assert next_hidden(gains, shown, 3).tolist() == [1, 0, 3]
+    assert next_hidden(gains, shown, 9).tolist() == [1, 0, 3, 4, 5]
 
 
 def test_pixels_that_were_not_hidden_yet_stand_at_infinity():
     model, pixels = classifier(mlp(), 8), torch.rand(1, 1, 8, 8)
-    search = Search(model, black(pixels), torch.tensor([0]), 10)
+    search = BatchedGradientSearch(model, black(pixels), torch.tensor([0]), 10)
     search.advance()
     search.advance()
     (path,) = search.paths()
-    assert isinstance(path, Path)
+    assert isinstance(path, SelectionPath)
     assert not path.complete
-    assert np.isinf(path.removed()).sum() == 44
-    assert sorted(path.removed()[np.isfinite(path.removed())]) == list(range(20))
+    assert np.isinf(path.selection_order()).sum() == 44
+    assert sorted(path.selection_order()[np.isfinite(path.selection_order())]) == list(range(20))
 
 
 def test_channels_are_hidden_together():
@@ -173,7 +166,7 @@ def test_channels_are_hidden_together():
     seen = []
     logits = model.logits
     model.logits = lambda given: (seen.append(given.detach().clone()), logits(given))[1]
-    Search(model, black(pixels), torch.tensor([1]), 13).run()
+    BatchedGradientSearch(model, black(pixels), torch.tensor([1]), 13).run()
     for given in seen:
         hidden = (given == 0)[0]
         assert (hidden == hidden[:1]).all()
@@ -194,12 +187,3 @@ def test_every_fill_keeps_what_is_shown_and_stays_an_image(name):
     assert (pixels == before).all()
     again = make_infill(name, model, pixels, 5).apply(shown)
     assert torch.allclose(fill.select([1, 0]).apply(shown.flip(0)), again.flip(0), atol=1e-3)
-
-
-def test_wrong_classes_are_others_and_the_same_for_one_seed():
-    torch.manual_seed(0)
-    scene = Scene(classifier(mlp(), 8), black(torch.rand(1, 1, 8, 8)), 2)
-    assert sorted(wrong_classes(scene, 4, 7)) == [0, 1, 3]
-    assert wrong_classes(scene, 4, 7) == wrong_classes(scene, 4, 7)
-    assert wrong_classes(scene, 3, 1) != [2]
-    assert len({tuple(wrong_classes(scene, 4, seed)) for seed in range(20)}) > 1

@@ -21,7 +21,7 @@ function mark(tag, attributes, text) {
 }
 
 function numbers(base64, Kind) {
-  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   return new Kind(bytes.buffer);
 }
 
@@ -33,13 +33,13 @@ function canvas(width, height) {
 }
 
 // Slanted lines at the size of the screen, so that they cannot be taken for pixels of the image.
-function hatch(context, [one, other]) {
+function hatch(context, [dark, light]) {
   const tile = canvas(8, 8);
   const pen = tile.getContext("2d");
   const dots = pen.createImageData(8, 8);
-  for (let place = 0; place < 64; place += 1) {
-    const slanted = ((place % 8) + Math.floor(place / 8)) % 8 < 4;
-    dots.data.set([...(slanted ? one : other), 255], 4 * place);
+  for (let dot = 0; dot < 64; dot += 1) {
+    const slanted = ((dot % 8) + Math.floor(dot / 8)) % 8 < 4;
+    dots.data.set([...(slanted ? dark : light), 255], 4 * dot);
   }
   pen.putImageData(dots, 0, 0);
   return context.createPattern(tile, "repeat");
@@ -51,14 +51,15 @@ function painter(data, box) {
   const layer = canvas(shown.width, shown.height);
   const mask = canvas(data.width, data.height);
   const ranks = numbers(data.ranks, Int32Array);
-  const [pen, over, small] = [shown, layer, mask].map((one) => one.getContext("2d"));
+  const [pen, over, small] = [shown, layer, mask].map((node) => node.getContext("2d"));
   const lines = hatch(over, data.hatch);
   const dots = small.createImageData(data.width, data.height);
   const image = new Image();
   let removed = 0;
   const paint = () => {
-    for (let place = 0; place < ranks.length; place += 1) {
-      dots.data[4 * place + 3] = ranks[place] >= 0 && ranks[place] < removed ? 255 : 0;
+    for (let pixel = 0; pixel < ranks.length; pixel += 1) {
+      const hidden = ranks[pixel] >= 0 && ranks[pixel] < removed;
+      dots.data[4 * pixel + 3] = hidden ? 255 : 0;
     }
     small.putImageData(dots, 0, 0);
     pen.imageSmoothingEnabled = over.imageSmoothingEnabled = false;
@@ -105,25 +106,23 @@ function plotter(data) {
     }
     const below = { class: "tick", x: x(0.5), y: HEIGHT - 8, "text-anchor": "middle" };
     svg.append(mark("text", below, data.axis_x));
-    if (data.level !== null) {
-      const at = y(data.level);
-      svg.append(mark("line", { class: "level", x1: x(0), x2: x(1), y1: at, y2: at }));
+    const level = y(data.threshold);
+    svg.append(mark("line", { class: "threshold", x1: x(0), x2: x(1), y1: level, y2: level }));
+    if (data.subset !== null) {
+      const at = x(data.subset);
+      svg.append(mark("line", { class: "subset", x1: at, x2: at, y1: y(0), y2: y(1) }));
     }
-    if (data.size !== null) {
-      const at = x(data.size);
-      svg.append(mark("line", { class: "size", x1: at, x2: at, y1: y(0), y2: y(1) }));
-    }
-    const points = data.points.filter((one) => one.y !== null);
-    const path = points.map((one) => `${x(one.x).toFixed(1)},${y(one.y).toFixed(1)}`).join(" ");
+    const points = data.points.filter((point) => point.y !== null);
+    const path = points.map((point) => `${x(point.x).toFixed(1)},${y(point.y).toFixed(1)}`).join(" ");
     svg.append(mark("polyline", { class: "line", points: path }));
     pointer = mark("g", { class: "pointer" });
     svg.append(pointer);
   };
-  const show = (place) => {
-    const one = data.points[place];
-    const at = x(one.x);
+  const show = (index) => {
+    const point = data.points[index];
+    const at = x(point.x);
     pointer.replaceChildren(mark("line", { x1: at, x2: at, y1: y(0), y2: y(1) }));
-    if (one.y !== null) pointer.append(mark("circle", { cx: at, cy: y(one.y), r: 5 }));
+    if (point.y !== null) pointer.append(mark("circle", { cx: at, cy: y(point.y), r: 5 }));
   };
   return { svg, draw, show };
 }
@@ -158,12 +157,12 @@ export default function ({ data, parentElement }) {
   slider.value = same ? old.querySelector("input").value : data.start;
   slider.setAttribute("aria-label", "Pixels removed, in their order");
   const play = element("button", "play", "Play");
-  const said = element("div", "said");
+  const status = element("div", "status");
   const show = () => {
-    const one = data.points[Number(slider.value)];
-    slider.setAttribute("aria-valuetext", one.said);
-    said.textContent = one.said;
-    picture.show(data.total - one.kept, `${data.name}: ${one.said}`);
+    const point = data.points[Number(slider.value)];
+    slider.setAttribute("aria-valuetext", point.text);
+    status.textContent = point.text;
+    picture.show(data.total - point.kept, `${data.name}: ${point.text}`);
     plot.show(Number(slider.value));
   };
   let timer = 0;
@@ -189,7 +188,7 @@ export default function ({ data, parentElement }) {
   };
   const controls = element("div", "controls");
   controls.append(play, slider);
-  box.append(controls, said, panes);
+  box.append(controls, status, panes);
   if (old) old.replaceWith(box);
   else parentElement.append(box);
 

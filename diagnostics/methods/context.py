@@ -26,6 +26,7 @@ from diagnostics.preprocessing.pipeline import Pipeline
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File
+from diagnostics.schema.results.ood import ReferenceSource
 from diagnostics.text import counted
 
 ReportProgress: TypeAlias = Callable[[str, float], None]
@@ -168,10 +169,11 @@ class Context:
         """Whether a folder of strangers was given."""
         return self._ood_folder is not None
 
-    def sources(self) -> dict[str, Any]:
-        """Return which folder was looked at, as JSON."""
-        folder = self._folder
-        return {"folder": folder and {"name": folder.name, "sha256": folder.sha256}}
+    def source(self) -> ReferenceSource:
+        """Return which folder the in-distribution images are of."""
+        if self._folder is None:
+            return {"folder": None}
+        return {"folder": {"name": self._folder.name, "sha256": self._folder.sha256}}
 
     def shuffled(self, pictures: Sequence[Sample]) -> list[Sample]:
         """Return pictures in a random order that the seed alone decides."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +18,8 @@ from diagnostics.errors import InputError
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, concatenate, head_weights
 from diagnostics.reference.running_sums import check_sums, require, running_sums
+from diagnostics.schema.results.ood import ReferenceImages, ReferenceInfo, ReferenceSource
+from diagnostics.schema.results.preprocessing import Settings
 from diagnostics.schema.spec import Need
 
 MAX_ROWS = 4096  # of each half that are held one by one
@@ -57,13 +58,13 @@ class Reference:
         sums: Running sums over all images of the first half, see
             `diagnostics.reference.running_sums`, and the last layer's "head_weight" (k, d) and
             "head_bias" (k,) where it has such.
-        about: What it was measured with, as JSON.
+        about: What it was measured with.
     """
 
     fit: Half
     calibration: Half
     sums: Mapping[str, Tensor]
-    about: Mapping[str, Any]
+    about: ReferenceInfo
 
     @cached_property
     def labelled(self) -> int:
@@ -123,11 +124,11 @@ class ReferenceBuilder:
             if sum(len(part.labels) for part in self._to_sum) >= SUM_BATCH:
                 self._sum()
 
-    def build(self, about: Mapping[str, Any]) -> Reference:
+    def build(self, source: ReferenceSource) -> Reference:
         """Return the reference.
 
         Args:
-            about: What else is to be known of it, as JSON.
+            source: Which images these are.
 
         Raises:
             InputError: When there were too few images.
@@ -139,17 +140,17 @@ class ReferenceBuilder:
             )
         self._sum()
         spec = self._classifier.spec
-        content = {
-            "format": FORMAT,
-            "model": spec.sha256,
-            "model_name": spec.name,
-            "preprocessing": _settings(self._classifier),
-            "images": {"fit": self._counts[0], "calibration": self._counts[1]},
-            "left_out": self._left_out,
-            **about,
-        }
+        about = ReferenceInfo(
+            format=FORMAT,
+            model=spec.sha256,
+            model_name=spec.name,
+            preprocessing=_settings(self._classifier),
+            images=ReferenceImages(fit=self._counts[0], calibration=self._counts[1]),
+            left_out=self._left_out,
+            **source,
+        )
         fit, calibration = (_joined(parts) for parts in self._halves)
-        return Reference(fit, calibration, {**self._sums, **self._head}, content)
+        return Reference(fit, calibration, {**self._sums, **self._head}, about)
 
     def _sum(self) -> None:
         """Sum what waits; products of features cost as much for a few images as for many."""
@@ -233,6 +234,6 @@ def _joined(parts: Sequence[Half]) -> Half:
     return Half(concatenate([part.outputs for part in parts]), labels)
 
 
-def _settings(classifier: TorchClassifier) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(json.dumps(asdict(classifier.preprocessing)))
+def _settings(classifier: TorchClassifier) -> Settings:
+    content: Settings = json.loads(json.dumps(asdict(classifier.preprocessing)))
     return content

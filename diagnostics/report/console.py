@@ -58,8 +58,8 @@ def reference(scores: Scores) -> list[str]:
 def score(scores: Scores) -> list[str]:
     """Say how strange images are."""
     lines = [*preprocessing(scores, notes=False)]
-    if alike := scores["likeness"]:
-        lines.append(f"beside the known-good images: {alike['verdict']}. {alike['sentence']}")
+    if shift := scores["distribution_shift"]:
+        lines.append(f"beside the known-good images: {shift['verdict']}. {shift['sentence']}")
     promise = scores["false_alarms"]
     if promise["n"]:
         lines.append(
@@ -69,11 +69,11 @@ def score(scores: Scores) -> list[str]:
         )
     lines += [promise["note"]] if promise["note"] else []
     for image in scores["images"]:
-        strange = {True: "strange", False: "usual", None: "can't tell"}[image["strange"]]
+        strange = {True: "strange", False: "usual", None: "can't tell"}[image["flagged"]]
         said = image["top"][0] if image["top"] else None
         sure = said and probability(said["probability"], said["one_minus_p"])
         lines.append(f"{image['file']}: {strange}" + (f"; {said['class']} {sure}" if said else ""))
-        for one in scores["given"]:
+        for one in scores["available"]:
             placed = image["scores"][one["method"]]
             place = (
                 ""

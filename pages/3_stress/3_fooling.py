@@ -10,7 +10,7 @@ from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import fooling as controls
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.folder_picker import folder, reference
+from diagnostics.ui.widgets.folder_picker import folder, require_reference
 from diagnostics.ui.widgets.run import try_request
 
 TITLE, ICON = "Fooling images", "casino"
@@ -51,7 +51,7 @@ with board.section(SURE):
     controls.how_sure(answer, board, SURE)
 with board.section(CAUGHT):
     folder("in_distribution")
-    measured = reference(spec, st.empty())
+    measured = require_reference(spec, st.empty())
     pictures = controls.files(answer, entries, settings)
     judged = try_request(controls.strangeness(spec, pictures, measured), st.empty())
     if judged:

@@ -365,9 +365,9 @@ def test_a_reference_is_built_and_scores_images_with_it(oversure, tmp_path):
     code, out, _ = oversure("score", MODEL, X, NOISE, "--reference", file, "--json")
     assert code == 0
     answer = json.loads(out)
-    assert [image["strange"] for image in answer["images"]] == [False, True]
+    assert [image["flagged"] for image in answer["images"]] == [False, True]
     for image in answer["images"]:
-        assert image["scores"].keys() == {one["method"] for one in answer["given"]}
+        assert image["scores"].keys() == {one["method"] for one in answer["available"]}
         for one in image["scores"].values():
             assert {"value", "percentile", "n", "direction"} <= one.keys()
             assert one["direction"] == "higher is stranger"
@@ -385,7 +385,7 @@ def test_without_a_reference_nothing_is_called_strange(oversure):
     code, out, _ = oversure("score", MODEL, X, NOISE, "--json")
     assert code == 0
     answer = json.loads(out)
-    assert [image["strange"] for image in answer["images"]] == [None, None]
+    assert [image["flagged"] for image in answer["images"]] == [None, None]
     assert all(one["percentile"] is None for one in answer["images"][0]["scores"].values())
     assert {"ood/knn", "ood/mahalanobis"} <= {one["method"] for one in answer["left_out"]}
 

@@ -430,7 +430,7 @@ def scored_or_refused(tmp_path, content):
     path = tmp_path / "bad"
     path.write_bytes(content)
     with suppress(InputError):
-        assert OODDetector(network().spec, load(path, "bad.safetensors")).calibrated
+        assert OODDetector(network().spec, load(path, "bad.safetensors")).calibration_scores
 
 
 @pytest.mark.parametrize("name", ["count", "sum", "gram", "class_count", "class_sum", "head_bias"])
@@ -488,8 +488,8 @@ def test_one_more_class_than_is_counted_by_class_leaves_the_scores_that_need_it_
         pixels = extracted(40, half)[2]
         builder.add(extract_features(wide, pixels), torch.arange(40) % 2, pixels, half)
     detector = OODDetector(wide.spec, builder.build({}))
-    assert set(detector.calibrated) == set(detector.names)
-    assert all(np.isfinite(known).all() for known in detector.calibrated.values())
+    assert set(detector.calibration_scores) == set(detector.names)
+    assert all(np.isfinite(known).all() for known in detector.calibration_scores.values())
 
 
 def test_every_fit_works_on_a_small_reference_and_on_one_without_labels():
@@ -502,6 +502,6 @@ def test_every_fit_works_on_a_small_reference_and_on_one_without_labels():
         bare = unlabelled.build({})
         for one in (reference, bare):
             detector = OODDetector(network().spec, one)
-            assert all(np.isfinite(known).all() for known in detector.calibrated.values())
+            assert all(np.isfinite(known).all() for known in detector.calibration_scores.values())
         needing = {name for name, details in SCORES.items() if details.labels_per_class}
         assert needing <= set(OODDetector(network().spec, bare).left_out)

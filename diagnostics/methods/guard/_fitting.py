@@ -135,7 +135,7 @@ class Collector:
             strange,
             held,
             tuple(context.remarks()),
-            gathering.build(context.sources()),
+            gathering.build(context.source()),
         )
 
     @torch.no_grad()

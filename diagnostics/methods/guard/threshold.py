@@ -48,8 +48,9 @@ def threshold(
         raise InputError(
             f"This model has no score {chosen!r} for a guard; it has {', '.join(judge.exportable)}."
         )
-    fitted = {name: one for name, one in judge.fitted(chosen).items() if name != "calibrated"}
-    spread = float(judge.calibrated[chosen].std()) or 1.0
+    fitted = dict(judge.fitted(chosen))
+    fitted.pop("calibration_scores", None)
+    spread = float(judge.calibration_scores[chosen].std()) or 1.0
     known = material.known.of(material.known.labels >= 0)
     warmth = 1.0
     if len(known.labels):

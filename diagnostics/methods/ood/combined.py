@@ -22,7 +22,7 @@ NARROW, TAIL, TINY = 0.01, 0.9, 1e-9
 def fit(reference: Reference) -> dict[str, Tensor]:
     """Return each part's statistics, and how it scores the calibration images.
 
-    "calibrated" is the score of each calibration image among the others.
+    "calibration_scores" is the score of each calibration image among the others.
     """
     outputs, fitted = reference.calibration.outputs, dict[str, Tensor]()
     total = torch.zeros(len(outputs.logits), dtype=torch.float64)
@@ -41,7 +41,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
         fitted |= {f"{name}__{key}": value for key, value in own.items()}
         fitted |= {f"{name}__known": ordered, f"{name}__width": width, f"{name}__tail": tail}
         total += _among_others(scores, ordered, width, tail)
-    return fitted | {"calibrated": total}
+    return fitted | {"calibration_scores": total}
 
 
 def _parts() -> dict[str, Callable[[Outputs, Fitted], Tensor]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
+from torch import Tensor
 
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.methods.ood._shift import likeness
+from diagnostics.methods.ood._shift import distribution_shift
 from diagnostics.methods.ood.detector import OODDetector
-from diagnostics.methods.preprocessing.check import examine
+from diagnostics.methods.preprocessing.preprocessing import check_preprocessing
 from diagnostics.methods.registry import method
 from diagnostics.metrics.predictions import rank
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.ood import DetectionAnswer, RankedClass, ScoredImage
+from diagnostics.schema.spec import ModelSpec
 
 TOP = 3
 
@@ -23,7 +26,7 @@ TOP = 3
 )
 def detect(
     context: Context, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05, examined: bool = True
-) -> Outcome[Any]:
+) -> Outcome[DetectionAnswer]:
     """How many known-good images are less strange than this one, by every score.
 
     The preprocessing is examined first: with a wrong input scale the scores that need no images
@@ -35,45 +38,57 @@ def detect(
         examined: Whether the preprocessing is examined; not where it was asked for by itself.
 
     Returns:
-        What was found of the preprocessing, whether the images reach the network as the known-good
-        ones did, the scores there are and those left out with their
-        reasons, and each image's value, percentile and flag by every score; the scores of the
-        known-good images, sorted, in the arrays "good/NAME".
+        Whether the preprocessing is right, whether the images reach the network as the
+        in-distribution ones did, the scores there are and those left out with their reasons, and
+        each image's value, percentile and flag by every score; the scores of the calibration
+        images, sorted, in the arrays "in_distribution/NAME".
     """
-    found = examine(context) if examined else None
-    judge = OODDetector(context.classifier.spec, context.reference)
-    names, _, seen = context.features(context.samples(), "Scoring the images")
-    values = {name: judge.score(name, seen) for name in judge.names}
-    images: list[dict[str, Any]] = []
+    spec, reference = context.classifier.spec, context.reference
+    preprocessing = check_preprocessing(context) if examined else None
+    detector = OODDetector(spec, reference)
+    names, _, outputs = context.features(context.samples(), "Scoring the images")
+    values = {name: detector.score(name, outputs) for name in detector.names}
+    images = []
     for row, name in enumerate(names):
-        logits = seen.logits[row].double().numpy()
-        top = rank(logits, context.classifier.spec, TOP)
-        scores = {
-            f"ood/{one}": judge.placed(one, float(values[one][row]), alpha) for one in judge.names
+        placements = {
+            f"ood/{score}": detector.place(score, float(scores[row]), alpha)
+            for score, scores in values.items()
         }
-        own = scores.get(f"ood/{judge.default}", {})
+        default = placements.get(f"ood/{detector.default}")
         images.append(
+            ScoredImage(
+                file=name,
+                top=_top(outputs.logits[row], spec),
+                scores=placements,
+                flagged=default["flagged"] if default else None,
+            )
+        )
+    answer = DetectionAnswer(
+        **detector.overview(alpha),
+        preprocessing=preprocessing,
+        reference=reference.about if reference else None,
+        distribution_shift=distribution_shift(reference, names, outputs) if reference else None,
+        false_alarms=detector.false_alarms(alpha),
+        images=images,
+        notes=context.remarks(),
+    )
+    arrays = {
+        f"in_distribution/{name}": scores[np.isfinite(scores)]
+        for name, scores in detector.calibration_scores.items()
+    }
+    return Outcome(answer, arrays)
+
+
+def _top(logits: Tensor, spec: ModelSpec) -> list[RankedClass]:
+    return [
+        RankedClass(
             {
-                "file": name,
-                "top": [{"class": one.name, **_said(vars(one))} for one in top],
-                "scores": scores,
-                "strange": own.get("flagged"),
+                "class": prediction.name,
+                "index": prediction.index,
+                "probability": prediction.probability,
+                "one_minus_p": prediction.one_minus_p,
+                "logit": prediction.logit,
             }
         )
-    about = context.reference.about if context.reference else None
-    return Outcome(
-        {
-            "preprocessing": found,
-            "reference": about and dict(about),
-            "likeness": context.reference and likeness(context.reference, names, seen),
-            "false_alarms": judge.promise(alpha),
-            **judge.described(alpha),
-            "images": images,
-            "notes": context.remarks(),
-        },
-        {f"good/{name}": known[np.isfinite(known)] for name, known in judge.calibrated.items()},
-    )
-
-
-def _said(score: dict[str, Any]) -> dict[str, Any]:
-    return {name: score[name] for name in ("index", "probability", "one_minus_p", "logit")}
+        for prediction in rank(logits.double().numpy(), spec, TOP)
+    ]

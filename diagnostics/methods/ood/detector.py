@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from diagnostics.methods.ood._score import SCORES, check, why_not
+from diagnostics.methods.ood._score import SCORES, Fitted, check, why_not
 from diagnostics.methods.registry import find, methods
 from diagnostics.metrics.intervals import false_alarm_interval, flagged_ranks
 from diagnostics.models.features import Features
 from diagnostics.reference.statistics import ADVISED_IMAGES, Reference
+from diagnostics.schema.results.ood import (
+    FalseAlarms,
+    LeftOutScore,
+    Placement,
+    ScoreInfo,
+    ScoreOverview,
+)
 from diagnostics.schema.spec import ModelSpec
 
 HIGHER = "higher is stranger"
@@ -22,19 +26,20 @@ PREFERRED = ("combined", "msp")
 
 
 class OODDetector:
-    """Scores images, and says how strange that is among the calibration images.
+    """Scores images, and places the scores among those of the calibration images.
 
     Args:
         spec: Of the model.
-        reference: What was measured on known-good images; None leaves scores without a place.
+        reference: What the model gives for in-distribution images; None leaves scores without a
+            place.
     """
 
     def __init__(self, spec: ModelSpec, reference: Reference | None) -> None:
         self._spec, self.reference = spec, reference
-        known = [one.info.id.partition("/")[2] for one in methods("score")]
-        self.left_out = {name: why for name in known if (why := why_not(name, spec, reference))}
-        self.names = tuple(name for name in known if name not in self.left_out)
-        self._fitted: dict[str, Mapping[str, Tensor]] = {}
+        names = [method.info.id.partition("/")[2] for method in methods("score")]
+        self.left_out = {name: why for name in names if (why := why_not(name, spec, reference))}
+        self.names = tuple(name for name in names if name not in self.left_out)
+        self._fitted: dict[str, Fitted] = {}
 
     @property
     def exportable(self) -> tuple[str, ...]:
@@ -46,7 +51,7 @@ class OODDetector:
         """Name of the score that decides where a person chose none; empty when there is none."""
         return next((name for name in PREFERRED if name in self.names), "")
 
-    def fitted(self, name: str) -> Mapping[str, Tensor]:
+    def fitted(self, name: str) -> Fitted:
         """Return a score's statistics, fitted once."""
         fit = SCORES[name].fit
         if name not in self._fitted:
@@ -54,95 +59,86 @@ class OODDetector:
             self._fitted[name] = fitted
         return self._fitted[name]
 
-    def score(self, name: str, seen: Features) -> NDArray[np.float64]:
+    def score(self, name: str, outputs: Features) -> NDArray[np.float64]:
         """Return a score of images, shape (n,); NaN where the network's numbers are not finite."""
-        values = find(f"ood/{name}").function(seen, self.fitted(name))
-        check(values, seen)
-        found: NDArray[np.float64] = values.double().numpy()
-        return np.where(seen.finite().numpy(), found, np.nan)
+        values = find(f"ood/{name}").function(outputs, self.fitted(name))
+        check(values, outputs)
+        scores: NDArray[np.float64] = values.double().numpy()
+        return np.where(outputs.finite().numpy(), scores, np.nan)
 
     @cached_property
-    def calibrated(self) -> dict[str, NDArray[np.float64]]:
+    def calibration_scores(self) -> dict[str, NDArray[np.float64]]:
         """Each score of the calibration images, sorted; empty without a reference."""
         if self.reference is None:
             return {}
-        seen, found = self.reference.calibration.outputs, {}
+        outputs, found = self.reference.calibration.outputs, {}
         for name in self.names:
-            fitted = self.fitted(name).get("calibrated")
-            found[name] = np.sort(self.score(name, seen) if fitted is None else fitted.numpy())
+            fitted = self.fitted(name).get("calibration_scores")
+            found[name] = np.sort(self.score(name, outputs) if fitted is None else fitted.numpy())
         return found
 
     def threshold(self, name: str, alpha: float) -> float | None:
         """Return the score from which on an image is flagged; None where nothing ever is."""
-        known = self.calibrated.get(name)
-        if known is None:
+        calibration = self.calibration_scores.get(name)
+        flagged = 0 if calibration is None else flagged_ranks(len(calibration), alpha)
+        if calibration is None or flagged == 0:
             return None
-        flagged = flagged_ranks(len(known), alpha)
-        return float(np.nextafter(known[len(known) - flagged], np.inf)) if flagged else None
+        return float(np.nextafter(calibration[len(calibration) - flagged], np.inf))
 
-    def placed(self, name: str, value: float, alpha: float) -> dict[str, Any]:
-        """Return a score with its place among the calibration images, as JSON.
+    def place(self, name: str, value: float, alpha: float) -> Placement:
+        """Return a score with its place among the calibration images.
 
         Args:
             name: The score.
             value: Its value.
-            alpha: Share of known-good images that may be flagged.
+            alpha: Share of in-distribution images that may be flagged.
         """
-        known = self.calibrated.get(name)
+        calibration = self.calibration_scores.get(name)
         finite = bool(np.isfinite(value))
-        entry = {
-            "value": value if finite else None,
-            "percentile": None,
-            "p_value": None,
-            "n": 0 if known is None else len(known),
-            "direction": HIGHER,
-            "flagged": None,
-        }
-        if known is None or not finite:
-            return entry
-        below = int(np.searchsorted(known, value, "left"))
-        p_value = (1 + len(known) - below) / (len(known) + 1)
-        percentile = 100 * below / len(known)
-        return entry | {
-            "percentile": percentile,
-            "p_value": p_value,
-            "flagged": len(known) - below < flagged_ranks(len(known), alpha),
-        }
+        count = 0 if calibration is None else len(calibration)
+        placement = Placement(
+            value=value if finite else None,
+            percentile=None,
+            p_value=None,
+            n=count,
+            direction=HIGHER,
+            flagged=None,
+        )
+        if calibration is not None and finite:
+            below = int(np.searchsorted(calibration, value, "left"))
+            placement["percentile"] = 100 * below / count
+            placement["p_value"] = (1 + count - below) / (count + 1)
+            placement["flagged"] = count - below < flagged_ranks(count, alpha)
+        return placement
 
-    def promise(self, alpha: float) -> dict[str, Any]:
-        """Return which share of known-good images is flagged, and how sure that is, as JSON."""
+    def false_alarms(self, alpha: float) -> FalseAlarms:
+        """Return which share of in-distribution images is flagged, and how sure that is."""
         count = len(self.reference.calibration.labels) if self.reference else 0
         low, high = false_alarm_interval(count, alpha) if count else (0.0, 1.0)
-        return {
-            "promised": alpha,
-            "low": low,
-            "high": high,
-            "n": count,
-            "note": _note(count, alpha),
-        }
+        return FalseAlarms(promised=alpha, low=low, high=high, n=count, note=_note(count, alpha))
 
-    def described(self, alpha: float) -> dict[str, Any]:
-        """Return what is said of all scores at once, as JSON."""
-        given = []
+    def overview(self, alpha: float) -> ScoreOverview:
+        """Return what is to be known of all scores, also of those left out."""
+        available = []
         for name in self.names:
             info = find(f"ood/{name}").info
-            given.append(
-                {
-                    "method": info.id,
-                    "title": info.title,
-                    "summary": info.summary,
-                    "blind": SCORES[name].blind,
-                    "source": info.source,
-                    "fitted": SCORES[name].fit is not None,
-                    "threshold": self.threshold(name, alpha),
-                }
+            available.append(
+                ScoreInfo(
+                    method=info.id,
+                    title=info.title,
+                    summary=info.summary,
+                    blind=SCORES[name].blind,
+                    source=info.source,
+                    fitted=SCORES[name].fit is not None,
+                    threshold=self.threshold(name, alpha),
+                )
             )
         left_out = [
-            {"method": f"ood/{name}", "title": find(f"ood/{name}").info.title, "reason": why}
+            LeftOutScore(method=f"ood/{name}", title=SCORES[name].title, reason=why)
             for name, why in self.left_out.items()
         ]
-        chosen = self.default and f"ood/{self.default}"
-        return {"default": chosen, "given": given, "left_out": left_out}
+        default = self.default and f"ood/{self.default}"
+        return ScoreOverview(default=default, available=available, left_out=left_out)
 
 
 def _note(count: int, alpha: float) -> str:

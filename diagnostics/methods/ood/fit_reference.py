@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from diagnostics.methods.context import Context, Outcome, in_parts
 from diagnostics.methods.registry import method
 from diagnostics.models.features import extract_features
 from diagnostics.reference.statistics import ReferenceBuilder, dumps
+from diagnostics.schema.results.ood import ReferenceAnswer
 
 
 @method("Reference", source="Split conformal prediction: Papadopoulos et al. 2002, ECML")
-def fit_reference(context: Context) -> Outcome[Any]:
+def fit_reference(context: Context) -> Outcome[ReferenceAnswer]:
     """What the model gives for known-good images, so that strange ones can be told.
 
     The images are put in a random order and dealt in turn to two halves: one fits the scores, the
@@ -25,15 +24,15 @@ def fit_reference(context: Context) -> Outcome[Any]:
     Returns:
         What the reference is about; its file in the arrays "file/0", "file/1", … as bytes.
     """
-    known = context.shuffled(context.in_distribution())
-    gathering, taken = ReferenceBuilder(context.classifier), 0
-    for one in context.batches(known, "Measuring the known-good images", distinct=True):
-        seen = extract_features(context.classifier, one.pixels)
-        turn = torch.arange(taken, taken + len(one.names)) % 2
+    samples = context.shuffled(context.in_distribution())
+    builder, count = ReferenceBuilder(context.classifier), 0
+    for batch in context.batches(samples, "Measuring the known-good images", distinct=True):
+        outputs = extract_features(context.classifier, batch.pixels)
+        halves = torch.arange(count, count + len(batch.names)) % 2
         for half in (0, 1):
-            rows = torch.nonzero(turn == half)[:, 0]
-            gathering.add(seen.select(rows), one.labels[rows], one.pixels[rows], half)
-        taken += len(one.names)
-    found = gathering.build({"seed": context.seed, **context.sources()})
-    said = {"reference": dict(found.about), "notes": context.remarks()}
-    return Outcome(said, in_parts(dumps(found)))
+            rows = torch.nonzero(halves == half)[:, 0]
+            builder.add(outputs.select(rows), batch.labels[rows], batch.pixels[rows], half)
+        count += len(batch.names)
+    reference = builder.build({"seed": context.seed, **context.source()})
+    answer = ReferenceAnswer(reference=reference.about, notes=context.remarks())
+    return Outcome(answer, in_parts(dumps(reference)))

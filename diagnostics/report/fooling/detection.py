@@ -29,7 +29,7 @@ def caught(judged: Entry, alpha: float) -> list[tuple[str, int | None, int]]:
         The score that catches most first; None where it cannot tell.
     """
     found: list[tuple[str, int | None, int]] = []
-    for score in judged["given"]:
+    for score in judged["available"]:
         told = [image["scores"][score["method"]] for image in judged["images"]]
         places = [one["p_value"] for one in told if one["p_value"] is not None]
         hits = sum(place <= alpha for place in places)
@@ -59,7 +59,7 @@ def caught_headline(judged: Entry, alpha: float) -> str:
 def caught_numbers(judged: Entry, alpha: float) -> Table:
     """Return how many pictures each score catches, and each picture's value."""
     counts = {title: (hits, n) for title, hits, n in caught(judged, alpha)}
-    by_title = {score["title"]: score for score in judged["given"]}
+    by_title = {score["title"]: score for score in judged["available"]}
     rows = []
     for title, (hits, n) in counts.items():
         method = by_title[title]["method"]

@@ -1,1 +1,1 @@
-"""What is drawn of OOD scores."""
+"""What is written and drawn of OOD scores."""

@@ -1,1 +1,1 @@
-"""What is drawn of the preprocessing check."""
+"""What is written and drawn of the preprocessing check."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from diagnostics.report.ood import tables
-from diagnostics.report.ood.tables import Judged
+from diagnostics.report.ood.tables import Detection
 from diagnostics.schema.ensemble import why_apart
 from diagnostics.schema.layouts import last_maps
 from diagnostics.schema.request import INSPECT, OPEN, ModelSource, Options, Request, Result
@@ -17,7 +17,7 @@ from diagnostics.text import markdown
 from diagnostics.ui.session.choices import remembered
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.folder_picker import folder, measured
+from diagnostics.ui.widgets.folder_picker import folder, reference
 from diagnostics.ui.widgets.run import try_request
 
 TOP = 3
@@ -102,20 +102,20 @@ def strangeness(
     for name, answer in compared.items() if wanted else ():
         model, own = chosen[name], read(answer.scores["model"]).preprocessing
         settings = (model == session.model and session.preprocessing) or own
-        reference = measured(model, settings, st.empty())
+        measured = reference(model, settings, st.empty())
         asked = Request(
             "ood/detect",
             model,
             session.shown_images(),
             settings,
             options={"examined": False},
-            reference=reference,
+            reference=measured,
         )
-        found = reference and try_request(asked, st.empty())
-        if found and found.scores["given"]:
-            judged = Judged(found.scores, names, found.scores["default"], ALPHA)
-            verdicts = tables.verdicts(judged)
+        found = measured and try_request(asked, st.empty())
+        if found and found.scores["available"]:
+            detection = Detection(found.scores, names, found.scores["default"], ALPHA)
+            verdicts = tables.verdicts(detection)
             board.row(heading, verdicts, f"compare.strange.{name}", title=name)
-            st.caption(markdown(f"{judged.title}. {judged.promise}"))
+            st.caption(markdown(f"{detection.title}. {detection.promise}"))
         elif found:
-            st.caption(markdown(f"{name}: {tables.missing(found.scores)}"))
+            st.caption(markdown(f"{name}: {tables.without_reference(found.scores)}"))

@@ -1,4 +1,4 @@
-"""Folders in hand: known-good images and strangers, and what was measured on them."""
+"""Folders of in-distribution and out-of-distribution images, and the reference of the first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TITLES: dict[Role, str] = {
     "in_distribution": "Known-good images",
     "out_of_distribution": "Strangers",
 }
-ASKED: dict[Role, str] = {
+HELP: dict[Role, str] = {
     "in_distribution": "Images like those that the model was trained on, but not those very ones; "
     "best in one folder for each class. 50 or more tell something, 500 tell more.",
     "out_of_distribution": "Images that belong to none of the classes, such as will come by "
@@ -33,33 +33,41 @@ ASKED: dict[Role, str] = {
 
 
 def folder(role: Role) -> File | None:
-    """Draw which folder is in hand, with the way to bring another; return it."""
+    """Draw which folder there is, with the way to bring another; return it."""
     session = current_session()
     with st.container(horizontal=True, vertical_alignment="center", border=True):
-        in_hand: File | None = getattr(session, role)
-        name = markdown(shortened(in_hand.name, 40)) if in_hand else "none yet"
-        st.markdown(f"**{TITLES[role]}** · {name}", width="stretch", help=ASKED[role])
+        file: File | None = getattr(session, role)
+        name = markdown(shortened(file.name, 40)) if file else "none yet"
+        st.markdown(f"**{TITLES[role]}** · {name}", width="stretch", help=HELP[role])
         is_sample = session.model.file in samples.model_files().values()
-        if is_sample and samples.folders()[role] != in_hand:
+        if is_sample and samples.folders()[role] != file:
             st.button("Sample folder", on_click=_take_sample, args=(role,), key=f"sample.{role}")
-        if st.button("Change" if in_hand else "Add a folder", key=f"bring.{role}"):
+        if st.button("Change" if file else "Add a folder", key=f"bring.{role}"):
             _bring(role)
-        if in_hand:
+        if file:
             st.button("Put away", on_click=_put_away, args=(role,), key=f"away.{role}")
-    return in_hand
+    return file
 
 
-def reference(spec: ModelSpec, place: DeltaGenerator) -> File | None:
-    """Return what the model in hand gives for the known-good images, or end the page without."""
+def require_reference(spec: ModelSpec, place: DeltaGenerator) -> File | None:
+    """Return the reference of the model in hand, or end the page where it cannot be measured.
+
+    Args:
+        spec: Of the model.
+        place: Where progress is shown, and why there is no answer.
+
+    Returns:
+        None where there is no folder to measure it on.
+    """
     session = current_session()
-    found = measured(session.model, session.preprocessing or spec.preprocessing, place)
+    found = reference(session.model, session.preprocessing or spec.preprocessing, place)
     if found is None and session.in_distribution is not None:
         st.stop()
     return found
 
 
-def measured(model: ModelSource, settings: Preprocessing, place: DeltaGenerator) -> File | None:
-    """Return what a model gives for the known-good images, measured once.
+def reference(model: ModelSource, settings: Preprocessing, place: DeltaGenerator) -> File | None:
+    """Return a model's reference, measured once; None without a folder or without an answer.
 
     Args:
         model: Any model of this session.
@@ -82,7 +90,7 @@ def measured(model: ModelSource, settings: Preprocessing, place: DeltaGenerator)
 
 @st.dialog("Bring a folder", width="large")
 def _bring(role: Role) -> None:
-    st.caption(ASKED[role])
+    st.caption(HELP[role])
     file = upload(TITLES[role], key=f"upload.{role}", folder=True)
     if file is not None:
         setattr(current_session(), role, file)

@@ -95,7 +95,7 @@ def _false_alarms(one: networks.Case) -> dict[str, Any]:
             )
             judge = OODDetector(one.classifier.spec, networks.measured(dealt, size))
             values = judge.score("combined", networks.seen_of(dealt, dealt.tested))
-            flagged = [judge.placed("combined", float(one), ALPHA)["flagged"] for one in values]
+            flagged = [judge.place("combined", float(one), ALPHA)["flagged"] for one in values]
             hits.append(sum(flagged))
             count = len(flagged)
         rates = np.array(hits) / count

@@ -17,7 +17,7 @@ from diagnostics.data.folder import UNKNOWN
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import Model, open_model
 from diagnostics.methods.context import Context, Sample
-from diagnostics.methods.preprocessing.check import examine
+from diagnostics.methods.preprocessing.preprocessing import check_preprocessing
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
@@ -74,7 +74,7 @@ def counted() -> dict[str, dict[str, Any]]:
                 if not labelled:
                     few = [replace(one, label=UNKNOWN) for one in few]
                 own = TorchClassifier(classifier.network, classifier.spec, settings)
-                rows = examine(Given(own, few))["candidates"]
+                rows = check_preprocessing(Given(own, few))["candidates"]
                 fits = any(row["tied"] and _same(row["preprocessing"], right) for row in rows)
                 named, total = named + fits, total + 1
                 if not fits:

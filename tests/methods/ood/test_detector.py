@@ -1,4 +1,4 @@
-"""Where a score stands among known-good images, how often a flag is wrong, and what is left out."""
+"""Where a score stands among calibration images, how often a flag is wrong, what is left out."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ def with_logits(values):
     return Features(logits, empty, torch.zeros(0), empty)
 
 
-def judging(values):
-    """Return a judge whose calibration images score these values by `max_logit`."""
+def detector_of(values):
+    """Return a detector whose calibration images score these values by `max_logit`."""
     half = Half(with_logits(values), torch.full((len(values),), UNKNOWN))
     return OODDetector(replace(network().spec, offers=frozenset()), Reference(half, half, {}, {}))
 
 
-def known_to(made, labelled=True, count=60):
+def reference_of(made, labelled=True, count=60):
     """Return a reference of random images."""
-    gathering, generator = ReferenceBuilder(made), torch.Generator().manual_seed(2)
+    builder, generator = ReferenceBuilder(made), torch.Generator().manual_seed(2)
     for half in (0, 1):
         shape = (count, made.spec.channels, made.spec.height, made.spec.width)
         pixels = torch.rand(shape, generator=generator)
         labels = torch.arange(count) % 4 if labelled else torch.full((count,), UNKNOWN)
-        gathering.add(extract_features(made, pixels), labels, pixels, half)
-    return gathering.build({})
+        builder.add(extract_features(made, pixels), labels, pixels, half)
+    return builder.build({})
 
 
 @pytest.mark.parametrize("count", [5, 19, 20, 99, 100, 357])
@@ -66,11 +66,11 @@ def test_the_p_value_the_percentile_and_the_flag_equal_counting(count, ties):
     random = np.random.default_rng(count)
     known = random.integers(0, 9, count) if ties else random.normal(size=count)
     known = known.astype(np.float32).astype(np.float64)
-    judge = judging(known)
+    detector = detector_of(known)
     asked = np.concatenate([known[:20], known[:5] + 1e-5, [-99.0, 99.0], random.normal(size=5)])
     for alpha in ALPHAS:
         for value in asked:
-            found = judge.placed("max_logit", float(value), alpha)
+            found = detector.place("max_logit", float(value), alpha)
             p_value = slow_p_value(value, known)
             assert found["p_value"] == pytest.approx(float(p_value), abs=1e-15)
             assert found["flagged"] is bool(float(p_value) <= alpha)
@@ -85,24 +85,24 @@ def test_an_image_is_flagged_exactly_from_the_threshold_on(count, ties):
     random = np.random.default_rng(count)
     known = random.integers(0, 6, count) if ties else random.normal(size=count)
     known = known.astype(np.float32).astype(np.float64)
-    judge = judging(known)
+    detector = detector_of(known)
     near = [np.nextafter(known, np.inf), np.nextafter(known, -np.inf)]
     asked = np.concatenate([known, *near, known + 0.01, [-1e9, 1e9]])
     for alpha in ALPHAS:
-        threshold = judge.threshold("max_logit", alpha)
+        threshold = detector.threshold("max_logit", alpha)
         for value in asked:
-            flagged = judge.placed("max_logit", float(value), alpha)["flagged"]
+            flagged = detector.place("max_logit", float(value), alpha)["flagged"]
             assert flagged is bool(threshold is not None and value >= threshold)
 
 
 def test_so_few_images_that_nothing_can_be_flagged_have_no_threshold_and_are_told():
-    judge = judging(np.arange(18.0))
-    assert judge.threshold("max_logit", 0.05) is None
-    assert judge.placed("max_logit", 1e9, 0.05)["flagged"] is False
-    assert "nothing is ever flagged" in judge.promise(0.05)["note"]
-    enough = judging(np.arange(19.0))
-    assert enough.placed("max_logit", 18.0, 0.05)["flagged"] is False
-    assert enough.placed("max_logit", 18.5, 0.05)["flagged"] is True
+    detector = detector_of(np.arange(18.0))
+    assert detector.threshold("max_logit", 0.05) is None
+    assert detector.place("max_logit", 1e9, 0.05)["flagged"] is False
+    assert "nothing is ever flagged" in detector.false_alarms(0.05)["note"]
+    enough = detector_of(np.arange(19.0))
+    assert enough.place("max_logit", 18.0, 0.05)["flagged"] is False
+    assert enough.place("max_logit", 18.5, 0.05)["flagged"] is True
 
 
 @pytest.mark.parametrize("n", [50, 200, 1000])
@@ -117,7 +117,7 @@ def test_false_alarms_stay_within_the_promised_rate(n, ties):
     for _ in range(splits):
         drawn = random.normal(size=n + 1).astype(np.float32).astype(np.float64)
         drawn = drawn.round(1) if ties else drawn
-        threshold = judging(drawn[:-1]).threshold("max_logit", alpha)
+        threshold = detector_of(drawn[:-1]).threshold("max_logit", alpha)
         flagged += float(np.float32(drawn[-1])) >= threshold  # as the network's logits are
     exact = math.floor(alpha * (n + 1)) / (n + 1)
     band = 3.3 * math.sqrt(alpha * (1 - alpha) / splits)  # one in a thousand, both sides
@@ -131,9 +131,9 @@ def test_the_rate_of_one_calibration_set_lies_in_the_interval_that_is_told(n):
     """With uniform scores a threshold's true rate is one minus it; 95 % lie in the interval."""
     random, inside, sets = np.random.default_rng(3), 0, 200
     for _ in range(sets):
-        judge = judging(random.random(n))
-        promise = judge.promise(0.1)
-        inside += promise["low"] <= 1 - judge.threshold("max_logit", 0.1) <= promise["high"]
+        detector = detector_of(random.random(n))
+        promise = detector.false_alarms(0.1)
+        inside += promise["low"] <= 1 - detector.threshold("max_logit", 0.1) <= promise["high"]
     assert promise["n"] == n
     assert promise["promised"] == 0.1
     assert (promise["low"], promise["high"]) == false_alarm_interval(n, 0.1)
@@ -158,9 +158,9 @@ def test_combined_evidence_keeps_the_promise_too(n):
             "layer_gram": layers.T @ layers,
         }
         parts = [Half(one, torch.full((len(one.logits),), UNKNOWN)) for one in halves[:2]]
-        judge = OODDetector(spec, Reference(*parts, moments, {}))
-        values = judge.score("combined", halves[2])
-        flagged += int((values >= judge.threshold("combined", alpha)).sum())
+        detector = OODDetector(spec, Reference(*parts, moments, {}))
+        values = detector.score("combined", halves[2])
+        flagged += int((values >= detector.threshold("combined", alpha)).sum())
         asked += len(values)
     spread = math.sqrt(alpha * (1 - alpha) * (1 / splits / n + 1 / asked))
     assert flagged / asked <= alpha + 3.3 * spread
@@ -168,29 +168,33 @@ def test_combined_evidence_keeps_the_promise_too(n):
 
 
 def test_without_a_reference_scores_have_values_and_no_place():
-    judge = OODDetector(network().spec, None)
-    assert set(judge.names) == OF_PROBABILITIES | {"energy", "max_logit", "batchnorm_deviation"}
-    assert set(judge.left_out) == FITTED
-    assert all("known-good images" in why for why in judge.left_out.values())
-    assert (judge.default, judge.calibrated, judge.threshold("msp", 0.05)) == ("msp", {}, None)
-    placed = judge.placed("msp", 0.25, 0.05)
+    detector = OODDetector(network().spec, None)
+    assert set(detector.names) == OF_PROBABILITIES | {"energy", "max_logit", "batchnorm_deviation"}
+    assert set(detector.left_out) == FITTED
+    assert all("known-good images" in why for why in detector.left_out.values())
+    assert (detector.default, detector.calibration_scores, detector.threshold("msp", 0.05)) == (
+        "msp",
+        {},
+        None,
+    )
+    placed = detector.place("msp", 0.25, 0.05)
     assert (placed["value"], placed["p_value"], placed["flagged"]) == (0.25, None, None)
-    assert judge.promise(0.05)["n"] == 0
-    assert "No known-good images" in judge.promise(0.05)["note"]
+    assert detector.false_alarms(0.05)["n"] == 0
+    assert "No known-good images" in detector.false_alarms(0.05)["note"]
 
 
 def test_with_labelled_images_no_score_is_left_out():
-    judge = OODDetector(network().spec, known_to(network()))
-    assert set(judge.names) == NAMES
-    assert judge.left_out == {}
-    assert judge.default == "combined"
-    assert set(judge.exportable) == NAMES - {"batchnorm_deviation"}
+    detector = OODDetector(network().spec, reference_of(network()))
+    assert set(detector.names) == NAMES
+    assert detector.left_out == {}
+    assert detector.default == "combined"
+    assert set(detector.exportable) == NAMES - {"batchnorm_deviation"}
 
 
 def test_without_labels_the_scores_that_need_them_say_so():
-    judge = OODDetector(network().spec, known_to(network(), labelled=False))
-    assert set(judge.left_out) == LABELLED
-    assert all("labelled images" in why for why in judge.left_out.values())
+    detector = OODDetector(network().spec, reference_of(network(), labelled=False))
+    assert set(detector.left_out) == LABELLED
+    assert all("labelled images" in why for why in detector.left_out.values())
 
 
 class Ends(nn.Module):
@@ -210,26 +214,26 @@ class Ends(nn.Module):
 def test_after_a_softmax_the_scores_that_read_the_size_of_logits_are_left_out(last, output):
     made = classifier(Ends(last), 16, channels=3)
     assert made.spec.output is output
-    judge = OODDetector(made.spec, known_to(made))
-    assert set(judge.left_out) == RAW
-    assert all("softmax" in why for why in judge.left_out.values())
+    detector = OODDetector(made.spec, reference_of(made))
+    assert set(detector.left_out) == RAW
+    assert all("softmax" in why for why in detector.left_out.values())
 
 
 def test_of_independent_outputs_the_scores_that_compare_classes_are_left_out():
     spec = replace(network().spec, output=Output.SIGMOID_LOGITS)
-    judge = OODDetector(spec, known_to(network()))
+    detector = OODDetector(spec, reference_of(network()))
     comparing = OF_PROBABILITIES | {"scaled_msp", "kl_matching", "combined", "energy"}
-    assert comparing <= set(judge.left_out)
-    assert all("independent" in judge.left_out[name] for name in comparing)
-    assert {"knn", "mahalanobis", "layer_statistics", "batchnorm_deviation"} <= set(judge.names)
-    assert not {"react", "vim"} & set(judge.names)  # both are energies, and energy compares
+    assert comparing <= set(detector.left_out)
+    assert all("independent" in detector.left_out[name] for name in comparing)
+    assert {"knn", "mahalanobis", "layer_statistics", "batchnorm_deviation"} <= set(detector.names)
+    assert not {"react", "vim"} & set(detector.names)  # both are energies, and energy compares
 
 
 @pytest.mark.parametrize("way", ["module", "fused", "softmax"])
 def test_where_a_network_attends_energy_is_left_out(way):
     torch.manual_seed(0)
     made = classifier(Attends(way, channels=3), 16, channels=3)
-    left_out = OODDetector(made.spec, known_to(made)).left_out
+    left_out = OODDetector(made.spec, reference_of(made)).left_out
     assert "transformers" in left_out["energy"]
     assert {"energy", "batchnorm_deviation"} == set(left_out)
 
@@ -237,17 +241,17 @@ def test_where_a_network_attends_energy_is_left_out(way):
 def test_torchvisions_transformer_drops_energy_and_keeps_the_distances():
     torch.manual_seed(0)
     made = classifier(vit(), 16, channels=3)
-    judge = OODDetector(made.spec, known_to(made))
-    assert "energy" in judge.left_out
-    assert {"mahalanobis", "relative_mahalanobis", "knn", "gen"} <= set(judge.names)
+    detector = OODDetector(made.spec, reference_of(made))
+    assert "energy" in detector.left_out
+    assert {"mahalanobis", "relative_mahalanobis", "knn", "gen"} <= set(detector.names)
 
 
 def test_a_convolutional_network_without_attention_keeps_energy():
     assert not any(layer.kind == "attention" for layer in network().spec.layers)
     assert "energy" in OODDetector(network().spec, None).names
     attending = (*network().spec.layers, LayerInfo("block.attention", "attention", (2, 4, 4)))
-    judge = OODDetector(replace(network().spec, layers=attending), None)
-    assert "energy" not in judge.names
+    detector = OODDetector(replace(network().spec, layers=attending), None)
+    assert "energy" not in detector.names
 
 
 class Headless(nn.Module):
@@ -266,31 +270,31 @@ def test_a_score_of_logits_alone_needs_no_last_layer_even_where_it_needs_labels(
     """A temperature and KL matching read logits and labels, which are all there."""
     made = classifier(Headless(), 16, channels=3)
     assert made.spec.head == ""
-    judge = OODDetector(made.spec, known_to(made))
-    assert {"knn", "mahalanobis", "vim", "react", "combined"} <= set(judge.left_out)
-    assert {"scaled_msp", "kl_matching"} <= set(judge.names)
+    detector = OODDetector(made.spec, reference_of(made))
+    assert {"knn", "mahalanobis", "vim", "react", "combined"} <= set(detector.left_out)
+    assert {"scaled_msp", "kl_matching"} <= set(detector.names)
 
 
 def test_an_image_whose_logits_are_not_finite_has_no_value_and_no_place():
-    judge, seen = judging(np.arange(100.0)), with_logits([1.0, np.nan, 2.0])
-    values = judge.score("max_logit", seen)
+    detector, outputs = detector_of(np.arange(100.0)), with_logits([1.0, np.nan, 2.0])
+    values = detector.score("max_logit", outputs)
     assert values[[0, 2]].tolist() == [1.0, 2.0]
     assert np.isnan(values[1])
-    placed = judge.placed("max_logit", float(values[1]), 0.05)
+    placed = detector.place("max_logit", float(values[1]), 0.05)
     assert (placed["value"], placed["p_value"], placed["flagged"]) == (None, None, None)
 
 
 def test_what_is_described_names_every_score_once_with_its_reason_or_threshold():
-    judge = OODDetector(network().spec, known_to(network(), labelled=False))
-    told = judge.described(0.1)
-    given = {one["method"]: one for one in told["given"]}
-    left_out = {one["method"]: one for one in told["left_out"]}
-    assert set(given) | set(left_out) == {f"ood/{name}" for name in NAMES}
-    assert not set(given) & set(left_out)
-    assert all(one["blind"].endswith(".") and one["source"] for one in given.values())
+    detector = OODDetector(network().spec, reference_of(network(), labelled=False))
+    overview = detector.overview(0.1)
+    available = {one["method"]: one for one in overview["available"]}
+    left_out = {one["method"]: one for one in overview["left_out"]}
+    assert set(available) | set(left_out) == {f"ood/{name}" for name in NAMES}
+    assert not set(available) & set(left_out)
+    assert all(one["blind"].endswith(".") and one["source"] for one in available.values())
     assert all(one["reason"].endswith(".") for one in left_out.values())
     assert all(
-        one["threshold"] == judge.threshold(name.removeprefix("ood/"), 0.1)
-        for name, one in given.items()
+        one["threshold"] == detector.threshold(name.removeprefix("ood/"), 0.1)
+        for name, one in available.items()
     )
-    assert told["default"] == "ood/combined"
+    assert overview["default"] == "ood/combined"

@@ -1,4 +1,4 @@
-"""Scores of strangeness against slow second implementations and pytorch-ood."""
+"""OOD scores against slow second implementations and pytorch-ood."""
 
 from __future__ import annotations
 
@@ -56,24 +56,24 @@ def images(count, seed):
 
 
 @cache
-def known(labelled=1.0):
+def reference_of(labelled=1.0):
     """Return a reference of random images.
 
     Args:
         labelled: Share of the images that carry a label.
     """
-    gathering, generator = ReferenceBuilder(network()), torch.Generator().manual_seed(9)
+    builder, generator = ReferenceBuilder(network()), torch.Generator().manual_seed(9)
     for half, count in enumerate((FITTING, JUDGING)):
         pixels = images(count, half)
-        seen = extract_features(network(), pixels)
+        outputs = extract_features(network(), pixels)
         labels = torch.randint(CLASSES, (count,), generator=generator)
         labels[torch.rand(count, generator=generator) >= labelled] = UNKNOWN
-        gathering.add(seen, labels, pixels, half)
-    return gathering.build({})
+        builder.add(outputs, labels, pixels, half)
+    return builder.build({})
 
 
 @cache
-def strangers():
+def ood_outputs():
     """Return what the network gives for new images, some of them far from the known ones."""
     given = [
         extract_features(network(), images(12, 7)),
@@ -84,10 +84,10 @@ def strangers():
     )
 
 
-def scores(name, seen, reference=None):
+def scores(name, outputs, reference=None):
     fit = SCORES[name].fit
-    values = find(f"ood/{name}").function(seen, fit(reference) if fit and reference else {})
-    check(values, seen)
+    values = find(f"ood/{name}").function(outputs, fit(reference) if fit and reference else {})
+    check(values, outputs)
     return values.numpy()
 
 
@@ -97,19 +97,19 @@ def rows(tensor):
 
 def of_logits(logits, name):
     logits = torch.as_tensor(logits)
-    seen = Features(
+    outputs = Features(
         logits, torch.zeros(len(logits), 0), torch.zeros(0), torch.zeros(len(logits), 0)
     )
-    return scores(name, seen)
+    return scores(name, outputs)
 
 
 def test_the_network_of_these_tests_says_several_classes_and_shrinks_nothing():
-    reference = known()
-    seen = reference.fit.outputs
-    assert len(seen.logits.argmax(1).unique()) >= 3
-    assert 5 * seen.features.shape[1] < FITTING
-    assert 5 * seen.layers.shape[1] < FITTING
-    assert np.linalg.matrix_rank(np.cov(rows(seen.features).T)) == seen.features.shape[1]
+    reference = reference_of()
+    outputs = reference.fit.outputs
+    assert len(outputs.logits.argmax(1).unique()) >= 3
+    assert 5 * outputs.features.shape[1] < FITTING
+    assert 5 * outputs.layers.shape[1] < FITTING
+    assert np.linalg.matrix_rank(np.cov(rows(outputs.features).T)) == outputs.features.shape[1]
 
 
 @pytest.mark.parametrize("name", OF_LOGITS)
@@ -117,9 +117,9 @@ def test_a_score_of_logits_equals_the_slow_one(name):
     logits = np.random.default_rng(1).normal(0, 4, (30, 7))
     expected = [OF_LOGITS[name](list(row)) for row in logits]
     assert of_logits(logits, name) == pytest.approx(expected, rel=1e-12)
-    seen = strangers()
-    expected = [OF_LOGITS[name](list(row)) for row in rows(seen.logits)]
-    assert scores(name, seen) == pytest.approx(expected, rel=1e-9)
+    outputs = ood_outputs()
+    expected = [OF_LOGITS[name](list(row)) for row in rows(outputs.logits)]
+    assert scores(name, outputs) == pytest.approx(expected, rel=1e-9)
 
 
 def test_gen_counts_the_hundred_most_probable_of_more_classes():
@@ -130,46 +130,46 @@ def test_gen_counts_the_hundred_most_probable_of_more_classes():
 
 
 def test_kl_matching_equals_the_slow_one():
-    reference, seen = known(), strangers()
+    reference, outputs = reference_of(), ood_outputs()
     templates = [list(row) for row in rows(reference.fit.outputs.logits)]
-    expected = [slow.slow_kl_matching(list(row), templates) for row in rows(seen.logits)]
-    assert scores("kl_matching", seen, reference) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    expected = [slow.slow_kl_matching(list(row), templates) for row in rows(outputs.logits)]
+    assert scores("kl_matching", outputs, reference) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 def test_knn_equals_the_slow_one_at_a_twentieth_of_the_images():
-    reference, seen = known(), strangers()
+    reference, outputs = reference_of(), ood_outputs()
     bank, k = rows(reference.fit.outputs.features), FITTING // 20
-    expected = [slow.slow_knn(one, bank, k) for one in rows(seen.features)]
-    assert scores("knn", seen, reference) == pytest.approx(expected, rel=1e-7)
+    expected = [slow.slow_knn(one, bank, k) for one in rows(outputs.features)]
+    assert scores("knn", outputs, reference) == pytest.approx(expected, rel=1e-7)
 
 
 @pytest.mark.parametrize(("images_known", "k"), [(10, 1), (19, 1), (40, 2), (999, 49), (1500, 50)])
 def test_knn_asks_for_a_twentieth_of_the_images_but_fifty_at_most(images_known, k):
     features = torch.rand(images_known, 3, dtype=torch.float64)
     empty = torch.zeros(images_known, 0)
-    seen = Features(torch.zeros(images_known, 2), features, torch.zeros(0), empty)
-    half = Half(seen, torch.zeros(images_known, dtype=torch.int64))
-    asked = seen.select(torch.arange(4))
+    outputs = Features(torch.zeros(images_known, 2), features, torch.zeros(0), empty)
+    half = Half(outputs, torch.zeros(images_known, dtype=torch.int64))
+    asked = outputs.select(torch.arange(4))
     expected = [slow.slow_knn(one, features.numpy(), k) for one in asked.features.numpy()]
     found = scores("knn", asked, Reference(half, half, {}, {}))
     assert found == pytest.approx(expected, abs=1e-7)  # an image's own distance is zero
 
 
 def test_react_equals_the_slow_one():
-    reference, seen, last = known(), strangers(), network().network.fc
+    reference, outputs, last = reference_of(), ood_outputs(), network().network.fc
     given = rows(reference.fit.outputs.features), rows(last.weight), rows(last.bias)
-    expected = [slow.slow_react(one, *given) for one in rows(seen.features)]
-    assert scores("react", seen, reference) == pytest.approx(expected, rel=1e-5)
+    expected = [slow.slow_react(one, *given) for one in rows(outputs.features)]
+    assert scores("react", outputs, reference) == pytest.approx(expected, rel=1e-5)
 
 
 def test_vim_equals_the_slow_one():
-    reference, seen, last = known(), strangers(), network().network.fc
-    features, logits = (rows(part) for part in (reference.fit.outputs.features, seen.logits))
+    reference, outputs, last = reference_of(), ood_outputs(), network().network.fc
+    features, logits = (rows(part) for part in (reference.fit.outputs.features, outputs.logits))
     half = features.shape[1] // 2
     own = rows(reference.fit.outputs.logits), rows(last.weight), rows(last.bias)
     vim = slow.SlowVim(features, *own, half)
-    expected = [vim.score(*one) for one in zip(rows(seen.features), logits, strict=True)]
-    assert scores("vim", seen, reference) == pytest.approx(expected, rel=1e-5)
+    expected = [vim.score(*one) for one in zip(rows(outputs.features), logits, strict=True)]
+    assert scores("vim", outputs, reference) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -182,37 +182,37 @@ def test_vim_keeps_as_many_directions_as_the_paper(width, kept):
 
 @pytest.mark.parametrize("labelled", [1.0, 0.7])
 def test_mahalanobis_and_relative_mahalanobis_equal_the_slow_ones(labelled):
-    reference, seen = known(labelled), strangers()
+    reference, outputs = reference_of(labelled), ood_outputs()
     features, labels = rows(reference.fit.outputs.features), reference.fit.labels.numpy()
     slowly = slow.SlowMahalanobis(features, labels, LABELS_PER_CLASS)
-    expected = [slowly.score(one) for one in rows(seen.features)]
-    assert scores("mahalanobis", seen, reference) == pytest.approx(expected, rel=1e-7)
-    expected = [slowly.relative(one) for one in rows(seen.features)]
-    found = scores("relative_mahalanobis", seen, reference)
+    expected = [slowly.score(one) for one in rows(outputs.features)]
+    assert scores("mahalanobis", outputs, reference) == pytest.approx(expected, rel=1e-7)
+    expected = [slowly.relative(one) for one in rows(outputs.features)]
+    found = scores("relative_mahalanobis", outputs, reference)
     assert found == pytest.approx(expected, rel=1e-7, abs=1e-7)
 
 
 def test_a_class_with_too_few_labelled_images_has_no_mean_to_be_near_to():
-    reference = known()
+    reference = reference_of()
     features, labels = reference.fit.outputs.features, reference.fit.labels.clone()
     rare = torch.nonzero(labels == 2)[:, 0]
     labels[rare[LABELS_PER_CLASS - 1 :]] = UNKNOWN
-    gathering = ReferenceBuilder(network())
-    gathering.add(reference.fit.outputs, labels, torch.zeros(FITTING, 3, SIDE, SIDE), 0)
+    builder = ReferenceBuilder(network())
+    builder.add(reference.fit.outputs, labels, torch.zeros(FITTING, 3, SIDE, SIDE), 0)
     judging = reference.calibration
-    gathering.add(judging.outputs, judging.labels, torch.zeros(JUDGING, 3, 2, 2), 1)
+    builder.add(judging.outputs, judging.labels, torch.zeros(JUDGING, 3, 2, 2), 1)
     slowly = slow.SlowMahalanobis(rows(features), labels.numpy(), LABELS_PER_CLASS)
     assert len(slowly.means) == CLASSES - 1
-    seen = Features(*(part[rare] for part in vars(reference.fit.outputs).values()))
-    expected = [slowly.score(one) for one in rows(seen.features)]
-    assert scores("mahalanobis", seen, gathering.build({})) == pytest.approx(expected, rel=1e-7)
+    outputs = Features(*(part[rare] for part in vars(reference.fit.outputs).values()))
+    expected = [slowly.score(one) for one in rows(outputs.features)]
+    assert scores("mahalanobis", outputs, builder.build({})) == pytest.approx(expected, rel=1e-7)
 
 
 def test_layer_statistics_equal_the_slow_distance_of_means_and_deviations():
-    reference, seen = known(), strangers()
+    reference, outputs = reference_of(), ood_outputs()
     layers = rows(reference.fit.outputs.layers)
-    expected = [slow.slow_distance(one, layers) for one in rows(seen.layers)]
-    assert scores("layer_statistics", seen, reference) == pytest.approx(expected, rel=1e-6)
+    expected = [slow.slow_distance(one, layers) for one in rows(outputs.layers)]
+    assert scores("layer_statistics", outputs, reference) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_layer_statistics_are_those_of_the_first_layer_that_normalises():
@@ -253,18 +253,18 @@ def test_batchnorm_deviation_equals_the_slow_one_averaged_over_layers():
 
 @pytest.mark.parametrize("labelled", [1.0, 0.0])
 def test_combined_evidence_equals_the_slow_one(labelled):
-    reference, seen = known(labelled), strangers()
+    reference, outputs = reference_of(labelled), ood_outputs()
     parts = ("gen", "layer_statistics", "mahalanobis" if labelled else "knn")
-    values = {name: scores(name, seen, reference) for name in parts}
+    values = {name: scores(name, outputs, reference) for name in parts}
     calibration = reference.calibration.outputs
     own = {name: list(scores(name, calibration, reference)) for name in parts}
     expected = [
         slow.slow_combined({name: float(values[name][row]) for name in parts}, own)
-        for row in range(len(seen.logits))
+        for row in range(len(outputs.logits))
     ]
-    assert scores("combined", seen, reference) == pytest.approx(expected, rel=1e-8)
+    assert scores("combined", outputs, reference) == pytest.approx(expected, rel=1e-8)
     among = [slow.slow_combined_among_others(row, own) for row in range(JUDGING)]
-    found = SCORES["combined"].fit(reference)["calibrated"].numpy()
+    found = SCORES["combined"].fit(reference)["calibration_scores"].numpy()
     assert found == pytest.approx(among, rel=1e-8)
 
 
@@ -273,17 +273,17 @@ def test_the_fitted_temperature_makes_doubt_the_share_of_mistakes():
     logits = torch.tensor([[10.0, 0.0]]).repeat(100, 1)
     labels = (torch.arange(100) % 5 == 0).long()
     empty = torch.zeros(100, 0)
-    seen = Features(logits, empty, torch.zeros(0), empty)
-    half = Half(seen, labels)
+    outputs = Features(logits, empty, torch.zeros(0), empty)
+    half = Half(outputs, labels)
     reference = Reference(half, half, {}, {})
     assert float(SCORES["scaled_msp"].fit(reference)["temperature"]) == pytest.approx(
         10 / math.log(4), rel=1e-6
     )
-    assert scores("scaled_msp", seen, reference) == pytest.approx([0.2] * 100, rel=1e-6)
+    assert scores("scaled_msp", outputs, reference) == pytest.approx([0.2] * 100, rel=1e-6)
     unlabelled = labels.clone()
     unlabelled[:50] = UNKNOWN  # ten of the other fifty are wrong, so nothing changes
-    half = Half(seen, unlabelled)
-    found = scores("scaled_msp", seen, Reference(half, half, {}, {}))
+    half = Half(outputs, unlabelled)
+    found = scores("scaled_msp", outputs, Reference(half, half, {}, {}))
     assert found == pytest.approx([0.2] * 100, rel=1e-6)
 
 
@@ -308,8 +308,8 @@ def theirs():
     ],
 )
 def test_a_score_of_logits_equals_pytorch_oods(theirs, name, peer, offset, factor):
-    seen = strangers()
-    logits = seen.logits.double() / 4  # theirs cuts probabilities at 1e-7
+    outputs = ood_outputs()
+    logits = outputs.logits.double() / 4  # theirs cuts probabilities at 1e-7
     logits = logits[logits.softmax(1).amin(1) > 1e-6]
     assert len(logits) >= 8
     own = of_logits(logits, name)
@@ -324,63 +324,63 @@ def test_gen_of_many_classes_equals_pytorch_oods(theirs):
 
 
 def test_scaled_doubt_equals_pytorch_oods_at_the_same_temperature(theirs):
-    logits = strangers().logits.double()
+    logits = ood_outputs().logits.double()
     peers = theirs.MaxSoftmax(None, t=2.5).predict_logits(logits) + 1
     found = guard.scaled_msp(logits, {"temperature": torch.tensor(2.5)})
     assert found.numpy() == pytest.approx(peers.numpy(), rel=1e-5)
 
 
 def test_kl_matching_equals_pytorch_oods(theirs):
-    reference, seen = known(), strangers()
+    reference, outputs = reference_of(), ood_outputs()
     peer = theirs.KLMatching(None).fit_logits(reference.fit.outputs.logits.double())
-    peers = peer.predict_logits(seen.logits.double()).detach().numpy()
-    assert scores("kl_matching", seen, reference) == pytest.approx(peers, rel=1e-5, abs=1e-9)
+    peers = peer.predict_logits(outputs.logits.double()).detach().numpy()
+    assert scores("kl_matching", outputs, reference) == pytest.approx(peers, rel=1e-5, abs=1e-9)
 
 
 def test_knn_equals_pytorch_oods(theirs):
-    reference, seen = known(), strangers()
+    reference, outputs = reference_of(), ood_outputs()
     peer = theirs.KNN(None, k=FITTING // 20)
     peer.fit_features(reference.fit.outputs.features.double(), reference.fit.labels)
-    peers = peer.predict_features(seen.features.double()).numpy()
-    assert scores("knn", seen, reference) == pytest.approx(peers, rel=1e-5)
+    peers = peer.predict_features(outputs.features.double()).numpy()
+    assert scores("knn", outputs, reference) == pytest.approx(peers, rel=1e-5)
 
 
 def test_react_equals_pytorch_oods(theirs):
-    reference, seen, last = known(), strangers(), network().network.fc
+    reference, outputs, last = reference_of(), ood_outputs(), network().network.fc
 
     def head(features):
         return features @ last.weight.double().T + last.bias.double()
 
     peer = theirs.ReAct(None, head)
     peer.fit_feature_maps(reference.fit.outputs.features.double(), reference.fit.labels)
-    peers = peer.predict_feature_maps(seen.features.double()).numpy()
-    assert scores("react", seen, reference) == pytest.approx(peers, rel=1e-5)
+    peers = peer.predict_feature_maps(outputs.features.double()).numpy()
+    assert scores("react", outputs, reference) == pytest.approx(peers, rel=1e-5)
 
 
 def test_vim_equals_pytorch_oods(theirs):
-    reference, seen, last = known(), strangers(), network().network.fc
-    peer = theirs.ViM(None, seen.features.shape[1] // 2, last.weight, last.bias)
+    reference, outputs, last = reference_of(), ood_outputs(), network().network.fc
+    peer = theirs.ViM(None, outputs.features.shape[1] // 2, last.weight, last.bias)
     peer.fit_features(reference.fit.outputs.features, reference.fit.labels)
-    peers = peer.predict_features(seen.features).numpy()  # in float32: a sum of two parts
-    size = np.abs(of_logits(seen.logits, "energy")).max()
-    assert scores("vim", seen, reference) == pytest.approx(peers, rel=1e-3, abs=1e-3 * size)
+    peers = peer.predict_features(outputs.features).numpy()  # in float32: a sum of two parts
+    size = np.abs(of_logits(outputs.logits, "energy")).max()
+    assert scores("vim", outputs, reference) == pytest.approx(peers, rel=1e-3, abs=1e-3 * size)
 
 
 def test_mahalanobis_equals_pytorch_oods_up_to_twice_the_images(theirs):
-    reference, seen = known(), strangers()
+    reference, outputs = reference_of(), ood_outputs()
     peer = theirs.Mahalanobis(None)
     peer.fit_features(reference.fit.outputs.features.double(), reference.fit.labels)
-    peers = peer.predict_features(seen.features.double()).numpy() * 2 * FITTING
-    assert scores("mahalanobis", seen, reference) == pytest.approx(peers, rel=1e-5)
+    peers = peer.predict_features(outputs.features.double()).numpy() * 2 * FITTING
+    assert scores("mahalanobis", outputs, reference) == pytest.approx(peers, rel=1e-5)
 
 
 def test_relative_mahalanobis_equals_pytorch_oods_up_to_the_images(theirs):
-    reference, seen = known(), strangers()
+    reference, outputs = reference_of(), ood_outputs()
     peer = theirs.RMD(None)
     peer.fit_features(reference.fit.outputs.features.double(), reference.fit.labels)
-    peers = peer.predict_features(seen.features.double()).numpy() * FITTING
-    whole = scores("mahalanobis", seen, reference).max()  # a difference of two of that size
-    found = scores("relative_mahalanobis", seen, reference)
+    peers = peer.predict_features(outputs.features.double()).numpy() * FITTING
+    whole = scores("mahalanobis", outputs, reference).max()  # a difference of two of that size
+    found = scores("relative_mahalanobis", outputs, reference)
     assert found == pytest.approx(peers, rel=1e-5, abs=1e-5 * whole)
 
 
@@ -395,17 +395,17 @@ EXTREME = {
 @pytest.mark.parametrize("case", EXTREME)
 def test_every_score_is_finite_for_extreme_logits(name, case):
     logits = torch.tensor(EXTREME[case])
-    like = strangers().select(torch.arange(len(logits)))
-    seen = Features(logits, like.features, like.batchnorm, like.layers)
-    assert np.isfinite(scores(name, seen, known())).all()
+    like = ood_outputs().select(torch.arange(len(logits)))
+    outputs = Features(logits, like.features, like.batchnorm, like.layers)
+    assert np.isfinite(scores(name, outputs, reference_of())).all()
 
 
 @pytest.mark.parametrize("name", [one.info.id.partition("/")[2] for one in methods("score")])
 @pytest.mark.parametrize("scale", [0.0, 1e-12, 1e6, 1e15])
 def test_every_score_is_finite_for_features_and_layers_of_any_size(name, scale):
-    like = strangers()
-    seen = Features(like.logits, like.features * scale, like.batchnorm, like.layers * scale)
-    assert np.isfinite(scores(name, seen, known())).all()
+    like = ood_outputs()
+    outputs = Features(like.logits, like.features * scale, like.batchnorm, like.layers * scale)
+    assert np.isfinite(scores(name, outputs, reference_of())).all()
 
 
 @pytest.mark.parametrize("name", OF_LOGITS)
@@ -463,39 +463,39 @@ def test_a_larger_lead_of_the_first_class_is_less_strange(name):
 
 def moved(turn, shift):
     """Return a reference and strangers whose features went through an affine map."""
-    reference, seen = known(), strangers()
+    reference, outputs = reference_of(), ood_outputs()
 
     def mapped(one):
         features = one.features.double() @ turn.T + shift
         return Features(one.logits, features, one.batchnorm, one.layers)
 
-    gathering = ReferenceBuilder(network())
+    builder = ReferenceBuilder(network())
     for place, half in enumerate((reference.fit, reference.calibration)):
         pixels = torch.zeros(len(half.labels), 3, SIDE, SIDE)
-        gathering.add(mapped(half.outputs), half.labels, pixels, place)
-    return gathering.build({}), mapped(seen)
+        builder.add(mapped(half.outputs), half.labels, pixels, place)
+    return builder.build({}), mapped(outputs)
 
 
 @pytest.mark.parametrize("name", ["mahalanobis", "relative_mahalanobis"])
 def test_no_affine_map_of_the_features_changes_a_mahalanobis_distance(name):
-    width = strangers().features.shape[1]
+    width = ood_outputs().features.shape[1]
     generator = torch.Generator().manual_seed(1)
     turn = torch.eye(width).double() + 0.3 * torch.randn(width, width, generator=generator)
-    reference, seen = moved(turn, torch.arange(width).double())
-    before = scores(name, strangers(), known())
-    assert scores(name, seen, reference) == pytest.approx(before, rel=1e-6, abs=1e-6)
+    reference, outputs = moved(turn, torch.arange(width).double())
+    before = scores(name, ood_outputs(), reference_of())
+    assert scores(name, outputs, reference) == pytest.approx(before, rel=1e-6, abs=1e-6)
 
 
 def test_neither_turning_nor_scaling_the_features_changes_knn():
-    width = strangers().features.shape[1]
+    width = ood_outputs().features.shape[1]
     turn, _ = torch.linalg.qr(torch.randn(width, width, dtype=torch.float64))
-    reference, seen = moved(3 * turn, torch.zeros(width).double())
-    before = scores("knn", strangers(), known())
-    assert scores("knn", seen, reference) == pytest.approx(before, rel=1e-6)
+    reference, outputs = moved(3 * turn, torch.zeros(width).double())
+    before = scores("knn", ood_outputs(), reference_of())
+    assert scores("knn", outputs, reference) == pytest.approx(before, rel=1e-6)
 
 
 def test_distances_called_zero_or_more_are_so_at_the_known_means_and_images():
-    width = strangers().features.shape[1]
+    width = ood_outputs().features.shape[1]
     reference, _ = moved(torch.eye(width).double(), torch.full((width,), 100.0).double())
     fitted = SCORES["mahalanobis"].fit(reference)
     assert (guard.mahalanobis(fitted["means"], fitted) >= 0).all()
@@ -505,25 +505,25 @@ def test_distances_called_zero_or_more_are_so_at_the_known_means_and_images():
 
 
 def test_an_image_whose_numbers_are_not_finite_does_not_spoil_the_others():
-    seen = strangers()
-    logits, features = seen.logits.clone(), seen.features.clone()
+    outputs = ood_outputs()
+    logits, features = outputs.logits.clone(), outputs.features.clone()
     logits[0], features[1] = math.nan, math.inf
-    spoiled = Features(logits, features, seen.batchnorm, seen.layers)
+    spoiled = Features(logits, features, outputs.batchnorm, outputs.layers)
     for one in methods("score"):
         name = one.info.id.partition("/")[2]
-        whole, found = scores(name, seen, known()), scores(name, spoiled, known())
+        whole, found = scores(name, outputs, reference_of()), scores(name, spoiled, reference_of())
         assert found[2:] == pytest.approx(whole[2:], rel=1e-12), name
 
 
 def test_every_score_of_the_registry_is_the_guards():
     """What a guard ships is computed by the same formulas as what the app shows."""
-    seen, reference = strangers(), known()
-    given = (seen.logits, seen.features, seen.layers)
+    outputs, reference = ood_outputs(), reference_of()
+    given = (outputs.logits, outputs.features, outputs.layers)
     for name, details in SCORES.items():
         if details.exportable:
             fitted = details.fit(reference) if details.fit else {}
             found = guard.strangeness(name, given, fitted).numpy()
-            assert found == pytest.approx(scores(name, seen, reference), rel=1e-12), name
+            assert found == pytest.approx(scores(name, outputs, reference), rel=1e-12), name
 
 
 EXPORTABLE = [name for name, details in SCORES.items() if details.exportable]
@@ -531,14 +531,14 @@ EXPORTABLE = [name for name, details in SCORES.items() if details.exportable]
 
 @pytest.mark.parametrize("name", EXPORTABLE)
 def test_the_exported_source_of_a_score_computes_the_same_with_torch_alone(name):
-    source, outputs, fit = exported_source(name), strangers(), SCORES[name].fit
+    source, outputs, fit = exported_source(name), ood_outputs(), SCORES[name].fit
     assert "diagnostics" not in source
     namespace = {}
     exec(compile(source, "score.py", "exec"), namespace)
-    fitted = fit(known()) if fit else {}
+    fitted = fit(reference_of()) if fit else {}
     plain = SimpleNamespace(logits=outputs.logits, features=outputs.features, layers=outputs.layers)
     found = namespace[name](plain, fitted).numpy()
-    assert found == pytest.approx(scores(name, outputs, known()), rel=1e-12)
+    assert found == pytest.approx(scores(name, outputs, reference_of()), rel=1e-12)
 
 
 def test_a_score_that_reads_more_than_a_guard_has_is_not_exported():
@@ -553,8 +553,8 @@ def test_a_score_that_uses_more_than_torch_is_not_exported(monkeypatch):
 
 
 def test_a_score_that_is_not_finite_or_not_one_per_image_is_refused():
-    seen = strangers()
+    outputs = ood_outputs()
     with pytest.raises(ValueError, match="one number per image"):
-        check(torch.zeros(len(seen.logits), 1), seen)
+        check(torch.zeros(len(outputs.logits), 1), outputs)
     with pytest.raises(ValueError, match="not finite"):
-        check(torch.full((len(seen.logits),), math.inf), seen)
+        check(torch.full((len(outputs.logits),), math.inf), outputs)

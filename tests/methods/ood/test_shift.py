@@ -1,4 +1,4 @@
-"""Images that reach the network otherwise than known-good ones did are told, BatchNorm or not."""
+"""Images that reach the network otherwise than the reference's did are told, BatchNorm or not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from diagnostics.data.folder import Folder
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import open_model
 from diagnostics.methods.context import Context, Sample
-from diagnostics.methods.ood._shift import Usual, likeness
+from diagnostics.methods.ood._shift import CommonStatistics, distribution_shift
 from diagnostics.models.features import extract_features
 from diagnostics.reference.statistics import ReferenceBuilder
 from diagnostics.schema.request import ModelSource
@@ -30,10 +30,10 @@ def statistics(mean, deviation, count=40):
 
 def test_shift_and_spread_equal_the_closed_form():
     known = statistics((0.5, 0.2), (0.1, 0.4))
-    usual = Usual.of(known)
+    common = CommonStatistics.of(known)
     other = torch.tensor([[0.5 + 3 * 0.1, 0.2, 0.1 * math.e, 0.4 * math.e]])
-    assert usual.off(other)[0].tolist() == pytest.approx([3.0, 2.0], rel=1e-4)
-    assert usual.off(known)[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
+    assert common.distances(other)[0].tolist() == pytest.approx([3.0, 2.0], rel=1e-4)
+    assert common.distances(known)[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
 
 
 def test_the_spread_of_the_known_images_counts_their_means_apart_too():
@@ -41,8 +41,8 @@ def test_the_spread_of_the_known_images_counts_their_means_apart_too():
     pixels = torch.rand(50, 1, 6, 6, generator=generator).double()
     pixels += torch.arange(50)[:, None, None, None] / 10
     rows = torch.cat([pixels.mean((2, 3)), pixels.std((2, 3), correction=0)], 1)
-    usual = Usual.of(rows)
-    assert float(usual.variance) == pytest.approx(float(pixels.var(correction=0)))
+    common = CommonStatistics.of(rows)
+    assert float(common.variance) == pytest.approx(float(pixels.var(correction=0)))
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +61,17 @@ def drawn(count, seed):
 
 @pytest.fixture(scope="module")
 def reference(network):
-    gathering = ReferenceBuilder(network)
+    builder = ReferenceBuilder(network)
     for half in (0, 1):
         pixels = drawn(60, half)
         labels = torch.zeros(60, dtype=torch.int64)
-        gathering.add(extract_features(network, pixels), labels, pixels, half)
-    return gathering.build({})
+        builder.add(extract_features(network, pixels), labels, pixels, half)
+    return builder.build({})
 
 
 def compared(network, reference, pixels):
     names = [f"{place}.png" for place in range(len(pixels))]
-    return likeness(reference, names, extract_features(network, pixels))
+    return distribution_shift(reference, names, extract_features(network, pixels))
 
 
 def test_images_like_the_known_ones_are_alike(network, reference):
@@ -123,13 +123,13 @@ def letters():
     model = open_model(ModelSource(file_at(SAMPLES / "models" / "letters_conv.safetensors")), ())
     context, folder = Context(model.classifier()), Folder(SAMPLES / "known-letters.zip")
     contents = {entry.name: folder.read(entry) for entry in folder.entries}
-    gathering, names = ReferenceBuilder(context.classifier), list(contents)
+    builder, names = ReferenceBuilder(context.classifier), list(contents)
     for half in (0, 1):
         for one in context.batches(pictures(contents, names[half::3])):
-            gathering.add(
+            builder.add(
                 extract_features(context.classifier, one.pixels), one.labels, one.pixels, half
             )
-    return context, contents, gathering.build({})
+    return context, contents, builder.build({})
 
 
 def pictures(contents, names, turn=lambda image: image):
@@ -144,11 +144,11 @@ def pictures(contents, names, turn=lambda image: image):
 def test_letters_held_out_are_alike_and_their_negatives_are_named(letters):
     context, contents, reference = letters
     others = list(contents)[2::3][:40]
-    names, _, seen = context.features(pictures(contents, others), "")
-    found = likeness(reference, names, seen)
+    names, _, outputs = context.features(pictures(contents, others), "")
+    found = distribution_shift(reference, names, outputs)
     assert sum(image["unlike"] for image in found["images"]) <= 2
     assert found["verdict"] != "unlike"
-    names, _, seen = context.features(pictures(contents, others, ImageOps.invert), "")
-    found = likeness(reference, names, seen)
+    names, _, outputs = context.features(pictures(contents, others, ImageOps.invert), "")
+    found = distribution_shift(reference, names, outputs)
     assert found["verdict"] == "unlike"
     assert "to its negative" in found["sentence"]

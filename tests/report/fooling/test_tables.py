@@ -122,7 +122,7 @@ def judged(places, n_good=100):
             scores[name] = {"value": 1.0, "p_value": p, "percentile": percentile}
         images.append({"file": "one.png", "scores": scores})
     given = [{"method": name, "title": name[-1].upper()} for name in names]
-    return {"given": given, "images": images, "false_alarms": {"n": n_good}}
+    return {"available": given, "images": images, "false_alarms": {"n": n_good}}
 
 
 def test_a_score_catches_what_is_stranger_than_it_allows():

@@ -9,32 +9,36 @@ from math import comb
 import numpy as np
 import pytest
 
+from diagnostics.data import samples
 from diagnostics.data.folder import UNKNOWN
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import open_model
 from diagnostics.methods.context import Context, Sample
-from diagnostics.methods.preprocessing.check import _clearly, examine
+from diagnostics.methods.preprocessing.preprocessing import _clearly_better, check_preprocessing
+from diagnostics.methods.registry import find
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.preprocessing.candidates import merged, scalings, turned
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
+from diagnostics.schema.results.preprocessing import PreprocessingAnswer
+from tests.results import conforms
 
 ZERO, ONE = (0.0,) * 3, (1.0,) * 3
 
 
-class Given(Context):
-    """A context whose folder is a list of pictures."""
+class Labelled(Context):
+    """A context whose folder is a list of images."""
 
-    def __init__(self, classifier, pictures):
+    def __init__(self, classifier, images):
         super().__init__(classifier)
-        self._pictures = pictures
+        self._images = images
 
     @property
     def has_in_distribution(self):
         return True
 
     def in_distribution(self):
-        return self._pictures
+        return self._images
 
 
 def photos(real_file, kind, *, labelled=True):
@@ -58,8 +62,9 @@ def lite(real_file):
     return open_model(ModelSource(file_at(weights), "timm/tf_efficientnet_lite0"), ())
 
 
-def examined(model, settings, pictures):
-    return examine(Given(TorchClassifier(model.network, model.spec, settings), pictures))
+def checked(model, settings, images):
+    classifier = TorchClassifier(model.network, model.spec, settings)
+    return check_preprocessing(Labelled(classifier, images))
 
 
 @pytest.mark.real
@@ -72,7 +77,7 @@ def test_gross_errors_are_named_from_one_photo(lite, real_file, wrong, count):
         "raw 0..255": replace(right, mean=ZERO, std=ONE, value_range=255),
         "divided by 255 twice": replace(right, mean=(127.5,) * 3, std=(127.5,) * 3),
     }[wrong]
-    found = examined(lite, settings, photos(real_file, "imagenet", labelled=False)[:count])
+    found = checked(lite, settings, photos(real_file, "imagenet", labelled=False)[:count])
     assert found["verdict"] == "wrong"
     assert found["n"] == count
     suggested = next(row for row in found["candidates"] if row["suggested"])
@@ -82,9 +87,9 @@ def test_gross_errors_are_named_from_one_photo(lite, real_file, wrong, count):
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_near_ties_are_said_as_ties_and_the_right_way_is_among_them(lite, real_file):
+def test_near_ties_are_called_ties_and_the_right_way_is_among_them(lite, real_file):
     right = lite.spec.preprocessing
-    found = examined(lite, right, photos(real_file, "imagenet", labelled=False)[:12])
+    found = checked(lite, right, photos(real_file, "imagenet", labelled=False)[:12])
     assert found["verdict"] == "fine"
     assert found["evidence"] == "batchnorm"
     tied = [row["preprocessing"] for row in found["candidates"] if row["tied"]]
@@ -99,8 +104,8 @@ def test_near_ties_are_said_as_ties_and_the_right_way_is_among_them(lite, real_f
 def test_a_wrong_mean_and_std_is_named_from_eight_photos(lite, real_file, mean):
     right = lite.spec.preprocessing
     std = ONE if mean == ZERO else (0.229, 0.224, 0.225)
-    pictures = photos(real_file, "imagenet", labelled=False)[:8]
-    found = examined(lite, replace(right, mean=mean, std=std), pictures)
+    images = photos(real_file, "imagenet", labelled=False)[:8]
+    found = checked(lite, replace(right, mean=mean, std=std), images)
     assert found["verdict"] == "wrong"
     suggested = next(row for row in found["candidates"] if row["suggested"])
     assert tuple(suggested["preprocessing"]["mean"]) == right.mean
@@ -112,12 +117,12 @@ def test_a_keras_model_fed_0_to_1_is_caught_by_labels_and_by_its_collapse(real_f
     weights = real_file("cifar-10-model", "cifar_10_model/trained_models/cnn_model.h5")
     model = open_model(ModelSource(file_at(weights)), ())
     settings = replace(model.spec.preprocessing, value_range=1, mean=ZERO, std=ONE)
-    found = examined(model, settings, photos(real_file, "cifar10"))
+    found = checked(model, settings, photos(real_file, "cifar10"))
     assert (found["verdict"], found["evidence"]) == ("wrong", "accuracy")
     suggested = next(row for row in found["candidates"] if row["suggested"])
     assert suggested["preprocessing"]["value_range"] == 255
     assert suggested["measure"] == 1.0
-    blind = examined(model, settings, photos(real_file, "cifar10", labelled=False))
+    blind = checked(model, settings, photos(real_file, "cifar10", labelled=False))
     assert (blind["verdict"], blind["evidence"]) == ("wrong", "answers")
     assert "weak evidence" in blind["sentence"]
 
@@ -128,24 +133,44 @@ def test_digits_of_inverted_polarity_are_caught_by_labels(real_file):
     weights = real_file("digit-recognizer-py", "digit_recognizer/models/handwriting_model.pth")
     model = open_model(ModelSource(file_at(weights)), ())
     settings = replace(model.spec.preprocessing, invert=True)
-    found = examined(model, settings, photos(real_file, "mnist"))
+    found = checked(model, settings, photos(real_file, "mnist"))
     assert found["verdict"] == "wrong"
     suggested = next(row for row in found["candidates"] if row["suggested"])
     assert not suggested["preprocessing"]["invert"]
 
 
 def test_without_batchnorm_and_labels_one_image_tells_nothing(letters):
-    name, picture = letters
-    model = open_model(ModelSource(name), ())
-    found = examined(model, model.spec.preprocessing, [picture])
+    file, image = letters
+    model = open_model(ModelSource(file), ())
+    found = checked(model, model.spec.preprocessing, [image])
     assert found["verdict"] == "can't tell"
     assert "no BatchNorm" in found["sentence"]
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_answer_is_what_its_type_promises(labelled):
+    model = open_model(ModelSource(samples.model_files()["letters_conv"]), ())
+    folder, files = samples.folders()["in_distribution"], samples.image_files().values()
+    context = Context(model.classifier(), folder=folder if labelled else None, files=list(files))
+    answer = find("preprocessing/preprocessing").function(context).scores
+    conforms(PreprocessingAnswer, answer)
+    assert answer["preprocessing"]["evidence"] == ("accuracy" if labelled else "answers")
+    assert sum(one["current"] for one in answer["preprocessing"]["candidates"]) == 1
+    assert sum(one["suggested"] for one in answer["preprocessing"]["candidates"]) == 1
+
+
+def test_without_an_image_that_can_be_read_nothing_is_known(tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"no image")
+    model = open_model(ModelSource(samples.model_files()["letters_conv"]), ())
+    context = Context(model.classifier(), files=[file_at(path)])
+    answer = find("preprocessing/preprocessing").function(context).scores
+    conforms(PreprocessingAnswer, answer)
+    assert answer["preprocessing"]["sentence"] == "No image could be read."
+
+
 @pytest.fixture
 def letters():
-    from diagnostics.data import samples
-
     image = samples.image_files()["letter-x-fuzzy"]
     with open(image.path, "rb") as stream:
         content = stream.read()
@@ -158,7 +183,7 @@ def test_the_sign_test_is_the_binomial_tail():
         other = np.array([False] * wins + [True] * losses + [True, False])
         draws = wins + losses
         tail = sum(comb(draws, hits) for hits in range(wins, draws + 1)) / 2**draws
-        assert _clearly(better, other) == (draws > 0 and tail < 0.05)
+        assert _clearly_better(better, other) == (draws > 0 and tail < 0.05)
 
 
 def test_the_ways_of_scaling_hold_the_mistakes_and_never_the_same_way_twice():

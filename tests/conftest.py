@@ -70,13 +70,13 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     from diagnostics.ui.session.state import current_session
 
     found: list[Any] = []
-    share = sidebar.share
+    update_address = sidebar.update_address
 
     def noted() -> None:
         found.append(current_session())
-        share()
+        update_address()
 
-    monkeypatch.setattr(sidebar, "share", noted)
+    monkeypatch.setattr(sidebar, "update_address", noted)
     return found
 
 

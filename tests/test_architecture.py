@@ -65,7 +65,7 @@ THIRD_PARTY = {
     "execution": TORCH | {"cachetools"},
     "worker": ARRAYS | {"torch"},
     "report": ARRAYS | {"plotly"},
-    "ui": ARRAYS | {"streamlit", "plotly", "starlette", "anyio"},
+    "ui": ARRAYS | {"streamlit", "plotly", "starlette", "anyio", "cachetools"},
     **{name: ARRAYS for name in ("cli", "notebook", "live", "", "__main__")},
     **{name: {"streamlit"} for name in ("app.py", "pages")},
 }

@@ -16,7 +16,7 @@ from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.presets import PRESETS
 from diagnostics.schema.recipe import Recipe, loads
 from diagnostics.schema.request import Factory, ModelSource
-from diagnostics.ui.server.settings import Serving
+from diagnostics.ui.server.settings import ServerSettings
 
 OPTION = "option_"  # before the name of a method's option among the arguments
 
@@ -52,12 +52,12 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def add_serving_flags(parser: argparse.ArgumentParser) -> None:
+def add_server_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say where the app is served, to whom, and how it is shared."""
-    usual = Serving()
+    defaults = ServerSettings()
     group = parser.add_argument_group("serving")
-    group.add_argument("--address", default=usual.address, help="where to listen")
-    group.add_argument("--port", type=int, default=usual.port)
+    group.add_argument("--address", default=defaults.address, help="where to listen")
+    group.add_argument("--port", type=int, default=defaults.port)
     group.add_argument(
         "--host",
         action="append",
@@ -73,18 +73,18 @@ def add_serving_flags(parser: argparse.ArgumentParser) -> None:
         help="let only those in who sign in; the file is a secrets.toml of Streamlit with [auth]",
     )
     for flag, value, help_text in (
-        ("--model-mib", usual.model_mib, "largest model file"),
-        ("--disk-mib", usual.disk_mib, "what one person's files may take"),
-        ("--places", usual.places, "questions that compute at once"),
-        ("--running", usual.running, "questions of one person that compute at once"),
-        ("--waiting", usual.waiting, "questions that may wait"),
+        ("--model-mib", defaults.model_mib, "largest model file"),
+        ("--disk-mib", defaults.disk_mib, "what one person's files may take"),
+        ("--places", defaults.places, "questions that compute at once"),
+        ("--running", defaults.running, "questions of one person that compute at once"),
+        ("--waiting", defaults.waiting, "questions that may wait"),
     ):
         group.add_argument(
             flag, type=int, default=value, metavar="N", help=f"{help_text} (usually {value})"
         )
 
 
-def serving(arguments: argparse.Namespace) -> Serving:
+def server_settings(arguments: argparse.Namespace) -> ServerSettings:
     """Return how the app is to be served.
 
     Raises:
@@ -97,7 +97,7 @@ def serving(arguments: argparse.Namespace) -> Serving:
     for name, value in numbers.items():
         if value < 1:
             raise OptionError(f"--{name.replace('_', '-')} must be 1 or more; got {value}.")
-    return Serving(
+    return ServerSettings(
         address=arguments.address,
         port=arguments.port,
         hosts=tuple(arguments.host),

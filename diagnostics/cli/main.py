@@ -30,7 +30,7 @@ from diagnostics.schema.request import INSPECT, OPEN, STRONGEST, Request
 from diagnostics.schema.spec import read
 
 if TYPE_CHECKING:
-    from diagnostics.ui.server.startup import Beginning
+    from diagnostics.ui.server.startup import SessionDefaults
 
 WITH_COMMANDS = ("ood/fit_reference",)
 
@@ -88,7 +88,7 @@ def parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     add_output(shared)
     shared.add_argument("model", nargs="?", metavar="MODEL")
     shared.add_argument("images", nargs="*", metavar="IMAGE")
-    flags.add_serving_flags(shared)
+    flags.add_server_flags(shared)
 
     load = add_command(commands, "load", _load, "say what a weights file is")
     add_output(load)
@@ -155,44 +155,44 @@ def _add_target(parser: argparse.ArgumentParser, *, margin: bool = True) -> None
 
 def _app(arguments: argparse.Namespace) -> int:
     from diagnostics.ui.server.launch import demand_sandbox, serve
-    from diagnostics.ui.server.settings import Serving
+    from diagnostics.ui.server.settings import ServerSettings
 
     demand_sandbox(arguments.address, programs=arguments.torchscript)
-    first = beginning(arguments)
+    defaults = session_defaults(arguments)
     address = f"http://{arguments.address}:{arguments.port}"
     emit(arguments, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
-    return serve(Serving(arguments.address, arguments.port), first)
+    return serve(ServerSettings(arguments.address, arguments.port), defaults)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     from diagnostics.ui.server.launch import demand_sandbox, demand_sign_in, serve
 
-    serving = flags.serving(arguments)
-    demand_sandbox(serving.address, programs=arguments.torchscript)
-    demand_sign_in(serving)
-    first = beginning(arguments)
-    base = f"/{serving.base.strip('/')}" if serving.base else ""
-    address = f"http://{serving.address}:{serving.port}{base}"
-    who = "people who signed in" if serving.sign_in else "everybody who can reach it"
+    settings = flags.server_settings(arguments)
+    demand_sandbox(settings.address, programs=arguments.torchscript)
+    demand_sign_in(settings)
+    defaults = session_defaults(arguments)
+    base = f"/{settings.base.strip('/')}" if settings.base else ""
+    address = f"http://{settings.address}:{settings.port}{base}"
+    who = "people who signed in" if settings.sign_in else "everybody who can reach it"
     lines = [f"Serving {address} to {who}; Ctrl+C ends it."]
-    emit(arguments, "serve", {"address": address, "signs_in": bool(serving.sign_in)}, lines)
-    return serve(serving, first)
+    emit(arguments, "serve", {"address": address, "signs_in": bool(settings.sign_in)}, lines)
+    return serve(settings, defaults)
 
 
-def beginning(arguments: argparse.Namespace) -> Beginning:
-    """Return what people have in hand at first, and what they may do.
+def session_defaults(arguments: argparse.Namespace) -> SessionDefaults:
+    """Return what sessions begin with, and may do.
 
     Raises:
         InputError: When a file cannot be read.
     """
-    from diagnostics.ui.server.startup import Beginning
+    from diagnostics.ui.server.startup import SessionDefaults
 
     if not arguments.model:
-        return Beginning(programs=arguments.torchscript)
+        return SessionDefaults(programs=arguments.torchscript)
     source, recipe = flags.source(arguments)
     images = tuple(file_at(Path(image)) for image in arguments.images)
-    adapt = partial(flags.preprocessing, arguments, recipe)
-    return Beginning(source, images, adapt, programs=arguments.torchscript)
+    adjustment = partial(flags.preprocessing, arguments, recipe)
+    return SessionDefaults(source, images, adjustment, programs=arguments.torchscript)
 
 
 def _load(arguments: argparse.Namespace) -> int:

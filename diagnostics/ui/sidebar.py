@@ -1,4 +1,4 @@
-"""The frame around every page: model and images in hand, chosen once, kept everywhere."""
+"""The sidebar of every page: the selected model, and the images shown."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ from diagnostics.schema.spec import ModelSpec, read
 from diagnostics.text import counted, markdown, shortened
 from diagnostics.ui.dialogs import canvas
 from diagnostics.ui.dialogs.add_images import add_images, add_noise
-from diagnostics.ui.dialogs.open_model import open_model, settle, show_facts, written_recipe
-from diagnostics.ui.session.state import COLUMNS, current_session, share
+from diagnostics.ui.dialogs.open_model import (
+    decide_architecture,
+    open_model,
+    recipe_text,
+    show_facts,
+)
+from diagnostics.ui.session.state import MAX_SHOWN, current_session, update_address
 from diagnostics.ui.widgets.alerts import show_error
 from diagnostics.ui.widgets.run import try_request
 from diagnostics.worker import selftest
@@ -27,7 +32,7 @@ STYLE = Path(__file__).with_name("sidebar.css")
 
 
 def selection() -> tuple[ModelSpec, Methods]:
-    """Draw the sidebar; return what is known of the model in hand and the methods there are."""
+    """Draw the sidebar; return what is known of the selected model, and the methods by id."""
     session = current_session()
     st.html(STYLE)
     with st.sidebar:
@@ -36,7 +41,7 @@ def selection() -> tuple[ModelSpec, Methods]:
             if st.button("Open", key="open", help="Open another model"):
                 open_model()
         st.text(shortened(session.model.name, 30))
-        facts = st.empty()  # what was said of the model before is gone while this one is opened
+        facts = st.empty()  # those of the model before are gone while this one is opened
         facts.caption(":orange[●] opening")
         answer = try_request(Request(OPEN, session.model))
         if answer is None:
@@ -46,9 +51,9 @@ def selection() -> tuple[ModelSpec, Methods]:
         spec = read(opened["model"])
     if not spec.architecture:
         facts.caption(":orange[●] to be decided")
-        settle()
+        decide_architecture()
     try:
-        session.begin(spec.preprocessing)
+        session.adjust_preprocessing(spec.preprocessing)
     except InputError as error:
         show_error(error.message)
     with facts.container():
@@ -57,7 +62,7 @@ def selection() -> tuple[ModelSpec, Methods]:
         st.divider()
         _images(spec)
         _sandbox()
-    share()
+    update_address()
     methods = map(read_info, opened["methods"])
     return spec, {info.id: info for info in methods}
 
@@ -77,7 +82,7 @@ def _facts(spec: ModelSpec) -> None:
             return
         st.download_button(
             "Download recipe",
-            written_recipe(spec),
+            recipe_text(spec),
             f"{spec.name.rpartition('.')[0] or spec.name}.toml",
             "application/toml",
             help="Model, classes and preprocessing in one file, for another day or for the "
@@ -87,12 +92,12 @@ def _facts(spec: ModelSpec) -> None:
 
 def _sandbox() -> None:
     """Say how far models are locked in: a word when all is well, a sentence otherwise."""
-    found = selftest.outcome()
-    said = sandbox_sentence(found)
-    if found.level is Level.STRICT:
-        st.caption(":material/lock: sandbox strict", help=f"{said.capitalize()}.")
+    outcome = selftest.outcome()
+    sentence = sandbox_sentence(outcome)
+    if outcome.level is Level.STRICT:
+        st.caption(":material/lock: sandbox strict", help=f"{sentence.capitalize()}.")
     else:
-        st.warning(f"Sandbox {said}.", icon=":material/lock_open:")
+        st.warning(f"Sandbox {sentence}.", icon=":material/lock_open:")
 
 
 def _names_of_folders() -> None:
@@ -129,18 +134,18 @@ def _images(spec: ModelSpec) -> None:
             width="stretch",
             help="Add an image of uniform noise in the model's size",
         )
-        draws = st.toggle("Draw", key="drawing")
-    if draws:
+        is_drawing = st.toggle("Draw", key="drawing")
+    if is_drawing:
         canvas.draw(spec)
-    known = session.known_images()
+    known = session.images_by_hash()
     st.session_state["shown"] = [digest for digest in session.shown if digest in known]
     st.multiselect(
         "Images shown",
         list(known),
         key="shown",
-        on_change=_show,
+        on_change=_set_shown,
         format_func=lambda digest: shortened(known[digest].name, 26),
-        max_selections=COLUMNS,
+        max_selections=MAX_SHOWN,
         label_visibility="collapsed",
         placeholder="Choose up to 8 images",
     )
@@ -153,7 +158,7 @@ def _pin() -> None:
     session = current_session()
     if len(session.shown) < 2:
         return
-    known = session.known_images()
+    known = session.images_by_hash()
     if session.pinned not in session.shown:
         session.pinned = ""
     st.session_state["pinned"] = session.pinned
@@ -161,16 +166,16 @@ def _pin() -> None:
         "Compare with",
         ["", *session.shown],
         key="pinned",
-        on_change=_keep_pinned,
+        on_change=_set_pinned,
         format_func=lambda digest: shortened(known[digest].name, 26) if digest else "none",
         help="Pins one image at the left; the answers and the layers then say how the others "
         "differ from it.",
     )
 
 
-def _keep_pinned() -> None:
+def _set_pinned() -> None:
     current_session().pinned = str(st.session_state["pinned"])
 
 
-def _show() -> None:
+def _set_shown() -> None:
     current_session().shown = list(st.session_state["shown"])

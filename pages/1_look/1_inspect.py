@@ -29,7 +29,7 @@ progress = st.empty()
 headings = (PREDICTION, IMAGE, INPUT, HEATMAP, LAYERS)
 prediction, image, network_input, heatmap, layers = map(board.section, headings)
 with prediction, st.container(horizontal=True, vertical_alignment="bottom"):
-    top = controls.top(spec)
+    top = controls.top_classes(spec)
     shows_numbers = st.button("Numbers", icon=":material/table:", key="numbers")
 with network_input, st.container(horizontal=True, vertical_alignment="center"):
     preprocessing = controls.preprocessing(spec)
@@ -40,7 +40,7 @@ with heatmap:
 with layers:
     drawn = layer_controls.layers(spec)
 
-(method,), pinned = look.methods, session.compares
+(method,), pinned = look.methods, session.is_comparing
 options: Options = {
     "top": top,
     "layers": drawn.names,

@@ -46,7 +46,7 @@ pair = run_request(
 )
 
 cells = depth.pair(pair, spec, name, scale, order)
-clicked = board.row(name, cells, f"depth.{name}", asks=depth.has_cells(spec, name))
+clicked = board.row(name, cells, f"depth.{name}", clickable=depth.has_cells(spec, name))
 if depth.has_cells(spec, name):
     st.caption("Click a cell to see which part of the image it can see.")
 if clicked:

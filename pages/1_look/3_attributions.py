@@ -49,7 +49,7 @@ for method in look.methods:
         titled = True
         cells = answers.heatmaps(answer, look.opacity, look.shared)
         board.row(method.title, cells, f"row.{method.info.id}")
-        if session.compares:
+        if session.is_comparing:
             board.difference(method.title, difference.heatmaps(answer), f"minus.{method.info.id}")
         trusted(board, method.title, method, request, answer, spec)
         download.download_button(

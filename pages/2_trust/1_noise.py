@@ -7,7 +7,7 @@ from diagnostics.report.noise.depth import curve, numbers
 from diagnostics.schema.results.noise import DepthAnswer, NoiseAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.choices import stretched
+from diagnostics.ui.session.choices import stretch_toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import noise
 from diagnostics.ui.widgets import preprocessing
@@ -39,10 +39,10 @@ with sure:
     if not tables.noise(families):
         board.offer_report()
         st.stop()
-    stretch = stretched("noise", usual=True)
+    stretch = stretch_toggle("noise", default=True)
     figure = charts.confidence(families, classes, stretch=stretch)
     table = tables.numbers(families, classes)
-    clicked = board.chart(SURE, figure, table, "noise.confidence", asks=True)
+    clicked = board.chart(SURE, figure, table, "noise.confidence", clickable=True)
     noise.open_clicked(clicked, answer, request)
     noise.open_most_confident(families, request)
     st.caption(markdown(" ".join([tables.not_finite(families), *answer["notes"]])))
@@ -50,7 +50,7 @@ with swallows:
     st.markdown(f"**{markdown(tables.majority_classes(families, classes))}**")
     table = tables.share_numbers(families, classes)
     clicked = board.chart(
-        SWALLOWS, charts.shares(families, classes), table, "noise.shares", asks=True
+        SWALLOWS, charts.shares(families, classes), table, "noise.shares", clickable=True
     )
     noise.open_clicked(clicked, answer, request)
 with blank:
@@ -58,7 +58,7 @@ with blank:
         levels = answer["levels"]
         figure = charts.blank(blanks, levels, classes, stretch=stretch)
         table = tables.blank_numbers(blanks, levels, classes)
-        clicked = board.chart(BLANK, figure, table, "noise.blank", asks=True)
+        clicked = board.chart(BLANK, figure, table, "noise.blank", clickable=True)
         noise.open_clicked(clicked, answer, request)
 with depth:
     depth_request = noise.about_depth(spec, families)

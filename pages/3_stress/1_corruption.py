@@ -6,7 +6,7 @@ from diagnostics.report.corruption import charts, heatmaps, quantiles, tables
 from diagnostics.schema.results.corruption import SweepAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
-from diagnostics.ui.session.choices import stretched
+from diagnostics.ui.session.choices import stretch_toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import corruption as sweeps
 from diagnostics.ui.views import corruption_lesson
@@ -37,18 +37,18 @@ with breaks:
     answer: SweepAnswer = swept.scores
     st.markdown(f"**{markdown(tables.headline(answer))}**")
     figure, table = charts.strips(answer), tables.label_change_table(answer)
-    clicked = board.chart(BREAKS, figure, table, "sweep.strips", asks=True)
+    clicked = board.chart(BREAKS, figure, table, "sweep.strips", clickable=True)
     sweeps.open_clicked(clicked, answer, request)
     sweeps.notes(answer)
     sweeps.offer_example()
 with one:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = sweeps.choose_image(answer, request)
-        stretch = stretched("sweep", usual=False)
+        stretch = stretch_toggle("sweep", default=False)
     image = answer["images"][row]
     figure = charts.curves(row, answer, swept.arrays, stretch=stretch)
     table = tables.step_table(image, answer)
-    clicked = board.chart(ONE, figure, table, "sweep.curves", asks=True)
+    clicked = board.chart(ONE, figure, table, "sweep.curves", clickable=True)
     sweeps.open_clicked(clicked, answer, request)
     cells = tables.cells_at_changes(row, answer, swept.arrays)
     board.row(ONE, cells, "sweep.moments", title="Just before and after it changes")

@@ -46,7 +46,7 @@ if not said["pictures"]:
 settings = current_session().preprocessing or spec.preprocessing
 with board.section(GALLERY):
     entries = controls.gallery(answer, settings, board, GALLERY)
-    st.caption(f"{LOOK} {open_in_inspect.again(settings)}")
+    st.caption(f"{LOOK} {open_in_inspect.reprocessing_note(settings)}")
 with board.section(SURE):
     controls.how_sure(answer, board, SURE)
 with board.section(CAUGHT):

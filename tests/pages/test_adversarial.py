@@ -157,7 +157,8 @@ def test_what_was_found_before_a_cancel_is_shown(app, monkeypatch, answer):
         }
         arrays = {name: one for name, one in answer.arrays.items() if not name.endswith("line")}
         scores = {**answer.scores, "images": images, "complete": False}
-        current_session().cache_partial(Result(request.key, arrays, scores, 1.0, {}))
+        partial = Result(request.key, arrays, scores, 1.0, {})
+        current_session().partial_results[request.key] = partial
         raise WorkerMemoryError(CANCELLED)
 
     monkeypatch.setattr(WorkerRunner, "run", cancelled)

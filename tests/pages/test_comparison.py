@@ -6,7 +6,7 @@ import pytest
 
 from diagnostics.data import samples
 from diagnostics.schema.request import ModelSource
-from diagnostics.ui.server.startup import Beginning, begin_with
+from diagnostics.ui.server.startup import SessionDefaults, configure
 from tests.pages_for_tests import fine, opened, pressed
 
 pytestmark = pytest.mark.slow
@@ -55,13 +55,15 @@ def test_the_ensemble_is_a_model_like_any_other(page):
 
 def test_each_model_names_its_own_classes_and_models_apart_have_no_ensemble(app):
     names = tuple(f"sign {place}" for place in range(26))
-    begin_with(Beginning(ModelSource(samples.model_files()["letters_conv"], class_names=names)))
+    configure(
+        SessionDefaults(ModelSource(samples.model_files()["letters_conv"], class_names=names))
+    )
     try:
         page = opened(app, PAGE)
         page.multiselect(key="compare.models").set_value([CONV, DENSE])
         page = fine(page.run())
     finally:
-        begin_with(Beginning())
+        configure(SessionDefaults())
     assert "name their classes differently" in said(page)
     assert "Take their ensemble in hand" not in [button.label for button in page.button]
     table = next(one.value for one in page.dataframe if "same answer" in one.value)

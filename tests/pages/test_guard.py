@@ -128,7 +128,7 @@ def test_a_file_that_is_no_guard_is_said_and_nothing_is_opened(
         def free_bytes(self):
             return 4096
 
-        def full(self):
+        def quota_message(self):
             return "there is no room."
 
         def store_upload(self, *_):

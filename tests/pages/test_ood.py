@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from diagnostics.cli.main import beginning, parser
+from diagnostics.cli.main import parser, session_defaults
 from diagnostics.data import samples
-from diagnostics.ui.server.startup import Beginning, begin_with
+from diagnostics.ui.server.startup import SessionDefaults, configure
 from tests.pages_for_tests import fine, opened
 
 pytestmark = pytest.mark.slow
@@ -78,13 +78,13 @@ def begun(app):
 
     def start(*arguments):
         model = samples.model_files()["letters_conv"].path
-        begin_with(beginning(parser().parse_args(["app", model, *arguments])))
+        configure(session_defaults(parser().parse_args(["app", model, *arguments])))
         app.run()
         app.switch_page(PAGE)
         return fine(app.run())
 
     yield start
-    begin_with(Beginning())
+    configure(SessionDefaults())
 
 
 def test_a_wrong_preprocessing_is_said_first_and_offers_the_switch(begun):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from safetensors.torch import load_file, save_file
 
-from diagnostics.cli.main import beginning, parser
+from diagnostics.cli.main import parser, session_defaults
 from diagnostics.data import samples
 from diagnostics.errors import WorkerMemoryError
 from diagnostics.methods.registry import methods
-from diagnostics.ui.server.startup import Beginning, begin_with
+from diagnostics.ui.server.startup import SessionDefaults, configure
 from diagnostics.worker import WorkerRunner
 from tests.conftest import ROOT
 from tests.loaders import written
@@ -192,11 +192,11 @@ def begun(app):
 
     def start(*arguments):
         asked = parser().parse_args(["app", *map(str, arguments)])
-        begin_with(beginning(asked))
+        configure(session_defaults(asked))
         return fine(app.run())
 
     yield start
-    begin_with(Beginning())
+    configure(SessionDefaults())
 
 
 def test_the_app_starts_with_a_model_and_an_image_of_the_command_line(begun):

@@ -67,11 +67,11 @@ def test_a_format_whose_library_is_too_old_is_not_opened(monkeypatch):
 def test_without_a_sandbox_whole_modules_and_programs_are_not_opened(monkeypatch):
     file = File("/tmp/model", "0" * 64, "model")
     with_outcome(monkeypatch, NONE)
-    assert not startup.weights(file).modules
+    assert not startup.source_of_upload(file).modules
     with pytest.raises(InputError, match="only where the sandbox is strict"):
         launch.demand_sandbox("127.0.0.1", programs=True)
     with_outcome(monkeypatch, PARTIAL)
-    assert startup.weights(file).modules
+    assert startup.source_of_upload(file).modules
     with pytest.raises(InputError, match="here it is partial"):
         launch.demand_sandbox("127.0.0.1", programs=True)
     with_outcome(monkeypatch, STRICT)

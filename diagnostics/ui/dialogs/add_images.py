@@ -20,7 +20,7 @@ from diagnostics.ui.widgets.alerts import show_error
 from diagnostics.ui.widgets.run import run_request
 
 IMAGE_MIB = 25
-MOST_IMAGES = 500
+MAX_IMAGES = 500
 ENDINGS = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
 SHUFFLED = "shuffled pixels"
 KINDS: dict[str, noise.Kind] = {
@@ -35,7 +35,7 @@ LEVELS = {"salt-and-pepper": "Share of pixels turned black or white"}
 
 @st.dialog("Add images", width="large")
 def add_images(spec: ModelSpec) -> None:
-    """Take images in hand from files, from the samples, or made here."""
+    """Add images from files, from the samples, or generated here."""
     source = st.segmented_control(
         "From",
         ("Files", "Folder", "Camera", "Samples", "Noise and blanks"),
@@ -50,7 +50,7 @@ def add_images(spec: ModelSpec) -> None:
     elif source == "Samples":
         _samples()
     else:
-        _made(spec)
+        _noise(spec)
 
 
 def add_noise(spec: ModelSpec) -> None:
@@ -58,17 +58,17 @@ def add_noise(spec: ModelSpec) -> None:
     session = current_session()
     seed = 1 + sum(file.name.startswith("uniform") for file in session.images)
     values = noise.generate("uniform", spec.height, spec.width, spec.channels, seed=seed)
-    session.add_images([_keep(values, f"uniform {seed}")])
+    session.add_images([_store(values, f"uniform {seed}")])
 
 
-def bring(contents: Iterable[tuple[bytes, str]]) -> None:
-    """Take images in hand by content and name, as many as one person may have."""
+def store_images(contents: Iterable[tuple[bytes, str]]) -> None:
+    """Add images by content and name, as many as one person may have."""
     session = current_session()
     files: list[File] = []
     for content, name in contents:
         try:
-            if len(session.images) + len(files) >= MOST_IMAGES:
-                raise InputError(f"{MOST_IMAGES} images are the most that can be in hand at once.")
+            if len(session.images) + len(files) >= MAX_IMAGES:
+                raise InputError(f"{MAX_IMAGES} images are the most that can be in hand at once.")
             files.append(session.store_upload(content, name))
         except InputError as error:
             st.toast(markdown(error.message), icon=":material/error:", duration="long")
@@ -87,7 +87,7 @@ def _files(*, folder: bool) -> None:
         max_upload_size=IMAGE_MIB,
     )
     if uploads:
-        bring((upload.getvalue(), upload.name) for upload in uploads)
+        store_images((upload.getvalue(), upload.name) for upload in uploads)
         del st.session_state[key]
         st.rerun()
 
@@ -96,7 +96,7 @@ def _camera() -> None:
     photo = st.camera_input("Take a photo", key="add.camera")
     if photo:
         count = 1 + sum(file.name.startswith("camera") for file in current_session().images)
-        bring([(photo.getvalue(), f"camera {count}.jpg")])
+        store_images([(photo.getvalue(), f"camera {count}.jpg")])
         del st.session_state["add.camera"]
         st.rerun()
 
@@ -114,31 +114,31 @@ def _samples() -> None:
         st.rerun()
 
 
-def _made(spec: ModelSpec) -> None:
+def _noise(spec: ModelSpec) -> None:
     shown = {shortened(file.name, 28): file for file in current_session().shown_images()}
     left, right = st.columns(2)
     kind = left.selectbox("Kind", (*KINDS, SHUFFLED), key="add.kind")
     seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="add.seed")
     if kind == SHUFFLED:
         name = st.selectbox("Pixels of", list(shown), key="add.source")
-        made = _shuffled(shown[name], int(seed)) if name else None
+        file = _shuffled(shown[name], int(seed)) if name else None
     else:
-        made = _generated(spec, str(kind), int(seed))
-    if st.button("Add", type="primary", key="add.made") and made is not None:
-        current_session().add_images([made])
+        file = _generated(spec, KINDS[kind], f"{kind} {seed}", int(seed))
+    if st.button("Add", type="primary", key="add.made") and file is not None:
+        current_session().add_images([file])
         st.rerun()
 
 
-def _generated(spec: ModelSpec, kind: str, seed: int) -> File | None:
+def _generated(spec: ModelSpec, kind: noise.Kind, name: str, seed: int) -> File:
     left, middle, right = st.columns(3)
     height = left.number_input("Height, px", 1, 2048, spec.height, key="add.height")
     width = middle.number_input("Width, px", 1, 2048, spec.width, key="add.width")
-    made, level = KINDS[kind], 0.5
-    if made != "uniform":
-        label = LEVELS.get(made, "Level, 0 black to 1 white")
+    level = 0.5
+    if kind != "uniform":
+        label = LEVELS.get(kind, "Level, 0 black to 1 white")
         level = right.slider(label, 0.0, 1.0, level, key="add.level")
-    values = noise.generate(made, int(height), int(width), spec.channels, seed=seed, level=level)
-    return _keep(values, f"{kind} {seed}")
+    values = noise.generate(kind, int(height), int(width), spec.channels, seed=seed, level=level)
+    return _store(values, name)
 
 
 def _shuffled(image: File, seed: int) -> File | None:
@@ -154,9 +154,9 @@ def _shuffled(image: File, seed: int) -> File | None:
         return None
     values: NDArray[Any] = result.arrays[f"0/{unsigned[-1]['picture']}"]
     levels = eight_bit(values)
-    return _keep(noise.shuffle(levels, seed=seed), f"shuffled {image.name} {seed}")
+    return _store(noise.shuffle(levels, seed=seed), f"shuffled {image.name} {seed}")
 
 
-def _keep(values: NDArray[np.uint8], name: str) -> File:
+def _store(values: NDArray[np.uint8], name: str) -> File:
     picture = values[..., 0] if values.shape[2] == 1 else values
     return current_session().store_upload(encode_png(picture), f"{name}.png")

@@ -1,4 +1,4 @@
-"""Images that come from the person's hand: pasted from the clipboard, or drawn here."""
+"""Images that are pasted from the clipboard, or drawn here."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.schema.spec import ModelSpec
-from diagnostics.ui.dialogs.add_images import bring
+from diagnostics.ui.dialogs.add_images import store_images
 from diagnostics.ui.session.state import current_session
 
 FOLDER = Path(__file__).parent / "hand"
 DRAWING = "drawing.png"
-MOST_CHARACTERS = 25 * 2**20  # of base64, some 18 MiB of image
+MAX_CHARACTERS = 25 * 2**20  # of base64, some 18 MiB of image
 ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/bmp": "bmp"}
 
 
 def paste() -> None:
-    """Take images that are pasted anywhere on the page."""
+    """Add images that are pasted anywhere on the page."""
     mount = _component("paste", '<div class="hint">or paste one with Ctrl+V</div>')
     mount(key="paste", on_pasted_change=_pasted)
 
 
 def draw(spec: ModelSpec) -> None:
-    """Draw a canvas; what is drawn is an image like any other, and asked about at once."""
+    """Draw a canvas; what is drawn is an image like any other."""
     html = (FOLDER / "draw.html").read_text("utf-8")
     mount = _component("draw", html)
     mount(data={"bright": spec.channels == 3}, key="draw", on_drawn_change=_drawn)
@@ -43,18 +43,18 @@ def _component(name: str, html: str) -> Any:
 
 def _pasted() -> None:
     session = current_session()
-    found = _content(st.session_state["paste"].get("pasted"))
-    if found:
-        content, ending = found
+    image = _content(st.session_state["paste"].get("pasted"))
+    if image:
+        content, ending = image
         count = 1 + sum(file.name.startswith("pasted") for file in session.images)
-        bring([(content, f"pasted {count}.{ending}")])
+        store_images([(content, f"pasted {count}.{ending}")])
 
 
 def _drawn() -> None:
     session = current_session()
-    found = _content(st.session_state["draw"].get("drawn"))
-    if found:
-        session.draw(session.store_upload(found[0], DRAWING))
+    image = _content(st.session_state["draw"].get("drawn"))
+    if image:
+        session.draw(session.store_upload(image[0], DRAWING))
 
 
 def _content(address: object) -> tuple[bytes, str] | None:
@@ -65,7 +65,7 @@ def _content(address: object) -> tuple[bytes, str] | None:
     head, _, body = str(address or "").partition(";base64,")
     ending = ENDINGS.get(head.removeprefix("data:"))
     try:
-        fits = ending and 0 < len(body) <= MOST_CHARACTERS
+        fits = ending and 0 < len(body) <= MAX_CHARACTERS
         return (base64.b64decode(body, validate=True), str(ending)) if fits else None
     except binascii.Error:
         return None

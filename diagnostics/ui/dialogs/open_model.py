@@ -13,7 +13,7 @@ from diagnostics.schema import recipe
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import OPEN, ModelSource, Request
 from diagnostics.schema.spec import Candidate, ModelSpec, Output, read
-from diagnostics.ui.server.startup import weights
+from diagnostics.ui.server.startup import source_of_upload
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.alerts import show_error
 from diagnostics.ui.widgets.file_upload import upload
@@ -30,7 +30,7 @@ MARKS = {
 
 @st.dialog("Open a model", width="large")
 def open_model() -> None:
-    """Ask for weights, show what they are, and take the model in hand."""
+    """Ask for weights, show what they are, and select the model."""
     st.caption(
         "Weights from training: .safetensors, or .pt, .pth, .ckpt with a state_dict, whose network "
         "is recognised from the tensors; or .onnx, .keras, .h5, .pt2, a zipped folder of Hugging "
@@ -42,28 +42,32 @@ def open_model() -> None:
     classes = left.file_uploader(
         "Class names (optional): .txt, .json or .csv", key="open.classes", max_upload_size=LIST_MIB
     )
-    written = right.file_uploader(
+    recipe_file = right.file_uploader(
         "Recipe (optional): .toml", key="open.recipe", max_upload_size=LIST_MIB
     )
     if file is None:
         return
     try:
-        known = recipe.loads(written.getvalue().decode("utf-8", "replace")) if written else None
-        source = known.source(weights(file)) if known else weights(file)
+        source, preprocessing = source_of_upload(file), None
+        if recipe_file:
+            known = recipe.loads(recipe_file.getvalue().decode("utf-8", "replace"))
+            source, preprocessing = known.source(source), known.preprocessing
         if classes:
             names = class_names.read(classes.getvalue(), classes.name)
             source = replace(source, class_names=names)
     except InputError as error:
         show_error(error.message)
         return
-    _decide(source, known.preprocessing if known else None)
+    _decide(source, preprocessing)
 
 
 def _sample_models() -> None:
     models = samples.model_files()
     name = st.pills("Sample models", list(models), key="open.sample")
     if name:
-        _take(ModelSource(models[name]))
+        current_session().select_model(ModelSource(models[name]))
+        st.session_state.pop("open.sample", None)
+        st.rerun()
 
 
 def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
@@ -73,7 +77,7 @@ def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
     show_facts(spec)
     output = _output(spec, source.output)
     if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
-        session.sent.pop(WEIGHTS, None)
+        session.uploaded.pop(WEIGHTS, None)
         session.select_model(replace(source, architecture=chosen, output=output), preprocessing)
         st.rerun()
 
@@ -92,10 +96,11 @@ def _output(spec: ModelSpec, current: str | None) -> str | None:
     )
 
 
-def settle() -> NoReturn:
-    """Let the person say which network the model in hand is, where its tensors cannot tell."""
+def decide_architecture() -> NoReturn:
+    """Let the person say which network the selected model is, where its tensors cannot tell."""
+    session = current_session()
     st.title("Which network is this?")
-    _decide(current_session().model, current_session().preprocessing)
+    _decide(session.model, session.preprocessing)
     st.stop()
 
 
@@ -130,7 +135,7 @@ def _caption(item: Candidate, images: int) -> str:
 
 
 def show_facts(spec: ModelSpec) -> None:
-    """Say what the file is, what fits, and every check with its outcome."""
+    """Say what the file is, what fits, and what came of every check."""
     size = f"{spec.width} × {spec.height} px, {'colour' if spec.channels == 3 else 'grey'}"
     facts = {
         "Format": spec.format,
@@ -142,9 +147,9 @@ def show_facts(spec: ModelSpec) -> None:
     }
     st.table({"": list(facts), "what was found": list(facts.values())}, hide_index=True)
     for check in spec.checks:
-        mark, said = st.columns([1, 24])
+        mark, message = st.columns([1, 24])
         mark.markdown(MARKS[check.status])
-        said.text(f"{check.name}: {check.message}")
+        message.text(f"{check.name}: {check.message}")
     if len(spec.candidates) > 1:
         with st.expander(f"All {len(spec.candidates)} networks that fit"):
             st.dataframe(
@@ -156,7 +161,7 @@ def show_facts(spec: ModelSpec) -> None:
             )
 
 
-def written_recipe(spec: ModelSpec) -> str:
+def recipe_text(spec: ModelSpec) -> str:
     """Return model, classes and preprocessing in force as a recipe's text."""
     settings = current_session().preprocessing or spec.preprocessing
     return recipe.dumps(
@@ -164,9 +169,3 @@ def written_recipe(spec: ModelSpec) -> str:
             spec.name, spec.sha256, spec.architecture, spec.output, spec.class_names, settings
         )
     )
-
-
-def _take(source: ModelSource) -> None:
-    current_session().select_model(source)
-    st.session_state.pop("open.sample", None)
-    st.rerun()

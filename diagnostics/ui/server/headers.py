@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Served: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
@@ -25,8 +25,8 @@ def policy(page: bytes) -> str:
     Args:
         page: The page's HTML, as the server will send it.
     """
-    hashes = (base64.b64encode(hashlib.sha256(own).digest()) for own in INLINE.findall(page))
-    scripts = " ".join(f"'sha256-{own.decode()}'" for own in hashes)
+    digests = (hashlib.sha256(script).digest() for script in INLINE.findall(page))
+    scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return "; ".join(
         (
             "default-src 'self'",
@@ -51,7 +51,7 @@ class Headers:
         page: The HTML of its one page.
     """
 
-    def __init__(self, app: Served, page: bytes) -> None:
+    def __init__(self, app: AsgiApp, page: bytes) -> None:
         self._app = app
         self._headers = (
             (b"content-security-policy", policy(page).encode()),
@@ -66,8 +66,10 @@ class Headers:
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ours = dict(self._headers)
-                kept = [one for one in message.get("headers", ()) if one[0].lower() not in ours]
-                message["headers"] = [*kept, *self._headers]
+                theirs = [
+                    header for header in message.get("headers", ()) if header[0].lower() not in ours
+                ]
+                message["headers"] = [*theirs, *self._headers]
             await send(message)
 
         await self._app(scope, receive, add)

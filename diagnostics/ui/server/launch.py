@@ -13,12 +13,18 @@ from diagnostics.data.samples import ROOT
 from diagnostics.errors import InputError
 from diagnostics.ui.server import uploads
 from diagnostics.ui.server.headers import Headers
-from diagnostics.ui.server.settings import Serving
-from diagnostics.ui.server.startup import Beginning, begin_with
+from diagnostics.ui.server.settings import ServerSettings
+from diagnostics.ui.server.startup import SessionDefaults, configure
 from diagnostics.worker import Zygote, selftest
 from diagnostics.worker.sandbox import Level
 
-SIGN_IN = (*("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url"),)
+SIGN_IN = (
+    "redirect_uri",
+    "cookie_secret",
+    "client_id",
+    "client_secret",
+    "server_metadata_url",
+)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -45,41 +51,41 @@ def demand_sandbox(address: str, *, programs: bool = False) -> None:
     )
 
 
-def demand_sign_in(serving: Serving) -> None:
+def demand_sign_in(settings: ServerSettings) -> None:
     """Hold whoever asks for sign-in to what Streamlit needs for it.
 
     Raises:
         InputError: When the file or the library is missing.
     """
-    if serving.sign_in is None:
+    if settings.sign_in is None:
         return
     try:
-        settings = tomllib.loads(serving.sign_in.read_text("utf-8")).get("auth", {})
+        auth = tomllib.loads(settings.sign_in.read_text("utf-8")).get("auth", {})
     except (OSError, ValueError) as error:
-        raise InputError(f"{serving.sign_in.name} cannot be read: {error}.") from None
-    missing = [name for name in SIGN_IN if not settings.get(name)]
+        raise InputError(f"{settings.sign_in.name} cannot be read: {error}.") from None
+    missing = [name for name in SIGN_IN if not auth.get(name)]
     if missing:
         raise InputError(
-            f"{serving.sign_in.name} needs a table [auth] with {', '.join(SIGN_IN)}; missing: "
+            f"{settings.sign_in.name} needs a table [auth] with {', '.join(SIGN_IN)}; missing: "
             f"{', '.join(missing)}."
         )
     if importlib.util.find_spec("authlib") is None:
         raise InputError("Signing in needs authlib: pip install 'oversure[sign-in]'.")
 
 
-def serve(serving: Serving, beginning: Beginning) -> int:
+def serve(settings: ServerSettings, defaults: SessionDefaults) -> int:
     """Serve the app until it is interrupted.
 
     Args:
-        serving: Where, and how it is shared.
-        beginning: What every person has in hand at first.
+        settings: Where, and how it is shared.
+        defaults: What every session begins with.
 
     Returns:
         The exit code.
     """
-    Zygote.start(serving.threads)
+    Zygote.start(settings.threads)
     threading.Thread(target=selftest.outcome, daemon=True).start()  # pages will ask for it
-    begin_with(beginning, serving)
+    configure(defaults, settings)
     os.chdir(ROOT)
     import streamlit
     from starlette.middleware import Middleware
@@ -98,5 +104,5 @@ def serve(serving: Serving, beginning: Beginning) -> int:
         lifespan=uploads.lifespan,
         middleware=[headers],
     )
-    app.run(config=serving.config())
+    app.run(config=settings.config())
     return 0

@@ -9,21 +9,23 @@ from pathlib import Path
 from diagnostics.schema.request import File, ModelSource
 from diagnostics.schema.spec import preprocessing_from
 from diagnostics.ui.server.launch import serve
-from diagnostics.ui.server.settings import Serving
-from diagnostics.ui.server.startup import Beginning
+from diagnostics.ui.server.settings import ServerSettings
+from diagnostics.ui.server.startup import SessionDefaults
 
 
 def main(folder: Path) -> int:
     """Serve what a folder's begin.json describes; return the exit code."""
-    begin = json.loads((folder / "begin.json").read_text("utf-8"))
-    described = begin["source"]
-    names = described["class_names"]
-    source = ModelSource(File(**described["file"]), class_names=names and tuple(names))
-    given = begin["preprocessing"] and preprocessing_from(begin["preprocessing"])
-    images = tuple(File(**one) for one in begin["images"])
-    adapt = (lambda own: given) if given else None
-    first = Beginning(source, images, adapt, live=Path(source.file.path))
-    return serve(Serving(port=begin["port"]), first)
+    content = json.loads((folder / "begin.json").read_text("utf-8"))
+    names = content["source"]["class_names"]
+    file = File(**content["source"]["file"])
+    preprocessing = content["preprocessing"] and preprocessing_from(content["preprocessing"])
+    defaults = SessionDefaults(
+        ModelSource(file, class_names=names and tuple(names)),
+        tuple(File(**image) for image in content["images"]),
+        (lambda _default: preprocessing) if preprocessing else None,
+        live_socket=Path(file.path),
+    )
+    return serve(ServerSettings(port=content["port"]), defaults)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServerSettings:
     """How the server is offered.
 
     Args:
@@ -20,9 +20,9 @@ class Serving:
         sign_in: File with the settings of an identity provider; None lets everybody in.
         model_mib: Largest model file.
         disk_mib: How much of the disk one person's files may take.
-        places: How many questions compute at once; 0 takes one for each processor.
+        places: How many requests compute at once.
         running: How many of one person compute at once.
-        waiting: How many questions may wait.
+        waiting: How many requests may wait.
         threads: With how many threads each model computes; None takes half of the processors.
     """
 
@@ -39,12 +39,12 @@ class Serving:
     threads: int | None = None
 
     def config(self) -> dict[str, Any]:
-        """Return what of it is Streamlit's to know."""
-        known: dict[str, Any] = {"server.address": self.address, "server.port": self.port}
+        """Return Streamlit's options that follow from it."""
+        options: dict[str, Any] = {"server.address": self.address, "server.port": self.port}
         if self.hosts:
-            known["server.allowedHosts"] = list(self.hosts)
+            options["server.allowedHosts"] = list(self.hosts)
         if self.base:
-            known["server.baseUrlPath"] = self.base.strip("/")
+            options["server.baseUrlPath"] = self.base.strip("/")
         if self.sign_in is not None:
-            known["secrets.files"] = [str(self.sign_in.resolve())]
-        return known
+            options["secrets.files"] = [str(self.sign_in.resolve())]
+        return options

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from diagnostics.ui.server.startup import serving
+from diagnostics.ui.server.startup import server_settings
 
 
 def sign_in() -> None:
     """Stop here until somebody has signed in, if the server asks for that."""
-    if serving().sign_in is None:
+    if server_settings().sign_in is None:
         return
     if not st.user.is_logged_in:
         st.title("Oversure")

@@ -8,59 +8,70 @@ from pathlib import Path
 
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource
-from diagnostics.ui.server.settings import Serving
+from diagnostics.ui.server.settings import ServerSettings
 from diagnostics.worker import Admission, selftest
 from diagnostics.worker.sandbox import Level
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What the server was started with: what every person has in hand at first, and may do.
+class SessionDefaults:
+    """What every session begins with, and may do.
 
     Args:
         model: The model; the first sample when there is none.
         images: Images; the samples when there are none.
-        adapt: Turns the model's own preprocessing into the one to begin with; None keeps it.
-        live: Where the process listens that holds this model; None starts workers.
+        preprocessing_adjustment: Turns the model's own preprocessing into the one to begin with;
+            None leaves it.
+        live_socket: Where the process listens that holds this model; None starts workers.
         programs: Whether files that are programs may run.
     """
 
     model: ModelSource | None = None
     images: tuple[File, ...] = ()
-    adapt: Callable[[Preprocessing], Preprocessing] | None = None
-    live: Path | None = None
+    preprocessing_adjustment: Callable[[Preprocessing], Preprocessing] | None = None
+    live_socket: Path | None = None
     programs: bool = False
 
 
-_beginning = [Beginning()]
-_serving = [Serving()]
-_admission = [Admission(_serving[0].places)]
+@dataclass
+class _Server:
+    """The one server of this process."""
+
+    settings: ServerSettings
+    defaults: SessionDefaults
+    admission: Admission
 
 
-def begin_with(beginning: Beginning, serving: Serving | None = None) -> None:
-    """Let sessions begin with a model and images, and share the machine in a certain way."""
-    _beginning[:] = [beginning]
-    _serving[:] = [serving or Serving()]
-    shared = _serving[0]
-    _admission[:] = [Admission(shared.places, shared.running, shared.waiting)]
+def _server(settings: ServerSettings, defaults: SessionDefaults) -> _Server:
+    admission = Admission(settings.places, settings.running, settings.waiting)
+    return _Server(settings, defaults, admission)
 
 
-def beginning() -> Beginning:
+_current = _server(ServerSettings(), SessionDefaults())
+
+
+def configure(defaults: SessionDefaults, settings: ServerSettings | None = None) -> None:
+    """Say what sessions begin with, and how they share the machine."""
+    global _current
+    _current = _server(settings or ServerSettings(), defaults)
+
+
+def session_defaults() -> SessionDefaults:
     """Return what sessions begin with."""
-    return _beginning[0]
+    return _current.defaults
 
 
-def serving() -> Serving:
+def server_settings() -> ServerSettings:
     """Return how this server is offered."""
-    return _serving[0]
+    return _current.settings
 
 
 def admission() -> Admission:
-    """Return what gives each question its turn."""
-    return _admission[0]
+    """Return what gives each request its turn."""
+    return _current.admission
 
 
-def weights(file: File) -> ModelSource:
+def source_of_upload(file: File) -> ModelSource:
     """Return the model in a file that a person brought, with what this server lets it do."""
-    locked = selftest.outcome().level is not Level.NONE
-    return ModelSource(file, programs=_beginning[0].programs, modules=locked)
+    is_locked = selftest.outcome().level is not Level.NONE
+    return ModelSource(file, programs=session_defaults().programs, modules=is_locked)

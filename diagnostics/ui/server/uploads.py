@@ -1,4 +1,4 @@
-"""Files that go from the browser straight to disk: a ticket for each, and the route that takes it.
+"""Files that go from the browser straight to disk: a ticket for each, and the route for it.
 
 A script issues a ticket, the browser sends one file to its address, the script takes the file.
 Nobody can guess a ticket, and one that was used up is as unknown as one that never was.
@@ -28,7 +28,7 @@ from starlette.routing import Route
 MIB = 2**20
 BATCH_BYTES = MIB  # written at once, in a thread: the event loop serves everybody
 IDLE_SECONDS = 60  # without a byte, after which a connection counts as lost
-TURN_SECONDS = 5  # to wait for the file before
+LOCK_SECONDS = 5  # to wait for the file before
 RESERVE_BYTES = 512 * MIB  # of the disk stay free
 NAME_LENGTH = 200
 
@@ -63,9 +63,9 @@ class RefusedError(Exception):
 class _Ticket:
     folder: Path
     limit: int
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     revoked: bool = False
-    done: Upload | None = None
+    upload: Upload | None = None
 
 
 _lock = threading.Lock()  # scripts run in threads of their own
@@ -84,10 +84,10 @@ def take(token: str) -> Upload | None:
     """Return the file that came for a ticket, which is used up by that; None before it came."""
     with _lock:
         ticket = _tickets.get(token)
-        if ticket is None or ticket.done is None:
+        if ticket is None or ticket.upload is None:
             return None
         del _tickets[token]
-        return ticket.done
+        return ticket.upload
 
 
 def revoke(token: str) -> None:
@@ -97,8 +97,8 @@ def revoke(token: str) -> None:
         if ticket is None:
             return
         ticket.revoked = True
-        if ticket.done is not None:
-            ticket.done.path.unlink(missing_ok=True)
+        if ticket.upload is not None:
+            ticket.upload.path.unlink(missing_ok=True)
 
 
 @asynccontextmanager
@@ -110,15 +110,15 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _and_then(signal.getsignal(number), loop))
+            signal.signal(number, _revoking(signal.getsignal(number), loop))
     yield
     _revoke_all()
 
 
-def _and_then(before: Any, loop: asyncio.AbstractEventLoop) -> Callable[[int, Any], None]:
+def _revoking(handler: Any, loop: asyncio.AbstractEventLoop) -> Callable[[int, Any], None]:
     def handle(number: int, frame: Any) -> None:
         loop.call_soon_threadsafe(_revoke_all)  # not here: whom we interrupt may hold the lock
-        before(number, frame)
+        handler(number, frame)
 
     return handle
 
@@ -133,8 +133,8 @@ def routes() -> list[Route]:
 
     Streamlit puts `server.baseUrlPath` before its own routes only, and reads it later than we.
     """
-    ends = ("/upload/{token}", "/{base:path}/upload/{token}")
-    return [Route(end, _put, methods=["PUT"]) for end in ends]
+    paths = ("/upload/{token}", "/{base:path}/upload/{token}")
+    return [Route(path, _put, methods=["PUT"]) for path in paths]
 
 
 def address(token: str, base: str = "") -> str:
@@ -145,15 +145,15 @@ def address(token: str, base: str = "") -> str:
 async def _put(request: Request) -> Response:
     try:
         _demand_own_page(request.headers)
-        async with _turn(request.path_params["token"]) as ticket:
-            done = await _store(request, ticket)
+        async with _locked(request.path_params["token"]) as ticket:
+            upload = await _store(request, ticket)
     except RefusedError as refused:
         return _refusal(refused.status, refused.sentence)
     except OSError:
         return _refusal(507, "The server cannot write the file to its disk.")
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
-    return JSONResponse({"sha256": done.sha256, "size": done.size}, 201)
+    return JSONResponse({"sha256": upload.sha256, "size": upload.size}, 201)
 
 
 def _refusal(status: int, sentence: str) -> Response:
@@ -174,22 +174,22 @@ def _demand_own_page(headers: Mapping[str, str]) -> None:
 
 
 @asynccontextmanager
-async def _turn(token: str) -> AsyncIterator[_Ticket]:
-    """Hold a ticket while its file comes: one file at a time."""
+async def _locked(token: str) -> AsyncIterator[_Ticket]:
+    """Lock a ticket while its file comes: one file at a time."""
     ticket = _tickets.get(token)
     if ticket is None:
         raise _unknown()
     try:
-        async with asyncio.timeout(TURN_SECONDS):  # one that was just cancelled ends by itself
-            await ticket.turn.acquire()
+        async with asyncio.timeout(LOCK_SECONDS):  # one that was just cancelled ends by itself
+            await ticket.lock.acquire()
     except TimeoutError:
         raise RefusedError(409, "Another file is still on its way; cancel it first.") from None
     try:
-        if ticket.done is not None:
+        if ticket.upload is not None:
             raise _unknown()
         yield ticket
     finally:
-        ticket.turn.release()
+        ticket.lock.release()
 
 
 def _unknown() -> RefusedError:
@@ -201,7 +201,7 @@ async def _store(request: Request, ticket: _Ticket) -> Upload:
     size = int(request.headers.get("content-length", 0))  # the server has checked its digits
     _demand_room(ticket, size, to_come=size)
     name = unquote(request.headers.get("x-file-name", ""))[:NAME_LENGTH] or "file"
-    file = _Unfinished(ticket.folder)
+    file = _PartialFile(ticket.folder)
     try:
         size = 0
         async for batch in _batches(request, ticket):
@@ -209,20 +209,20 @@ async def _store(request: Request, ticket: _Ticket) -> Upload:
             _demand_room(ticket, size)
             await to_thread.run_sync(file.write, batch)
         await to_thread.run_sync(file.close)
-        done = Upload(file.path, file.digest.hexdigest(), size, name)
+        upload = Upload(file.path, file.digest.hexdigest(), size, name)
         with _lock:
             _demand_valid(ticket)
-            ticket.done = done
+            ticket.upload = upload
     except BaseException:
         await _discard(file)
         raise
-    return done
+    return upload
 
 
 def _demand_room(ticket: _Ticket, size: int, to_come: int = 0) -> None:
     if size > ticket.limit:
-        most = f"{ticket.limit / MIB:,.0f} MiB"
-        raise RefusedError(413, f"The file is larger than {most}, the most that is taken here.")
+        limit = f"{ticket.limit / MIB:,.0f} MiB"
+        raise RefusedError(413, f"The file is larger than {limit}, the most that is taken here.")
     if shutil.disk_usage(ticket.folder).free - to_come < RESERVE_BYTES:
         raise RefusedError(507, "The server has no room on its disk for the file.")
 
@@ -236,7 +236,7 @@ async def _batches(request: Request, ticket: _Ticket) -> AsyncIterator[list[byte
     """Gather what comes; many small writes would cost a thread's start each."""
     chunks = request.stream()
     batch: list[bytes] = []
-    held = 0
+    size = 0
     while True:
         try:
             async with asyncio.timeout(IDLE_SECONDS):
@@ -247,14 +247,14 @@ async def _batches(request: Request, ticket: _Ticket) -> AsyncIterator[list[byte
         if chunk is None:
             break
         batch.append(chunk)
-        held += len(chunk)
-        if held >= BATCH_BYTES:
+        size += len(chunk)
+        if size >= BATCH_BYTES:
             yield batch
-            batch, held = [], 0
+            batch, size = [], 0
     yield batch
 
 
-class _Unfinished:
+class _PartialFile:
     """A file that is being written, and its hash."""
 
     def __init__(self, folder: Path) -> None:
@@ -280,6 +280,6 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-async def _discard(file: _Unfinished) -> None:
+async def _discard(file: _PartialFile) -> None:
     with CancelScope(shield=True):
         await to_thread.run_sync(file.discard)  # a gigabyte takes a while to delete

@@ -1,1 +1,1 @@
-"""The session: what one person has in hand."""
+"""The session: models, images and choices of one person."""

@@ -1,10 +1,10 @@
-"""Choices among ids that stay in hand from page to page, and in the address."""
+"""Choices that stay as they are from page to page, and in the address."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from diagnostics.ui.session.query_params import address
+from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.ui.session.state import current_session
 
 WIDTH = 215
@@ -13,86 +13,99 @@ WIDTH = 215
 def choose(
     label: str,
     key: str,
-    shown: dict[str, str],
+    titles: dict[str, str],
     help_text: str,
     *,
-    first: str | None = None,
+    default: str | None = None,
     width: int = WIDTH,
 ) -> str:
-    """Draw a choice among ids, and keep the id in the address unless it is the first.
+    """Draw a choice among ids, and keep the id in the address unless it is the default.
 
     Streamlit's own binding writes what is shown, which for classes is a person's text.
+
+    Args:
+        label: Of the widget.
+        key: Of the widget, and its name in the address.
+        titles: What people read, by id.
+        help_text: The tooltip.
+        default: Id chosen at first; None, or one that is not offered, takes the first id.
+        width: In px.
     """
-    usual = first if first in shown else next(iter(shown))
-    kept = current_session().choices
-    before = (st.session_state.get(key), st.query_params.get(key), kept.get(key))
+    default = default if default in titles else next(iter(titles))
+    choices = current_session().choices
+    earlier = (st.session_state.get(key), st.query_params.get(key), choices.get(key))
     # Set also when it stands there already: another page's widget has the same key.
-    st.session_state[key] = next((value for value in before if value in shown), usual)
+    st.session_state[key] = next((value for value in earlier if value in titles), default)
     chosen = str(
         st.selectbox(
             label,
-            list(shown),
-            format_func=shown.__getitem__,
+            list(titles),
+            format_func=titles.__getitem__,
             key=key,
             help=help_text,
             width=width,
         )
     )
-    kept[key] = chosen
-    address(key, "" if chosen == usual else chosen)
+    choices[key] = chosen
+    set_query_param(key, "" if chosen == default else chosen)
     return chosen
 
 
 def choose_many(
-    label: str, key: str, shown: dict[str, str], usual: list[str], *, most: int | None = None
+    label: str,
+    key: str,
+    titles: dict[str, str],
+    default: list[str],
+    *,
+    max_selections: int | None = None,
 ) -> tuple[str, ...]:
-    """Draw a choice of several ids, and keep them in the address unless they are the usual ones.
+    """Draw a choice of several ids, and keep them in the address unless they are the default.
 
     Args:
         label: Of the widget.
         key: Of the widget, and its name in the address.
-        shown: What people read, by id.
-        usual: Ids chosen at first.
-        most: How many may be chosen.
+        titles: What people read, by id.
+        default: Ids chosen at first.
+        max_selections: How many may be chosen.
     """
-    kept = current_session().choices
+    choices = current_session().choices
     chosen = st.session_state.get(key)
-    if chosen is None or not set(chosen) <= shown.keys():
-        asked = st.query_params.get(key, kept.get(key, "")).split(",")
-        chosen = [name for name in dict.fromkeys(asked) if name in shown][:most] or usual
+    if chosen is None or not set(chosen) <= titles.keys():
+        earlier = dict.fromkeys(st.query_params.get(key, choices.get(key, "")).split(","))
+        chosen = [name for name in earlier if name in titles][:max_selections] or default
     st.session_state[key] = chosen
     names = st.multiselect(
-        label, list(shown), key=key, max_selections=most, format_func=shown.__getitem__
+        label, list(titles), key=key, max_selections=max_selections, format_func=titles.__getitem__
     )
-    kept[key] = ",".join(names)
-    address(key, "" if names == usual else ",".join(names))
+    choices[key] = ",".join(names)
+    set_query_param(key, "" if names == default else ",".join(names))
     return tuple(names)
 
 
-def remembered(key: str, usual: int, most: int) -> None:
+def remember(key: str, default: int, max_value: int) -> None:
     """Let a slider or switch stand as it stood last, also on another page and after a reload.
 
     Args:
         key: Of the widget, and its name in the address.
-        usual: Where it stands at first; a switch is 0 or 1.
-        most: The largest value it may have; the smallest is 0.
+        default: Where it stands at first; a switch is 0 or 1.
+        max_value: The largest value it may have; the smallest is 0.
     """
-    kept, asked = current_session().settings, st.query_params.get(key, "")
-    first = min(int(asked), most) if asked.isascii() and asked.isdigit() else usual
-    kept[key] = int(st.session_state.get(key, kept.get(key, first)))
-    st.session_state[key] = bool(kept[key]) if most == 1 else kept[key]
-    address(key, "" if kept[key] == usual else str(kept[key]))
+    positions, param = current_session().positions, st.query_params.get(key, "")
+    first = min(int(param), max_value) if param.isascii() and param.isdigit() else default
+    positions[key] = int(st.session_state.get(key, positions.get(key, first)))
+    st.session_state[key] = bool(positions[key]) if max_value == 1 else positions[key]
+    set_query_param(key, "" if positions[key] == default else str(positions[key]))
 
 
-def stretched(page: str, *, usual: bool) -> bool:
+def stretch_toggle(page: str, *, default: bool) -> bool:
     """Draw whether the axis of confidence is stretched towards its ends.
 
     Args:
         page: Begins the key of the switch.
-        usual: Whether it is stretched unless a person says otherwise.
+        default: Whether it is stretched at first.
     """
     key = f"{page}.stretched"
-    remembered(key, usual=int(usual), most=1)
+    remember(key, default=int(default), max_value=1)
     return st.toggle(
         "Stretch the axis near 100 %",
         key=key,
@@ -101,9 +114,9 @@ def stretched(page: str, *, usual: bool) -> bool:
     )
 
 
-def shared_scale(row: str) -> bool:
+def shared_scale_toggle(row: str) -> bool:
     """Draw whether all images of a row share a scale."""
-    remembered(f"{row}.shared", usual=0, most=1)
+    remember(f"{row}.shared", default=0, max_value=1)
     return st.toggle(
         "One scale for all images",
         key=f"{row}.shared",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 
-def address(name: str, value: str) -> None:
+def set_query_param(name: str, value: str) -> None:
     """Write a value to the page's address; an empty one leaves it out."""
     if value and st.query_params.get(name) != value:
         st.query_params[name] = value

@@ -1,15 +1,16 @@
-"""What one browser session has in hand; nobody else holds session state."""
+"""What one browser session has selected and been answered; nobody else holds session state."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
+from cachetools import LRUCache
 
 from diagnostics.data import samples
 from diagnostics.errors import InputError
@@ -17,17 +18,36 @@ from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource, Result
 from diagnostics.ui.server import startup, uploads
 from diagnostics.ui.session import store
-from diagnostics.ui.session.query_params import address
+from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.worker import Live, WorkerRunner, Zygote
 
-ANSWERS_KEPT = 24
-SO_FAR_KEPT = 4
-MODELS_KEPT = 3
+MAX_RESULTS = 24
+MAX_PARTIAL_RESULTS = 4
+MAX_MODELS = 3
 MIB = 2**20
 PICTURE_BYTES = 24 * MIB
-COLUMNS = 8
+MAX_SHOWN = 8
 # Widgets whose choices belong to one model.
-OF_THE_MODEL = ("layers", "gallery", "deep", "class", "against", "method", "query", "attack.target")
+MODEL_CHOICES = (
+    "layers",
+    "gallery",
+    "deep",
+    "class",
+    "against",
+    "method",
+    "query",
+    "attack.target",
+)
+
+
+class Runners(LRUCache[str, WorkerRunner]):
+    """Runners by the hash of their model; one that makes room for another is closed."""
+
+    def popitem(self) -> tuple[str, WorkerRunner]:
+        """Close the least recently used runner, and return it with its model's hash."""
+        digest, runner = super().popitem()
+        runner.close()
+        return digest, runner
 
 
 @dataclass
@@ -35,77 +55,79 @@ class Session:
     """Everything that belongs to one person: files, choices, answers, and workers.
 
     Args:
-        folder: Where uploads lie; only this server may read it.
-        holder: Names this session where uploads are kept.
-        runners: This session's own workers, one for each model, the latest last.
-        model: The model in hand.
-        models: The models that were in hand, that one among them, the latest last.
-        images: All images in hand, in the order they came.
-        shown: Hashes of the images shown, at most `COLUMNS`.
+        upload_folder: Where uploads lie; only this server may read it.
+        owner: Names this session where uploads are stored.
+        model: The selected model.
+        models: The models selected so far, that one among them, the latest last.
+        images: All images, in the order they came.
+        shown: Hashes of the images shown, at most `MAX_SHOWN`.
         preprocessing: The person's own settings; None takes the model's.
-        adapt: Makes the first settings of the model in hand; None takes the model's.
-        drawing: What was drawn last.
+        preprocessing_adjustment: Makes the first settings of the model; None takes the model's.
         pinned: Hash of the image with which the others are compared; empty for none.
-        choices: What was chosen last in the controls that several pages share.
-        settings: Where sliders and switches that several pages share stood last.
-        selections: How often a model was taken in hand; forms begin anew with each.
-        results: Answers by request key, the latest last.
-        partial_results: What a request had found before it was cancelled, by its key.
+        drawing: What was drawn last.
+        choices: What is chosen in the controls that several pages share.
+        positions: Where sliders and switches that several pages share stand.
+        model_changes: How often a model was selected; forms begin anew with each.
+        runners: This session's own workers, one for each model.
+        results: Answers by request key.
+        partial_results: What a request had computed before it was cancelled, by its key.
         failures: Why a request failed or was cancelled, by request key.
-        pictures: Pictures as they were sent, by a digest of their pixels, the latest last.
+        pictures: Pictures as the browser gets them, by a digest of their pixels.
         tickets: Tickets of the uploads that a page offers, by the widget's key.
-        sent: Files that came through them and are not in use yet, by the widget's key.
+        uploaded: Files that came through them and are not in use yet, by the widget's key.
         in_distribution: Known-good images, a folder in one file; None until there are some.
         out_of_distribution: Images that belong to no class, likewise.
-        measured: Files that were made of them, by the key of the request that made them.
+        derived_files: Files that were made of them, by the key of the request that made them.
     """
 
-    folder: Path
-    holder: int
-    runners: OrderedDict[str, WorkerRunner]
+    upload_folder: Path
+    owner: int
     model: ModelSource
     models: list[ModelSource]
     images: list[File]
     shown: list[str]
     preprocessing: Preprocessing | None = None
-    adapt: Callable[[Preprocessing], Preprocessing] | None = None
-    drawing: File | None = None
+    preprocessing_adjustment: Callable[[Preprocessing], Preprocessing] | None = None
     pinned: str = ""
+    drawing: File | None = None
     choices: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, int] = field(default_factory=dict)
-    selections: int = 0
-    results: OrderedDict[str, Result] = field(default_factory=OrderedDict)
-    partial_results: OrderedDict[str, Result] = field(default_factory=OrderedDict)
+    positions: dict[str, int] = field(default_factory=dict)
+    model_changes: int = 0
+    runners: Runners = field(default_factory=lambda: Runners(MAX_MODELS))
+    results: LRUCache[str, Result] = field(default_factory=lambda: LRUCache(MAX_RESULTS))
+    partial_results: LRUCache[str, Result] = field(
+        default_factory=lambda: LRUCache(MAX_PARTIAL_RESULTS)
+    )
     failures: dict[str, str] = field(default_factory=dict)
-    pictures: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    pictures: LRUCache[str, str] = field(default_factory=lambda: LRUCache(PICTURE_BYTES, len))
     tickets: dict[str, str] = field(default_factory=dict)
-    sent: dict[str, File] = field(default_factory=dict)
+    uploaded: dict[str, File] = field(default_factory=dict)
     in_distribution: File | None = None
     out_of_distribution: File | None = None
-    measured: dict[str, File] = field(default_factory=dict)
+    derived_files: dict[str, File] = field(default_factory=dict)
 
     def free_bytes(self) -> int:
         """Return how many bytes one file may have that this person brings next."""
-        shared = startup.serving()
-        left = shared.disk_mib * MIB - store.held_bytes(self.holder)
-        return max(0, min(shared.model_mib * MIB, left))
+        limits = startup.server_settings()
+        free = limits.disk_mib * MIB - store.retained_bytes(self.owner)
+        return max(0, min(limits.model_mib * MIB, free))
 
-    def full(self) -> str:
+    def quota_message(self) -> str:
         """Say that there is no room for more files."""
-        most = startup.serving().disk_mib / 1024
-        return f"your files may have {most:.1f} GiB on this server, and it would be more."
+        quota_gib = startup.server_settings().disk_mib / 1024
+        return f"your files may have {quota_gib:.1f} GiB on this server, and it would be more."
 
-    def receive(self, key: str, path: Path, digest: str, name: str) -> None:
-        """Take a file that lies in our folder already, for a widget that asked for it."""
-        before = self.sent.get(key)
-        self.sent[key] = file = File(str(self.folder / digest), digest, name)
-        store.retain(file, self.holder)
-        if Path(file.path).exists():  # a worker may hold the one that is there
+    def accept_upload(self, key: str, path: Path, digest: str, name: str) -> None:
+        """Accept a file that lies in our folder already, for the widget that it came through."""
+        previous = self.uploaded.get(key)
+        self.uploaded[key] = file = File(str(self.upload_folder / digest), digest, name)
+        store.retain(file, self.owner)
+        if Path(file.path).exists():  # a worker may have the one that is there open
             path.unlink()
         else:
             path.replace(file.path)
-        if before is not None and before.sha256 not in (digest, self.model.file.sha256):
-            store.release(before, self.holder)
+        if previous is not None and previous.sha256 not in (digest, self.model.file.sha256):
+            store.release(previous, self.owner)
 
     def store_upload(self, content: bytes, name: str) -> File:
         """Write an upload to the folder under its hash and return it.
@@ -114,187 +136,207 @@ class Session:
             InputError: When this person has as much here as one may have.
         """
         if len(content) > self.free_bytes():
-            raise InputError(f"{name[:60]} was not taken: {self.full()}")
+            raise InputError(f"{name[:60]} was not taken: {self.quota_message()}")
         digest = hashlib.sha256(content).hexdigest()
-        path = self.folder / digest
+        path = self.upload_folder / digest
         file = File(str(path), digest, name)
-        store.retain(file, self.holder)
+        store.retain(file, self.owner)
         if not path.exists():
-            unfinished = path.with_suffix(f".{self.holder}")
+            unfinished = path.with_suffix(f".{self.owner}")
             unfinished.write_bytes(content)
             unfinished.replace(path)
         return file
 
     def add_images(self, files: Sequence[File]) -> None:
-        """Take images in hand and show them first, as many as there are columns."""
-        fresh = [file for file in files if file.sha256 not in self.known_images()]
-        self.images = [*self.images, *fresh]
-        first = list(dict.fromkeys(file.sha256 for file in files))
-        kept_shown = [digest for digest in self.shown if digest not in first]
-        pinned = [self.pinned] if self.pinned in kept_shown else []
-        wanted = dict.fromkeys([*pinned, *first, *kept_shown])  # the pinned image stays in sight
-        self.shown = list(wanted)[:COLUMNS]
-        hidden = len(wanted) - COLUMNS
+        """Add images and show them first, as many as there are columns."""
+        known = self.images_by_hash()
+        self.images = [*self.images, *(file for file in files if file.sha256 not in known)]
+        added = list(dict.fromkeys(file.sha256 for file in files))
+        shown = [digest for digest in self.shown if digest not in added]
+        pinned = [self.pinned] if self.pinned in shown else []
+        in_order = list(dict.fromkeys([*pinned, *added, *shown]))  # the pinned image stays in sight
+        self.shown = in_order[:MAX_SHOWN]
+        hidden = len(in_order) - MAX_SHOWN
         if hidden > 0:
             st.toast(
-                f"{COLUMNS} images are shown; {hidden} more are in hand, to be chosen at left."
+                f"{MAX_SHOWN} images are shown; {hidden} more are in hand, to be chosen at left."
             )
 
     def draw(self, file: File) -> None:
-        """Put a drawing in the place of the one before, or before the other images."""
-        old, self.drawing = self.drawing, file
-        if old is None or old.sha256 not in self.known_images() or old == file:
+        """Replace the drawing before this one, or add it before the other images."""
+        previous, self.drawing = self.drawing, file
+        if previous is None or previous == file or previous not in self.images:
             self.add_images([file])
             return
-        fresh = {old.sha256: file.sha256}
-        self.images = [file if one == old else one for one in self.images]
-        self.shown = [fresh.get(digest, digest) for digest in self.shown]
-        self.pinned = fresh.get(self.pinned, self.pinned)
+        replacement = {previous.sha256: file.sha256}
+        self.images = [file if image == previous else image for image in self.images]
+        self.shown = [replacement.get(digest, digest) for digest in self.shown]
+        self.pinned = replacement.get(self.pinned, self.pinned)
         if file.sha256 not in self.shown:
             self.add_images([file])
-        store.release(old, self.holder)
+        store.release(previous, self.owner)
 
-    def known_images(self) -> dict[str, File]:
-        """Return the images in hand by their hash."""
+    def images_by_hash(self) -> dict[str, File]:
+        """Return all images by their hash."""
         return {file.sha256: file for file in self.images}
 
     def shown_images(self) -> tuple[File, ...]:
         """Return the images of the columns: the pinned one, then the others in their order."""
-        known = self.known_images()
+        known = self.images_by_hash()
         digests = sorted(self.shown, key=lambda digest: digest != self.pinned)
         return tuple(known[digest] for digest in digests if digest in known)
 
     @property
-    def compares(self) -> bool:
+    def is_comparing(self) -> bool:
         """Whether one image is pinned and others stand beside it."""
         return self.pinned in self.shown and len(self.shown) > 1
 
     def select_model(self, model: ModelSource, preprocessing: Preprocessing | None = None) -> None:
-        """Take a model in hand with its own or other settings; its worker starts when asked."""
+        """Select a model with its own or other settings; its worker starts with the first request.
+
+        Args:
+            model: The model.
+            preprocessing: Settings other than its own.
+        """
         if (model.sha256, model.architecture) != (self.model.sha256, self.model.architecture):
             layers = [key for key in self.choices if key.startswith("layer.")]
-            for key in (*OF_THE_MODEL, *layers):
+            for key in (*MODEL_CHOICES, *layers):
                 st.session_state.pop(key, None)
                 self.choices.pop(key, None)
-                address(key, "")
+                set_query_param(key, "")
         if model.sha256 != self.model.sha256:
-            self.adapt = None
-        self.models = [one for one in self.models if one.sha256 != model.sha256]
+            self.preprocessing_adjustment = None
+        self.models = [other for other in self.models if other.sha256 != model.sha256]
         self.models.append(model)
-        while len(self.models) > MODELS_KEPT:
+        while len(self.models) > MAX_MODELS:
             self.release_model(self.models[0])
         self.model, self.preprocessing = model, preprocessing
-        self.selections += 1
+        self.model_changes += 1
 
     def release_model(self, model: ModelSource) -> None:
-        """Let go of a model that is not in hand, and of its file where no other model needs it."""
+        """Release a model that is not selected, and its file where no other model needs it."""
         self.models.remove(model)
-        needed = {file.path for one in self.models for file in one.weights}
+        needed = {file.path for other in self.models for file in other.weights}
         for file in model.weights:
             if file.path not in needed:
-                store.release(file, self.holder)
+                store.release(file, self.owner)
 
-    def begin(self, own: Preprocessing) -> None:
-        """Take the settings that the server was started with, once the model's own are known.
+    def adjust_preprocessing(self, default: Preprocessing) -> None:
+        """Take the settings that the server was started with, once the model's are known.
+
+        Args:
+            default: The model's preprocessing.
 
         Raises:
             InputError: When they do not fit the model.
         """
-        adapt, self.adapt = self.adapt, None
-        if adapt is not None:
-            self.preprocessing = adapt(own)
+        adjustment, self.preprocessing_adjustment = self.preprocessing_adjustment, None
+        if adjustment is not None:
+            self.preprocessing = adjustment(default)
 
     def runner(self, model: ModelSource) -> WorkerRunner:
-        """Return the runner whose worker holds this model; the oldest other one is ended."""
+        """Return the runner whose worker holds this model."""
         digest = model.sha256
         if digest not in self.runners:
-            live, first = startup.beginning().live, startup.beginning().model
-            is_live = first is not None and model.file == first.file
+            defaults = startup.session_defaults()
+            is_live = defaults.model is not None and model.file == defaults.model.file
             self.runners[digest] = WorkerRunner(
-                zygote=Live(live) if live and is_live else None,
-                owner=self.holder,
+                zygote=Live(defaults.live_socket) if defaults.live_socket and is_live else None,
+                owner=self.owner,
                 admission=startup.admission(),
             )
-        self.runners.move_to_end(digest)
-        while len(self.runners) > MODELS_KEPT:
-            self.runners.popitem(last=False)[1].close()
         return self.runners[digest]
 
-    def cache_partial(self, result: Result) -> None:
-        """Keep what an answer would be if its work ended now."""
-        self.partial_results[result.key] = result
-        while len(self.partial_results) > SO_FAR_KEPT:
-            self.partial_results.popitem(last=False)
+    def picture_source(self, digest: str, encode: Callable[[], str]) -> str:
+        """Return a picture as the browser gets it, encoded at most once while it is in use.
 
-    def cache_result(self, result: Result) -> None:
-        """Keep an answer for the next rerun."""
-        self.results[result.key] = result
-        while len(self.results) > ANSWERS_KEPT:
-            self.results.popitem(last=False)
-
-    def encoded(self, digest: str, encode: Callable[[], str]) -> str:
-        """Return a picture as it was sent before, or encode it and keep it for the next rerun."""
-        source = self.pictures.pop(digest, None) or encode()
-        self.pictures[digest] = source
-        while sum(map(len, self.pictures.values())) > PICTURE_BYTES:
-            self.pictures.popitem(last=False)
+        Args:
+            digest: Of the pixels.
+            encode: Makes the address of the picture, which holds all of it.
+        """
+        source = self.pictures.get(digest) or encode()
+        with suppress(ValueError):  # larger than the whole cache
+            self.pictures[digest] = source
         return source
 
     def close(self) -> None:
-        """End the workers and let go of the uploads."""
+        """End the workers and release the uploads."""
         for runner in self.runners.values():
             runner.close()
         for token in self.tickets.values():
             uploads.revoke(token)
-        store.release_all(self.holder)
+        store.release_all(self.owner)
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda session: session.close())
 def current_session() -> Session:
-    """Return what this browser session has in hand, begun with the samples of the address."""
-    models, images = samples.model_files(), samples.image_files()
-    usual = tuple(images[name] for name in samples.FIRST_IMAGES)
-    begun = startup.beginning()
-    asked = st.query_params.get("model", "")
-    holder = secrets.randbits(64)
-    named = ModelSource(models[asked]) if asked in models else store.find(asked, holder)
-    names = st.query_params.get("images", "").split(",")
-    found = [images.get(name) or store.find(name, holder) for name in dict.fromkeys(names)]
-    files = [one for one in found if isinstance(one, File)] or [*(begun.images or usual)]
-    model = named if isinstance(named, ModelSource) else None
-    in_hand = model or begun.model or ModelSource(models[samples.FIRST_MODEL])
-    changed = store.find(st.query_params.get("settings", ""), holder)
-    is_ours = isinstance(changed, store.Changed) and changed.model == in_hand
-    shown = [file.sha256 for file in files][:COLUMNS]
+    """Return this browser session, begun with what its address names, or with the samples."""
+    owner, defaults, params = secrets.randbits(64), startup.session_defaults(), st.query_params
+    named_model = _model_in_address(params.get("model", ""), owner)
+    model = named_model or defaults.model or ModelSource(samples.model_files()[samples.FIRST_MODEL])
+    images = _images_in_address(params.get("images", ""), owner) or list(defaults.images)
+    if not images:
+        images = [samples.image_files()[name] for name in samples.FIRST_IMAGES]
+    preprocessing = _preprocessing_in_address(params.get("settings", ""), model, owner)
+    shown = [file.sha256 for file in images][:MAX_SHOWN]
+    is_adjusted = named_model is None and preprocessing is None
     return Session(
-        holder=holder,
-        folder=store.uploads(Zygote.start().folder),
-        runners=OrderedDict(),
-        model=in_hand,
-        models=[in_hand],
-        images=files,
+        owner=owner,
+        upload_folder=store.upload_folder(Zygote.start().folder),
+        model=model,
+        models=[model],
+        images=images,
         shown=shown,
-        preprocessing=changed.preprocessing
-        if isinstance(changed, store.Changed) and is_ours
-        else None,
-        adapt=None if model or is_ours else begun.adapt,
-        pinned=shown[0] if st.query_params.get("pinned") == "1" and len(shown) > 1 else "",
+        preprocessing=preprocessing,
+        preprocessing_adjustment=defaults.preprocessing_adjustment if is_adjusted else None,
+        pinned=shown[0] if params.get("pinned") == "1" and len(shown) > 1 else "",
     )
 
 
-def share() -> None:
-    """Write what is in hand, and how it is looked at, to the address, so that a reload finds it.
+def _model_in_address(name: str, owner: int) -> ModelSource | None:
+    """Return the model that a name of a sample or an id stands for."""
+    files = samples.model_files()
+    model = ModelSource(files[name]) if name in files else store.find(name, owner)
+    return model if isinstance(model, ModelSource) else None
+
+
+def _images_in_address(names: str, owner: int) -> list[File]:
+    """Return the images that names of samples and ids stand for, which commas separate."""
+    files = samples.image_files()
+    images = [
+        files.get(name) or store.find(name, owner) for name in dict.fromkeys(names.split(","))
+    ]
+    return [image for image in images if isinstance(image, File)]
+
+
+def _preprocessing_in_address(
+    identity: str, model: ModelSource, owner: int
+) -> Preprocessing | None:
+    """Return the edited preprocessing that an id stands for, if it is that of this model."""
+    edited = store.find(identity, owner)
+    if isinstance(edited, store.EditedPreprocessing) and edited.model == model:
+        return edited.preprocessing
+    return None
+
+
+def update_address() -> None:
+    """Write the selection to the address, so that a reload finds it.
 
     Samples have names; what people brought has ids that only this server can read.
     """
     session = current_session()
-    names = {file.sha256: name for name, file in samples.image_files().items()}
-    models = {ModelSource(file): name for name, file in samples.model_files().items()}
-    known = session.known_images()
-    in_order = sorted(session.shown, key=lambda digest: digest != session.pinned)
-    shown = [names.get(one) or store.retain(known[one], session.holder) for one in in_order]
-    address("model", models.get(session.model) or store.retain(session.model, session.holder))
-    address("images", ",".join(shown))
-    changed = session.preprocessing and store.Changed(session.model, session.preprocessing)
-    address("settings", store.retain(changed, session.holder) if changed else "")
-    address("pinned", "1" if session.compares else "")
+    model_names = {ModelSource(file): name for name, file in samples.model_files().items()}
+    image_names = {file.sha256: name for name, file in samples.image_files().items()}
+    model = model_names.get(session.model) or store.retain(session.model, session.owner)
+    images = [
+        image_names.get(file.sha256) or store.retain(file, session.owner)
+        for file in session.shown_images()
+    ]
+    settings = ""
+    if session.preprocessing:
+        edited = store.EditedPreprocessing(session.model, session.preprocessing)
+        settings = store.retain(edited, session.owner)
+    set_query_param("model", model)
+    set_query_param("images", ",".join(images))
+    set_query_param("settings", settings)
+    set_query_param("pinned", "1" if session.is_comparing else "")

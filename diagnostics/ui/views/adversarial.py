@@ -22,12 +22,12 @@ from diagnostics.schema.request import File, Request, Result
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose, remembered
-from diagnostics.ui.session.query_params import address
+from diagnostics.ui.session.choices import choose, remember
+from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
@@ -124,11 +124,11 @@ def _wanted(asked: Request, spec: ModelSpec) -> bool:
     )
     if short == before or known:
         session.choices[WANTED] = short
-        address(WANTED, short)
+        set_query_param(WANTED, short)
         return True
-    address(WANTED, "")
+    set_query_param(WANTED, "")
     forward, backward = passes(asked, len(spec.class_names))
-    said = cost(spec, forward=forward, backward=backward)
+    said = cost_sentence(spec, forward=forward, backward=backward)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Look for the smallest changes",
@@ -178,7 +178,7 @@ def which(answer: Mapping[str, Any], norm: str) -> int:
             "attack.image",
             shown,
             "Which image is shown below.",
-            first=str(usual),
+            default=str(usual),
             width=320,
         )
     )
@@ -186,7 +186,7 @@ def which(answer: Mapping[str, Any], norm: str) -> int:
 
 def epsilon(norm: str) -> int:
     """Draw how far along the change the image is; return the place among the multiples."""
-    remembered("attack.epsilon", usual=100, most=FARTHEST)
+    remember("attack.epsilon", default=100, max_value=FARTHEST)
     st.session_state["attack.epsilon"] -= st.session_state["attack.epsilon"] % STOP
     what = "root mean square" if norm == "l2" else "largest change"
     percent = st.slider(
@@ -212,10 +212,10 @@ def take_away(answer: Result, place: int, norm: str, multiple: float, spec: Mode
     name = f"{pictures.stem(image['file'])}-{norm}-{multiple:g}x"
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Open in Inspect", key="attack.open"):
-            open_in_inspect.inspect(open_in_inspect.pictures([(picture, name)], settings))
+            open_in_inspect.open_files(open_in_inspect.picture_files([(picture, name)], settings))
         st.download_button(
             "Changed image (PNG)",
-            lambda: open_in_inspect.encoded(picture),
+            lambda: open_in_inspect.png(picture),
             f"{name}.png",
             "image/png",
             key="attack.png",
@@ -233,7 +233,7 @@ def take_away(answer: Result, place: int, norm: str, multiple: float, spec: Mode
         )
     st.caption(
         "Inspect and the PNG get the picture rounded to 8 bit at the slider's size. "
-        + open_in_inspect.again(settings)
+        + open_in_inspect.reprocessing_note(settings)
     )
 
 
@@ -248,7 +248,7 @@ def _numbers(answer: Result, place: int, norm: str) -> bytes:
 
 def saliency(answer: Result, place: int, norm: str, multiple: float, spec: ModelSpec) -> list[Cell]:
     """Draw the switch for it; return where the model looked before and after, once wanted."""
-    remembered("attack.looked", usual=0, most=1)
+    remember("attack.looked", default=0, max_value=1)
     wanted = st.toggle(
         "Where did it look, before and after?",
         key="attack.looked",
@@ -264,7 +264,7 @@ def saliency(answer: Result, place: int, norm: str, multiple: float, spec: Model
         (tables.rounded(tables.moved(before, changed, one)), f"{stem} at {one:g} ×")
         for one in dict.fromkeys((0.0, multiple))
     ]
-    files: Sequence[File] = open_in_inspect.pictures(made)
+    files: Sequence[File] = open_in_inspect.picture_files(made)
     settings = as_it_is(session.preprocessing or spec.preprocessing)
     method = "attribution/grad_cam" if last_maps(spec) else "attribution/gradient"
     asked = Request(method, session.model, tuple(files), settings)

@@ -10,7 +10,7 @@ from diagnostics.schema.layouts import last_maps, layout
 from diagnostics.schema.options import MethodChoice, MethodInfo, Methods, Value
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import shortened
-from diagnostics.ui.session.choices import choose, choose_many, remembered, shared_scale
+from diagnostics.ui.session.choices import choose, choose_many, remember, shared_scale_toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.model_picker import pick_against, pick_target
@@ -52,13 +52,13 @@ def looking(spec: ModelSpec, methods: Methods) -> Looking:
             "method",
             {name: info.title for name, info in offered.items()},
             "  \n".join(f"**{info.title}**: {info.summary}" for info in offered.values()),
-            first=_usual(spec),
+            default=_usual(spec),
         )
         chosen = MethodChoice(offered[identity], _options(offered[identity], spec))
         target = pick_target(spec)
         against = pick_against(spec)
         opacity = opaque()
-        shared = shared_scale("looked")
+        shared = shared_scale_toggle("looked")
     st.caption(KEY)
     return Looking((chosen,), target, against, opacity, shared)
 
@@ -73,7 +73,7 @@ def gallery(spec: ModelSpec, methods: Methods) -> Looking:
         target = pick_target(spec)
         against = pick_against(spec)
         opacity = opaque()
-        shared = shared_scale("looked")
+        shared = shared_scale_toggle("looked")
     st.caption(KEY)
     chosen = tuple(MethodChoice(offered[name], {}) for name in names)
     return Looking(chosen, target, against, opacity, shared)
@@ -112,7 +112,7 @@ def _usual(spec: ModelSpec) -> str:
 
 def opaque() -> float:
     """Draw the opacity of maps over images, 0 to 1."""
-    remembered("opacity", usual=60, most=100)
+    remember("opacity", default=60, max_value=100)
     return st.slider("Opacity", 0, 100, step=5, format="%d %%", key="opacity", width=170) / 100
 
 

@@ -46,7 +46,7 @@ def about_folder(spec: ModelSpec, methods: Methods, folder: File) -> Request:
 def wrong(answer: CalibrationAnswer, request: Request, board: Board, heading: str) -> None:
     """Draw the most confidently wrong images, and the way to open each in Inspect."""
     names = [one["file"] for one in answer["confident_errors"]]
-    files = open_in_inspect.folder_images(request, names[:SHOWN])
+    files = open_in_inspect.folder_files(request, names[:SHOWN])
     cells = tables.wrong_cells(answer, SHOWN)
     shown = replace(request, method=INSPECT, images=tuple(files), options=PICTURES, folder=None)
     pictures = try_request(shown, st.empty()) if files else None
@@ -76,6 +76,6 @@ def _open(answer: CalibrationAnswer, request: Request, names: Sequence[str]) -> 
             key="calibration.chosen",
         )
         if st.button("Open in Inspect", key="calibration.open", type="primary"):
-            open_in_inspect.inspect(open_in_inspect.folder_images(request, [names[index]]))
+            open_in_inspect.open_files(open_in_inspect.folder_files(request, [names[index]]))
         if st.button(f"Open the first {min(len(names), SHOWN)}", key="calibration.open.all"):
-            open_in_inspect.inspect(open_in_inspect.folder_images(request, names[:SHOWN]))
+            open_in_inspect.open_files(open_in_inspect.folder_files(request, names[:SHOWN]))

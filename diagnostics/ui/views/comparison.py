@@ -14,7 +14,7 @@ from diagnostics.schema.layouts import last_maps
 from diagnostics.schema.request import INSPECT, OPEN, ModelSource, Options, Request, Result
 from diagnostics.schema.spec import ModelSpec, read
 from diagnostics.text import markdown
-from diagnostics.ui.session.choices import remembered
+from diagnostics.ui.session.choices import remember
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, reference
@@ -92,7 +92,7 @@ def strangeness(
     if folder("in_distribution") is None:
         st.caption("Add a folder of known-good images to see which images are strange to each.")
         return
-    remembered("compare.strange", usual=0, most=1)
+    remember("compare.strange", default=0, max_value=1)
     wanted = st.toggle(
         "Measure each model on the folder",
         key="compare.strange",

@@ -26,12 +26,12 @@ from diagnostics.schema.results.corruption import (
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose, remembered
-from diagnostics.ui.session.query_params import address
+from diagnostics.ui.session.choices import choose, remember
+from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
@@ -97,7 +97,7 @@ def _end(label: str, key: str, corruption: Corruption, default: float, *, first_
         )
     )
     choices[own_key] = repr(value)
-    address(key, "" if value == default else f"{value:.9g}")
+    set_query_param(key, "" if value == default else f"{value:.9g}")
     return value
 
 
@@ -117,7 +117,7 @@ def choose_image(answer: SweepAnswer, request: Request) -> int:
     ids = [_image_id(file) for file in files_of(answer, request)]
     names = {own: shortened(image["file"], 32) for own, image in zip(ids, images, strict=True)}
     help_text = "The image whose confidence is drawn step by step."
-    return ids.index(choose("Image", IMAGE, names, help_text, first=ids[first], width=260))
+    return ids.index(choose("Image", IMAGE, names, help_text, default=ids[first], width=260))
 
 
 def files_of(answer: SweepAnswer, request: Request) -> list[File]:
@@ -182,7 +182,7 @@ def open_step(row: int, answer: SweepAnswer, request: Request, key: str) -> None
         steps = [_choose_step(axis, change, f"{key}.{axis['name']}.{row}") for axis in axes]
         if st.button("Open this step in Inspect", key=f"{key}.open"):
             _open(row, steps, answer, request)
-    if remark := open_in_inspect.again(request.preprocessing) if request.preprocessing else "":
+    if remark := open_in_inspect.reprocessing_note(request.preprocessing) if request.preprocessing else "":
         st.caption(remark)
 
 
@@ -213,7 +213,7 @@ def _open(row: int, steps: Sequence[int], answer: SweepAnswer, request: Request)
     if result:
         words = ", ".join(at(axis, step) for axis, step in pairs)
         named = [(result.arrays["step/0"], f"{pictures.stem(image['file'])} at {words}")]
-        open_in_inspect.inspect(open_in_inspect.pictures(named, request.preprocessing))
+        open_in_inspect.open_files(open_in_inspect.picture_files(named, request.preprocessing))
 
 
 def two_axes_request(
@@ -226,12 +226,12 @@ def two_axes_request(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         fields = {"second": _axis("What changes besides", spec, names)}
         both = {**options, **forms.options(info, fields, "sweep")}
-        remembered("sweep.two", usual=0, most=1)
+        remember("sweep.two", default=0, max_value=1)
         wanted = st.toggle("Both axes together", key="sweep.two")
     steps: Any = info.option("second_steps").default
     points = _points(options) * len(find(both["second"]).values(steps, None, None))
     if not wanted:
-        st.caption(f"{cost(spec, forward=points)} About the one image chosen above.")
+        st.caption(f"{cost_sentence(spec, forward=points)} About the one image chosen above.")
         return None
     return replace(sweep_request(spec, both), images=(file,))
 
@@ -283,10 +283,10 @@ def _max_images(info: MethodInfo, key: str) -> int:
 
 
 def _wanted(label: str, key: str, spec: ModelSpec, passes: int) -> bool:
-    remembered(key, usual=0, most=1)
+    remember(key, default=0, max_value=1)
     wanted = st.toggle(label, key=key)
     if not wanted:
-        st.caption(f"{cost(spec, forward=passes)}")
+        st.caption(f"{cost_sentence(spec, forward=passes)}")
     return wanted
 
 

@@ -11,7 +11,7 @@ from diagnostics.schema.layouts import representative
 from diagnostics.schema.request import INSPECT, ModelSource, Options, Request, Result
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
-from diagnostics.ui.session.choices import choose, choose_many, remembered
+from diagnostics.ui.session.choices import choose, choose_many, remember
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import try_request
@@ -30,7 +30,7 @@ def show(spec: ModelSpec, board: Board, heading: str) -> None:
     """Draw the experiment on the first two images shown, once it is wanted."""
     st.markdown(ABOUT)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        remembered(WANTED, usual=0, most=1)
+        remember(WANTED, default=0, max_value=1)
         st.button(
             "Show it with the drawn x and p",
             on_click=_take_letters,
@@ -45,7 +45,7 @@ def show(spec: ModelSpec, board: Board, heading: str) -> None:
             "sweep.lesson.slope",
             {str(slope): str(slope) for slope in SLOPES},
             "Of the logistic curve at 0.5; the experiment had 25.",
-            first=DEFAULT_SLOPE,
+            default=DEFAULT_SLOPE,
             width=170,
         )
         layers = _layers(spec)
@@ -62,7 +62,7 @@ def _layers(spec: ModelSpec) -> tuple[str, ...]:
     if not names:
         return ()
     usual = list(representative(spec.layers, (spec.height, spec.width)))[:MAX_LAYERS]
-    chosen = choose_many("Layers", "layers", names, usual, most=12)
+    chosen = choose_many("Layers", "layers", names, usual, max_selections=12)
     return tuple(name for name in names if name in chosen)
 
 

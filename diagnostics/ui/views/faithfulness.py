@@ -13,10 +13,10 @@ from diagnostics.report.faithfulness import charts, tables
 from diagnostics.schema.options import MethodChoice
 from diagnostics.schema.request import Request, Result
 from diagnostics.schema.spec import ModelSpec
-from diagnostics.ui.session.choices import choose, remembered
+from diagnostics.ui.session.choices import choose, remember
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.run import try_request
 
 QUESTION = "Can this map be trusted?"
@@ -45,7 +45,7 @@ def trusted(
         return
     name = chosen.info.id.rpartition("/")[2]
     key = f"trust.{name}"
-    remembered(key, usual=0, most=1)
+    remember(key, default=0, max_value=1)
     wanted = st.toggle(
         QUESTION,
         key=key,
@@ -86,7 +86,7 @@ def _is_asked(request: Request, images: int, spec: ModelSpec, key: str) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
         title = f"Examine {text.counted(images, 'map')}"
         pressed = st.button(title, key=f"{key}.ask", icon=":material/fact_check:")
-        st.caption(cost(spec, **passes))
+        st.caption(cost_sentence(spec, **passes))
     return pressed
 
 

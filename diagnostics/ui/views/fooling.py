@@ -22,11 +22,11 @@ from diagnostics.schema.request import INSPECT, OPEN, File, Options, Request, Re
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose, choose_many, remembered
+from diagnostics.ui.session.choices import choose, choose_many, remember
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
-from diagnostics.ui.widgets.board import Board, passing
-from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.board import Board, transient_picture
+from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.model_picker import named_models
 from diagnostics.ui.widgets.run import try_request
@@ -69,7 +69,7 @@ def asked(spec: ModelSpec, methods: Methods) -> Request | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         way = choose("Way", "fooling.way", ways, "How the pictures are made.", width=210)
         options = _budget(way, methods)
-        remembered("fooling.seed", usual=0, most=MOST_SEED)
+        remember("fooling.seed", default=0, max_value=MOST_SEED)
         seed = int(
             st.number_input(
                 "Seed",
@@ -103,12 +103,12 @@ def asked(spec: ModelSpec, methods: Methods) -> Request | None:
         )
         if way == "gradient":
             passes = n * (options["steps"] + 1)
-            st.caption(f"{cost(spec, backward=passes)} Most classes need fewer.")
+            st.caption(f"{cost_sentence(spec, backward=passes)} Most classes need fewer.")
         else:
             passes = options["children"] * (options["generations"] + 1)
             seconds = options["seconds"]
             until = f" It ends after {SECONDS[seconds]} at the latest." if seconds else ""
-            st.caption(f"{cost(spec, forward=passes)}{until}")
+            st.caption(f"{cost_sentence(spec, forward=passes)}{until}")
     return None
 
 
@@ -161,7 +161,7 @@ def live(kept: Result, key: str) -> None:
     """
     answer = kept.scores
     if picture := tables.so_far(answer, kept.arrays, LIVE_PX):
-        passing(picture)
+        transient_picture(picture)
     figure = charts.trace(answer, kept.arrays)
     title = f"Confidence (n = {len(answer['classes'])})"
     figure.update_layout(title=title, showlegend=False, height=LIVE_PX)
@@ -209,7 +209,7 @@ def gallery(answer: Result, settings: Preprocessing, board: Board, heading: str)
             width=130,
         )
         entries = tables.shown(said, there if most == "all" else int(most))
-        remembered("fooling.stretched", usual=0, most=1)
+        remember("fooling.stretched", default=0, max_value=1)
         stretch = st.toggle(
             "Stretch the levels",
             key="fooling.stretched",
@@ -235,7 +235,7 @@ def _use(answer: Result, entries: Sequence[Entry], settings: Preprocessing) -> N
     index = choose("Picture", "fooling.picture", shown, "Which one the buttons are about.")
     chosen = [one for one in entries if str(one["index"]) == index]
     if st.button("Open in Inspect", icon=":material/visibility:"):
-        open_in_inspect.inspect(files(answer, chosen, settings))
+        open_in_inspect.open_files(files(answer, chosen, settings))
     if st.button(
         "Pin",
         icon=":material/keep:",
@@ -256,7 +256,7 @@ def _use(answer: Result, entries: Sequence[Entry], settings: Preprocessing) -> N
         help="The very picture that was measured, as lossless PNG.",
     )
     if len(entries) > 1 and st.button(f"Open the {min(AT_ONCE, len(entries))} surest"):
-        open_in_inspect.inspect(files(answer, entries[:AT_ONCE], settings))
+        open_in_inspect.open_files(files(answer, entries[:AT_ONCE], settings))
     if session.pinned and session.choices.get("fooling.pinned") == session.pinned:
         st.caption("Pinned: Inspect and Layers compare the other images with it.")
 
@@ -274,7 +274,7 @@ def files(
     """
     pictures, named = _pictures(answer), tables.file_name
     made = [(pictures[one["index"]], named(answer.scores, one)) for one in entries]
-    return open_in_inspect.pictures(made, settings)
+    return open_in_inspect.picture_files(made, settings)
 
 
 def _pictures(answer: Result) -> dict[int, NDArray[np.uint8]]:

@@ -121,7 +121,7 @@ def asked(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
             for guard in GUARDS
         }
         first = requests["threshold"]
-        wanted = session.choices.get(WANTED) == first.key or first.key in session.measured
+        wanted = session.choices.get(WANTED) == first.key or first.key in session.derived_files
         if not wanted:
             st.button(
                 "Fit the guards",
@@ -143,11 +143,11 @@ def fitted(requests: Mapping[str, Request]) -> dict[str, Fitted]:
         try:
             if answer.arrays:  # large, and from here on in a file
                 content = export.parts(answer, "file")
-                current_session().cache_result(replace(answer, arrays={}))
-                current_session().measured[request.key] = current_session().store_upload(
+                current_session().results[request.key] = replace(answer, arrays={})
+                current_session().derived_files[request.key] = current_session().store_upload(
                     content, _name(guard, "-guard.zip")
                 )
-            found[guard] = Fitted(answer.scores, current_session().measured[request.key])
+            found[guard] = Fitted(answer.scores, current_session().derived_files[request.key])
         except InputError as error:
             current_session().results.pop(request.key, None)
             show_error(error.message, places[guard])
@@ -230,7 +230,7 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     with archive.open(name) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
-        raise InputError(f"{name} was not opened: {current_session().full()}")
+        raise InputError(f"{name} was not opened: {current_session().quota_message()}")
     return content
 
 

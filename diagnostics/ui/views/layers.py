@@ -45,7 +45,7 @@ def layers(spec: ModelSpec) -> Layers:
     default = list(representative(spec.layers, (spec.height, spec.width)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width=LAYERS_PX):
-            chosen = choose_many("Layers", "layers", names, default, most=MAX_LAYERS)
+            chosen = choose_many("Layers", "layers", names, default, max_selections=MAX_LAYERS)
         drawn = tuple(name for name in names if name in chosen)
         attends = any(layer.kind == "attention" and layer.name in drawn for layer in spec.layers)
         scale = layer_scale()
@@ -68,7 +68,7 @@ def layer_choice(spec: ModelSpec) -> str:
         "deep",
         {name: f"{name} · {shape}" for name, shape in shapes.items()},
         "Every module, and every functional operation that the network does in between.",
-        first=next(iter(default), ""),
+        default=next(iter(default), ""),
         width=LAYER_PX,
     )
 

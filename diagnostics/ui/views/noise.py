@@ -16,7 +16,7 @@ from diagnostics.schema.results.noise import NoiseAnswer, NoiseFamily
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose, remembered
+from diagnostics.ui.session.choices import choose, remember
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.forms import Field
@@ -48,7 +48,7 @@ def about_noise(spec: ModelSpec, methods: Methods) -> Request:
             )
         }
         options = forms.options(methods["noise/noise"], fields, "noise")
-        shown = [file for file in session.shown_images() if not open_in_inspect.is_drawn(file)]
+        shown = [file for file in session.shown_images() if not open_in_inspect.is_noise_draw(file)]
         user_noise = _user_noise(shown)
     images = [file for file in shown if session.in_distribution is None or file in user_noise]
     if user_noise:
@@ -119,11 +119,11 @@ def _open(family: NoiseFamily, numbers: Sequence[int], request: Request) -> None
         st.toast("No image stands behind this cell.")
         return
     if family["family"] not in (REAL, YOURS):
-        open_in_inspect.inspect(open_in_inspect.draws(request, family["family"], numbers))
+        open_in_inspect.open_files(open_in_inspect.noise_files(request, family["family"], numbers))
         return
     names = [family["files"][number] for number in numbers]
     if family["family"] == REAL and request.folder:
-        open_in_inspect.inspect(open_in_inspect.folder_images(request, names))
+        open_in_inspect.open_files(open_in_inspect.folder_files(request, names))
         return
     user_noise = str(request.options.get("user_noise", "")).split(",")
     files = {
@@ -131,7 +131,7 @@ def _open(family: NoiseFamily, numbers: Sequence[int], request: Request) -> None
         for file in request.images
         if (file.sha256 in user_noise) == (family["family"] == YOURS)
     }
-    open_in_inspect.inspect([files[name] for name in names])
+    open_in_inspect.open_files([files[name] for name in names])
 
 
 def about_depth(spec: ModelSpec, families: Sequence[NoiseFamily]) -> Request | None:
@@ -152,7 +152,7 @@ def about_depth(spec: ModelSpec, families: Sequence[NoiseFamily]) -> Request | N
         family = choose(
             "Noise", "noise.family", drawn, "Which noise is followed through the layers.", width=200
         )
-        remembered("noise.deep", usual=0, most=1)
+        remember("noise.deep", default=0, max_value=1)
         wanted = st.toggle(
             "Follow it through the layers",
             key="noise.deep",

@@ -194,7 +194,7 @@ def _choose_score(answer: DetectionAnswer) -> str:
         "novelty.score" if answer["false_alarms"]["n"] else "novelty.alone",
         tables.titles(answer),
         "Each score sees other things and is blind to others; the last section says to which.",
-        first=answer["default"],
+        default=answer["default"],
         width=290,
     )
 

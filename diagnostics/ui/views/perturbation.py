@@ -19,11 +19,11 @@ from diagnostics.schema.results.perturbation import (
 )
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
-from diagnostics.ui.session.choices import remembered
+from diagnostics.ui.session.choices import remember
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
 
@@ -82,7 +82,7 @@ def _draw_random_noise(
     rays: Any = info.option("rays").default
     passes = rays * PASSES_PER_RAY + draws * (2 if length else 1) + PROBE_PASSES
     if not wanted:
-        st.caption(f"{cost(spec, forward=passes)} At most; it often ends sooner.")
+        st.caption(f"{cost_sentence(spec, forward=passes)} At most; it often ends sooner.")
         return
     options = {"length": length, "rays": rays, "draws": draws}
     request = _request(spec, info.id, image, target, options)
@@ -139,7 +139,7 @@ def _draw_one_pixel(
     steps = math.ceil(math.log(pixels, GROWTH)) + 1
     if not wanted:
         draws: Any = info.option("draws").default
-        st.caption(cost(spec, forward=sample * levels + steps * draws))
+        st.caption(cost_sentence(spec, forward=sample * levels + steps * draws))
         return
     request = _request(spec, info.id, image, target, options)
     result = try_request(request, st.empty(), _draw_pixels_progress)
@@ -163,7 +163,7 @@ def _draw_one_pixel(
 
 
 def _wanted(key: str, label: str) -> bool:
-    remembered(key, usual=0, most=1)
+    remember(key, default=0, max_value=1)
     return st.toggle(label, key=key, help="Starts the work, whose cost is stated below.")
 
 

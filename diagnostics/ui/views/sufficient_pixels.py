@@ -31,12 +31,12 @@ from diagnostics.schema.sufficient_pixels import (
 from diagnostics.text import counted, markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.dialogs.open_model import open_model
-from diagnostics.ui.session.choices import choose, remembered
-from diagnostics.ui.session.query_params import address
+from diagnostics.ui.session.choices import choose, remember
+from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
-from diagnostics.ui.widgets.cost import cost
+from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.model_picker import pick_models, pick_target
 from diagnostics.ui.widgets.run import try_request
@@ -126,7 +126,7 @@ def _why_not(spec: ModelSpec) -> str:
 
 def _box() -> str:
     """Draw where the object is; return the box as the method takes it, empty without one."""
-    remembered("sufficient.boxed", usual=0, most=1)
+    remember("sufficient.boxed", default=0, max_value=1)
     boxed = st.toggle(
         "Say where the object is",
         key="sufficient.boxed",
@@ -137,7 +137,7 @@ def _box() -> str:
         return ""
     for name, usual in (("left", 20), ("right", 80), ("top", 20), ("bottom", 80)):
         key = f"sufficient.{name}"
-        remembered(key, usual=usual, most=100)
+        remember(key, default=usual, max_value=100)
         st.number_input(f"{name.capitalize()}, %", 0, 100, key=key, width=110)
     sides = ("left", "top", "right", "bottom")
     return ",".join(str(int(st.session_state[f"sufficient.{one}"])) for one in sides)
@@ -161,7 +161,7 @@ def wanted(asked: Request, spec: ModelSpec) -> bool:
         st.button(EXAMPLE, key="sufficient.show", on_click=_example)
         st.caption(markdown(_cost(asked, spec)), width="content")
     pressed = session.choices.get(RUN) == mark or asked.key in session.results
-    address(RUN, mark if pressed else "")
+    set_query_param(RUN, mark if pressed else "")
     return pressed
 
 
@@ -174,15 +174,15 @@ def _example() -> None:
     for name in (*(f"sufficient.{one}" for one in OWN_CHOICES), "class"):
         st.session_state.pop(name, None)
         session.choices.pop(name, None)
-        session.settings.pop(name, None)
-        address(name, "")
+        session.positions.pop(name, None)
+        set_query_param(name, "")
     st.session_state[EXAMPLE_WANTED] = True
 
 
 def _cost(asked: Request, spec: ModelSpec) -> str:
     forward, back = _passes(asked, spec)
     with_controls = ", all four controls included" if asked.options["controls"] else ""
-    said = cost(spec, forward=forward, backward=back)
+    said = cost_sentence(spec, forward=forward, backward=back)
     solved = f" {SOLVES}" if asked.options["fill"] == "road" else ""
     return f"{said.removesuffix('.')} at most{with_controls}.{solved}"
 
@@ -223,7 +223,7 @@ def play(one: SufficientPixels, arrays: Arrays, key: str) -> None:
     """Draw the player: a slider that removes pixels, and the curve of confidence beside it."""
     drawn = charts.received_picture(arrays["pixels"], one["file"], one["file"])
     digest = f"{drawn.pixels.shape} {hashlib.sha256(drawn.pixels.tobytes()).hexdigest()}"
-    source = current_session().encoded(
+    source = current_session().picture_source(
         digest, lambda: "data:image/png;base64," + base64.b64encode(drawn.png).decode()
     )
     data = charts.player_data(one, arrays)
@@ -244,12 +244,12 @@ def open_alone(one: SufficientPixels, arrays: Arrays, asked: Request) -> None:
     """Draw a button that opens what the network received of the kept pixels in Inspect."""
     if "kept_only/0" not in arrays or not one["size"]:
         return
-    if asked.preprocessing and (said := open_in_inspect.again(asked.preprocessing)):
+    if asked.preprocessing and (said := open_in_inspect.reprocessing_note(asked.preprocessing)):
         st.caption(said)
     if st.button("Open the kept pixels in Inspect", key="sufficient.open"):
         name = f"{one['size']} pixels of {Path(one['file']).stem}"
-        open_in_inspect.inspect(
-            open_in_inspect.pictures([(arrays["kept_only/0"], name)], asked.preprocessing)
+        open_in_inspect.open_files(
+            open_in_inspect.picture_files([(arrays["kept_only/0"], name)], asked.preprocessing)
         )
 
 
@@ -347,7 +347,7 @@ def sufficing(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = {str(place): shortened(one.name, 28) for place, one in enumerate(files)}
         image = choose("Image", "compare.image", shown, "The one image that is searched.")
-        remembered("compare.sufficient", usual=0, most=1)
+        remember("compare.sufficient", default=0, max_value=1)
         wanted = st.toggle(
             "Search each model",
             key="compare.sufficient",
@@ -357,7 +357,7 @@ def sufficing(
     if not wanted:
         size = spec.height * spec.width
         forward, back = batched_passes(size, default_step(size), classes=len(spec.class_names))
-        st.caption(f"For the model in hand: {cost(spec, forward=forward, backward=back)}")
+        st.caption(f"For the model in hand: {cost_sentence(spec, forward=forward, backward=back)}")
         return
     questions = {
         name: Request(GRADIENT, model, (files[int(image)],), own(model))

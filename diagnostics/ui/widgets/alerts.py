@@ -1,4 +1,4 @@
-"""Say what went wrong: messages name files, tensors and layers of strangers, so they are text."""
+"""Errors on the page: messages name files, tensors and layers of strangers, so they are text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from streamlit.delta_generator import DeltaGenerator
 from diagnostics.text import markdown
 
 
-def show_error(message: str, place: DeltaGenerator | None = None) -> None:
+def show_error(message: str, container: DeltaGenerator | None = None) -> None:
     """Show an error as the text it is: no link and no picture that a name may hold is followed.
 
-    Lines after the first are ours, and code.
+    Args:
+        message: The error; lines after the first are ours, and code.
+        container: Where it is shown; None shows it here.
     """
-    box = st.error if place is None else place.error
     sentence, _, code = message.partition("\n")
-    shown = f"\n\n```python\n{textwrap.dedent(code)}\n```" if code else ""
-    box(markdown(sentence) + shown, icon=":material/error:")
+    block = f"\n\n```python\n{textwrap.dedent(code)}\n```" if code else ""
+    error = st.error if container is None else container.error
+    error(markdown(sentence) + block, icon=":material/error:")

@@ -1,4 +1,4 @@
-"""Put rows of pictures on the page: the one place through which pictures reach the browser."""
+"""Rows of pictures, tables and charts: the only module that sends pictures to the browser."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIELDS = ("image", "picture", "number", "row", "column")
 
 
 @dataclass(frozen=True)
-class Clicked:
+class CellClick:
     """A cell of a picture: whose picture, which unit, and where in its map."""
 
     image: int
@@ -38,14 +38,14 @@ class Clicked:
 
 
 class Board:
-    """The table of pictures of one page; remembers what it drew, for the report.
+    """The rows, tables and charts of one page, which make its report too.
 
-    `facts` is what the report should say besides of how its pictures were made.
+    `facts` is what the report says besides of how they were computed.
 
     Args:
         title: The page's title.
         question: The sentence that says what the page answers.
-        spec: The model in hand.
+        spec: The selected model.
     """
 
     def __init__(self, title: str, question: str, spec: ModelSpec) -> None:
@@ -70,9 +70,9 @@ class Board:
         key: str,
         *,
         title: str = "",
-        asks: bool = False,
-    ) -> Clicked | None:
-        """Draw a row and keep it for the report, under its section's heading.
+        clickable: bool = False,
+    ) -> CellClick | None:
+        """Draw a row, and add it to its section of the report.
 
         Args:
             heading: Of the section.
@@ -80,7 +80,7 @@ class Board:
             key: Unique on the page.
             title: Stands above the row, its first part in bold; whatever marks are in it, it is
                 text.
-            asks: Report a click on a cell of a picture instead of enlarging the picture.
+            clickable: Return a click on a cell of a picture instead of enlarging the picture.
 
         Returns:
             The cell that was clicked just now.
@@ -94,10 +94,12 @@ class Board:
             ]
         if title:
             name, _, rest = title.partition(SEPARATOR)
-            more = f" :small[:gray[{markdown(rest)}]]" if rest else ""
-            st.markdown(f"**{markdown(name)}**{more}")
+            details = f" :small[:gray[{markdown(rest)}]]" if rest else ""
+            st.markdown(f"**{markdown(name)}**{details}")
         self._sections.setdefault(heading, []).append(Row(tuple(cells), title))
-        return _row(cells, key, pinned=current_session().compares, asks=asks, names=names)
+        return _row(
+            cells, key, pinned=current_session().is_comparing, clickable=clickable, names=names
+        )
 
     def difference(self, heading: str, cells: Sequence[Cell], key: str) -> None:
         """Draw a row of differences to the pinned image, and say that it is one."""
@@ -105,34 +107,34 @@ class Board:
             self.row(heading, [Cell(notes=(PINNED,)), *cells[1:]], key, title=MINUS)
 
     def chart(
-        self, heading: str, figure: Any, table: Table, key: str, *, asks: bool = False
+        self, heading: str, figure: Any, table: Table, key: str, *, clickable: bool = False
     ) -> list[dict[str, Any]]:
-        """Draw a chart, with its numbers folded under it, and keep the numbers for the report.
+        """Draw a chart, with its numbers folded under it, and add the numbers to the report.
 
         Args:
             heading: Of the section.
             figure: A plotly figure.
             table: Its numbers, and in a sentence what it shows.
             key: Unique on the page.
-            asks: Report which of its marks were clicked.
+            clickable: Return which of its marks were clicked.
 
         Returns:
-            The marks that were clicked, as plotly describes points; none where it does not ask.
+            The marks that were clicked, as plotly describes points; none unless it is clickable.
         """
         clicked: Any = st.plotly_chart(
             figure,
             key=key,
             config={"displayModeBar": False, "scrollZoom": False},
-            on_select="rerun" if asks else "ignore",
+            on_select="rerun" if clickable else "ignore",
             selection_mode="points",
         )
         if table.said:
             st.caption(table.said)
         self.table(heading, table, folded=True)
-        return list(clicked.selection.points) if asks else []
+        return list(clicked.selection.points) if clickable else []
 
     def table(self, heading: str, table: Table, *, folded: bool = False) -> None:
-        """Draw a table of numbers, and keep it for the report."""
+        """Draw a table of numbers, and add it to the report."""
         self._sections.setdefault(heading, []).append(table)
         with st.expander("Numbers") if folded else st.container():
             st.dataframe([dict(row) for row in table.rows], hide_index=True)
@@ -164,22 +166,22 @@ class Board:
             )
 
 
-def passing(picture: Picture) -> None:
-    """Draw a picture that is gone soon and belongs in no report, such as what is there so far."""
+def transient_picture(picture: Picture) -> None:
+    """Draw a picture that is gone soon and belongs in no report, such as a partial result."""
     width = picture.pixels.shape[1]
     st.image(picture.png, picture.caption, width=width, output_format="PNG", alt=picture.alt)
 
 
 def _row(
-    cells: Sequence[Cell], key: str, *, pinned: bool, asks: bool, names: bool
-) -> Clicked | None:
+    cells: Sequence[Cell], key: str, *, pinned: bool, clickable: bool, names: bool
+) -> CellClick | None:
     """Draw one row of the table, a cell per image, at the size that their number allows.
 
     Args:
         cells: One per image, in the order of the columns.
         key: Unique on the page.
         pinned: Keep the first column in sight.
-        asks: Report a click on a cell of a picture instead of enlarging the picture.
+        clickable: Return a click on a cell of a picture instead of enlarging the picture.
         names: The titles only repeat which image this is.
 
     Returns:
@@ -187,17 +189,18 @@ def _row(
     """
     if not cells:
         return None
-    box, least = _sizes(len(cells))
+    max_side, min_width = _sizes(len(cells))
     content = {
-        "box": box,
-        "least": least,
+        "box": max_side,
+        "least": min_width,
         "pinned": pinned,
-        "asks": asks,
+        "asks": clickable,
         "cells": [{**_content(cell), "names": names} for cell in cells],
     }
-    answer = _component()(data=content, key=key, on_clicked_change=lambda: None)
-    clicked = answer.clicked
-    return Clicked(**{name: int(clicked[name]) for name in FIELDS}) if clicked else None
+    state = _component()(data=content, key=key, on_clicked_change=lambda: None)
+    return (
+        CellClick(**{name: int(state.clicked[name]) for name in FIELDS}) if state.clicked else None
+    )
 
 
 def _component() -> Any:
@@ -217,10 +220,10 @@ def _sizes(columns: int) -> tuple[int, int]:
     return (256, 160) if columns == 4 else (168, 100)
 
 
-def _source(picture: Picture) -> str:
-    """Encode a picture once: most stay the same from run to run."""
+def picture_source(picture: Picture) -> str:
+    """Return a picture as an address; most stay the same from run to run."""
     digest = f"{picture.pixels.shape} {hashlib.sha256(picture.pixels.tobytes()).hexdigest()}"
-    return current_session().encoded(
+    return current_session().picture_source(
         digest, lambda: "data:image/png;base64," + base64.b64encode(picture.png).decode()
     )
 
@@ -231,7 +234,7 @@ def _content(cell: Cell) -> dict[str, Any]:
         "bars": [vars(bar) for bar in cell.bars],
         "pictures": [
             {
-                "source": _source(picture),
+                "source": picture_source(picture),
                 "width": picture.pixels.shape[1],
                 "height": picture.pixels.shape[0],
                 "alt": picture.alt,

@@ -1,4 +1,4 @@
-"""What an answer will cost, said before it is asked for, from passes that were timed."""
+"""What an answer will cost, said before it is requested, from passes that were timed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.run import try_request
 
 
-def cost(spec: ModelSpec, *, forward: int = 0, backward: int = 0) -> str:
+def cost_sentence(spec: ModelSpec, *, forward: int = 0, backward: int = 0) -> str:
     """Return how long so many passes of one image take, such as "About 12 s: 300 passes forward".
 
     Args:
-        spec: The model in hand.
+        spec: The selected model.
         forward: Passes of one image forward alone.
         backward: Passes of one image forward and back.
     """
     session = current_session()
     counts = [
-        counted(count, f"pass {way}", f"passes {way}")
-        for count, way in ((backward, "forward and back"), (forward, "forward"))
+        counted(count, f"pass {direction}", f"passes {direction}")
+        for count, direction in ((backward, "forward and back"), (forward, "forward"))
         if count
     ]
     passes = ", ".join(counts)
@@ -31,5 +31,6 @@ def cost(spec: ModelSpec, *, forward: int = 0, backward: int = 0) -> str:
     if answer is None:
         return f"{passes}."
     timed = answer.scores
-    back = timed["backward_seconds"] or timed["forward_seconds"]
-    return f"{duration(forward * timed['forward_seconds'] + backward * back)}: {passes}."
+    backward_seconds = timed["backward_seconds"] or timed["forward_seconds"]
+    seconds = forward * timed["forward_seconds"] + backward * backward_seconds
+    return f"{duration(seconds)}: {passes}."

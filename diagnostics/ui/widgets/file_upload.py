@@ -17,28 +17,28 @@ FOLDER = Path(__file__).parent / "sender"
 def upload(label: str, *, key: str, folder: bool = False) -> File | None:
     """Draw the widget and return the file that came last, if one came.
 
-    The script asks for its own ticket on every run, and the browser's word only makes it run: name,
-    hash and size come from the server.
+    The script asks for its own ticket on every run, and what the browser says only makes it run:
+    name, hash and size come from the server.
 
     Args:
-        label: What is asked for.
+        label: What the file is.
         key: The widget's, by which the session keeps its ticket and its file.
         folder: Take a folder of images, which the browser sends as one .tar, or such an archive.
     """
     session = current_session()
     limit = session.free_bytes()
-    token = session.tickets.get(key) or uploads.issue(session.folder, limit)
-    done = uploads.take(token)
-    if done is not None:
-        if done.size > limit:  # other files came since the ticket was issued
-            done.path.unlink(missing_ok=True)
-            show_error(f"{done.name[:60]} was not taken: {session.full()}")
+    token = session.tickets.get(key) or uploads.issue(session.upload_folder, limit)
+    arrived = uploads.take(token)
+    if arrived is not None:
+        if arrived.size > limit:  # other files came since the ticket was issued
+            arrived.path.unlink(missing_ok=True)
+            show_error(f"{arrived.name[:60]} was not taken: {session.quota_message()}")
         else:
-            session.receive(key, done.path, done.sha256, done.name)
+            session.accept_upload(key, arrived.path, arrived.sha256, arrived.name)
         limit = session.free_bytes()
-        token = uploads.issue(session.folder, limit)
+        token = uploads.issue(session.upload_folder, limit)
     session.tickets[key] = token
-    file = session.sent.get(key)
+    file = session.uploaded.get(key)
     mount = st.components.v2.component(
         "oversure_upload",
         html=(FOLDER / "upload.html").read_text("utf-8"),

@@ -78,14 +78,14 @@ def reference(model: ModelSource, settings: Preprocessing, place: DeltaGenerator
     if session.in_distribution is None:
         return None
     request = Request("ood/fit_reference", model, (), settings, folder=session.in_distribution)
-    if request.key not in session.measured:
+    if request.key not in session.derived_files:
         answer = try_request(request, place)
         if answer is None:
             return None
         content = export.parts(answer, "file")
         session.results.pop(request.key, None)
-        session.measured[request.key] = session.store_upload(content, "reference.safetensors")
-    return session.measured[request.key]
+        session.derived_files[request.key] = session.store_upload(content, "reference.safetensors")
+    return session.derived_files[request.key]
 
 
 @st.dialog("Bring a folder", width="large")
@@ -94,7 +94,7 @@ def _bring(role: Role) -> None:
     file = upload(TITLES[role], key=f"upload.{role}", folder=True)
     if file is not None:
         setattr(current_session(), role, file)
-        current_session().sent.pop(f"upload.{role}")
+        current_session().uploaded.pop(f"upload.{role}")
         st.rerun()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.schema.options import MethodInfo, Option, Range, Value
-from diagnostics.ui.session.choices import WIDTH, choose, remembered
+from diagnostics.ui.session.choices import WIDTH, choose, remember
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def _draw(info: MethodInfo, option: Option, field: Field, prefix: str) -> Value:
     if not key:
         return _plain(option, label, f"{info.id}.{option.name}", help_text)
     if option.kind == "bool":
-        remembered(key, usual=int(bool(default)), most=1)
+        remember(key, default=int(bool(default)), max_value=1)
         return st.toggle(label, key=key, help=help_text)
     titles = {name: field.title(value) for name, value in values.items()}
-    return values[choose(label, key, titles, help_text, first=str(default), width=field.width)]
+    return values[choose(label, key, titles, help_text, default=str(default), width=field.width)]
 
 
 def _plain(option: Option, label: str, key: str, help_text: str) -> Value:

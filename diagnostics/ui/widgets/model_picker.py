@@ -11,7 +11,7 @@ from diagnostics.schema.request import STRONGEST, ModelSource
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.session.choices import choose
-from diagnostics.ui.session.state import MODELS_KEPT, current_session
+from diagnostics.ui.session.state import MAX_MODELS, current_session
 
 TOP_CLASS = "top class of each image"
 
@@ -30,7 +30,7 @@ def pick_models(open_another: Callable[[], None]) -> dict[str, ModelSource]:
             list(known),
             default=[name for name, model in known.items() if model in session.models],
             key="compare.models",
-            max_selections=MODELS_KEPT,
+            max_selections=MAX_MODELS,
             help="Models that were opened in this session, and the samples. Each answers with its "
             "own preprocessing.",
         )

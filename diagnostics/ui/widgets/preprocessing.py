@@ -13,7 +13,7 @@ from diagnostics.schema.presets import PRESETS
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.ui.session.state import current_session
 
-KEPT = "keep as they are"
+UNCHANGED = "keep as they are"
 FITS = {
     "crop": "shortest side, then centre crop",
     "stretch": "stretch to the size",
@@ -34,13 +34,15 @@ def _show_samples() -> None:
     current_session().add_images([images[name] for name in samples.FIRST_IMAGES if name in images])
 
 
-def top(spec: ModelSpec) -> int:
+def top_classes(spec: ModelSpec) -> int:
     """Draw how many classes to rank."""
-    most = min(20, len(spec.class_names))
-    if most == 1:
+    count = min(20, len(spec.class_names))
+    if count == 1:
         return 1
     return int(
-        st.number_input("Classes", 1, most, min(5, most), key="top", bind="query-params", width=140)
+        st.number_input(
+            "Classes", 1, count, min(5, count), key="top", bind="query-params", width=140
+        )
     )
 
 
@@ -50,7 +52,7 @@ def preprocessing(spec: ModelSpec) -> Preprocessing:
     with st.popover("Preprocessing", icon=":material/tune:"):
         st.button("Back to the model's own", on_click=session.select_model, args=(session.model,))
         session.preprocessing = _editor(
-            session.preprocessing or spec.preprocessing, f"preprocessing.{session.selections}"
+            session.preprocessing or spec.preprocessing, f"preprocessing.{session.model_changes}"
         )
     if session.preprocessing != spec.preprocessing:
         st.caption("changed from the model's own", width="content")
@@ -138,9 +140,8 @@ def _looks(current: Preprocessing, prefix: str) -> dict[str, object]:
 
 def _scaling(current: Preprocessing, prefix: str) -> tuple[str, Preprocessing]:
     """Return the name of the mean and std chosen, and the settings with its scaling."""
-    known = [KEPT, *PRESETS]
-    name = st.selectbox("Mean and std", known, key=f"{prefix}.preset")
-    base = current if name == KEPT else PRESETS[name].applied_to(current)
+    name = st.selectbox("Mean and std", [UNCHANGED, *PRESETS], key=f"{prefix}.preset")
+    base = current if name == UNCHANGED else PRESETS[name].applied_to(current)
     bgr = st.checkbox(
         "Feed blue, green, red", base.bgr, key=f"{prefix}.{name}.bgr", disabled=not base.colour
     )
@@ -167,9 +168,9 @@ def _per_channel(base: Preprocessing, prefix: str) -> dict[str, tuple[float, ...
                 value=value,
                 format="%.4f",
                 step=0.01,
-                key=f"{prefix}.{label}.{place}",
+                key=f"{prefix}.{label}.{channel}",
             )
-            for place, (name, value) in enumerate(zip(names, values, strict=True))
+            for channel, (name, value) in enumerate(zip(names, values, strict=True))
         )
 
     return {"mean": numbers("Mean", base.mean), "std": numbers("Std", base.std)}

@@ -1,4 +1,4 @@
-"""Ask the session's worker, with progress and a way out, and say in words what went wrong."""
+"""Run requests on the session's workers, with progress and Cancel, and say why one failed."""
 
 from __future__ import annotations
 
@@ -14,63 +14,67 @@ from diagnostics.schema.request import Progress, Request, Result
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.alerts import show_error
 
-Live: TypeAlias = Callable[[Result], None]
+DrawPartial: TypeAlias = Callable[[Result], None]
 
 PATIENCE_SECONDS = 0.6
 
 
 def run_request(
-    request: Request, place: DeltaGenerator | None = None, live: Live | None = None
+    request: Request,
+    container: DeltaGenerator | None = None,
+    draw_partial: DrawPartial | None = None,
 ) -> Result:
-    """Return the answer, or end the page where it says why there is none, see `try_to_ask`."""
-    result = try_request(request, place, live)
+    """Return the answer, or end the page where it says why there is none, see `try_request`."""
+    result = try_request(request, container, draw_partial)
     if result is None:
         st.stop()
     return result
 
 
 def try_request(
-    request: Request, place: DeltaGenerator | None = None, live: Live | None = None
+    request: Request,
+    container: DeltaGenerator | None = None,
+    draw_partial: DrawPartial | None = None,
 ) -> Result | None:
     """Return the answer; show progress and Cancel while it takes longer than a moment.
 
-    A failed or cancelled request is not asked again by itself: the page says what happened and
-    offers to start again. What it had found so far is returned then, where the method tells that.
+    A request that failed or was cancelled is not run again by itself: the page says what happened
+    and offers to start again. Its partial result is returned then, if there is one.
 
     Args:
-        request: What is asked.
-        place: Where progress and failures are shown; None shows them here.
-        live: Draws what is there so far, in a container that is emptied before each time.
+        request: The request.
+        container: Where progress and failures are shown; None shows them here.
+        draw_partial: Draws a partial result, in a container that is emptied before each time.
     """
     session = current_session()
-    place = st.empty() if place is None else place
+    container = st.empty() if container is None else container
     if request.key in session.results:
         return session.results[request.key]
     if request.key not in session.failures:
         try:
-            result = session.runner(request.model).run(request, _Watch(place, request, live))
+            progress = _ProgressDisplay(container, request, draw_partial)
+            result = session.runner(request.model).run(request, progress)
         except WorkerError as error:
             session.failures[request.key] = error.message
         except OversureError as error:
-            show_error(error.message, place)
+            show_error(error.message, container)
             return None
         else:
-            session.cache_result(result)
+            session.results[request.key] = result
             session.partial_results.pop(request.key, None)
-            place.empty()
+            container.empty()
             return result
-    with place.container():
-        _offer_again(request.key)
+    with container.container():
+        _offer_retry(request.key)
     return session.partial_results.get(request.key)
 
 
-def _offer_again(key: str) -> None:
-    session = current_session()
-    said = session.failures[key]
-    if said == CANCELLED:
-        st.info(said, icon=":material/cancel:")
+def _offer_retry(key: str) -> None:
+    message = current_session().failures[key]
+    if message == CANCELLED:
+        st.info(message, icon=":material/cancel:")
     else:
-        show_error(said)
+        show_error(message)
     st.button("Start again", key=f"again-{key}", on_click=_forget, args=(key,), type="primary")
 
 
@@ -79,31 +83,36 @@ def _forget(key: str) -> None:
     current_session().partial_results.pop(key, None)
 
 
-class _Watch:
-    """Shows progress once a request takes longer than a moment."""
+class _ProgressDisplay:
+    """Shows progress and Cancel once a request takes longer than a moment."""
 
-    def __init__(self, place: DeltaGenerator, request: Request, live: Live | None) -> None:
-        self._place, self._request, self._live = place, request, live
+    def __init__(
+        self, container: DeltaGenerator, request: Request, draw_partial: DrawPartial | None
+    ) -> None:
+        self._container, self._request = container, request
+        self._draw_partial = draw_partial
         self._started = time.monotonic()
         self._bar: DeltaGenerator | None = None
 
     def __call__(self, progress: Progress) -> None:
-        if progress.partial is not None:
-            current_session().cache_partial(progress.partial)
+        session, partial = current_session(), progress.partial
+        if partial is not None:
+            session.partial_results[partial.key] = partial
         seconds = time.monotonic() - self._started
         if seconds < PATIENCE_SECONDS:
             return
         if self._bar is None:
-            with self._place.container(border=True, key=f"progress-{self._request.key[:12]}"):
+            key = self._request.key
+            with self._container.container(border=True, key=f"progress-{key[:12]}"):
                 self._bar = st.progress(0.0)
-                st.button("Cancel", key=f"cancel-{self._request.key}", on_click=self._cancel)
-                self._shown = st.empty()
+                st.button("Cancel", key=f"cancel-{key}", on_click=self._cancel)
+                self._partial = st.empty()
         left = progress.seconds_left
         rest = f", about {left:.0f} s left" if left is not None and left >= 1 else ""
         self._bar.progress(progress.done, f"{progress.activity} ({seconds:.0f} s{rest})")
-        if self._live is not None and progress.partial is not None:
-            with self._shown.container():
-                self._live(progress.partial)
+        if self._draw_partial is not None and partial is not None:
+            with self._partial.container():
+                self._draw_partial(partial)
 
     def _cancel(self) -> None:
         session = current_session()

@@ -41,7 +41,9 @@ def test_the_network_gets_the_very_picture_of_the_image_that_is_opened(settings)
     content = encode_png(image[..., 0] if shape[2] == 1 else image)
     pixels = Pipeline(settings).run(decode(content))
     np.testing.assert_array_equal(np.rint(pixels * 255), np.moveaxis(picture, 2, 0))
-    assert ("border" in open_in_inspect.again(settings)) == (image.shape != picture.shape)
+    assert ("border" in open_in_inspect.reprocessing_note(settings)) == (
+        image.shape != picture.shape
+    )
 
 
 def entry(index, p, reached=None, **rest):

@@ -21,7 +21,7 @@ CONTENT = os.urandom(3 * 2**20 + 17)
 
 @pytest.fixture
 def folder(tmp_path):
-    return store.uploads(tmp_path)
+    return store.upload_folder(tmp_path)
 
 
 @pytest.fixture
@@ -137,13 +137,13 @@ def test_a_ticket_that_was_taken_back_is_unknown_and_its_file_gone(browser, fold
     uploads.revoke(token)
 
 
-def test_what_a_person_keeps_is_counted(folder):
-    holder = 123
-    assert store.held_bytes(holder) == 0
+def test_what_a_person_retains_is_counted(folder):
+    owner = 123
+    assert store.retained_bytes(owner) == 0
     (folder / "a").write_bytes(bytes(1000))
-    store.retain(store.File(str(folder / "a"), "a", "one name"), holder)
-    store.retain(store.File(str(folder / "a"), "a", "another name"), holder)
-    store.retain(store.File(str(folder / "gone"), "b", "gone"), holder)
-    store.retain(store.File(__file__, "c", "a sample of ours"), holder)
-    assert store.held_bytes(holder) == 1000
-    assert store.held_bytes(456) == 0
+    store.retain(store.File(str(folder / "a"), "a", "one name"), owner)
+    store.retain(store.File(str(folder / "a"), "a", "another name"), owner)
+    store.retain(store.File(str(folder / "gone"), "b", "gone"), owner)
+    store.retain(store.File(__file__, "c", "a sample of ours"), owner)
+    assert store.retained_bytes(owner) == 1000
+    assert store.retained_bytes(456) == 0

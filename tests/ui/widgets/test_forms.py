@@ -32,7 +32,7 @@ class Session:
     """What the choices need of a session."""
 
     def __init__(self):
-        self.choices, self.settings = {}, {}
+        self.choices, self.positions = {}, {}
 
 
 @pytest.fixture

@@ -182,8 +182,8 @@ def open_step(row: int, answer: SweepAnswer, request: Request, key: str) -> None
         steps = [_choose_step(axis, change, f"{key}.{axis['name']}.{row}") for axis in axes]
         if st.button("Open this step in Inspect", key=f"{key}.open"):
             _open(row, steps, answer, request)
-    if remark := open_in_inspect.reprocessing_note(request.preprocessing) if request.preprocessing else "":
-        st.caption(remark)
+    if request.preprocessing and (note := open_in_inspect.reprocessing_note(request.preprocessing)):
+        st.caption(note)
 
 
 def _choose_step(axis: AxisEntry, change: LabelChange | None, key: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping
@@ -35,7 +34,7 @@ from diagnostics.ui.session.choices import choose, remember
 from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
-from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.board import Board, picture_source
 from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.model_picker import pick_models, pick_target
@@ -221,11 +220,7 @@ def live(asked: Request) -> Callable[[Result], None]:
 
 def play(one: SufficientPixels, arrays: Arrays, key: str) -> None:
     """Draw the player: a slider that removes pixels, and the curve of confidence beside it."""
-    drawn = charts.received_picture(arrays["pixels"], one["file"], one["file"])
-    digest = f"{drawn.pixels.shape} {hashlib.sha256(drawn.pixels.tobytes()).hexdigest()}"
-    source = current_session().picture_source(
-        digest, lambda: "data:image/png;base64," + base64.b64encode(drawn.png).decode()
-    )
+    source = picture_source(charts.received_picture(arrays["pixels"], one["file"], one["file"]))
     data = charts.player_data(one, arrays)
     _component()(
         data={**data, "source": source, "box": BOX_PX, "key": key[:16]}, key="sufficient.player"

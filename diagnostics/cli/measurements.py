@@ -23,6 +23,7 @@ from diagnostics.report import console, export
 from diagnostics.report.faithfulness import tables
 from diagnostics.schema.options import MethodInfo, Value
 from diagnostics.schema.request import FOLDERS, OPEN, File, Request, Result
+from diagnostics.schema.results.faithfulness import TrustAnswer
 from diagnostics.schema.spec import read
 
 Lines: TypeAlias = Callable[[Any], list[str]]
@@ -247,18 +248,19 @@ def _guard(arguments: argparse.Namespace) -> int:
 
 
 def _trust(arguments: argparse.Namespace) -> int:
-    """Examine an attribution's maps, and write them as arrays and pictures."""
+    """Evaluate an attribution's maps, and write them as arrays and pictures."""
     method = arguments.attribution
     if "/" not in method.partition("?")[0]:
         method = f"attribution/{method}"
     result = answer(arguments, TRUST, {"method": method})
-    content = {**result.scores, "model": short(result.scores["model"])}
+    trust: TrustAnswer = result.scores
+    content = {**trust, "model": short(result.scores["model"])}
     if arguments.out:
         export.write_arrays(result.arrays, arguments.out)
-        for name, pixels in tables.drawn(result).items():
+        for name, pixels in tables.pictures(trust, result.arrays).items():
             path = arguments.out / f"{name.replace('/', '-')}.png"
             path.write_bytes(encode_png(pixels))
-    emit(arguments, "trust", content, tables.lines(content))
+    emit(arguments, "trust", content, tables.lines(trust))
     return DONE
 
 

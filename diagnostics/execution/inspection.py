@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.errors import NotOfferedError, OptionError
-from diagnostics.execution.attribution import ImageHeatmap, demand_layer, explained_by, heatmaps
+from diagnostics.execution.attribution import ImageHeatmap, heatmaps
 from diagnostics.methods import registry
+from diagnostics.methods.attribution import demand_layer, explained_classifier
 from diagnostics.methods.context import ReportProgress
 from diagnostics.metrics.predictions import Prediction, rank
 from diagnostics.models import activations
@@ -224,7 +225,7 @@ def attribute(
     results = _results(trace, classifier.spec, inspection)
     targets = [result.attributions.target for result in results]
     against = inspection.against
-    explained = explained_by(classifier, against)
+    explained = explained_classifier(classifier, against)
     maps = heatmaps(explained, trace.pixels, targets, against, identity, options, report)
     for result, heatmap in zip(results, maps, strict=True):
         _add_heatmap(result.attributions, heatmap, identity, against)
@@ -314,7 +315,7 @@ def _add_attributions(
 ) -> None:
     """Add each method's heatmap, from one pass; one that cannot answer leaves a note instead."""
     against = inspection.against
-    explained = explained_by(classifier, against)
+    explained = explained_classifier(classifier, against)
     recorded = explained.over(trace) if isinstance(explained, Margin) else trace
     shared = SharedTrace(explained, recorded)
     targets = [result.attributions.target for result in results]

@@ -59,6 +59,24 @@ class Outcome(Generic[Answer]):
         json.dumps(self.scores, allow_nan=False)
 
 
+def report_passes(report: ReportProgress, activity: str, total: int) -> Callable[[int], None]:
+    """Return what is called with the number of images of each pass, and reports the share done.
+
+    Args:
+        report: Called with the activity and the share, 0 to 1.
+        activity: What is being done.
+        total: How many images there will be in all passes.
+    """
+    done = 0
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        report(activity, min(done / total, 1.0))
+
+    return count
+
+
 ReportPartial: TypeAlias = Callable[[Callable[[], Outcome[Any]]], None]
 
 

@@ -9,7 +9,6 @@ import typing
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
@@ -118,11 +117,6 @@ def parse(written: str) -> tuple[str, dict[str, Value]]:
     """
     identity, _, query = written.partition("?")
     return identity, find(identity).info.read(dict(parse_qsl(query, keep_blank_values=True)))
-
-
-def family(identity: str) -> ModuleType:
-    """Return the package of a method's family, which states and checks the family's promise."""
-    return importlib.import_module(f"{PACKAGE}.{identity.partition('/')[0]}")
 
 
 def _one_pass(_spec: ModelSpec, **_options: Value) -> int:

@@ -10,7 +10,7 @@ from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import layers as layer_controls
 from diagnostics.ui.views.attribution import looking
-from diagnostics.ui.views.faithfulness import trusted
+from diagnostics.ui.views.faithfulness import trust
 from diagnostics.ui.widgets import preprocessing as controls
 from diagnostics.ui.widgets.board import Board, numbers
 from diagnostics.ui.widgets.run import run_request
@@ -85,5 +85,5 @@ with heatmap:
     board.row(HEATMAP, cells, "row.heatmap")
     if pinned:
         board.difference(HEATMAP, difference.heatmaps(answer), "row.heatmap.minus")
-    trusted(board, HEATMAP, method, expensive, answer, spec)
+    trust(board, HEATMAP, method, expensive, answer, spec)
 board.offer_report()

@@ -8,7 +8,7 @@ from diagnostics.schema.request import Request
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import attribution
-from diagnostics.ui.views.faithfulness import trusted
+from diagnostics.ui.views.faithfulness import trust
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.preprocessing import offer_samples
 from diagnostics.ui.widgets.run import try_request
@@ -51,7 +51,7 @@ for method in look.methods:
         board.row(method.title, cells, f"row.{method.info.id}")
         if session.is_comparing:
             board.difference(method.title, difference.heatmaps(answer), f"minus.{method.info.id}")
-        trusted(board, method.title, method, request, answer, spec)
+        trust(board, method.title, method, request, answer, spec)
         download.download_button(
             "Arrays",
             export.arrays(answer),

@@ -9,13 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diagnostics.errors import NotOfferedError
-from diagnostics.methods.attribution import Fill, Heatmap, filled, summing_remarks
 from diagnostics.methods.attribution._backward_rules import rescaled
+from diagnostics.methods.attribution._heatmap import Heatmap, completeness_remarks
+from diagnostics.methods.attribution._masking import baseline_image
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.spec import Need
 
-MOST_MISSING = 0.05  # of the rise of the logit, beyond which the map is refused
+MAX_MISSING = 0.05  # of the rise of the logit, beyond which the map is refused
 ROUNDING = 1e-4  # logits, or this share of the logits themselves: no more than rounding
 BLANK = (
     "The image equals its baseline, or its map misses more than 5 % of the rise of the logit and "
@@ -56,23 +57,26 @@ def deep_lift(
         Shrikumar et al. 2017, section 3.5.1, the rescale rule; products by the mean of the other
         factor, Lundberg & Lee 2017, arXiv:1705.07874.
     """
-    fill: Fill = baseline
     pixels = pixels.detach().requires_grad_()
-    nothing = filled(pixels.detach(), fill)
+    baselines = baseline_image(pixels.detach(), baseline)
     with rescaled(classifier.spec, len(pixels)):
-        logits = classifier.logits(torch.cat([pixels, nothing]))
-    asked = logits.gather(1, torch.cat([target, target])[:, None])[:, 0]
-    (found,) = torch.autograd.grad(asked[: len(pixels)].sum(), pixels)
-    values = (found * (pixels.detach() - nothing)).sum(1)
-    first, last = asked.detach().double().chunk(2)
-    rises, sums = first - last, values.double().sum((1, 2))
-    room = MOST_MISSING * rises.abs() + ROUNDING * logits.detach().abs().amax().clamp_min(1)
-    wrong = ~((sums - rises).abs() <= room)
+        logits = classifier.logits(torch.cat([pixels, baselines]))
+    explained = logits.gather(1, torch.cat([target, target])[:, None])[:, 0]
+    (multipliers,) = torch.autograd.grad(explained[: len(pixels)].sum(), pixels)
+    values = (multipliers * (pixels.detach() - baselines)).sum(1)
+    of_images, of_baselines = explained.detach().double().chunk(2)
+    rises, sums = of_images - of_baselines, values.double().sum((1, 2))
+    tolerance = MAX_MISSING * rises.abs() + ROUNDING * logits.detach().abs().amax().clamp_min(1)
+    wrong = ~((sums - rises).abs() <= tolerance)
     if wrong.all():
         raise NotOfferedError(
             f"DeepLift's map sums to {sums[0]:.3g} where the logit rises by {rises[0]:.3g}: it is "
             "wrong for this network, which does something that the rescale rule does not cover."
         )
-    values = values.masked_fill(wrong[:, None, None], 0)
-    remarks = summing_remarks(sums, rises)
-    return Heatmap(values, True, blank=BLANK, remarks=remarks, rises=tuple(rises.tolist()))
+    return Heatmap(
+        values.masked_fill(wrong[:, None, None], 0),
+        signed=True,
+        blank=BLANK,
+        remarks=completeness_remarks(sums, rises),
+        rises=tuple(rises.tolist()),
+    )

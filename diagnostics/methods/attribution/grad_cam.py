@@ -7,7 +7,8 @@ from typing import Annotated
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.methods.attribution import Heatmap, layer_with_maps, maps_of
+from diagnostics.methods.attribution._heatmap import Heatmap
+from diagnostics.methods.attribution._layer_maps import layer_maps, layer_with_maps
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.options import Layer
@@ -53,7 +54,7 @@ def grad_cam(
     """
     info = layer_with_maps(classifier.spec, layer)
     trace = classifier.trace(pixels, (info.name,))
-    maps = maps_of(trace.activations, info, classifier.spec)
-    gradient = maps_of({info.name: trace.layer_gradient(target, info.name)}, info, classifier.spec)
+    maps = layer_maps(trace.activations[info.name], info, classifier.spec)
+    gradient = layer_maps(trace.layer_gradient(target, info.name), info, classifier.spec)
     weights = gradient.mean((2, 3), keepdim=True)
     return Heatmap((weights * maps).sum(1).relu(), signed=False, layer=info.name, blank=BLANK)

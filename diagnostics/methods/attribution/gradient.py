@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.methods.attribution import Heatmap
+from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.spec import Need
@@ -36,6 +36,6 @@ def gradient(
     Source:
         Simonyan et al. 2013, section 3.1.
     """
-    found = classifier.trace(pixels, ()).pixel_gradient(target)
-    values = found.sum(1) if signed else found.abs().amax(1)
+    pixel_gradient = classifier.trace(pixels, ()).pixel_gradient(target)
+    values = pixel_gradient.sum(1) if signed else pixel_gradient.abs().amax(1)
     return Heatmap(values, signed)

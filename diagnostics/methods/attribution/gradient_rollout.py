@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.methods.attribution import Heatmap
+from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.registry import method
 from diagnostics.models.attention import global_layers, read_tokens, rollout
 from diagnostics.models.classifier import Classifier

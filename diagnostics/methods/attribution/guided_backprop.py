@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diagnostics.errors import NotOfferedError
-from diagnostics.methods.attribution import Heatmap
 from diagnostics.methods.attribution._backward_rules import guided
+from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.spec import Need
@@ -53,8 +53,9 @@ def guided_backprop(
     """
     pixels = pixels.detach().requires_grad_()
     with guided(classifier.spec, len(pixels)) as relus:
-        score = classifier.logits(pixels).gather(1, target[:, None]).sum()
+        logit = classifier.logits(pixels).gather(1, target[:, None]).sum()
     if not relus:
         raise NotOfferedError(NO_RELU)
-    (found,) = torch.autograd.grad(score, pixels)
-    return Heatmap(found.sum(1) if signed else found.abs().amax(1), signed, blank=BLANK)
+    (gradient,) = torch.autograd.grad(logit, pixels)
+    values = gradient.sum(1) if signed else gradient.abs().amax(1)
+    return Heatmap(values, signed, blank=BLANK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.methods.attribution import Heatmap
+from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.spec import Need
@@ -41,5 +41,5 @@ def input_x_gradient(
     Source:
         Shrikumar et al. 2016, section 3.
     """
-    found = classifier.trace(pixels, ()).pixel_gradient(target)
-    return Heatmap((pixels * found).sum(1).detach(), signed=True, blank=BLANK)
+    pixel_gradient = classifier.trace(pixels, ()).pixel_gradient(target)
+    return Heatmap((pixels * pixel_gradient).sum(1).detach(), signed=True, blank=BLANK)

@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.methods.attribution import Fill, Heatmap, at_once, filled, summing_remarks
+from diagnostics.methods.attribution._batch_size import batch_size
+from diagnostics.methods.attribution._heatmap import Heatmap, completeness_remarks
+from diagnostics.methods.attribution._masking import baseline_image
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.options import Range
@@ -50,21 +52,24 @@ def integrated_gradients(
     """
     import captum.attr  # brings matplotlib, which every worker would wait for at its start
 
-    fill: Fill = baseline
     explainer = captum.attr.IntegratedGradients(classifier.logits)
-    maps, rises = [], []
+    maps, sums, rises = [], [], []
     for row, image in enumerate(torch.split(pixels, 1)):
-        nothing = filled(image, fill)
-        found, delta = explainer.attribute(
+        attribution, delta = explainer.attribute(
             image,
-            nothing,
+            baseline_image(image, baseline),
             target[row : row + 1],
             n_steps=steps,
-            internal_batch_size=at_once(pixels),
+            internal_batch_size=batch_size(pixels),
             return_convergence_delta=True,
         )
-        maps.append(found.sum(1)[0].detach())
-        rises.append(maps[-1].double().sum() - float(delta))
-    remarks = summing_remarks((one.double().sum() for one in maps), rises)
-    told = tuple(float(rise) for rise in rises)
-    return Heatmap(torch.stack(maps), True, blank=BLANK, remarks=remarks, rises=told)
+        maps.append(attribution.sum(1)[0].detach())
+        sums.append(maps[-1].double().sum())
+        rises.append(sums[-1] - float(delta))
+    return Heatmap(
+        torch.stack(maps),
+        signed=True,
+        blank=BLANK,
+        remarks=completeness_remarks(sums, rises),
+        rises=tuple(float(rise) for rise in rises),
+    )

@@ -8,30 +8,36 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.methods.attribution import Fill, Heatmap, at_once, filled, without_rounding
+from diagnostics.methods.attribution._batch_size import batch_size
+from diagnostics.methods.attribution._heatmap import Heatmap
+from diagnostics.methods.attribution._masking import Baseline, baseline_image
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.options import Range
 from diagnostics.schema.spec import ModelSpec
 
+ROUNDING = 32  # times the precision of numbers: what a deep network's rounding amounts to
 BLANK = "Covering any window changes the logit by no more than rounding does."
 
 
-def _windows(spec: ModelSpec, window: int, stride: int, **_: object) -> int:
-    """Return how many images the network is asked about for each image."""
-    window, stride = _fitting(min(spec.height, spec.width), window, stride)
+def _forward_passes(spec: ModelSpec, window: int, stride: int, **_: object) -> int:
+    """Return one for each window, and two for the whole image."""
+    window, stride = _fitted(min(spec.height, spec.width), window, stride)
     rows, columns = (-(-(side - window) // stride) + 1 for side in (spec.height, spec.width))
     return 2 + rows * columns
 
 
-def _fitting(side: int, window: int, stride: int) -> tuple[int, int]:
+def _fitted(side: int, window: int, stride: int) -> tuple[int, int]:
     """Take at most a quarter of the image for a window, and at most the window for a stride."""
     window = max(1, min(window, side // 4))
     return window, min(stride, window)
 
 
 @method(
-    "Occlusion", kind="map", source="Zeiler & Fergus 2014, arXiv:1311.2901", forward_passes=_windows
+    "Occlusion",
+    kind="map",
+    source="Zeiler & Fergus 2014, arXiv:1311.2901",
+    forward_passes=_forward_passes,
 )
 def occlusion(
     classifier: Classifier,
@@ -40,7 +46,7 @@ def occlusion(
     *,
     window: Annotated[int, Range(1, 128, "px")] = 32,
     stride: Annotated[int, Range(1, 128, "px")] = 16,
-    fill: Fill = "mean",
+    fill: Baseline = "mean",
 ) -> Heatmap:
     """How much the logit falls when a window of the image is covered.
 
@@ -61,20 +67,32 @@ def occlusion(
     """
     import captum.attr  # brings matplotlib, which every worker would wait for at its start
 
-    window, stride = _fitting(min(pixels.shape[2:]), window, stride)
+    window, stride = _fitted(min(pixels.shape[2:]), window, stride)
     explainer = captum.attr.Occlusion(classifier.logits)
     maps = []
     for row, image in enumerate(torch.split(pixels, 1)):
-        found = explainer.attribute(
+        attribution = explainer.attribute(
             image,
             (image.shape[1], window, window),
             (image.shape[1], stride, stride),
-            filled(image, fill),
+            baseline_image(image, fill),
             target[row : row + 1],
-            perturbations_per_eval=at_once(pixels),
+            perturbations_per_eval=batch_size(pixels),
         )
         with torch.no_grad():
             logits = classifier.logits(image)[:, target[row]]
-        maps.append(without_rounding(found[0, 0], logits))  # a window covers all channels alike
-    used = f"Windows of {window} px every {stride} px."
-    return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=(used,) * len(maps))
+        values = attribution[0, 0]  # a window covers all channels alike
+        maps.append(without_rounding(values, logits))
+    remark = f"Windows of {window} px every {stride} px."
+    return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=(remark,) * len(maps))
+
+
+def without_rounding(values: Float[Tensor, "h w"], logits: Tensor) -> Float[Tensor, "h w"]:
+    """Return a map of differences of logits; zero everywhere if they are no more than rounding.
+
+    Args:
+        values: Differences, in logits.
+        logits: The logit of the target that was subtracted from.
+    """
+    rounding = ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().max().clamp_min(1)
+    return torch.zeros_like(values) if values.abs().max() <= rounding else values

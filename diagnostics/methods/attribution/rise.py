@@ -7,9 +7,11 @@ from typing import Annotated
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from diagnostics.methods.attribution import Fill, Heatmap, filled, forward_at_once
-from diagnostics.methods.attribution._coalitions import cell_px, smooth_masks
+from diagnostics.methods.attribution._batch_size import forward_batch_size
+from diagnostics.methods.attribution._heatmap import Heatmap
+from diagnostics.methods.attribution._masking import Baseline, baseline_image
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.options import Range
@@ -31,7 +33,7 @@ def rise(
     masks: Annotated[int, Range(16, 10000)] = 1000,
     cells: Annotated[int, Range(2, 28)] = 7,
     keep: Annotated[float, Range(0.05, 0.95)] = 0.5,
-    fill: Fill = "black",
+    fill: Baseline = "black",
 ) -> Heatmap:
     """How much higher the logit is on average while a pixel is kept under a random mask.
 
@@ -55,24 +57,52 @@ def rise(
     height, width = pixels.shape[2:]
     generator = torch.Generator().manual_seed(torch.initial_seed())
     grids = (torch.rand(masks, cells, cells, generator=generator) < keep).float()
-    shifts = torch.stack(
+    shifts_px = torch.stack(
         [
-            torch.randint(cell_px(side, cells), (masks,), generator=generator)
+            torch.randint(_cell_px(side, cells), (masks,), generator=generator)
             for side in (height, width)
         ],
         1,
     )
-    at_once = forward_at_once(pixels)
+    batch = forward_batch_size(pixels)
     maps = []
     for row, image in enumerate(torch.split(pixels, 1)):
-        nothing, total = filled(image, fill), 0.0
-        weighed, kept = (torch.zeros(height, width, dtype=torch.float64) for _ in range(2))
-        for part in zip(torch.split(grids, at_once), torch.split(shifts, at_once), strict=True):
-            drawn = smooth_masks(*part, (height, width))
+        baseline, total_logit = baseline_image(image, fill), 0.0
+        weighted_logits, total_mask = torch.zeros(2, height, width, dtype=torch.float64)
+        for part in zip(torch.split(grids, batch), torch.split(shifts_px, batch), strict=True):
+            smooth = _smooth_masks(*part, (height, width))
             with torch.no_grad():
-                covered = torch.lerp(nothing, image, drawn[:, None].to(image))
-                logits = classifier.logits(covered)[:, target[row]].double().cpu()
-            weighed += torch.einsum("n,nhw->hw", logits, drawn.double())
-            kept, total = kept + drawn.double().sum(0), total + float(logits.sum())
-        maps.append((weighed / kept.clamp_min(1e-9) - total / masks).to(image))
+                masked = torch.lerp(baseline, image, smooth[:, None].to(image))
+                logits = classifier.logits(masked)[:, target[row]].double().cpu()
+            weighted_logits += torch.einsum("n,nhw->hw", logits, smooth.double())
+            total_mask += smooth.double().sum(0)
+            total_logit += float(logits.sum())
+        mean_logit = total_logit / masks
+        maps.append((weighted_logits / total_mask.clamp_min(1e-9) - mean_logit).to(image))
     return Heatmap(torch.stack(maps), signed=True, blank=BLANK)
+
+
+def _smooth_masks(
+    grids: Float[Tensor, "n cells cells"], shifts_px: Int[Tensor, "n 2"], size: tuple[int, int]
+) -> Float[Tensor, "n h w"]:
+    """Return grids of cells made large and smooth, and shifted by less than a cell.
+
+    Args:
+        grids: One where a cell is kept, zero elsewhere.
+        shifts_px: Down and along.
+        size: Height and width of the masks.
+
+    Source:
+        Petsiuk et al. 2018, section 3.2; bilinear interpolation is one along the columns and then
+        one along the rows, so that all masks are two products of matrices.
+    """
+    cells = grids.shape[1]
+    for side, shift in zip(size, shifts_px.unbind(1), strict=True):
+        enlarged = (cells + 1) * _cell_px(side, cells)
+        weights = interpolate(torch.eye(cells)[None], size=enlarged, mode="linear")[0].T
+        grids = torch.bmm(weights[shift[:, None] + torch.arange(side)], grids).mT
+    return grids
+
+
+def _cell_px(side: int, cells: int) -> int:
+    return -(-side // cells)

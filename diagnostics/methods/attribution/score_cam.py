@@ -9,7 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.methods.attribution import Heatmap, at_once, layer_with_maps, maps_of
+from diagnostics.methods.attribution._batch_size import batch_size
+from diagnostics.methods.attribution._heatmap import Heatmap
+from diagnostics.methods.attribution._layer_maps import layer_maps, layer_with_maps
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.layouts import layout
@@ -19,11 +21,11 @@ from diagnostics.schema.spec import ModelSpec, Need
 BLANK = "The weighted sum of the layer's maps is zero or below everywhere."
 
 
-def _maps(spec: ModelSpec, layer: str) -> int:
-    """Return how many images the network is asked about for each image."""
+def _forward_passes(spec: ModelSpec, layer: str) -> int:
+    """Return one for the image itself and one for each map of the layer."""
     info = layer_with_maps(spec, layer)
-    last = layout(info, (spec.height, spec.width)) != "channels"
-    return 1 + info.shape[-1 if last else 0]
+    channels_first = layout(info, (spec.height, spec.width)) == "channels"
+    return 1 + info.shape[0 if channels_first else -1]
 
 
 @method(
@@ -31,7 +33,7 @@ def _maps(spec: ModelSpec, layer: str) -> int:
     kind="map",
     source="Wang et al. 2020, arXiv:1910.01279",
     needs={Need.LAYERS},
-    forward_passes=_maps,
+    forward_passes=_forward_passes,
 )
 def score_cam(
     classifier: Classifier,
@@ -60,17 +62,17 @@ def score_cam(
     """
     info = layer_with_maps(classifier.spec, layer)
     trace = classifier.trace(pixels, (info.name,))
-    maps = maps_of(trace.activations, info, classifier.spec)
-    found = []
+    maps = layer_maps(trace.activations[info.name], info, classifier.spec)
+    values = []
     for row, image in enumerate(pixels):
         masks = functional.interpolate(maps[row, :, None], image.shape[1:], mode="bilinear")
         low, high = masks.amin((1, 2, 3), keepdim=True), masks.amax((1, 2, 3), keepdim=True)
         masks = (masks - low) / (high - low).clamp_min(1e-7)
         with torch.no_grad():
             scores = [
-                classifier.logits(image * part)[:, target[row]]
-                for part in torch.split(masks, at_once(pixels))
+                classifier.logits(image * batch)[:, target[row]]
+                for batch in torch.split(masks, batch_size(pixels))
             ]
         weights = torch.cat(scores).softmax(0)
-        found.append(torch.einsum("c,chw->hw", weights, maps[row]).relu())
-    return Heatmap(torch.stack(found), signed=False, layer=info.name, blank=BLANK)
+        values.append(torch.einsum("c,chw->hw", weights, maps[row]).relu())
+    return Heatmap(torch.stack(values), signed=False, layer=info.name, blank=BLANK)

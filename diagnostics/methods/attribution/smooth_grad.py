@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.methods.attribution import Heatmap, at_once, pixel_gradient
+from diagnostics.methods.attribution._batch_size import batch_size
+from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.registry import method
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.options import Range
@@ -50,13 +51,21 @@ def smooth_grad(
     maps = []
     for row, image in enumerate(pixels):
         generator = torch.Generator().manual_seed(torch.initial_seed())
-        total, left = torch.zeros_like(image), samples
-        while left:
-            count = min(left, at_once(pixels))
+        total = torch.zeros_like(image)
+        for start in range(0, samples, batch_size(pixels)):
+            count = min(batch_size(pixels), samples - start)
             drawn = torch.randn((count, *image.shape), generator=generator, dtype=image.dtype)
             noisy = image + noise * drawn.to(image.device)
-            total += pixel_gradient(classifier, noisy, target[row].expand(count)).sum(0)
-            left -= count
+            total += _pixel_gradient(classifier, noisy, target[row].expand(count)).sum(0)
         mean = total / samples
         maps.append(mean.sum(0) if signed else mean.abs().amax(0))
     return Heatmap(torch.stack(maps), signed)
+
+
+def _pixel_gradient(
+    classifier: Classifier, pixels: Float[Tensor, "n c h w"], target: Int[Tensor, " n"]
+) -> Float[Tensor, "n c h w"]:
+    with torch.enable_grad():
+        pixels = pixels.detach().requires_grad_()
+        logit = classifier.logits(pixels).gather(1, target[:, None]).sum()
+        return torch.autograd.grad(logit, pixels)[0]

@@ -1,4 +1,4 @@
-"""Copies of a network whose weights say nothing: those of the last layer alone, or all of them."""
+"""Copies of a network with random weights: those of the last layer alone, or all of them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from diagnostics.models.classifier import TorchClassifier
 
 Part: TypeAlias = Literal["head", "all"]
 
-FEW = 8  # values; a row of so few may be a setting, such as the scale of an enlargement
-NOISE = 8  # images of noise that the normalisations of a copy see beside the images
+MAX_SETTINGS = 8  # values; a row of so few may be settings, such as the scale of an enlargement
+NOISE = 8  # images of noise on which the normalisations of a copy measure, beside the images
 
 NO_HEAD = "Which layer of this network is its last cannot be told."
 
 
-def randomised(
+def randomized(
     classifier: TorchClassifier, part: Part, seed: int, pixels: Tensor
 ) -> TorchClassifier:
-    """Return a copy whose weights are shuffled within each tensor; the model in hand stays.
+    """Return a copy whose weights are shuffled within each tensor; the classifier stays.
 
     Shuffled weights keep their size and spread, so that the copy's values stay in the range for
     which the network was made. BatchNorm of a copy that is random throughout measures its means
     and variances anew.
 
     Args:
-        classifier: The model in hand.
+        classifier: The classifier copied.
         part: "head" shuffles the last layer alone, "all" every weight.
         seed: Of the shuffles.
         pixels: Images, on which BatchNorm measures.
@@ -48,10 +48,10 @@ def randomised(
         ) from None
     copy = TorchClassifier(network, classifier.spec, classifier.preprocessing)
     generator = torch.Generator().manual_seed(seed)
-    for weights in _head(copy, pixels) if part == "head" else _all(network):
+    for weights in _head_weights(copy, pixels) if part == "head" else _all_weights(network):
         _shuffle(weights, generator)
     if part == "all":
-        _measure_anew(copy, pixels, generator)
+        _reset_batchnorm(copy, pixels, generator)
     with torch.no_grad():
         before, after = classifier.logits(pixels), copy.logits(pixels)
     if not bool(after.isfinite().all()):
@@ -61,37 +61,37 @@ def randomised(
     return copy
 
 
-def _all(network: nn.Module) -> list[Tensor]:
+def _all_weights(network: nn.Module) -> list[Tensor]:
     """Return every weight of a network."""
-    held = [*network.parameters(), *network.buffers()]
-    return [one for one in held if one.is_floating_point() and _holds_weights(one)]
+    tensors = [*network.parameters(), *network.buffers()]
+    return [tensor for tensor in tensors if tensor.is_floating_point() and _is_weight(tensor)]
 
 
-def _head(copy: TorchClassifier, pixels: Tensor) -> list[Tensor]:
-    """Return the weights of the last layer, its own or those it is given."""
+def _head_weights(copy: TorchClassifier, pixels: Tensor) -> list[Tensor]:
+    """Return the weights of the last layer, its parameters or those among its inputs."""
     if not copy.spec.head:
         raise NotOfferedError(NO_HEAD)
     module = copy.network.get_submodule(copy.spec.head)
-    found: list[Tensor] = list(module.parameters())
+    parameters: list[Tensor] = list(module.parameters())
 
-    def listen(_module: nn.Module, given: tuple[Any, ...]) -> None:
-        values = given[0] if isinstance(given[0], list | tuple) else given
-        found.extend(one for one in values if isinstance(one, nn.Parameter))
+    def collect(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        values = inputs[0] if isinstance(inputs[0], list | tuple) else inputs
+        parameters.extend(value for value in values if isinstance(value, nn.Parameter))
 
-    hook = module.register_forward_pre_hook(listen)
+    hook = module.register_forward_pre_hook(collect)
     try:
         with torch.no_grad():
             copy.logits(pixels[:1])
     finally:
         hook.remove()
-    weights = [one for one in found if _holds_weights(one)]
+    weights = [parameter for parameter in parameters if _is_weight(parameter)]
     if not weights:
         raise NotOfferedError(NO_HEAD)
     return weights
 
 
-def _holds_weights(values: Tensor) -> bool:
-    return values.numel() > 1 and (values.ndim > 1 or values.numel() > FEW)
+def _is_weight(values: Tensor) -> bool:
+    return values.numel() > 1 and (values.ndim > 1 or values.numel() > MAX_SETTINGS)
 
 
 @torch.no_grad()
@@ -101,7 +101,7 @@ def _shuffle(values: Tensor, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
-def _measure_anew(copy: TorchClassifier, pixels: Tensor, generator: torch.Generator) -> None:
+def _reset_batchnorm(copy: TorchClassifier, pixels: Tensor, generator: torch.Generator) -> None:
     """Let every BatchNorm take mean and variance of what it receives now."""
     norms = [
         module
@@ -111,11 +111,11 @@ def _measure_anew(copy: TorchClassifier, pixels: Tensor, generator: torch.Genera
     if not norms:
         return
     noise = torch.rand(NOISE, *pixels.shape[1:], generator=generator, dtype=pixels.dtype)
-    before = [(norm.momentum, norm.training) for norm in norms]
+    settings = [(norm.momentum, norm.training) for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
     copy.logits(torch.cat([pixels, noise.to(pixels.device)]))
-    for norm, (momentum, training) in zip(norms, before, strict=True):
+    for norm, (momentum, training) in zip(norms, settings, strict=True):
         norm.momentum = momentum
         norm.train(training)

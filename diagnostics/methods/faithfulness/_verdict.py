@@ -1,24 +1,27 @@
-"""Whether a map can be trusted: a rule over what was measured, and no single score."""
+"""Whether a heatmap can be trusted: a rule over what was measured, and no single score."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from statistics import median_high
 
+from diagnostics.schema.results.faithfulness import (
+    CriterionEntry,
+    Evaluation,
+    InsertionDeletion,
+    Randomization,
+    Status,
+    Verdict,
+)
 from diagnostics.text import counted, signed
 
-Found: TypeAlias = Mapping[str, Any]
-Status: TypeAlias = Literal["for", "against", "open"]
-
-TRUST, DOUBT, OPEN = "trust", "doubt", "can't tell"
-
 ALIKE = 0.5
-"""Rank correlation with a randomised network's map from which on a map stays much the same. The
+"""Rank correlation with a randomized network's map from which on a map stays much the same. The
 gradient was measured at 0.05 to 0.59, the most on a thin drawing, guided backpropagation at 0.69
 and above with a random last layer, integrated gradients and input × gradient at 0.84 and above
 (method: Adebayo et al. 2018)."""
 
-LEAST_CELLS = 16
+MIN_CELLS = 16
 """Below, a rank correlation of two unrelated maps reaches `ALIKE` by chance: its standard deviation
 is 1 / √(cells − 1)."""
 
@@ -26,100 +29,119 @@ STEADY = 0.7
 """Rank correlation of the maps of two seeds below which less than half of what a map ranks is the
 model's, and the rest is the draw's: 0.7² is about one half."""
 
-BEATS = 0.9
+MIN_WIN_RATE = 0.9
 """Share of random maps that a map must beat; with a dozen of them it happens by chance to about one
 map of ten."""
 
-HALF = 0.5
+MIN_WEAKER_WIN_RATE = 0.5
 """Share of random maps that the weaker of a fill's two curves must beat."""
 
 CHANCE = 0.75
 """Share of random maps below which a map is one among them."""
 
-MISSING = 0.05
+MAX_MISSING = 0.05
 """Share of the rise of the logit that a map which promises to sum to it may miss."""
 
 
-def verdict(found: Found) -> dict[str, Any]:
-    """Return "verdict" and "criteria" for what was measured of one image's map.
+def criteria(note: str, evaluation: Evaluation | None) -> list[CriterionEntry]:
+    """Return what speaks for a heatmap and against it.
 
-    Doubt where anything speaks against the map, trust where everything that was asked speaks for
-    it, can't tell otherwise.
+    Args:
+        note: Why there is nothing to evaluate.
+        evaluation: What was measured; None where there is nothing.
     """
-    if found["note"]:
-        return {"verdict": OPEN, "criteria": [_said("map", "open", found["note"])]}
-    criteria = [_of_weights(found), _of_removal(found)]
-    criteria += [_of_seeds(found["seeds"])] if found["seeds"] else []
-    criteria += [_of_sum(found)] if found["rise"] is not None else []
-    told = {one["status"] for one in criteria}
-    said = DOUBT if "against" in told else OPEN if "open" in told else TRUST
-    return {"verdict": said, "criteria": criteria}
+    if evaluation is None:
+        return [CriterionEntry(name="map", status="open", reason=note)]
+    judged = [
+        _randomization(evaluation["randomization"], evaluation["cells"]),
+        _insertion_deletion(evaluation["insertion_deletion"]),
+    ]
+    if evaluation["seed_correlations"]:
+        judged.append(_seeds(evaluation["seed_correlations"]))
+    if evaluation["sum"] is not None and evaluation["rise"] is not None:
+        judged.append(_completeness(evaluation["sum"], evaluation["rise"], evaluation["rounding"]))
+    return judged
 
 
-def middle(values: Sequence[float]) -> float:
-    """Return the median, of an even number the larger of the two in the middle."""
-    return sorted(values)[len(values) // 2]
+def verdict(judged: Sequence[CriterionEntry]) -> Verdict:
+    """Return doubt where anything speaks against a heatmap, trust where everything speaks for it.
+
+    Otherwise it can't be told.
+    """
+    statuses = {criterion["status"] for criterion in judged}
+    if "against" in statuses:
+        return "doubt"
+    return "can't tell" if "open" in statuses else "trust"
 
 
-def _said(name: str, status: Status, said: str) -> dict[str, str]:
-    return {"name": name, "status": status, "said": said}
-
-
-def _of_weights(found: Found) -> dict[str, str]:
+def _randomization(randomization: Randomization, cells: int) -> CriterionEntry:
     """Whether the map changes with the weights that it is meant to tell of."""
-    weights, cells = found["weights"], found["cells"]
-    figures, alike = [], False
-    for part, named in (("head", "last layer"), ("all", "all weights")):
-        if weights[part]:
-            figures.append(f"{signed(middle(weights[part]))} with {named} random")
-            alike |= middle(weights[part]) >= ALIKE
-    listed = f"rank correlation {', '.join(figures)}" if figures else ""
-    if alike:
-        return _said("weights", "against", f"Stays much the same whatever the weights: {listed}.")
-    if not listed:
-        return _said("weights", "open", weights["why"])
-    if cells < LEAST_CELLS:
+
+    def criterion(status: Status, reason: str) -> CriterionEntry:
+        return CriterionEntry(name="randomization", status=status, reason=reason)
+
+    correlations = {"last layer": randomization["head"], "all weights": randomization["all"]}
+    medians = {part: median_high(values) for part, values in correlations.items() if values}
+    if not medians:
+        return criterion("open", randomization["reason"])
+    figures = ", ".join(f"{signed(value)} with {part} random" for part, value in medians.items())
+    figures = f"rank correlation {figures}"
+    if max(medians.values()) >= ALIKE:
+        return criterion("against", f"Stays much the same whatever the weights: {figures}.")
+    if cells < MIN_CELLS:
         few = f"Only {counted(cells, 'cell')} to rank, too few to compare"
-        return _said("weights", "open", f"{few}: {listed}.")
-    why = "" if weights["head"] and weights["all"] else f" {weights['why']}"
-    return _said("weights", "for", f"Changes with the weights: {listed}.{why}")
+        return criterion("open", f"{few}: {figures}.")
+    missing = "" if len(medians) == len(correlations) else f" {randomization['reason']}"
+    return criterion("for", f"Changes with the weights: {figures}.{missing}")
 
 
-def _of_removal(found: Found) -> dict[str, str]:
+def _insertion_deletion(fills: Mapping[str, InsertionDeletion]) -> CriterionEntry:
     """Whether the places it ranks first matter more than places drawn at random."""
-    fills = found["removal"]
-    shares, lines = [], []
-    for fill, one in fills.items():
-        both = [one["beats_insertion"], one["beats_deletion"]]
-        shares.append(both)
-        n = one["random"]
-        won = [round(share * n) for share in both]
-        lines.append(f"{won[0]} and {won[1]} of {n} on {fill} fill")
-    listed = f"insertion and deletion beat those of random maps {', '.join(lines)}."
-    if all(one["flat"] for one in fills.values()):
-        return _said("removal", "open", "The logit does not depend on which cells are covered.")
-    beaten = [max(both) >= BEATS for both in shares]
-    if all(share < CHANCE for both in shares for share in both):
-        return _said("removal", "against", f"Ranks places no better than chance: {listed}")
-    if all(beaten) and all(share >= HALF for both in shares for share in both):
-        return _said("removal", "for", f"Ranks places better than chance: {listed}")
-    return _said("removal", "open", f"Better than chance in part: {listed}")
+
+    def criterion(status: Status, reason: str) -> CriterionEntry:
+        return CriterionEntry(name="insertion_deletion", status=status, reason=reason)
+
+    if all(areas["flat"] for areas in fills.values()):
+        return criterion("open", "The logit does not depend on which cells are covered.")
+    rates = [(areas["insertion_win_rate"], areas["deletion_win_rate"]) for areas in fills.values()]
+    figures = ", ".join(_wins(areas, fill) for fill, areas in fills.items())
+    figures = f"insertion and deletion beat those of random maps {figures}."
+    if max(map(max, rates)) < CHANCE:
+        return criterion("against", f"Ranks places no better than chance: {figures}")
+    if min(map(max, rates)) >= MIN_WIN_RATE and min(map(min, rates)) >= MIN_WEAKER_WIN_RATE:
+        return criterion("for", f"Ranks places better than chance: {figures}")
+    return criterion("open", f"Better than chance in part: {figures}")
 
 
-def _of_seeds(seeds: Sequence[float]) -> dict[str, str]:
+def _wins(areas: InsertionDeletion, fill: str) -> str:
+    n = areas["random_maps"]
+    inserted, deleted = (
+        round(areas["insertion_win_rate"] * n),
+        round(areas["deletion_win_rate"] * n),
+    )
+    return f"{inserted} and {deleted} of {n} on {fill} fill"
+
+
+def _seeds(correlations: Sequence[float]) -> CriterionEntry:
     """Whether another draw of its noise gives the same map."""
-    value = middle(seeds)
-    said = f"rank correlation {signed(value)} between seeds."
-    if value < STEADY:
-        return _said("seeds", "against", f"Changes with the seed: {said}")
-    return _said("seeds", "for", f"Stays with another seed: {said}")
+    correlation = median_high(correlations)
+    figures = f"rank correlation {signed(correlation)} between seeds."
+    if correlation < STEADY:
+        return CriterionEntry(
+            name="seeds", status="against", reason=f"Changes with the seed: {figures}"
+        )
+    return CriterionEntry(name="seeds", status="for", reason=f"Stays with another seed: {figures}")
 
 
-def _of_sum(found: Found) -> dict[str, str]:
+def _completeness(total: float, rise: float, rounding: float) -> CriterionEntry:
     """Whether it adds up to what it promises."""
-    total, rise = found["sum"], found["rise"]
-    missed = abs(total - rise)
-    said = f"{signed(total)} of {signed(rise)} logits."
-    if missed <= max(MISSING * abs(rise), found["rounding"]):
-        return _said("sum", "for", f"Adds up to the rise of the logit: {said}")
-    return _said("sum", "against", f"Does not add up to the rise of the logit: {said}")
+    figures = f"{signed(total)} of {signed(rise)} logits."
+    if abs(total - rise) <= max(MAX_MISSING * abs(rise), rounding):
+        return CriterionEntry(
+            name="completeness", status="for", reason=f"Adds up to the rise of the logit: {figures}"
+        )
+    return CriterionEntry(
+        name="completeness",
+        status="against",
+        reason=f"Does not add up to the rise of the logit: {figures}",
+    )

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
 import torch
+from numpy.typing import NDArray
 
 from diagnostics.errors import InputError, OptionError
-from diagnostics.methods.context import Context, Outcome
-from diagnostics.methods.faithfulness._evaluation import Asked, Examination, counting, target_of
-from diagnostics.methods.faithfulness._verdict import verdict
+from diagnostics.methods.context import Context, Outcome, report_passes
+from diagnostics.methods.faithfulness._evaluation import (
+    EvaluatedImage,
+    EvaluationRequest,
+    Evaluator,
+)
+from diagnostics.methods.faithfulness._verdict import criteria, verdict
 from diagnostics.methods.registry import method as registered
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.faithfulness import TrustAnswer, TrustEntry
+
+COPY_IMAGES = 8  # at most, on which randomized copies measure their normalisations
 
 
 @registered(
@@ -26,7 +33,7 @@ def trust(
     against: str = "",
     copies: Annotated[int, Range(1, 10)] = 2,
     random_maps: Annotated[int, Range(4, 100)] = 12,
-) -> Outcome[Any]:
+) -> Outcome[TrustAnswer]:
     """Whether a map follows the model's weights, and ranks places better than chance.
 
     Args:
@@ -37,41 +44,61 @@ def trust(
         random_maps: How many random maps its insertion and deletion are compared with.
 
     Returns:
-        For each image "verdict", "criteria" with their reasons, and every figure behind them: see
-        `trusting.verdict`. Arrays of maps and curves, by the number of the image.
+        For each image the verdict, what speaks for its map and against it, and every figure behind
+        that: see `TrustAnswer`, which names the arrays of maps and curves as well.
 
     Raises:
         InputError: When no image can be read.
         NotOfferedError: When the method is wrong for this model; the text says why.
     """
     classifier, spec = context.classifier, context.classifier.spec
-    asked = Asked.written(method, against, copies, random_maps, context.seed, spec)
+    request = EvaluationRequest.read(method, against, copies, random_maps, context.seed, spec)
     if context.target is not None and not 0 <= context.target < len(spec.class_names):
         raise OptionError(f"There is no class {context.target}.")
-    parts = list(context.batches(context.samples()))
-    if not parts:
+    batches = list(context.batches(context.samples()))
+    if not batches:
         raise InputError(" ".join(["No image could be read.", *context.remarks()]))
-    names, pixels = [name for part in parts for name in part.names], [one.pixels for one in parts]
-    total = sum(asked.passes(spec)) * len(names)
-    count = counting(context.progress, f"Examining {asked.method.info.title}", total)
-    examination = Examination(classifier, asked, pixels[0][:8], count)
-    arrays: dict[str, Any] = {}
-    images: list[dict[str, Any]] = []
-    scores = {"method": method, "title": asked.method.info.title, "images": images}
-    for number, image in enumerate(torch.split(torch.cat(pixels), 1)):
+    files = [name for batch in batches for name in batch.names]
+    pixels = torch.cat([batch.pixels for batch in batches])
+    total = sum(request.forward_passes(spec)) * len(files)
+    count = report_passes(context.progress, f"Examining {request.method.info.title}", total)
+    evaluator = Evaluator(classifier, request, batches[0].pixels[:COPY_IMAGES], count)
+    images: list[TrustEntry] = []
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def outcome() -> Outcome[TrustAnswer]:
+        answer = TrustAnswer(
+            method=method,
+            title=request.method.info.title,
+            images=list(images),
+            complete=len(images) == len(files),
+            notes=context.remarks(),
+        )
+        return Outcome(answer, dict(arrays))
+
+    for number, image in enumerate(torch.split(pixels, 1)):
         with torch.no_grad():
             logits = classifier.logits(image)[0]
-        target = target_of(logits.tolist(), context.target)
-        found: dict[str, Any] = {"note": "The logits are not finite numbers."}
+        target = int(logits.argmax()) if context.target is None else context.target
+        evaluated = EvaluatedImage("The logits are not finite numbers.")
         if bool(logits.isfinite().all()):
-            found = examination.examine(image, target)
-            for name, values in examination.arrays.items():
-                arrays[f"{number}/{name}"] = values.float().cpu().numpy()
-        named = {"file": names[number], "target": target, "class": spec.class_names[target]}
-        images.append({**named, **verdict(found), **found})
-        complete = number + 1 == len(names)
-        outcome = Outcome(
-            {**scores, "complete": complete, "notes": context.remarks()}, dict(arrays)
-        )
-        context.partial(partial(Outcome, outcome.scores, outcome.arrays))
-    return outcome
+            evaluated = evaluator.evaluate(image, target)
+        for name, values in evaluated.arrays.items():
+            arrays[f"{number}/{name}"] = values.float().cpu().numpy()
+        images.append(_entry(files[number], target, spec.class_names[target], evaluated))
+        context.partial(outcome)
+    return outcome()
+
+
+def _entry(file: str, target: int, class_name: str, evaluated: EvaluatedImage) -> TrustEntry:
+    judged = criteria(evaluated.note, evaluated.evaluation)
+    return TrustEntry(
+        file=file,
+        target=target,
+        class_name=class_name,
+        verdict=verdict(judged),
+        criteria=judged,
+        note=evaluated.note,
+        signed=evaluated.signed,
+        evaluation=evaluated.evaluation,
+    )

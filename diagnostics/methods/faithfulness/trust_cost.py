@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.methods.faithfulness._evaluation import Asked
+from diagnostics.methods.faithfulness._evaluation import EvaluationRequest
 from diagnostics.methods.registry import method as registered
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.faithfulness import TrustCostAnswer
 from diagnostics.schema.spec import Need
 
 
@@ -19,7 +20,7 @@ def trust_cost(
     against: str = "",
     copies: Annotated[int, Range(1, 10)] = 2,
     random_maps: Annotated[int, Range(4, 100)] = 12,
-) -> Outcome[Any]:
+) -> Outcome[TrustCostAnswer]:
     """How many passes it takes to say of one image's map whether it can be trusted.
 
     Args:
@@ -36,8 +37,13 @@ def trust_cost(
         NotOfferedError: When this model cannot answer the method.
     """
     spec = context.classifier.spec
-    asked = Asked.written(method, against, copies, random_maps, context.seed, spec)
-    maps, covered = asked.passes(spec)
-    back = Need.GRADIENTS in asked.method.info.needs
-    forward = covered if back else covered + maps
-    return Outcome({"forward": forward, "backward": maps if back else 0, "complete": True})
+    request = EvaluationRequest.read(method, against, copies, random_maps, context.seed, spec)
+    heatmaps, covered = request.forward_passes(spec)
+    takes_gradients = Need.GRADIENTS in request.method.info.needs
+    return Outcome(
+        TrustCostAnswer(
+            forward=covered if takes_gradients else covered + heatmaps,
+            backward=heatmaps if takes_gradients else 0,
+            complete=True,
+        )
+    )

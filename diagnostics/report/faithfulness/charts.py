@@ -10,92 +10,102 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from diagnostics.report import chart
 from diagnostics.report.formatting import escaped
 from diagnostics.report.table import Table
+from diagnostics.schema.results.faithfulness import InsertionDeletion, TrustEntry
 from diagnostics.text import signed
 
-Entry = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
 
-BAND = "rgba(128, 128, 128, 0.35)"  # stands apart from light and dark alike
-LINE = "#1f83c4"
-ABOUT = {
-    "deletion": "first taken away first: lower is better",
-    "insertion": "first put back first: higher is better",
-}
+BAND = "rgba(128, 128, 128, 0.35)"
+DELETION = "deletion, first taken away first: lower is better"
+INSERTION = "insertion, first put back first: higher is better"
 
 
-def curves(one: Entry, arrays: Arrays, place: int, fill: str) -> go.Figure:
+def curves(entry: TrustEntry, arrays: Arrays, index: int, fill: str) -> go.Figure:
     """Draw the logit while cells are taken away, and while they are put back.
 
     Args:
-        one: An image's entry of the answer.
+        entry: One image's part of the answer.
         arrays: Of the answer.
-        place: Which image it is.
+        index: Which image it is.
         fill: What stands where a cell is missing, "mean" or "blur".
     """
-    random = arrays[f"{place}/{fill}/random"]
-    made = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.09)
-    for column, name in enumerate(ABOUT, 1):
-        values = arrays[f"{place}/{fill}/{name}"]
-        band = random if name == "deletion" else random[:, ::-1]
-        share = np.linspace(0, 100, len(values))
-        first = column == 1
-        at = {"row": 1, "col": column}
-        for edge in (band.max(0), band.min(0)):
-            made.add_scatter(
-                **at,
-                x=share,
-                y=edge,
-                mode="lines",
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        made.data[-1].update(
-            fill="tonexty", fillcolor=BAND, name=f"{len(random)} random maps", showlegend=first
-        )
-        made.add_scatter(
-            **at,
+    random = arrays[f"{index}/{fill}/random"]
+    drawing = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.09)
+    for column, name, band in ((1, "deletion", random), (2, "insertion", random[:, ::-1])):
+        _add_curve(drawing, column, name, arrays[f"{index}/{fill}/{name}"], band)
+    drawing.update_yaxes(title="logit", zeroline=False, col=1)
+    title = f"Logit of {escaped(entry['class_name'], 14)} (1 image, {fill} fill)"
+    return chart.frame(drawing, title, 340, top=84, legend=chart.LEGEND_ABOVE)
+
+
+def _add_curve(
+    drawing: go.Figure, column: int, name: str, logits: NDArray[Any], random: NDArray[Any]
+) -> None:
+    """Add one curve to its column, over the band between the lowest and highest random one."""
+    cell = {"row": 1, "col": column}
+    share = np.linspace(0, 100, len(logits))
+    first = column == 1
+    for edge in (random.max(0), random.min(0)):
+        drawing.add_scatter(
+            **cell,
             x=share,
-            y=values,
+            y=edge,
             mode="lines",
-            line={"width": 2.5, "color": LINE},
-            name="this map",
-            showlegend=first,
-            hovertemplate="%{x:.0f} %: logit %{y:.2f}<extra></extra>",
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
         )
-        ticks = {"tickvals": [0, 25, 50, 75, 100], "range": [-2, 102], "zeroline": False}
-        made.update_xaxes(title=f"{name} (% of cells)", **ticks, **at)
-    made.update_yaxes(title="logit", zeroline=False, col=1)
-    made.update_layout(
-        title=f"Logit of {escaped(one['class'], 14)} (1 image, {fill} fill)",
-        height=340,
-        margin={"t": 84, "b": 56},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+    drawing.data[-1].update(
+        fill="tonexty", fillcolor=BAND, name=f"{len(random)} random maps", showlegend=first
     )
-    return made
+    drawing.add_scatter(
+        **cell,
+        x=share,
+        y=logits,
+        mode="lines",
+        line={"width": 2.5, "color": chart.SERIES[0]},
+        name="this map",
+        showlegend=first,
+        hovertemplate="%{x:.0f} %: logit %{y:.2f}<extra></extra>",
+    )
+    drawing.update_xaxes(
+        **cell,
+        title=f"{name} (% of cells)",
+        tickvals=[0, 25, 50, 75, 100],
+        range=[-2, 102],
+        zeroline=False,
+    )
 
 
-def numbers(one: Entry) -> Table:
+def areas(entry: TrustEntry) -> Table:
     """Return the areas under the curves on every fill."""
-    rows = []
-    for fill, found in one["removal"].items():
-        for name, about in ABOUT.items():
-            low, high = (signed(end(found[f"random_{name}"])) for end in (min, max))
-            rows.append(
-                {
-                    "curve": f"{name}, {about}",
-                    "fill": fill,
-                    "area, this map": signed(found[name]),
-                    "area, random maps": f"{low} to {high}",
-                    "random maps beaten": f"{found[f'beats_{name}'] * found['random']:.3g} of "
-                    f"{found['random']}",
-                }
-            )
+    evaluation = entry["evaluation"]
+    fills = evaluation["insertion_deletion"] if evaluation else {}
+    rows = [row for fill, areas in fills.items() for row in _rows(fill, areas)]
     said = (
         "Deletion takes away the cells that the map ranks first, insertion puts them back first. "
         "A map that ranks what matters falls below the grey band at the left and rises above it "
         "at the right. Areas are in logits, over the share of the cells."
     )
-    return Table(tuple(rows), title=f"Insertion and deletion, {one['file']}", said=said)
+    return Table(tuple(rows), title=f"Insertion and deletion, {entry['file']}", said=said)
+
+
+def _rows(fill: str, areas: InsertionDeletion) -> tuple[dict[str, str], dict[str, str]]:
+    n = areas["random_maps"]
+
+    def row(curve: str, area: float, random: list[float], win_rate: float) -> dict[str, str]:
+        return {
+            "curve": curve,
+            "fill": fill,
+            "area, this map": signed(area),
+            "area, random maps": f"{signed(min(random))} to {signed(max(random))}",
+            "random maps beaten": f"{win_rate * n:.3g} of {n}",
+        }
+
+    return (
+        row(DELETION, areas["deletion"], areas["random_deletion"], areas["deletion_win_rate"]),
+        row(INSERTION, areas["insertion"], areas["random_insertion"], areas["insertion_win_rate"]),
+    )

@@ -1,19 +1,25 @@
-"""What was found of whether maps can be trusted: badges, sentences, numbers and pictures."""
+"""Whether maps can be trusted: badges, sentences and pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median_high
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import text as words
 from diagnostics.report.render import Scale
 from diagnostics.report.table import Cell, Table
-from diagnostics.schema.request import Result
-
-Entry = Mapping[str, Any]
+from diagnostics.schema.results.faithfulness import (
+    CriterionEntry,
+    Evaluation,
+    InsertionDeletion,
+    TrustAnswer,
+    TrustEntry,
+)
+from diagnostics.schema.results.inspection import ImageEntry
+from diagnostics.text import counted, signed
 
 EXPLAINED = (
     "Random weights: rank correlation of the map with that of a copy whose last layer (head), or "
@@ -24,17 +30,17 @@ EXPLAINED = (
 )
 NAMES = {"trust": "Trust", "doubt": "Doubt", "can't tell": "Can't tell"}
 FILLS = ("mean", "blur")
-MAPS = {"map": "the map", "head": "last layer random", "all": "all weights random"}
+MAPS = ("map", "head", "all")  # arrays that are drawn
 
 
-def badges(images: Sequence[Entry], scores: Entry) -> list[Cell]:
+def badges(images: Sequence[ImageEntry], answer: TrustAnswer) -> list[Cell]:
     """Return each image's verdict with its figures, in the order of the columns.
 
     Args:
         images: The images' entries of the answer that drew the maps.
-        scores: What `faithfulness/trust` answered.
+        answer: What `faithfulness/trust` answered.
     """
-    waiting = list(scores["images"])
+    waiting = list(answer["images"])
     cells = []
     for image in images:
         if image["error"]:
@@ -46,85 +52,92 @@ def badges(images: Sequence[Entry], scores: Entry) -> list[Cell]:
     return cells
 
 
-def _badge(one: Entry) -> Cell:
+def _badge(entry: TrustEntry) -> Cell:
     """Return a verdict with the figures that speak for it, and as sentences what does not."""
-    told = one["criteria"]
+    evaluation, criteria = entry["evaluation"], entry["criteria"]
     return Cell(
-        answer=NAMES[one["verdict"]],
-        notes=tuple(_short(said, one) for said in told if said["status"] == "for"),
-        warnings=tuple(said["said"] for said in told if said["status"] != "for"),
+        answer=NAMES[entry["verdict"]],
+        notes=tuple(
+            _figures(criterion, evaluation) if evaluation else criterion["reason"]
+            for criterion in criteria
+            if criterion["status"] == "for"
+        ),
+        warnings=tuple(
+            criterion["reason"] for criterion in criteria if criterion["status"] != "for"
+        ),
     )
 
 
-def _short(said: Entry, one: Entry) -> str:
+def _figures(criterion: CriterionEntry, evaluation: Evaluation) -> str:
     """Return a criterion's figures without its sentence."""
-    if said["name"] == "weights":
-        weights = one["weights"]
-        shown = [
-            f"{words.signed(sorted(weights[part])[len(weights[part]) // 2])} {part}"
-            for part in ("head", "all")
-            if weights[part]
-        ]
-        return f"random weights: {', '.join(shown)}" if shown else said["said"]
-    if said["name"] == "removal":
-        shown = [
-            f"{fill} {_won(one, fill, 'insertion')} + {_won(one, fill, 'deletion')}"
-            for fill in FILLS
-        ]
-        return f"beats random maps: {', '.join(shown)} of {one['removal'][FILLS[0]]['random']}"
-    if said["name"] == "seeds":
-        values = one["seeds"]
-        return f"between seeds: {words.signed(sorted(values)[len(values) // 2])}"
-    if said["name"] == "sum":
-        return f"sums to {words.signed(one['sum'])} of {words.signed(one['rise'])} logits"
-    text: str = said["said"]
-    return text
+    name = criterion["name"]
+    if name == "randomization":
+        correlations = evaluation["randomization"]
+        parts = {"head": correlations["head"], "all": correlations["all"]}
+        medians = [f"{signed(median_high(parts[part]))} {part}" for part in parts if parts[part]]
+        return f"random weights: {', '.join(medians)}"
+    if name == "insertion_deletion":
+        fills = evaluation["insertion_deletion"]
+        wins = [f"{fill} {_wins(fills[fill])}" for fill in FILLS]
+        return f"beats random maps: {', '.join(wins)} of {fills[FILLS[0]]['random_maps']}"
+    if name == "seeds":
+        return f"between seeds: {signed(median_high(evaluation['seed_correlations']))}"
+    if name == "completeness" and evaluation["sum"] is not None and evaluation["rise"] is not None:
+        return f"sums to {signed(evaluation['sum'])} of {signed(evaluation['rise'])} logits"
+    return criterion["reason"]
 
 
-def _won(one: Entry, fill: str, curve: str) -> int:
-    found = one["removal"][fill]
-    return round(float(found[f"beats_{curve}"]) * int(found["random"]))
+def _wins(areas: InsertionDeletion) -> str:
+    rates = (areas["insertion_win_rate"], areas["deletion_win_rate"])
+    inserted, deleted = (round(rate * areas["random_maps"]) for rate in rates)
+    return f"{inserted} + {deleted}"
 
 
-def reasons(scores: Entry) -> Table:
+def reasons(answer: TrustAnswer) -> Table:
     """Return every image's reasons as sentences."""
     rows = tuple(
         {
-            "image": one["file"],
-            "class": one["class"],
-            "verdict": NAMES[one["verdict"]],
-            "speaks": said["status"] if said["status"] != "open" else "neither way",
-            "reason": said["said"],
+            "image": entry["file"],
+            "class": entry["class_name"],
+            "verdict": NAMES[entry["verdict"]],
+            "speaks": "neither way" if criterion["status"] == "open" else criterion["status"],
+            "reason": criterion["reason"],
         }
-        for one in scores["images"]
-        for said in one["criteria"]
+        for entry in answer["images"]
+        for criterion in entry["criteria"]
     )
-    return Table(rows, title=f"{scores['title']}: can this map be trusted?")
+    return Table(rows, title=f"{answer['title']}: can this map be trusted?")
 
 
-def headline(scores: Entry) -> str:
+def headline(answer: TrustAnswer) -> str:
     """Count the verdicts."""
-    found = [one["verdict"] for one in scores["images"]]
-    counted = [f"{name} {found.count(key)}" for key, name in NAMES.items() if key in found]
-    return f"{', '.join(counted)} of {words.counted(len(found), 'map')}"
+    verdicts = [entry["verdict"] for entry in answer["images"]]
+    counts = {name: sum(verdict == key for verdict in verdicts) for key, name in NAMES.items()}
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    return f"{listed} of {counted(len(verdicts), 'map')}"
 
 
-def lines(scores: Entry) -> list[str]:
+def lines(answer: TrustAnswer) -> list[str]:
     """Return verdicts and reasons for the command line."""
-    said = []
-    for one in scores["images"]:
-        said.append(f"{one['file']}: {one['class']}, {NAMES[one['verdict']].lower()}")
-        said += [f"  {reason['status']:8} {reason['said']}" for reason in one["criteria"]]
-    return [*said, *(f"note: {note}" for note in scores["notes"])]
+    texts = []
+    for entry in answer["images"]:
+        verdict = NAMES[entry["verdict"]].lower()
+        texts.append(f"{entry['file']}: {entry['class_name']}, {verdict}")
+        texts += [
+            f"  {criterion['status']:8} {criterion['reason']}" for criterion in entry["criteria"]
+        ]
+    return [*texts, *(f"note: {note}" for note in answer["notes"])]
 
 
-def drawn(result: Result) -> dict[str, NDArray[np.uint8]]:
+def pictures(
+    answer: TrustAnswer, arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[np.uint8]]:
     """Return the maps, and those of the random networks, as pictures by their arrays' names."""
-    found = {}
-    for place, one in enumerate(result.scores["images"]):
+    images = {}
+    for index, entry in enumerate(answer["images"]):
         for name in MAPS:
-            values = result.arrays.get(f"{place}/{name}")
+            values = arrays.get(f"{index}/{name}")
             if values is not None:
-                scale = Scale.of_most(values, signed=one["signed"])
-                found[f"{place}/{name}"] = scale.colour(values)
-    return found
+                scale = Scale.of_most(values, signed=entry["signed"])
+                images[f"{index}/{name}"] = scale.colour(values)
+    return images

@@ -8,21 +8,21 @@ import torch
 from torch import nn
 
 from diagnostics.errors import NotOfferedError
-from diagnostics.methods.attribution import check, notes, without_rounding
+from diagnostics.methods.attribution import check, notes
 from diagnostics.methods.attribution.attention_rollout import attention_rollout
 from diagnostics.methods.attribution.grad_cam import grad_cam
 from diagnostics.methods.attribution.gradient import gradient
 from diagnostics.methods.attribution.gradient_rollout import gradient_rollout
 from diagnostics.methods.attribution.input_x_gradient import input_x_gradient
 from diagnostics.methods.attribution.integrated_gradients import integrated_gradients
-from diagnostics.methods.attribution.occlusion import occlusion
+from diagnostics.methods.attribution.occlusion import occlusion, without_rounding
 from diagnostics.methods.attribution.score_cam import score_cam
 from diagnostics.methods.attribution.smooth_grad import smooth_grad
 from diagnostics.methods.registry import find, methods
 from diagnostics.models.classifier import Counted, Margin
 from diagnostics.schema.layouts import last_maps
+from tests.independent.slow_insertion_deletion import area
 from tests.independent.slow_occlusion import slow_occlusion
-from tests.independent.slow_removal import area
 from tests.networks_for_tests import (
     Attends,
     FunctionalResidual,

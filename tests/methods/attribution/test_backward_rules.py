@@ -10,7 +10,7 @@ from torch.nn import functional
 from torchvision.models import resnet18
 
 from diagnostics.errors import NotOfferedError
-from diagnostics.methods.attribution import filled, notes
+from diagnostics.methods.attribution import baseline_image, notes
 from diagnostics.methods.attribution.deep_lift import deep_lift
 from diagnostics.methods.attribution.guided_backprop import guided_backprop
 from diagnostics.methods.attribution.input_x_gradient import input_x_gradient
@@ -106,7 +106,7 @@ def test_deep_lift_is_captums_whatever_way_the_relus_are_called(way, last):
     """Captum's own map does not add up where a maximum is taken first, see the next test."""
     pools = (nn.AvgPool2d, last)
     peer = captum.attr.DeepLift(seeded(Net("modules", *pools)))
-    expected = peer.attribute(pixels(), filled(pixels(), "blur"), TARGET).detach().sum(1)
+    expected = peer.attribute(pixels(), baseline_image(pixels(), "blur"), TARGET).detach().sum(1)
     found = deep_lift(model(seeded(Net(way, *pools))), pixels(), TARGET, baseline="blur").values
     assert torch.allclose(found, expected, atol=1e-12)
 
@@ -115,7 +115,7 @@ def test_deep_lift_is_captums_whatever_way_the_relus_are_called(way, last):
 def test_deep_lift_adds_up_through_maxima(baseline):
     asked = model(seeded(Net("reused")))
     found = deep_lift(asked, pixels(), TARGET, baseline=baseline).values
-    logits = asked.logits(pixels()) - asked.logits(filled(pixels(), baseline))
+    logits = asked.logits(pixels()) - asked.logits(baseline_image(pixels(), baseline))
     rises = logits.gather(1, TARGET[:, None])[:, 0]
     assert torch.allclose(found.sum((1, 2)), rises, atol=1e-12)
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from diagnostics.methods.attribution._coalitions import coalitions
-from diagnostics.methods.attribution.kernel_shap import kernel_shap
+from diagnostics.methods.attribution.kernel_shap import coalitions, kernel_shap
 from diagnostics.methods.attribution.rise import rise
 from diagnostics.methods.registry import find
 from tests.independent.slow_rise import slow_rise

@@ -1,67 +1,122 @@
-"""The question whether a map can be trusted, on the pages that draw maps, without a browser."""
+"""Verdicts on maps in words, in tables, as curves and as pictures, of real answers."""
 
 from __future__ import annotations
 
-import json
-
+import numpy as np
 import pytest
 
-from diagnostics.report.faithfulness import tables
-from tests.pages_for_tests import fine, opened, pressed
+from diagnostics.data import samples
+from diagnostics.methods.faithfulness.trust import trust
+from diagnostics.report.faithfulness import charts, tables
+from diagnostics.schema.results.inspection import ImageEntry
+from tests.letters import letters_context
 
-pytestmark = pytest.mark.slow
-
-INSPECT, ATTRIBUTIONS = "pages/1_look/1_inspect.py", "pages/1_look/3_attributions.py"
-
-
-def said(page):
-    return " ".join(one.value.replace("\\", "") for one in (*page.markdown, *page.caption))
+NAMES = ("letter-p-thin", "letter-x-fuzzy", "blank-black")
+BLANK = "Every pixel is black, before mean and std are applied, or has no gradient"
 
 
-def charts(page):
-    return [json.loads(one.proto.spec) for one in page.get("plotly_chart")]
+def evaluated(method, *names):
+    files = tuple(samples.image_files()[name] for name in names)
+    return trust(letters_context(files=files), method=method, copies=1, random_maps=4)
 
 
-def test_a_map_is_examined_only_after_its_cost_was_stated(app):
-    page = opened(app, ATTRIBUTIONS, gallery="attribution/gradient,attribution/input_x_gradient")
-    assert "Examine 5 maps" not in [one.label for one in page.button]
-    page = fine(page.toggle(key="trust.gradient").set_value(True).run())
-    assert page.query_params["trust.gradient"] == "1"
-    assert "35 passes forward and back, 7140 passes forward" in said(page)
-    assert not charts(page)
-    page = fine(pressed(page, "Examine 5 maps"))
-    assert "Can this map be trusted? " in said(page)
-    assert "of 5 maps" in said(page)
-    assert "Examine 5 maps" not in [one.label for one in page.button]
-    reasons = next(one.value for one in page.dataframe if "verdict" in one.value)
-    assert set(reasons["verdict"]) >= {"Trust", "Can't tell"}
-    (chart,) = charts(page)
-    assert [one.get("name") for one in chart["data"] if one.get("name")] == [
-        *("12 random maps", "this map") * 2
-    ]
-    page = fine(page.selectbox(key="trust.gradient.fill").set_value("blur").run())
-    assert "blur fill" in charts(page)[0]["layout"]["title"]["text"]
+@pytest.fixture(scope="module")
+def outcome():
+    """Two letters, and a black image whose map is blank."""
+    return evaluated("attribution/input_x_gradient", *NAMES)
 
 
-def test_inspect_examines_the_map_it_shows(app):
-    page = opened(app, INSPECT, method="attribution/input_x_gradient", images="letter-p-thin")
-    page = fine(page.toggle(key="trust.input_x_gradient").set_value(True).run())
-    page = fine(pressed(page, "Examine 1 map"))
-    assert "Doubt 1 of 1 map" in said(page)
-    reasons = next(one.value for one in page.dataframe if "verdict" in one.value)
-    assert "Stays much the same whatever the weights" in reasons["reason"][0]
+def image(file, error=None):
+    return ImageEntry(
+        file=file,
+        sha256="",
+        error=error,
+        warnings=[],
+        preprocessing=[],
+        top=[],
+        margin=None,
+        target=None,
+        layers=[],
+        attributions=[],
+    )
 
 
-def test_badges_stand_under_their_images_also_where_one_could_not_be_read():
-    one = {"file": "b.png", "verdict": "doubt", "criteria": [], "class": "x"}
-    images = [
-        {"file": "a.png", "error": "a.png is damaged."},
-        {"file": "b.png", "error": None},
-        {"file": "c.png", "error": None},
-    ]
-    cells = tables.badges(images, {"images": [one]})
+def test_badges_stand_under_their_images_also_where_one_could_not_be_read(outcome):
+    files = ["damaged.png", "letter-p-thin.png", "later.png", "letter-x-fuzzy.png"]
+    images = [image(file) for file in files]
+    images[0]["error"] = "damaged.png is damaged."
+    cells = tables.badges(images, {**outcome.scores, "images": outcome.scores["images"][:1]})
     assert [cell.empty or cell.answer for cell in cells] == [
-        "a.png is damaged.",
+        "damaged.png is damaged.",
         "Doubt",
         "Not examined.",
+        "Not examined.",
     ]
+
+
+def test_a_badge_has_figures_that_speak_for_the_map_and_sentences_that_do_not(outcome):
+    first, _, blank = tables.badges([image(f"{name}.png") for name in NAMES], outcome.scores)
+    assert first.notes == ("beats random maps: mean 4 + 4, blur 4 + 4 of 4",)
+    assert first.warnings[0].startswith("Stays much the same whatever the weights: ")
+    assert not blank.notes
+    assert blank.warnings[0].startswith(f"The map is blank. {BLANK}")
+
+
+def test_every_criterion_that_speaks_for_a_map_has_its_figures():
+    scores = evaluated("attribution/deep_lift?baseline=white", NAMES[0]).scores
+    (cell,) = tables.badges([image(f"{NAMES[0]}.png")], scores)
+    evaluation = scores["images"][0]["evaluation"]
+    assert f"sums to +{evaluation['sum']:.2f} of +{evaluation['rise']:.2f} logits" in cell.notes
+    scores = evaluated("attribution/smooth_grad?samples=64", NAMES[0]).scores
+    (cell,) = tables.badges([image(f"{NAMES[0]}.png")], scores)
+    correlations = scores["images"][0]["evaluation"]["randomization"]
+    weights = [f"+{correlations[part][0]:.2f} {part}" for part in ("head", "all")]
+    assert f"random weights: {', '.join(weights)}" in cell.notes
+    seeds = max(scores["images"][0]["evaluation"]["seed_correlations"])
+    assert f"between seeds: +{seeds:.2f}" in cell.notes
+
+
+def test_verdicts_are_counted_and_reasons_listed(outcome):
+    assert tables.headline(outcome.scores) == "Doubt 2, Can't tell 1 of 3 maps"
+    rows = tables.reasons(outcome.scores).rows
+    assert [row["image"] for row in rows] == [f"{NAMES[index]}.png" for index in (0, 0, 1, 1, 2)]
+    assert [row["speaks"] for row in rows] == ["against", "for", "against", "for", "neither way"]
+    lines = tables.lines(outcome.scores)
+    assert lines[0] == "letter-p-thin.png: p, doubt"
+    assert lines[1].startswith("  against  Stays much the same")
+    assert lines[-1].startswith(f"  open     The map is blank. {BLANK}")
+
+
+def test_maps_that_are_there_become_pictures(outcome):
+    pictures = tables.pictures(outcome.scores, outcome.arrays)
+    assert set(pictures) == {
+        "0/map",
+        "0/head",
+        "0/all",
+        "1/map",
+        "1/head",
+        "1/all",
+        "2/map",
+    }
+    assert pictures["0/map"].shape == (28, 28, 3)
+
+
+def test_curves_are_drawn_over_the_band_of_the_random_ones(outcome):
+    entry = outcome.scores["images"][0]
+    figure = charts.curves(entry, outcome.arrays, 0, "blur")
+    deletion, insertion = (trace for trace in figure.data if trace.name == "this map")
+    assert np.array_equal(deletion.y, outcome.arrays["0/blur/deletion"])
+    assert np.array_equal(insertion.y, outcome.arrays["0/blur/insertion"])
+    upper, lower = figure.data[:2]
+    assert np.array_equal(upper.y, outcome.arrays["0/blur/random"].max(0))
+    assert np.array_equal(lower.y, outcome.arrays["0/blur/random"].min(0))
+    back = figure.data[3]
+    assert np.array_equal(back.y, outcome.arrays["0/blur/random"].max(0)[::-1])
+
+
+def test_areas_are_written_for_both_curves_on_every_fill(outcome):
+    rows = charts.areas(outcome.scores["images"][0]).rows
+    assert [row["fill"] for row in rows] == ["mean", "mean", "blur", "blur"]
+    assert [row["curve"].partition(",")[0] for row in rows] == ["deletion", "insertion"] * 2
+    assert all(row["random maps beaten"] == "4 of 4" for row in rows)
+    assert not charts.areas(outcome.scores["images"][2]).rows

@@ -1,4 +1,4 @@
-"""Running sums over in-distribution images: of them means and covariances are made, however many.
+"""Running sums over in-distribution images, of which means and covariances are made.
 
 "count" (); "sum" and products "gram", "labelled_gram" of features (d,) and (d, d); "class_count"
 (k,) and "class_sum" (k, d) by label; "predicted_count" (k,) and "predicted_sum" (k, k) of the

@@ -1,4 +1,4 @@
-"""The scores of strangeness once more, an image and a class at a time, from the papers.
+"""The OOD scores once more, an image and a class at a time, from the papers.
 
 Every function takes plain lists or numpy arrays in float64 and returns one number per image.
 """
@@ -47,24 +47,24 @@ def slow_gen(row, gamma=0.1, most=100):
     return math.fsum(float(p) ** gamma * float(1 - p) ** gamma for p in ordered)
 
 
-def slow_kl_matching(row, known):
-    """Smallest KL(p || mean p of the images said to be class k), over classes k that were said."""
-    said = {}
-    for other in known:
-        said.setdefault(int(np.argmax(other)), []).append([float(p) for p in softmax(other)])
+def slow_kl_matching(row, reference):
+    """Smallest KL(p || mean p of the images predicted as class k), over predicted classes k."""
+    by_class = {}
+    for other in reference:
+        by_class.setdefault(int(np.argmax(other)), []).append([float(p) for p in softmax(other)])
     own = [float(p) for p in softmax(row)]
     divergences = []
-    for rows in said.values():
+    for rows in by_class.values():
         template = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
         terms = (p * (math.log(p) - math.log(q)) for p, q in zip(own, template, strict=True) if p)
         divergences.append(math.fsum(terms))
     return min(divergences)
 
 
-def slow_knn(feature, known, k):
+def slow_knn(feature, reference, k):
     """Distance to the k-th nearest, each feature divided by its length: Sun et al. 2022."""
     own = feature / np.linalg.norm(feature)
-    return sorted(np.linalg.norm(own - one / np.linalg.norm(one)) for one in known)[k - 1]
+    return sorted(np.linalg.norm(own - one / np.linalg.norm(one)) for one in reference)[k - 1]
 
 
 def slow_percentile(values, share):
@@ -76,9 +76,9 @@ def slow_percentile(values, share):
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
-def slow_react(feature, known, weight, bias):
-    """Energy with every feature cut at the 90th percentile of all known ones."""
-    limit = slow_percentile([value for one in known for value in one], 0.9)
+def slow_react(feature, reference, weight, bias):
+    """Energy with every feature cut at the 90th percentile of all of the reference's."""
+    limit = slow_percentile([value for one in reference for value in one], 0.9)
     cut = [min(value, limit) for value in feature]
     logits = [
         math.fsum(w * f for w, f in zip(row, cut, strict=True)) + b
@@ -90,11 +90,11 @@ def slow_react(feature, known, weight, bias):
 class SlowVim:
     """Wang et al. 2022, section 4: residual to the d principal directions around the origin."""
 
-    def __init__(self, known, logits, weight, bias, directions):
+    def __init__(self, reference, logits, weight, bias, directions):
         self.origin = -np.linalg.pinv(weight) @ bias
-        _, _, rows = np.linalg.svd(known - self.origin, full_matrices=True)
+        _, _, rows = np.linalg.svd(reference - self.origin, full_matrices=True)
         self.principal = rows[:directions]
-        lengths = [self.residual(one) for one in known]
+        lengths = [self.residual(one) for one in reference]
         self.alpha = sum(max(row) for row in logits) / sum(lengths)
 
     def residual(self, feature):
@@ -110,9 +110,9 @@ class SlowVim:
 class SlowMahalanobis:
     """Lee et al. 2018, equations 1 and 2: class means and one covariance around all of them."""
 
-    def __init__(self, known, labels, least=1):
-        own = {c: known[labels == c] for c in sorted(set(labels)) if c >= 0}
-        size, count = known.shape[1], sum(len(rows) for rows in own.values())
+    def __init__(self, reference, labels, least=1):
+        own = {c: reference[labels == c] for c in sorted(set(labels)) if c >= 0}
+        size, count = reference.shape[1], sum(len(rows) for rows in own.values())
         covariance = np.zeros((size, size))
         for rows in own.values():
             for row in rows:
@@ -120,8 +120,10 @@ class SlowMahalanobis:
                 covariance += np.outer(centred, centred) / count
         self.covariance = covariance
         self.means = [rows.mean(axis=0) for rows in own.values() if len(rows) >= least]
-        self.mean = known.mean(axis=0)
-        self.whole = sum(np.outer(row - self.mean, row - self.mean) for row in known) / len(known)
+        self.mean = reference.mean(axis=0)
+        self.whole = sum(np.outer(row - self.mean, row - self.mean) for row in reference) / len(
+            reference
+        )
 
     def score(self, feature):
         return min(_squared(feature - mean, self.covariance) for mean in self.means)
@@ -131,10 +133,10 @@ class SlowMahalanobis:
         return self.score(feature) - _squared(feature - self.mean, self.whole)
 
 
-def slow_distance(value, known):
-    """Squared Mahalanobis distance from the mean of all known values."""
-    mean = known.mean(axis=0)
-    covariance = sum(np.outer(row - mean, row - mean) for row in known) / len(known)
+def slow_distance(value, reference):
+    """Squared Mahalanobis distance from the mean of all of the reference's values."""
+    mean = reference.mean(axis=0)
+    covariance = sum(np.outer(row - mean, row - mean) for row in reference) / len(reference)
     return _squared(value - mean, covariance)
 
 
@@ -164,29 +166,29 @@ def slow_deviation(values, mean, variance, eps):
     return sum(found) / len(found)
 
 
-def slow_combined(values, known):
+def slow_combined(values, calibration):
     """Return -sum log p over scores, with the counting of a p-value made narrowly smooth.
 
     Args:
         values: One image's value by score.
-        known: The calibration images' values by score.
+        calibration: The calibration images' values by score.
     """
     total = 0.0
     for name, value in values.items():
-        width, tail = _scales(known[name])
-        count = sum(_as_strange(other, value, width) for other in known[name])
-        beyond = max(0.0, value - max(known[name])) / tail
-        total += beyond - math.log((1 + count) / (len(known[name]) + 1))
+        width, tail = _scales(calibration[name])
+        count = sum(_at_least(other, value, width) for other in calibration[name])
+        beyond = max(0.0, value - max(calibration[name])) / tail
+        total += beyond - math.log((1 + count) / (len(calibration[name]) + 1))
     return total
 
 
-def slow_combined_among_others(row, known):
+def slow_combined_among_others(row, calibration):
     """Return the same of calibration image `row`, counted among the other ones."""
     total = 0.0
-    for scores in known.values():
+    for scores in calibration.values():
         width, tail = _scales(scores)
         others = [other for place, other in enumerate(scores) if place != row]
-        count = sum(_as_strange(other, scores[row], width) for other in others)
+        count = sum(_at_least(other, scores[row], width) for other in others)
         beyond = max(0.0, scores[row] - max(others)) / tail
         total += beyond - math.log((1 + count) / (len(others) + 1))
     return total
@@ -201,13 +203,13 @@ def _scales(scores):
     return width, max(sum(s - top[0] for s in top) / len(top), width)
 
 
-def _as_strange(other, value, width):
+def _at_least(other, value, width):
     return 1 / (1 + math.exp(-max(-700.0, min(700.0, (other - value) / width))))
 
 
-def slow_p_value(value, known):
-    """Return the conformal p-value: (1 + how many known scores are as high or higher) / (n + 1)."""
+def slow_p_value(value, calibration):
+    """Return the conformal p-value: (1 + how many of the n are as high or higher) / (n + 1)."""
     count = 0
-    for other in known:
+    for other in calibration:
         count += other >= value
-    return Fraction(1 + count, len(known) + 1)
+    return Fraction(1 + count, len(calibration) + 1)

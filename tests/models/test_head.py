@@ -21,24 +21,24 @@ from tests.loaders import written
 from tests.networks_for_tests import FunctionalResidual, Gap, classifier, linear, mlp, vit
 
 
-def random_pixels(made, count=6):
+def random_pixels(model, count=6):
     generator = torch.Generator().manual_seed(0)
-    spec = made.spec
+    spec = model.spec
     return torch.rand(count, spec.channels, spec.height, spec.width, generator=generator)
 
 
-def makes_the_logits(made, width=None):
-    """Say that the weights found on two images make the logits of others out of features."""
-    pixels = random_pixels(made)
-    found = head_weights(made, pixels[:2])
-    seen = extract_features(made, pixels)
-    weight, bias = found["head_weight"], found["head_bias"]
+def makes_the_logits(model, width=None):
+    """Assert that the weights found on two images make the logits of others out of features."""
+    pixels = random_pixels(model)
+    head = head_weights(model, pixels[:2])
+    outputs = extract_features(model, pixels)
+    weight, bias = head["head_weight"], head["head_bias"]
     assert (weight.dtype, bias.dtype) == (torch.float64, torch.float64)
-    assert weight.shape == (seen.logits.shape[1], seen.features.shape[1])
+    assert weight.shape == (outputs.logits.shape[1], outputs.features.shape[1])
     assert width is None or weight.shape[1] == width
-    given = (seen.features.double() @ weight.T + bias).numpy()
-    size = float(seen.logits.abs().max())
-    assert given == pytest.approx(seen.logits.double().numpy(), rel=1e-4, abs=1e-4 * size)
+    logits = (outputs.features.double() @ weight.T + bias).numpy()
+    size = float(outputs.logits.abs().max())
+    assert logits == pytest.approx(outputs.logits.double().numpy(), rel=1e-4, abs=1e-4 * size)
     return weight, bias
 
 
@@ -65,8 +65,8 @@ class Dense(nn.Module):
         self.relu = relu
 
     def forward(self, values):
-        made = nn.functional.linear(values, self.weight, self.bias)
-        return torch.relu(made) if self.relu else made
+        values = nn.functional.linear(values, self.weight, self.bias)
+        return torch.relu(values) if self.relu else values
 
 
 NETWORKS = {
@@ -85,11 +85,11 @@ NETWORKS = {
 def test_the_last_layer_is_found_and_its_weights_make_the_logits(name):
     torch.manual_seed(0)
     make, head, width = NETWORKS[name]
-    made = classifier(make(), 16, channels=3)
-    assert made.spec.head == head
-    assert {Need.FEATURES, Need.HEAD} <= made.spec.offers
-    weight, bias = makes_the_logits(made, width)
-    own = made.network.get_submodule(head)
+    model = classifier(make(), 16, channels=3)
+    assert model.spec.head == head
+    assert {Need.FEATURES, Need.HEAD} <= model.spec.offers
+    weight, bias = makes_the_logits(model, width)
+    own = model.network.get_submodule(head)
     expected = own.weight.detach().flatten(1).double().numpy()
     assert weight.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-5)
     assert bias.numpy() == pytest.approx(own.bias.detach().double().numpy(), rel=1e-4, abs=1e-4)
@@ -97,32 +97,32 @@ def test_the_last_layer_is_found_and_its_weights_make_the_logits(name):
 
 def test_a_last_layer_without_bias_has_a_bias_of_zero():
     torch.manual_seed(0)
-    made = classifier(Gap(), 16)
-    assert made.spec.head == "fc"
-    _, bias = makes_the_logits(made, 6)
+    model = classifier(Gap(), 16)
+    assert model.spec.head == "fc"
+    _, bias = makes_the_logits(model, 6)
     assert bias.abs().max() < 1e-5
 
 
 def test_features_are_what_the_last_layer_receives():
     torch.manual_seed(0)
-    made = classifier(FunctionalResidual(classes=4), 16, channels=3)
+    model = classifier(FunctionalResidual(classes=4), 16, channels=3)
     received = []
-    pixels = random_pixels(made)
-    hook = made.network.fc.register_forward_hook(lambda _m, given, _o: received.append(given[0]))
-    features = extract_features(made, pixels).features
+    pixels = random_pixels(model)
+    hook = model.network.fc.register_forward_hook(lambda _m, given, _o: received.append(given[0]))
+    features = extract_features(model, pixels).features
     hook.remove()
     assert torch.equal(features, received[0])
-    assert not made.network.fc._forward_pre_hooks
-    assert not made.network._forward_pre_hooks
+    assert not model.network.fc._forward_pre_hooks
+    assert not model.network._forward_pre_hooks
 
 
 def test_the_features_of_an_image_do_not_depend_on_the_others_beside_it():
     torch.manual_seed(0)
-    made = classifier(FunctionalResidual(classes=4), 16, channels=3)
-    pixels = random_pixels(made)
-    whole = extract_features(made, pixels)
+    model = classifier(FunctionalResidual(classes=4), 16, channels=3)
+    pixels = random_pixels(model)
+    whole = extract_features(model, pixels)
     for row in range(len(pixels)):
-        alone = extract_features(made, pixels[row : row + 1])
+        alone = extract_features(model, pixels[row : row + 1])
         for name, value in vars(alone).items():
             expected = getattr(whole, name)[row : row + 1].numpy()
             assert value.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-5), name
@@ -143,12 +143,12 @@ def test_what_comes_after_the_last_layer_leaves_its_features_but_not_its_weights
     network = nn.Sequential(nn.Flatten(), nn.Linear(768, 10), nn.ReLU(), nn.Linear(10, 4), last)
     for place in (1, 3):
         nn.init.normal_(network[place].weight, std=0.5)
-    made = classifier(network, 16, channels=3)
-    assert made.spec.output is output
-    assert made.spec.head == "3"
-    assert Need.FEATURES in made.spec.offers
-    assert Need.HEAD not in made.spec.offers
-    assert extract_features(made, random_pixels(made)).features.shape == (6, 10)
+    model = classifier(network, 16, channels=3)
+    assert model.spec.output is output
+    assert model.spec.head == "3"
+    assert Need.FEATURES in model.spec.offers
+    assert Need.HEAD not in model.spec.offers
+    assert extract_features(model, random_pixels(model)).features.shape == (6, 10)
 
 
 def test_a_last_layer_with_its_activation_inside_gives_no_weights():
@@ -164,9 +164,9 @@ def test_a_scale_and_a_shift_after_the_last_layer_are_in_its_weights():
     """Weights and bias are those that make the logits, not the layer's own."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(768, 10), nn.ReLU(), nn.Linear(10, 4), Shift())
-    made = classifier(network, 16, channels=3)
-    assert Need.HEAD in made.spec.offers
-    _, bias = makes_the_logits(made, 10)
+    model = classifier(network, 16, channels=3)
+    assert Need.HEAD in model.spec.offers
+    _, bias = makes_the_logits(model, 10)
     assert bias.numpy() == pytest.approx((network[3].bias + 5).double().numpy(), abs=1e-4)
 
 
@@ -196,20 +196,20 @@ def test_a_last_layer_that_runs_twice_is_not_taken_for_a_head():
 def test_a_network_without_a_last_layer_gives_no_features():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    made = classifier(network, 16, channels=3)
-    assert made.spec.head == ""
-    assert Need.FEATURES not in made.spec.offers
-    assert extract_features(made, random_pixels(made)).features.shape == (6, 0)
+    model = classifier(network, 16, channels=3)
+    assert model.spec.head == ""
+    assert Need.FEATURES not in model.spec.offers
+    assert extract_features(model, random_pixels(model)).features.shape == (6, 0)
 
 
 def test_weights_are_found_without_gradients_and_leave_no_hook():
     torch.manual_seed(0)
     network = mlp(256, channels=3).eval()
     values = torch.rand(3, 3, 16, 16)
-    with capture_head(network, "3") as heard:
+    with capture_head(network, "3") as inputs:
         logits = network(values)
-    assert len(heard) == 1
-    weight, bias = affine(heard[0], logits)
+    assert len(inputs) == 1
+    weight, bias = affine(inputs[0], logits)
     assert not weight.requires_grad
     assert not bias.requires_grad
     assert not network._forward_pre_hooks
@@ -225,26 +225,26 @@ def test_the_last_layer_of_networks_of_timm_is_found(name, head, side, width):
     torch.manual_seed(0)
     network = timm.create_model(name, num_classes=5)
     nn.init.normal_(network.get_submodule(head).weight)
-    made = classifier(network, side, channels=3, classes=5)
-    assert made.spec.head == head
-    assert Need.HEAD in made.spec.offers
-    makes_the_logits(made, width)
+    model = classifier(network, side, channels=3, classes=5)
+    assert model.spec.head == head
+    assert Need.HEAD in model.spec.offers
+    makes_the_logits(model, width)
 
 
 def test_a_network_that_averages_the_maps_of_its_classes_offers_no_last_layer():
     """In SqueezeNet no layer that multiplies gives as many values as there are classes."""
     torch.manual_seed(0)
-    made = classifier(models.squeezenet1_1(num_classes=5), 64, channels=3, classes=5)
-    assert Need.HEAD not in made.spec.offers
+    model = classifier(models.squeezenet1_1(num_classes=5), 64, channels=3, classes=5)
+    assert Need.HEAD not in model.spec.offers
 
 
 def test_a_network_in_this_process_offers_its_last_layer():
     torch.manual_seed(0)
     network, source = FunctionalResidual(classes=4), ModelSource(File("", "0" * 64, "name"))
     settings = classifier(FunctionalResidual(classes=4), 16, channels=3).preprocessing
-    made = open_live(source, network, settings).classifier()
-    assert made.spec.head == "fc"
-    makes_the_logits(made, 8)
+    model = open_live(source, network, settings).classifier()
+    assert model.spec.head == "fc"
+    makes_the_logits(model, 8)
 
 
 @cache
@@ -261,9 +261,9 @@ def saved(write, path):
 
 @pytest.mark.parametrize("sample", ["letters_conv", "letters_dense"])
 def test_the_weights_of_the_sample_networks_make_their_logits(sample):
-    made = open_model(ModelSource(model_files()[sample]), []).classifier()
-    assert {Need.FEATURES, Need.HEAD} <= made.spec.offers
-    makes_the_logits(made)
+    model = open_model(ModelSource(model_files()[sample]), []).classifier()
+    assert {Need.FEATURES, Need.HEAD} <= model.spec.offers
+    makes_the_logits(model)
 
 
 WRITERS = {
@@ -280,28 +280,28 @@ def test_in_every_format_the_letters_have_the_same_last_layer(name, tmp_path):
     pytest.importorskip(needed)
     own = letters()
     path = saved(write, tmp_path / file)
-    made = open_model(ModelSource(file_at(path)), []).classifier(own.preprocessing)
-    weight, bias = makes_the_logits(made)
+    model = open_model(ModelSource(file_at(path)), []).classifier(own.preprocessing)
+    weight, bias = makes_the_logits(model)
     expected = head_weights(own, random_pixels(own)[:2])
     assert weight.numpy() == pytest.approx(expected["head_weight"].numpy(), rel=1e-3, abs=1e-4)
     assert bias.numpy() == pytest.approx(expected["head_bias"].numpy(), rel=1e-3, abs=1e-3)
     pixels = random_pixels(own)
     features = extract_features(own, pixels).features.numpy()
-    assert np.abs(extract_features(made, pixels).features.numpy() - features).max() < 1e-3
+    assert np.abs(extract_features(model, pixels).features.numpy() - features).max() < 1e-3
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_network_that_another_program_computes_gives_logits_and_no_features(tmp_path):
     pytest.importorskip("onnxruntime")
     path = saved(written.onnx_of_others, tmp_path / "other.onnx")
-    made = open_model(ModelSource(file_at(path)), []).classifier(letters().preprocessing)
-    assert made.spec.head == ""
-    assert not {Need.FEATURES, Need.HEAD} & made.spec.offers
-    pixels = random_pixels(made)
-    seen, expected = (
-        extract_features(made, pixels),
+    model = open_model(ModelSource(file_at(path)), []).classifier(letters().preprocessing)
+    assert model.spec.head == ""
+    assert not {Need.FEATURES, Need.HEAD} & model.spec.offers
+    pixels = random_pixels(model)
+    outputs, expected = (
+        extract_features(model, pixels),
         extract_features(letters(), pixels).logits.numpy(),
     )
-    assert seen.features.shape == (6, 0)
-    assert seen.batchnorm.shape == (0,)
-    assert seen.logits.numpy() == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    assert outputs.features.shape == (6, 0)
+    assert outputs.batchnorm.shape == (0,)
+    assert outputs.logits.numpy() == pytest.approx(expected, rel=1e-3, abs=1e-3)

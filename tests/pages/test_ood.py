@@ -1,4 +1,4 @@
-"""The page of strangeness without a browser: no folder, the sample folders, wrong preprocessing."""
+"""The page of OOD scores without a browser: no folder, sample folders, wrong preprocessing."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def text(page):
 
 
 def test_without_a_folder_values_are_shown_and_nothing_is_promised(page):
-    said = text(page)
-    assert "Without known-good images a value is only a number" in said
-    assert "cannot see" in said
-    assert "Promised" not in said
+    shown = text(page)
+    assert "Without known-good images a value is only a number" in shown
+    assert "cannot see" in shown
+    assert "Promised" not in shown
     assert not page.error
     values = next(one.value for one in page.dataframe if "score" in one.value)
     assert "Doubt (MSP)" in list(values["score"])
@@ -44,13 +44,13 @@ def test_without_a_folder_values_are_shown_and_nothing_is_promised(page):
 
 def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
     page = pressed(page, "sample.in_distribution")
-    said = text(page)
-    assert "Promised: of images like the known-good ones, at most 5 %" in said
-    assert "strangers missed" not in said
+    shown = text(page)
+    assert "Promised: of images like the known-good ones, at most 5 %" in shown
+    assert "strangers missed" not in shown
     page = pressed(page, "sample.out_of_distribution")
-    said = text(page)
-    assert "known-good images flagged" in said
-    assert "of 160 strangers missed" in said
+    shown = text(page)
+    assert "known-good images flagged" in shown
+    assert "of 160 strangers missed" in shown
     assert not page.error
     page.selectbox(key="novelty.score").set_value("ood/msp")
     page = fine(page.run())
@@ -58,18 +58,18 @@ def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
     assert page.query_params["novelty.score"] == "ood/msp"
 
 
-def test_fewer_false_alarms_are_promised_without_asking_the_model_again(page, monkeypatch):
+def test_fewer_false_alarms_are_promised_without_running_the_model_again(page, monkeypatch):
     page = pressed(page, "sample.in_distribution")
-    asked = []
+    requests = []
     monkeypatch.setattr(
-        "diagnostics.worker.WorkerRunner.run", lambda *request: asked.append(request)
+        "diagnostics.worker.WorkerRunner.run", lambda *request: requests.append(request)
     )
     page.selectbox(key="novelty.alpha").set_value("0.01")
     page = fine(page.run())
     assert "at most 1 %" in text(page)
     page.selectbox(key="novelty.alpha").set_value("0.001")
     assert "cannot promise 0.1 %: nothing is ever flagged" in text(fine(page.run()))
-    assert not asked
+    assert not requests
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def begun(app):
     configure(SessionDefaults())
 
 
-def test_a_wrong_preprocessing_is_said_first_and_offers_the_switch(begun):
+def test_a_wrong_preprocessing_comes_first_and_offers_the_switch(begun):
     page = begun(samples.image_files()["letter-p-thin"].path, "--invert")
     page = pressed(page, "sample.in_distribution")
     first, second = (one.value.replace("\\", "") for one in page.warning)
@@ -111,7 +111,7 @@ def bring(monkeypatch, **paths):
     monkeypatch.setattr(samples, "folders", lambda: {**known, **brought})
 
 
-def test_a_folder_that_is_none_is_said_and_can_be_put_away(page, tmp_path, monkeypatch):
+def test_a_folder_that_is_none_is_an_error_and_can_be_put_away(page, tmp_path, monkeypatch):
     path = tmp_path / "broken.zip"
     path.write_bytes(b"PK\x03\x04 not a zip")
     bring(monkeypatch, in_distribution=path)
@@ -142,7 +142,7 @@ def test_an_image_that_cannot_be_read_keeps_its_column(begun, tmp_path):
     assert "not read" not in set(values["2. letter-p-thin.png"])
 
 
-def test_where_no_image_can_be_read_it_is_said(begun, tmp_path):
+def test_where_no_image_can_be_read_the_page_says_so(begun, tmp_path):
     path = tmp_path / "broken.png"
     path.write_bytes(b"\x89PNG not an image")
     page = begun(str(path))

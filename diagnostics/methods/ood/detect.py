@@ -1,4 +1,4 @@
-"""Is an image strange?"""
+"""Is an image out of distribution?"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def detect(
     are upside down.
 
     Args:
-        context: Gives the images in hand and, for places among known ones, the reference.
+        context: Gives the images and, for places among in-distribution ones, the reference.
         alpha: Share of known-good images that may be flagged.
         examined: Whether the preprocessing is examined; not where it was asked for by itself.
 

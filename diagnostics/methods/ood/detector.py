@@ -1,4 +1,4 @@
-"""Is this image strange: every score's place among known-good images, never an average of them."""
+"""Every score's place among in-distribution images, and which scores there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well does each score tell strangers from known images?"""
+"""How well does each score tell out-of-distribution images from in-distribution ones?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure a model on known-good images."""
+"""Measure a model on in-distribution images."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ TINY = 1e-300
 
 
 def fit(reference: Reference) -> dict[str, Tensor]:
-    """Return the log of the mean probabilities of the images that each class was said of."""
+    """Return the log of the mean probabilities of the images that each class is predicted for."""
     counts = reference.sums["predicted_count"]
-    said = counts > 0
-    templates = reference.sums["predicted_sum"][said] / counts[said, None]
+    predicted = counts > 0
+    templates = reference.sums["predicted_sum"][predicted] / counts[predicted, None]
     return {"log_templates": templates.clamp_min(TINY).log()}
 
 
@@ -33,7 +33,7 @@ def kl_matching(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
 
     Args:
         outputs: What the network gave.
-        fitted: "log_templates", shape (classes said, k).
+        fitted: "log_templates", shape (predicted classes, k).
 
     Returns:
         Smallest Kullback-Leibler divergence from a class's mean probabilities, 0 or more.

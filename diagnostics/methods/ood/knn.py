@@ -1,4 +1,4 @@
-"""Distance to the k-th nearest known feature."""
+"""Distance to the k-th nearest feature of the reference."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from diagnostics.methods.ood._score import Fitted, Outputs, Score
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
-MOST_K, SHARE = 50, 20
+MAX_K, SHARE = 50, 20
 
 
 def fit(reference: Reference) -> dict[str, Tensor]:
-    """Return the known features, scaled to length one, and which neighbour counts."""
-    bank = reference.fit.outputs.features.double()
-    neighbour = min(MOST_K, max(1, len(bank) // SHARE))
-    lengths = bank.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    return {"bank": bank / lengths, "k": torch.tensor(neighbour)}
+    """Return the reference's features, scaled to length one, and which neighbour counts."""
+    features = reference.fit.outputs.features.double()
+    k = min(MAX_K, max(1, len(features) // SHARE))
+    lengths = features.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return {"bank": features / lengths, "k": torch.tensor(k)}
 
 
 @Score(
@@ -33,7 +33,7 @@ def knn(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
 
     Args:
         outputs: What the network gave.
-        fitted: "bank", known features of length one, shape (m, d), and "k".
+        fitted: "bank", the reference's features of length one, shape (m, d), and "k".
 
     Returns:
         Distance to the k-th nearest, all features scaled to length one: 0 to 2.

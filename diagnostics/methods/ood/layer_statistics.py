@@ -13,7 +13,7 @@ from diagnostics.schema.spec import Need
 
 
 def fit(reference: Reference) -> dict[str, Tensor]:
-    """Return the known mean, and what makes the known covariance round."""
+    """Return the mean, and what makes the covariance round."""
     return {"mean": mean_layers(reference), "whitening": whitening(layer_covariance(reference))}
 
 
@@ -31,10 +31,10 @@ def layer_statistics(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
 
     Args:
         outputs: What the network gave.
-        fitted: "mean" and "whitening" of the known images.
+        fitted: "mean" and "whitening" of the reference.
 
     Returns:
-        Squared distance from the known mean in units of the known covariance, 0 or more.
+        Squared distance from the mean in units of the covariance, 0 or more.
     """
     mean = fitted["mean"][None]
     return squared_distances(outputs.layers, mean, fitted["whitening"])[:, 0]

@@ -11,17 +11,17 @@ from diagnostics.methods.ood._score import Fitted, Outputs, Score
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
-PERCENTILE = 0.9
+QUANTILE = 0.9
 
 
 def fit(reference: Reference) -> dict[str, Tensor]:
-    """Return the 90th percentile of all known features, and the last layer."""
+    """Return the 90th percentile of all the reference's features, and the last layer."""
     values = reference.fit.outputs.features.double().flatten().sort().values
-    place = PERCENTILE * (len(values) - 1)
-    below = values[int(place)]
-    above = values[min(int(place) + 1, len(values) - 1)]
+    position = QUANTILE * (len(values) - 1)
+    below = values[int(position)]
+    above = values[min(int(position) + 1, len(values) - 1)]
     return {
-        "limit": torch.lerp(below, above, place % 1),
+        "limit": torch.lerp(below, above, position % 1),
         "weight": reference.sums["head_weight"],
         "bias": reference.sums["head_bias"],
     }

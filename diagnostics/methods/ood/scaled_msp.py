@@ -15,10 +15,11 @@ from diagnostics.reference.statistics import Reference
 
 def fit(reference: Reference) -> dict[str, Tensor]:
     """Return the temperature at which the labels are most likely."""
-    known = reference.fit.labels != UNKNOWN
-    logits, labels = reference.fit.outputs.logits[known], reference.fit.labels[known]
-    found = temperature(logits.double().numpy(), labels.numpy())
-    return {"temperature": torch.tensor(found.value, dtype=torch.float64)}
+    fit_half = reference.fit
+    labelled = fit_half.labels != UNKNOWN
+    logits, labels = fit_half.outputs.logits[labelled], fit_half.labels[labelled]
+    fitted = temperature(logits.double().numpy(), labels.numpy())
+    return {"temperature": torch.tensor(fitted.value, dtype=torch.float64)}
 
 
 @Score(

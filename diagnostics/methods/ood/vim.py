@@ -1,4 +1,4 @@
-"""Features outside the subspace of the known ones, against the logits."""
+"""Features outside the principal subspace of the reference's, against the logits."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from diagnostics.schema.spec import Need
 
 
 def dimensions(features: int) -> int:
-    """Return how many directions count as known, as the paper does."""
+    """Return how many dimensions the principal subspace has, as in the paper."""
     return 1000 if features > 1500 else 512 if features >= 768 else max(1, features // 2)
 
 
 def fit(reference: Reference) -> dict[str, Tensor]:
-    """Return the origin, the directions outside the known subspace, and the scale."""
-    moments, seen = reference.sums, reference.fit.outputs
-    origin = -torch.linalg.pinv(moments["head_weight"]) @ moments["head_bias"]
+    """Return the origin, the directions outside the principal subspace, and the scale."""
+    sums, outputs = reference.sums, reference.fit.outputs
+    origin = -torch.linalg.pinv(sums["head_weight"]) @ sums["head_bias"]
     mean = mean_feature(reference)
-    around = moments["gram"] / moments["count"]  # around the origin: no mean is taken away
-    around = around - torch.outer(mean, origin) - torch.outer(origin, mean)
-    around = around + torch.outer(origin, origin)
-    outside = torch.linalg.eigh(around).eigenvectors[:, : len(mean) - dimensions(len(mean))]
-    lengths = ((seen.features.double() - origin) @ outside).norm(dim=1)
-    alpha = seen.logits.double().amax(1).mean() / lengths.mean().clamp_min(1e-12)
-    return {"origin": origin, "complement": outside.contiguous(), "alpha": alpha}
+    scatter = sums["gram"] / sums["count"]  # around the origin: no mean is taken away
+    scatter = scatter - torch.outer(mean, origin) - torch.outer(origin, mean)
+    scatter = scatter + torch.outer(origin, origin)
+    complement = torch.linalg.eigh(scatter).eigenvectors[:, : len(mean) - dimensions(len(mean))]
+    lengths = ((outputs.features.double() - origin) @ complement).norm(dim=1)
+    alpha = outputs.logits.double().amax(1).mean() / lengths.mean().clamp_min(1e-12)
+    return {"origin": origin, "complement": complement.contiguous(), "alpha": alpha}
 
 
 @Score(
@@ -48,7 +48,7 @@ def vim(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
 
     Args:
         outputs: What the network gave.
-        fitted: "origin", "complement" of the known subspace, and the scale "alpha".
+        fitted: "origin", "complement" of the principal subspace, and the scale "alpha".
 
     Returns:
         The length outside, scaled to logits, plus the energy; any number.

@@ -1,4 +1,4 @@
-"""How well each score tells strangers: both errors counted, and charts of them."""
+"""How well each score tells both sides apart: both errors counted, and charts of them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def aurocs(separations: Mapping[str, Separation], names: Mapping[str, str]) -> T
 def curves(
     arrays: Mapping[str, Values], names: Mapping[str, str], score: str, at: Errors
 ) -> go.Figure:
-    """Draw which share of the strangers each score catches at each share of false alarms.
+    """Draw the ROC curve of each score: which share it catches at each share of false alarms.
 
     Args:
         arrays: Scores of both sides, see `sides`.

@@ -200,7 +200,7 @@ def promise(n: int, alpha: float) -> str:
     """Say how often a good image is flagged, and how sure that is.
 
     Args:
-        n: How many in-distribution images judge.
+        n: How many calibration images there are.
         alpha: Share of them that may be flagged.
     """
     if flagged_ranks(n, alpha) == 0:

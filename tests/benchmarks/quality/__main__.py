@@ -51,21 +51,21 @@ def main() -> int:
 
 def _auroc(one: networks.Case) -> dict[str, Any]:
     """Return AUROC by score and kind of stranger, and how many images are behind it."""
-    judge = OODDetector(one.classifier.spec, networks.measured(one, len(one.images)))
-    plain = OODDetector(
+    detector = OODDetector(one.classifier.spec, networks.measured(one, len(one.images)))
+    unlabelled = OODDetector(
         one.classifier.spec, networks.measured(one, len(one.images), labelled=False)
     )
     tested = networks.seen_of(one, one.tested)
     others = {kind: networks.seen_of(one, images) for kind, images in one.others.items()}
     found: dict[str, Any] = {}
-    for label, own in (("", judge), (" without labels", plain)):
-        names = own.names if own is judge else ("combined",)
+    for label, own in (("", detector), (" without labels", unlabelled)):
+        names = own.names if own is detector else ("combined",)
         for name in names:
             good = own.score(name, tested)
             found[name + label] = {
                 kind: auroc(good, own.score(name, seen)) for kind, seen in others.items()
             }
-    found["pytorch-ood"] = peers.aurocs(judge.reference, tested, others)
+    found["pytorch-ood"] = peers.aurocs(detector.reference, tested, others)
     counts = {kind: len(images) for kind, images in one.others.items()}
     found["n"] = {"reference": len(one.images), "good": len(one.tested), **counts}
     return found
@@ -93,9 +93,9 @@ def _false_alarms(one: networks.Case) -> dict[str, Any]:
                 images[order[size : size + HELD_OUT]],
                 {},
             )
-            judge = OODDetector(one.classifier.spec, networks.measured(dealt, size))
-            values = judge.score("combined", networks.seen_of(dealt, dealt.tested))
-            flagged = [judge.place("combined", float(one), ALPHA)["flagged"] for one in values]
+            detector = OODDetector(one.classifier.spec, networks.measured(dealt, size))
+            values = detector.score("combined", networks.seen_of(dealt, dealt.tested))
+            flagged = [detector.place("combined", float(one), ALPHA)["flagged"] for one in values]
             hits.append(sum(flagged))
             count = len(flagged)
         rates = np.array(hits) / count

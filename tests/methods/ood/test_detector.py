@@ -49,14 +49,14 @@ def detector_of(values):
     return OODDetector(replace(network().spec, offers=frozenset()), Reference(half, half, {}, {}))
 
 
-def reference_of(made, labelled=True, count=60):
+def reference_of(model, labelled=True, count=60):
     """Return a reference of random images."""
-    builder, generator = ReferenceBuilder(made), torch.Generator().manual_seed(2)
+    builder, generator = ReferenceBuilder(model), torch.Generator().manual_seed(2)
     for half in (0, 1):
-        shape = (count, made.spec.channels, made.spec.height, made.spec.width)
+        shape = (count, model.spec.channels, model.spec.height, model.spec.width)
         pixels = torch.rand(shape, generator=generator)
         labels = torch.arange(count) % 4 if labelled else torch.full((count,), UNKNOWN)
-        builder.add(extract_features(made, pixels), labels, pixels, half)
+        builder.add(extract_features(model, pixels), labels, pixels, half)
     return builder.build({})
 
 
@@ -64,38 +64,39 @@ def reference_of(made, labelled=True, count=60):
 @pytest.mark.parametrize("ties", [False, True])
 def test_the_p_value_the_percentile_and_the_flag_equal_counting(count, ties):
     random = np.random.default_rng(count)
-    known = random.integers(0, 9, count) if ties else random.normal(size=count)
-    known = known.astype(np.float32).astype(np.float64)
-    detector = detector_of(known)
-    asked = np.concatenate([known[:20], known[:5] + 1e-5, [-99.0, 99.0], random.normal(size=5)])
+    calibration = random.integers(0, 9, count) if ties else random.normal(size=count)
+    calibration = calibration.astype(np.float32).astype(np.float64)
+    detector = detector_of(calibration)
+    near = [calibration[:20], calibration[:5] + 1e-5]
+    values = np.concatenate([*near, [-99.0, 99.0], random.normal(size=5)])
     for alpha in ALPHAS:
-        for value in asked:
-            found = detector.place("max_logit", float(value), alpha)
-            p_value = slow_p_value(value, known)
-            assert found["p_value"] == pytest.approx(float(p_value), abs=1e-15)
-            assert found["flagged"] is bool(float(p_value) <= alpha)
-            below = sum(other < value for other in known)
-            assert found["percentile"] == pytest.approx(100 * below / count)
-            assert (found["n"], found["value"]) == (count, value)
+        for value in values:
+            placement = detector.place("max_logit", float(value), alpha)
+            p_value = slow_p_value(value, calibration)
+            assert placement["p_value"] == pytest.approx(float(p_value), abs=1e-15)
+            assert placement["flagged"] is bool(float(p_value) <= alpha)
+            below = sum(other < value for other in calibration)
+            assert placement["percentile"] == pytest.approx(100 * below / count)
+            assert (placement["n"], placement["value"]) == (count, value)
 
 
 @pytest.mark.parametrize("count", [5, 19, 20, 100])
 @pytest.mark.parametrize("ties", [False, True])
 def test_an_image_is_flagged_exactly_from_the_threshold_on(count, ties):
     random = np.random.default_rng(count)
-    known = random.integers(0, 6, count) if ties else random.normal(size=count)
-    known = known.astype(np.float32).astype(np.float64)
-    detector = detector_of(known)
-    near = [np.nextafter(known, np.inf), np.nextafter(known, -np.inf)]
-    asked = np.concatenate([known, *near, known + 0.01, [-1e9, 1e9]])
+    calibration = random.integers(0, 6, count) if ties else random.normal(size=count)
+    calibration = calibration.astype(np.float32).astype(np.float64)
+    detector = detector_of(calibration)
+    near = [np.nextafter(calibration, np.inf), np.nextafter(calibration, -np.inf)]
+    values = np.concatenate([calibration, *near, calibration + 0.01, [-1e9, 1e9]])
     for alpha in ALPHAS:
         threshold = detector.threshold("max_logit", alpha)
-        for value in asked:
+        for value in values:
             flagged = detector.place("max_logit", float(value), alpha)["flagged"]
             assert flagged is bool(threshold is not None and value >= threshold)
 
 
-def test_so_few_images_that_nothing_can_be_flagged_have_no_threshold_and_are_told():
+def test_so_few_images_that_nothing_can_be_flagged_have_no_threshold_and_a_note():
     detector = detector_of(np.arange(18.0))
     assert detector.threshold("max_logit", 0.05) is None
     assert detector.place("max_logit", 1e9, 0.05)["flagged"] is False
@@ -105,12 +106,13 @@ def test_so_few_images_that_nothing_can_be_flagged_have_no_threshold_and_are_tol
     assert enough.place("max_logit", 18.5, 0.05)["flagged"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [50, 200, 1000])
 @pytest.mark.parametrize("ties", [False, True])
 def test_false_alarms_stay_within_the_promised_rate(n, ties):
     """Over random splits, no more new good images are flagged than alpha, plus chance.
 
-    Of each of many calibration sets one new image is asked, so that flags are independent. Without
+    Of each of many calibration sets one new image is scored, so that flags are independent. Without
     ties the rate is floor(alpha (n + 1)) / (n + 1) exactly; ties can only lower it.
     """
     random, splits, alpha, flagged = np.random.default_rng(7), 400, 0.05, 0
@@ -126,8 +128,9 @@ def test_false_alarms_stay_within_the_promised_rate(n, ties):
         assert flagged / splits == pytest.approx(exact, abs=band)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [50, 200, 1000])
-def test_the_rate_of_one_calibration_set_lies_in_the_interval_that_is_told(n):
+def test_the_rate_of_one_calibration_set_lies_in_the_interval_that_is_promised(n):
     """With uniform scores a threshold's true rate is one minus it; 95 % lie in the interval."""
     random, inside, sets = np.random.default_rng(3), 0, 200
     for _ in range(sets):
@@ -143,14 +146,14 @@ def test_the_rate_of_one_calibration_set_lies_in_the_interval_that_is_told(n):
 @pytest.mark.parametrize("n", [50, 200])
 def test_combined_evidence_keeps_the_promise_too(n):
     """Its calibration scores are each counted among the others, never with themselves."""
-    random, splits, flagged, asked, alpha = torch.Generator().manual_seed(5), 40, 0, 0, 0.1
+    random, splits, flagged, count, alpha = torch.Generator().manual_seed(5), 40, 0, 0, 0.1
     spec = replace(network().spec, offers=frozenset({Need.FEATURES, Need.LAYERS}))
     for _ in range(splits):
         halves = []
-        for count in (60, n, 20):
-            logits = torch.randn(count, 4, generator=random) * 2
-            features, layers = (torch.randn(count, d, generator=random) for d in (5, 6))
-            halves.append(Features(logits, features, torch.zeros(count), layers))
+        for images in (60, n, 20):
+            logits = torch.randn(images, 4, generator=random) * 2
+            features, layers = (torch.randn(images, d, generator=random) for d in (5, 6))
+            halves.append(Features(logits, features, torch.zeros(images), layers))
         layers = halves[0].layers.double()
         moments = {
             "count": torch.tensor(60.0).double(),
@@ -161,10 +164,10 @@ def test_combined_evidence_keeps_the_promise_too(n):
         detector = OODDetector(spec, Reference(*parts, moments, {}))
         values = detector.score("combined", halves[2])
         flagged += int((values >= detector.threshold("combined", alpha)).sum())
-        asked += len(values)
-    spread = math.sqrt(alpha * (1 - alpha) * (1 / splits / n + 1 / asked))
-    assert flagged / asked <= alpha + 3.3 * spread
-    assert flagged / asked >= 0.5 * alpha
+        count += len(values)
+    spread = math.sqrt(alpha * (1 - alpha) * (1 / splits / n + 1 / count))
+    assert flagged / count <= alpha + 3.3 * spread
+    assert flagged / count >= 0.5 * alpha
 
 
 def test_without_a_reference_scores_have_values_and_no_place():
@@ -212,9 +215,9 @@ class Ends(nn.Module):
     [(nn.Softmax(1), Output.PROBABILITIES), (nn.LogSoftmax(1), Output.LOG_PROBABILITIES)],
 )
 def test_after_a_softmax_the_scores_that_read_the_size_of_logits_are_left_out(last, output):
-    made = classifier(Ends(last), 16, channels=3)
-    assert made.spec.output is output
-    detector = OODDetector(made.spec, reference_of(made))
+    model = classifier(Ends(last), 16, channels=3)
+    assert model.spec.output is output
+    detector = OODDetector(model.spec, reference_of(model))
     assert set(detector.left_out) == RAW
     assert all("softmax" in why for why in detector.left_out.values())
 
@@ -232,16 +235,16 @@ def test_of_independent_outputs_the_scores_that_compare_classes_are_left_out():
 @pytest.mark.parametrize("way", ["module", "fused", "softmax"])
 def test_where_a_network_attends_energy_is_left_out(way):
     torch.manual_seed(0)
-    made = classifier(Attends(way, channels=3), 16, channels=3)
-    left_out = OODDetector(made.spec, reference_of(made)).left_out
+    model = classifier(Attends(way, channels=3), 16, channels=3)
+    left_out = OODDetector(model.spec, reference_of(model)).left_out
     assert "transformers" in left_out["energy"]
     assert {"energy", "batchnorm_deviation"} == set(left_out)
 
 
 def test_torchvisions_transformer_drops_energy_and_keeps_the_distances():
     torch.manual_seed(0)
-    made = classifier(vit(), 16, channels=3)
-    detector = OODDetector(made.spec, reference_of(made))
+    model = classifier(vit(), 16, channels=3)
+    detector = OODDetector(model.spec, reference_of(model))
     assert "energy" in detector.left_out
     assert {"mahalanobis", "relative_mahalanobis", "knn", "gen"} <= set(detector.names)
 
@@ -268,9 +271,9 @@ class Headless(nn.Module):
 
 def test_a_score_of_logits_alone_needs_no_last_layer_even_where_it_needs_labels():
     """A temperature and KL matching read logits and labels, which are all there."""
-    made = classifier(Headless(), 16, channels=3)
-    assert made.spec.head == ""
-    detector = OODDetector(made.spec, reference_of(made))
+    model = classifier(Headless(), 16, channels=3)
+    assert model.spec.head == ""
+    detector = OODDetector(model.spec, reference_of(model))
     assert {"knn", "mahalanobis", "vim", "react", "combined"} <= set(detector.left_out)
     assert {"scaled_msp", "kl_matching"} <= set(detector.names)
 

@@ -38,14 +38,14 @@ OF_LOGITS = {
 def network():
     """Return a random network whose features have full rank and whose answers vary."""
     torch.manual_seed(1)
-    made = FunctionalResidual(classes=CLASSES)
-    nn.init.normal_(made.stem.weight, std=1)
-    nn.init.normal_(made.body.weight, std=0.3)
-    nn.init.normal_(made.fc.weight, std=1)
-    made.norm.running_mean.normal_(std=0.3)
-    made.norm.running_var.uniform_(0.1, 1)
-    nn.init.constant_(made.norm.bias, 0.5)
-    return classifier(made, SIDE, channels=3, classes=CLASSES)
+    model = FunctionalResidual(classes=CLASSES)
+    nn.init.normal_(model.stem.weight, std=1)
+    nn.init.normal_(model.body.weight, std=0.3)
+    nn.init.normal_(model.fc.weight, std=1)
+    model.norm.running_mean.normal_(std=0.3)
+    model.norm.running_var.uniform_(0.1, 1)
+    nn.init.constant_(model.norm.bias, 0.5)
+    return classifier(model, SIDE, channels=3, classes=CLASSES)
 
 
 def images(count, seed):
@@ -74,13 +74,13 @@ def reference_of(labelled=1.0):
 
 @cache
 def ood_outputs():
-    """Return what the network gives for new images, some of them far from the known ones."""
-    given = [
+    """Return what the network gives for new images, some of them far from the others."""
+    parts = [
         extract_features(network(), images(12, 7)),
         extract_features(network(), torch.rand(12, 3, SIDE, SIDE)),
     ]
     return Features(
-        *(torch.cat([getattr(one, part) for one in given]) for part in Features.__annotations__)
+        *(torch.cat([getattr(one, part) for one in parts]) for part in Features.__annotations__)
     )
 
 
@@ -143,22 +143,22 @@ def test_knn_equals_the_slow_one_at_a_twentieth_of_the_images():
     assert scores("knn", outputs, reference) == pytest.approx(expected, rel=1e-7)
 
 
-@pytest.mark.parametrize(("images_known", "k"), [(10, 1), (19, 1), (40, 2), (999, 49), (1500, 50)])
-def test_knn_asks_for_a_twentieth_of_the_images_but_fifty_at_most(images_known, k):
-    features = torch.rand(images_known, 3, dtype=torch.float64)
-    empty = torch.zeros(images_known, 0)
-    outputs = Features(torch.zeros(images_known, 2), features, torch.zeros(0), empty)
-    half = Half(outputs, torch.zeros(images_known, dtype=torch.int64))
-    asked = outputs.select(torch.arange(4))
-    expected = [slow.slow_knn(one, features.numpy(), k) for one in asked.features.numpy()]
-    found = scores("knn", asked, Reference(half, half, {}, {}))
+@pytest.mark.parametrize(("count", "k"), [(10, 1), (19, 1), (40, 2), (999, 49), (1500, 50)])
+def test_knn_counts_a_twentieth_of_the_images_but_fifty_at_most(count, k):
+    features = torch.rand(count, 3, dtype=torch.float64)
+    empty = torch.zeros(count, 0)
+    outputs = Features(torch.zeros(count, 2), features, torch.zeros(0), empty)
+    half = Half(outputs, torch.zeros(count, dtype=torch.int64))
+    queries = outputs.select(torch.arange(4))
+    expected = [slow.slow_knn(one, features.numpy(), k) for one in queries.features.numpy()]
+    found = scores("knn", queries, Reference(half, half, {}, {}))
     assert found == pytest.approx(expected, abs=1e-7)  # an image's own distance is zero
 
 
 def test_react_equals_the_slow_one():
     reference, outputs, last = reference_of(), ood_outputs(), network().network.fc
-    given = rows(reference.fit.outputs.features), rows(last.weight), rows(last.bias)
-    expected = [slow.slow_react(one, *given) for one in rows(outputs.features)]
+    fitting = rows(reference.fit.outputs.features), rows(last.weight), rows(last.bias)
+    expected = [slow.slow_react(one, *fitting) for one in rows(outputs.features)]
     assert scores("react", outputs, reference) == pytest.approx(expected, rel=1e-5)
 
 
@@ -235,7 +235,7 @@ def test_batchnorm_deviation_equals_the_slow_one_averaged_over_layers():
     for norm in (stack[1], stack[4]):
         norm.running_mean.normal_()
         norm.running_var.uniform_(0.01, 2)
-    made, pixels = classifier(stack, SIDE, channels=3), images(5, 1)
+    model, pixels = classifier(stack, SIDE, channels=3), images(5, 1)
     expected = []
     with torch.no_grad():
         for image in pixels:
@@ -246,7 +246,7 @@ def test_batchnorm_deviation_equals_the_slow_one_averaged_over_layers():
                 memory = rows(norm.running_mean), rows(norm.running_var)
                 deviations.append(slow.slow_deviation(values, *memory, norm.eps))
             expected.append(sum(deviations) / 2)
-    assert scores("batchnorm_deviation", extract_features(made, pixels)) == pytest.approx(
+    assert scores("batchnorm_deviation", extract_features(model, pixels)) == pytest.approx(
         expected, rel=1e-4
     )
 
@@ -455,14 +455,14 @@ def test_the_order_of_the_classes_changes_no_score(name):
 
 
 @pytest.mark.parametrize("name", OF_LOGITS)
-def test_a_larger_lead_of_the_first_class_is_less_strange(name):
+def test_a_larger_lead_of_the_first_class_lowers_a_score_of_logits(name):
     logits = np.zeros((30, 4))
     logits[:, 0] = np.linspace(0, 25, 30)
     assert (np.diff(of_logits(logits, name)) < 0).all()
 
 
 def moved(turn, shift):
-    """Return a reference and strangers whose features went through an affine map."""
+    """Return a reference and new images whose features went through an affine map."""
     reference, outputs = reference_of(), ood_outputs()
 
     def mapped(one):

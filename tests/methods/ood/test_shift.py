@@ -1,4 +1,4 @@
-"""Images that reach the network otherwise than the reference's did are told, BatchNorm or not."""
+"""Images that reach the network otherwise than the reference's are noticed without BatchNorm."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def statistics(mean, deviation, count=40):
 
 
 def test_shift_and_spread_equal_the_closed_form():
-    known = statistics((0.5, 0.2), (0.1, 0.4))
-    common = CommonStatistics.of(known)
+    many = statistics((0.5, 0.2), (0.1, 0.4))
+    common = CommonStatistics.of(many)
     other = torch.tensor([[0.5 + 3 * 0.1, 0.2, 0.1 * math.e, 0.4 * math.e]])
     assert common.distances(other)[0].tolist() == pytest.approx([3.0, 2.0], rel=1e-4)
-    assert common.distances(known)[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
+    assert common.distances(many)[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
 
 
 def test_the_spread_of_the_known_images_counts_their_means_apart_too():
@@ -75,53 +75,56 @@ def compared(network, reference, pixels):
 
 
 def test_images_like_the_known_ones_are_alike(network, reference):
-    found = compared(network, reference, drawn(8, 5))
-    assert (found["verdict"], found["n"]) == ("alike", 60)
-    assert not any(image["unlike"] for image in found["images"])
+    shift = compared(network, reference, drawn(8, 5))
+    assert (shift["verdict"], shift["n"]) == ("alike", 60)
+    assert not any(image["unlike"] for image in shift["images"])
 
 
 @pytest.mark.parametrize(
-    ("turn", "said"),
+    ("turn", "words"),
     [
         (lambda pixels: 1 - pixels, "to its negative"),
         (lambda pixels: pixels.flip(1), "from RGB to BGR"),
     ],
 )
-def test_what_would_bring_the_images_nearer_is_named(network, reference, turn, said):
-    found = compared(network, reference, turn(drawn(8, 5)))
-    assert found["verdict"] == "unlike"
-    assert said in found["sentence"]
+def test_what_would_bring_the_images_nearer_is_named(network, reference, turn, words):
+    shift = compared(network, reference, turn(drawn(8, 5)))
+    assert shift["verdict"] == "unlike"
+    assert words in shift["sentence"]
 
 
 def test_values_divided_by_255_are_unlike_and_nothing_turns_them(network, reference):
-    found = compared(network, reference, drawn(8, 5) / 255)
-    assert found["verdict"] == "unlike"
-    assert "Turned" not in found["sentence"]
+    shift = compared(network, reference, drawn(8, 5) / 255)
+    assert shift["verdict"] == "unlike"
+    assert "Turned" not in shift["sentence"]
 
 
 @pytest.mark.parametrize("wrong", [1, 2, 4])
 def test_a_few_odd_images_among_others_are_no_mismatch(network, reference, wrong):
     pixels = drawn(8, 5)
     pixels[:wrong] = 1 - pixels[:wrong]
-    found = compared(network, reference, pixels)
-    assert found["verdict"] == "can't tell"
-    assert sum(image["unlike"] for image in found["images"]) == wrong
+    shift = compared(network, reference, pixels)
+    assert shift["verdict"] == "can't tell"
+    assert sum(image["unlike"] for image in shift["images"]) == wrong
     assert compared(network, reference, 1 - drawn(1, 5))["verdict"] == "can't tell"
 
 
 def test_images_the_network_gives_no_number_for_have_none(network, reference):
     pixels = drawn(3, 5)
     pixels[1] = math.nan
-    found = compared(network, reference, pixels)
-    assert found["images"][1]["pixels"] == {"shift": None, "spread": None}
-    assert found["verdict"] == "alike"
+    shift = compared(network, reference, pixels)
+    assert shift["images"][1]["pixels"] == {"shift": None, "spread": None}
+    assert shift["verdict"] == "alike"
 
 
 @pytest.fixture(scope="module")
 def letters():
-    """Return a context of the letters' network, known letters, and a reference of two thirds."""
+    """Return a context of the letters' network, letters, and a reference of two thirds of them."""
     model = open_model(ModelSource(file_at(SAMPLES / "models" / "letters_conv.safetensors")), ())
-    context, folder = Context(model.classifier()), Folder(SAMPLES / "known-letters.zip")
+    context, folder = (
+        Context(model.classifier()),
+        Folder(SAMPLES / "known-letters.zip"),
+    )
     contents = {entry.name: folder.read(entry) for entry in folder.entries}
     builder, names = ReferenceBuilder(context.classifier), list(contents)
     for half in (0, 1):
@@ -133,22 +136,22 @@ def letters():
 
 
 def pictures(contents, names, turn=lambda image: image):
-    def made(name):
+    def content(name):
         written = io.BytesIO()
         turn(Image.open(io.BytesIO(contents[name])).convert("L")).save(written, "PNG")
         return written.getvalue()
 
-    return [Sample(name, 0, lambda name=name: made(name)) for name in names]
+    return [Sample(name, 0, lambda name=name: content(name)) for name in names]
 
 
 def test_letters_held_out_are_alike_and_their_negatives_are_named(letters):
     context, contents, reference = letters
     others = list(contents)[2::3][:40]
     names, _, outputs = context.features(pictures(contents, others), "")
-    found = distribution_shift(reference, names, outputs)
-    assert sum(image["unlike"] for image in found["images"]) <= 2
-    assert found["verdict"] != "unlike"
+    shift = distribution_shift(reference, names, outputs)
+    assert sum(image["unlike"] for image in shift["images"]) <= 2
+    assert shift["verdict"] != "unlike"
     names, _, outputs = context.features(pictures(contents, others, ImageOps.invert), "")
-    found = distribution_shift(reference, names, outputs)
-    assert found["verdict"] == "unlike"
-    assert "to its negative" in found["sentence"]
+    shift = distribution_shift(reference, names, outputs)
+    assert shift["verdict"] == "unlike"
+    assert "to its negative" in shift["sentence"]

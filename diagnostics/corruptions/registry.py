@@ -95,7 +95,7 @@ class Corruption:
             values = [float(round(value)) for value in values]
         if self.identity is not None and min(first, last) < self.identity < max(first, last):
             tolerance = 1e-6 * abs(last - first)
-            values = [one for one in values if abs(one - self.identity) > tolerance]
+            values = [value for value in values if abs(value - self.identity) > tolerance]
             values.append(self.identity)
         return tuple(sorted(set(values), reverse=first > last))
 
@@ -179,8 +179,8 @@ def corruptions() -> Mapping[str, Corruption]:
     package = importlib.import_module(PACKAGE)
     for module in pkgutil.iter_modules(package.__path__, f"{PACKAGE}."):
         importlib.import_module(module.name)
-    ordered = sorted(_REGISTRY.values(), key=lambda one: bool(one.severities))
-    return MappingProxyType({one.name: one for one in ordered})
+    ordered = sorted(_REGISTRY.values(), key=lambda entry: bool(entry.severities))
+    return MappingProxyType({entry.name: entry for entry in ordered})
 
 
 def names() -> tuple[str, ...]:
@@ -207,7 +207,7 @@ def corrupt(values: Values, steps: Sequence[Step], seed: int) -> Values:
 
     Args:
         values: Shape (h, w, c), in [0, 1].
-        steps: Corruptions with their numbers; at its identity one leaves the values as they are.
+        steps: Corruptions with their numbers; the identity leaves the values as they are.
         seed: At least 0.
 
     Returns:

@@ -17,9 +17,9 @@ from diagnostics.ui.widgets.run import run_request, try_request
 
 TITLE, ICON = "Sweeps", "tune"
 QUESTION = "Which change of the image changes the answer, and how much of it does it take?"
-KNOB, BREAKS, ONE = "What changes", "Where does the answer change?", "One image, step by step"
-TWO, MANY = "Two changes together", "Many images at once"
-READING, LESSON = "Does it rely on fuzzy edges?", "Lesson: the letter experiment"
+AXIS, CHANGES, IMAGE = "What changes", "Where does the answer change?", "One image, step by step"
+PAIRS, FOLDER = "Two changes together", "Many images at once"
+VERDICT, LESSON = "Does it rely on fuzzy edges?", "Lesson: the letter experiment"
 
 spec, methods = sidebar.selection()
 sweep = methods["corruption/sweep"]
@@ -27,39 +27,39 @@ board = Board(TITLE, QUESTION, spec)
 if not current_session().shown:
     preprocessing.offer_samples()
 
-headings = (KNOB, BREAKS, ONE, TWO, MANY, READING, LESSON)
-knob, breaks, one, two, many, reading, lesson = map(board.section, headings)
-with knob:
+headings = (AXIS, CHANGES, IMAGE, PAIRS, FOLDER, VERDICT, LESSON)
+axis, changes, single, pairs, many, verdict, lesson = map(board.section, headings)
+with axis:
     options = sweeps.axis_options(spec, sweep)
     request = sweeps.sweep_request(spec, options)
-with breaks:
+with changes:
     swept = run_request(request, st.empty(), sweeps.partial_chart())
     answer: SweepAnswer = swept.scores
     st.markdown(f"**{markdown(tables.headline(answer))}**")
     figure, table = charts.strips(answer), tables.label_change_table(answer)
-    clicked = board.chart(BREAKS, figure, table, "sweep.strips", clickable=True)
+    clicked = board.chart(CHANGES, figure, table, "sweep.strips", clickable=True)
     sweeps.open_clicked(clicked, answer, request)
     sweeps.notes(answer)
     sweeps.offer_example()
-with one:
+with single:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         row = sweeps.choose_image(answer, request)
         stretch = stretch_toggle("sweep", default=False)
     image = answer["images"][row]
     figure = charts.curves(row, answer, swept.arrays, stretch=stretch)
     table = tables.step_table(image, answer)
-    clicked = board.chart(ONE, figure, table, "sweep.curves", clickable=True)
+    clicked = board.chart(IMAGE, figure, table, "sweep.curves", clickable=True)
     sweeps.open_clicked(clicked, answer, request)
     cells = tables.cells_at_changes(row, answer, swept.arrays)
-    board.row(ONE, cells, "sweep.moments", title="Just before and after it changes")
+    board.row(IMAGE, cells, "sweep.moments", title="Just before and after it changes")
     sweeps.open_step(row, answer, request, "sweep.step")
-with two:
+with pairs:
     pair = sweeps.two_axes_request(spec, sweep, options, sweeps.files_of(answer, request)[row])
-    found = try_request(pair, st.empty(), sweeps.partial_chart()) if pair else None
-    if pair and found:
-        both: SweepAnswer = found.scores
+    result = try_request(pair, st.empty(), sweeps.partial_chart()) if pair else None
+    if pair and result:
+        both: SweepAnswer = result.scores
         table = heatmaps.pair_table(0, both)
-        board.chart(TWO, heatmaps.maps(0, both, answer), table, "sweep.map")
+        board.chart(PAIRS, heatmaps.maps(0, both, answer), table, "sweep.map")
         sweeps.notes(both)
         sweeps.open_step(0, both, pair, "sweep.pair")
 with many:
@@ -71,13 +71,13 @@ with many:
         together: SweepAnswer = result.scores
         st.markdown(f"**{markdown(tables.quantile_headline(together))}**")
         figure = quantiles.bands(together, stretch=stretch)
-        board.chart(MANY, figure, tables.quantile_table(together), "sweep.bands")
+        board.chart(FOLDER, figure, tables.quantile_table(together), "sweep.bands")
         sweeps.notes(together)
-with reading:
+with verdict:
     probe = sweeps.transitions_request(spec, methods["corruption/transitions"])
     result = try_request(probe, st.empty()) if probe else None
     if result:
-        sweeps.verdict(result.scores, board, READING)
+        sweeps.verdict(result.scores, board, VERDICT)
 with lesson:
     corruption_lesson.show(spec, board, LESSON)
 board.facts["Sweep"] = f"{tables.facts(answer)}, seed {request.seed}"

@@ -188,12 +188,12 @@ class Sweep:
             self._arrays[f"image/{len(self._images)}/clean"] = _thumbnail(values)
         for start in range(0, count, batch_size(classifier)):
             points = range(start, min(start + batch_size(classifier), count))
-            corrupted = [self._corrupted(values, point) for point in points]
-            image.logits[points] = logits_of(classifier, corrupted)
+            variants = [self._corrupted(values, point) for point in points]
+            image.logits[points] = logits_of(classifier, variants)
             image.evaluated[points] = True
-            for point, one in zip(points, corrupted, strict=True):
+            for point, variant in zip(points, variants, strict=True):
                 if point in self._drawn_points:
-                    image.thumbnails[point] = _thumbnail(one)
+                    image.thumbnails[point] = _thumbnail(variant)
             yield
 
     def _corrupted(self, values: Values, point: int) -> Values:
@@ -284,15 +284,15 @@ def label_changes(image: SweptImage, axis: SweepAxis, names: Sequence[str]) -> l
         names: Of the classes.
 
     Returns:
-        The changes on the way up first. A way ends where the network was not asked.
+        Those above the start first. A direction ends where the network was not asked.
     """
     start, steps = axis.identity_step, len(axis.values)
     up = range(start or 0, steps)
     down = range(0) if start is None else range(start, -1, -1)
     changes = []
-    for way in (up, down):
+    for direction in (up, down):
         old, previous = _first(image["clean"]), None
-        for step in way:
+        for step in direction:
             new = image["predicted"][step]
             if new is None:
                 break
@@ -349,8 +349,12 @@ def _thumbnail(values: Values) -> NDArray[np.uint8]:
 
 def _ranked(predictions: Sequence[Prediction]) -> list[RankedClass]:
     return [
-        RankedClass(index=one.index, probability=one.probability, one_minus_p=one.one_minus_p)
-        for one in predictions
+        RankedClass(
+            index=prediction.index,
+            probability=prediction.probability,
+            one_minus_p=prediction.one_minus_p,
+        )
+        for prediction in predictions
     ]
 
 
@@ -378,16 +382,18 @@ def _quantile_band(images: Sequence[SweptImage], point: int) -> QuantileBand:
     return QuantileBand(
         n=len(evaluated),
         not_finite=len(evaluated) - len(finite),
-        probability_quantiles=_quantiles([one["probability"][point] for one in curves], QUANTILES),
+        probability_quantiles=_quantiles(
+            [curve["probability"][point] for curve in curves], QUANTILES
+        ),
         one_minus_p_quantiles=_quantiles(
-            [one["one_minus_p"][point] for one in curves], QUANTILES[::-1]
+            [curve["one_minus_p"][point] for curve in curves], QUANTILES[::-1]
         ),
         unchanged=counted(
-            sum(one["predicted"][point] == _first(one["clean"]) for one in evaluated),
+            sum(image["predicted"][point] == _first(image["clean"]) for image in evaluated),
             len(evaluated),
         ),
         correct=counted(
-            sum(one["predicted"][point] == one["label"] for one in labelled), len(labelled)
+            sum(image["predicted"][point] == image["label"] for image in labelled), len(labelled)
         ),
     )
 

@@ -34,13 +34,13 @@ def sweep_images(context: Context, *, corruptions: str = "[]") -> Outcome[SweepI
     if batch is None:
         raise InputError(f"No image could be read. {' '.join(context.remarks())}".strip())
     values = np.ascontiguousarray(np.moveaxis(batch.pixels[0].cpu().numpy(), 0, 2))
-    corrupted = [corrupt(values, steps, context.seed) for steps in requested]
-    pictures = [eight_bit(one) for one in corrupted]
+    variants = [corrupt(values, steps, context.seed) for steps in requested]
+    pictures = [eight_bit(variant) for variant in variants]
     answer = SweepImagesAnswer(
         corruptions=[[[name, value] for name, value in steps] for steps in requested],
         rounding=[
             float(np.abs(exact - picture / 255).max(initial=0))
-            for exact, picture in zip(corrupted, pictures, strict=True)
+            for exact, picture in zip(variants, pictures, strict=True)
         ],
         notes=context.remarks(),
     )

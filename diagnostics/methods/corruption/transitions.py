@@ -66,7 +66,7 @@ def transitions(
         for label, pixels in zip(batch.labels.tolist(), batch.pixels.cpu().numpy(), strict=True):
             context.progress("Altering the images", (len(predicted) + not_finite) / len(samples))
             values = np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
-            variants = [one.apply(values, context.seed) for one in CONDITIONS.values()]
+            variants = [each.apply(values, context.seed) for each in CONDITIONS.values()]
             logits = logits_of(context.classifier, variants)
             if not np.isfinite(logits).all():
                 not_finite += 1

@@ -70,7 +70,7 @@ def curves(row: int, answer: SweepAnswer, arrays: Arrays, *, stretch: bool) -> g
     figure = go.Figure()
     drawn: list[float] = []
     followed = _followed(image)
-    for place, index in enumerate(followed):
+    for rank, index in enumerate(followed):
         curve = image["curves"][str(index)]
         heights = _heights(curve, stretch)
         drawn += [height for height in heights if math.isfinite(height)]
@@ -79,7 +79,7 @@ def curves(row: int, answer: SweepAnswer, arrays: Arrays, *, stretch: bool) -> g
             y=[height if math.isfinite(height) else None for height in heights],
             name=escaped(class_name(answer, index), 16),
             mode="lines+markers",
-            line={"color": colours.get(index, GREY), "dash": DASHES[place // 2 % 4], "width": 2.5},
+            line={"color": colours.get(index, GREY), "dash": DASHES[rank // 2 % 4], "width": 2.5},
             marker={"size": 7},
             customdata=[[row, step] for step in range(len(heights))],
             hovertext=_curve_hover(escaped(class_name(answer, index)), curve, axis),
@@ -229,7 +229,7 @@ def _add_strip(
         width=1,
         yaxis=axis,
         marker={
-            "color": [FAINT if one is None else colours.get(one, GREY) for one in predicted],
+            "color": [FAINT if index is None else colours.get(index, GREY) for index in predicted],
             "line": {"width": 0},
         },
         customdata=[[row, step] for step in range(steps)],
@@ -241,7 +241,7 @@ def _add_strip(
         showlegend=False,
     )
     room = STEP_LETTERS * STEPS_AT_ONCE / max(steps, 1)
-    named = [(start, end, one) for start, end, one in runs(predicted) if one is not None]
+    named = [(start, end, index) for start, end, index in runs(predicted) if index is not None]
     names = [
         _fitting(class_name(answer, index), int(room * (end - start)))
         for start, end, index in named

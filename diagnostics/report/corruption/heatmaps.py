@@ -101,11 +101,11 @@ def pair_table(row: int, answer: SweepAnswer) -> Table:
         rows.append(cells)
     clean = clean_class(image)
     unchanged = sum(index == clean for index in image["predicted"])
-    asked = sum(index is not None for index in image["predicted"])
+    evaluated = sum(index is not None for index in image["predicted"])
     caption = (
         f"The image is altered along {first['title'].lower()} first, then along "
         f"{second['title'].lower()}. The answer stays {class_name(answer, clean)} at {unchanged} "
-        f"of {asked} pairs of steps."
+        f"of {evaluated} pairs of steps."
     )
     return Table(tuple(rows), title=f"{first['title']} and {second['title']}", said=caption)
 
@@ -147,8 +147,8 @@ def _add_classes(
     figure.add_heatmap(
         z=np.vectorize(order.index)(predicted),
         colorscale=[
-            ((place + edge) / len(order), colour)
-            for place, colour in enumerate(paint)
+            ((number + edge) / len(order), colour)
+            for number, colour in enumerate(paint)
             for edge in (0, 1)
         ],
         zmin=-0.5,
@@ -200,8 +200,8 @@ def _names_in_map(
         for start, end, index in runs(line):
             if index is not None and index >= 0:
                 runs_of.setdefault(index, []).append((end - start, y, (start + end - 1) / 2))
-    for index, found in runs_of.items():
-        longest = [run for run in found if run[0] == max(found)[0]]
+    for index, class_runs in runs_of.items():
+        longest = [run for run in class_runs if run[0] == max(class_runs)[0]]
         length, y, x = longest[len(longest) // 2]
         name = escaped(class_name(answer, index), 4 * length)
         if length >= MIN_RUN or len(name) == 1:

@@ -6,19 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from diagnostics.report.inspection import answers as rows
+from numpy.typing import NDArray
+
+from diagnostics.report.inspection import answers as inspected
 from diagnostics.report.inspection import layers
 from diagnostics.report.inspection.answers import Arrays
 from diagnostics.report.table import Cell
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import Result
-from diagnostics.schema.results.inspection import ImageEntry
+from diagnostics.schema.results.inspection import ImageEntry, InspectAnswer
 from diagnostics.schema.spec import read
 from diagnostics.text import shortened
 
 RANGE = 255
 AS_IT_IS, CURVE, SHRUNK, BOTH = "As it is", "Contrast curve", "Range ÷ 255", "Both"
-WHAT = {
+DESCRIPTIONS = {
     AS_IT_IS: "what the model was made for",
     CURVE: "greys become black or white; 0 stays 0 and 1 stays 1",
     SHRUNK: "every value divided by 255: the same picture, nearly blank to the network",
@@ -49,41 +51,41 @@ def variants(settings: Preprocessing, slope: float) -> dict[str, Preprocessing]:
 
 
 def side_by_side(
-    answers: Mapping[str, Result], place: int
-) -> tuple[list[ImageEntry], dict[str, Any]]:
+    answers: Mapping[str, Result], index: int
+) -> tuple[list[ImageEntry], dict[str, NDArray[Any]]]:
     """Return one image's entries and arrays of several answers as if they were of one.
 
     Args:
         answers: To the same images, by variant.
-        place: Of the image in each.
+        index: Of the image in each.
     """
     images: list[ImageEntry] = []
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for column, (name, answer) in enumerate(answers.items()):
-        image: ImageEntry = answer.scores["images"][place]
-        images.append({**image, "file": name})
+        scores: InspectAnswer = answer.scores
+        images.append({**scores["images"][index], "file": name})
         for key, values in answer.arrays.items():
-            if key.startswith(f"{place}/"):
+            if key.startswith(f"{index}/"):
                 arrays[f"{column}/{key.partition('/')[2]}"] = values
     return images, arrays
 
 
-def said(images: Sequence[ImageEntry], arrays: Arrays, answer: Result) -> list[Cell]:
+def predictions(images: Sequence[ImageEntry], arrays: Arrays, answer: Result) -> list[Cell]:
     """Return what the model says of every variant, and what the variant is."""
     independent = read(answer.scores["model"]).output.independent
-    cells = rows.predictions(images, arrays, independent=independent)
+    cells = inspected.predictions(images, arrays, independent=independent)
     return _titled(
         [
-            replace(cell, notes=(WHAT[image["file"]], *cell.notes))
+            replace(cell, notes=(DESCRIPTIONS[image["file"]], *cell.notes))
             for cell, image in zip(cells, images, strict=True)
         ],
         images,
     )
 
 
-def received(images: Sequence[ImageEntry], arrays: Arrays) -> list[Cell]:
+def network_inputs(images: Sequence[ImageEntry], arrays: Arrays) -> list[Cell]:
     """Return what the network receives of every variant, all on one scale."""
-    cells = rows.network_inputs(images, arrays)
+    cells = inspected.network_inputs(images, arrays)
     return _titled([replace(cell, warnings=()) for cell in cells], images)
 
 
@@ -104,20 +106,20 @@ def sentence(file: str, images: Sequence[ImageEntry]) -> str:
     name = shortened(file, 32)
     if not all(image["top"] for image in images):
         return f"{name}: not every variant got a finite answer, so nothing can be said."
-    own, curve, shrunk, both = (image["top"][0]["class"] for image in images)
-    found = (
-        f"{name}: {own} as it is, {curve} with the curve alone, {shrunk} with the range alone, "
+    plain, curve, shrunk, both = (image["top"][0]["class"] for image in images)
+    by_variant = (
+        f"{name}: {plain} as it is, {curve} with the curve alone, {shrunk} with the range alone, "
         f"{both} with both."
     )
-    if both == own == curve == shrunk:
-        return f"{found} Neither changes the answer."
-    if curve == own and shrunk != own:
-        return f"{found} Here the value range changes the answer, and the contrast does not."
-    if curve != own and shrunk == own:
-        return f"{found} Here the contrast changes the answer, and the value range does not."
-    if curve != own and shrunk != own:
-        return f"{found} Here each of them alone changes the answer."
-    return f"{found} Here only both together change the answer."
+    if both == plain == curve == shrunk:
+        return f"{by_variant} Neither changes the answer."
+    if curve == plain and shrunk != plain:
+        return f"{by_variant} Here the value range changes the answer, and the contrast does not."
+    if curve != plain and shrunk == plain:
+        return f"{by_variant} Here the contrast changes the answer, and the value range does not."
+    if curve != plain and shrunk != plain:
+        return f"{by_variant} Here each of them alone changes the answer."
+    return f"{by_variant} Here only both together change the answer."
 
 
 def _titled(cells: Sequence[Cell], images: Sequence[ImageEntry]) -> list[Cell]:

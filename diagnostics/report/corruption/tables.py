@@ -76,11 +76,11 @@ def sentence(image: SweptImage, answer: SweepAnswer) -> str:
     """Say where one image's prediction changes, such as "x becomes e at slope 12.5"."""
     (axis,) = answer["axes"]
     name = shortened(image["file"], 32)
-    asked = [step for step, index in enumerate(image["predicted"]) if index is not None]
-    if not asked:
+    evaluated = [step for step, index in enumerate(image["predicted"]) if index is not None]
+    if not evaluated:
         return f"{name}: {NOT_ASKED}."
     if not image["label_changes"]:
-        ends = f"{at(axis, asked[0])} to {at(axis, asked[-1])}"
+        ends = f"{at(axis, evaluated[0])} to {at(axis, evaluated[-1])}"
         return f"{name}: stays {shortened(class_name(answer, clean_class(image)))} from {ends}."
     first = [change["title"] for change in first_label_changes(image, axis)]
     more = len(image["label_changes"]) - len(first)
@@ -109,8 +109,8 @@ def label_change_table(answer: SweepAnswer) -> Table:
     """Return where each image's prediction changes first, and how often."""
     (axis,), rows = answer["axes"], []
     for image in answer["images"]:
-        asked = [index for index in image["predicted"] if index is not None]
-        unchanged = sum(index == clean_class(image) for index in asked)
+        evaluated = [index for index in image["predicted"] if index is not None]
+        unchanged = sum(index == clean_class(image) for index in evaluated)
         first = [change["title"] for change in first_label_changes(image, axis)]
         rows.append(
             {
@@ -120,7 +120,7 @@ def label_change_table(answer: SweepAnswer) -> Table:
                 else NO_ANSWER,
                 "first changes": "; ".join(first) or "none",
                 "changes": str(len(image["label_changes"])),
-                "steps with the same answer": f"{unchanged} of {len(asked)}",
+                "steps with the same answer": f"{unchanged} of {len(evaluated)}",
             }
         )
     caption = " ".join(sentence(image, answer) for image in answer["images"])
@@ -155,8 +155,8 @@ def _ranking(top: Sequence[RankedClass], answer: SweepAnswer) -> dict[str, str]:
         return {"said": NO_ANSWER, "confidence": ""}
     first, *others = top
     cells = {"said": class_name(answer, first["index"]), "confidence": confidence(first)}
-    for place, entry in enumerate(others, 2):
-        cells[f"{place}. class"] = ranked_class(answer, entry)
+    for rank, entry in enumerate(others, 2):
+        cells[f"{rank}. class"] = ranked_class(answer, entry)
     return cells
 
 

@@ -115,7 +115,7 @@ def choose_image(answer: SweepAnswer, request: Request) -> int:
     images = answer["images"]
     first = next((row for row, image in enumerate(images) if image.get("label_changes")), 0)
     ids = [_image_id(file) for file in files_of(answer, request)]
-    names = {own: shortened(image["file"], 32) for own, image in zip(ids, images, strict=True)}
+    names = {key: shortened(image["file"], 32) for key, image in zip(ids, images, strict=True)}
     help_text = "The image whose confidence is drawn step by step."
     return ids.index(choose("Image", IMAGE, names, help_text, default=ids[first], width=260))
 
@@ -227,10 +227,10 @@ def two_axes_request(
         fields = {"second": _axis("What changes besides", spec, names)}
         both = {**options, **forms.options(info, fields, "sweep")}
         remember("sweep.two", default=0, max_value=1)
-        wanted = st.toggle("Both axes together", key="sweep.two")
+        enabled = st.toggle("Both axes together", key="sweep.two")
     steps: Any = info.option("second_steps").default
     points = _points(options) * len(find(both["second"]).values(steps, None, None))
-    if not wanted:
+    if not enabled:
         st.caption(f"{cost_sentence(spec, forward=points)} About the one image chosen above.")
         return None
     return replace(sweep_request(spec, both), images=(file,))
@@ -246,7 +246,7 @@ def folder_request(spec: ModelSpec, info: MethodInfo, options: Mapping[str, Any]
     """Draw how many of the folder's images are swept; return the request once it is wanted."""
     max_images = _max_images(info, "sweep.most")
     passes = max_images * (_points(options) + 1)
-    if not _wanted("Sweep the folder's images", "sweep.many", spec, passes):
+    if not _enabled("Sweep the folder's images", "sweep.many", spec, passes):
         return None
     request = sweep_request(spec, {**options, "images": "folder", "max_images": max_images})
     return replace(request, images=(), folder=current_session().in_distribution)
@@ -258,7 +258,7 @@ def transitions_request(spec: ModelSpec, info: MethodInfo) -> Request | None:
     of_folder = session.in_distribution is not None
     max_images = _max_images(info, "sweep.probed") if of_folder else len(session.shown)
     label = "Alter transitions and range, each alone"
-    if not _wanted(label, "sweep.reading", spec, max_images * CONDITIONS):
+    if not _enabled(label, "sweep.reading", spec, max_images * CONDITIONS):
         return None
     options: dict[str, Value] = {"images": "folder", "max_images": max_images}
     request = sweep_request(spec, options if of_folder else {"images": "in hand"})
@@ -282,12 +282,12 @@ def _max_images(info: MethodInfo, key: str) -> int:
     return int(forms.options(info, {"max_images": field})["max_images"])
 
 
-def _wanted(label: str, key: str, spec: ModelSpec, passes: int) -> bool:
+def _enabled(label: str, key: str, spec: ModelSpec, passes: int) -> bool:
     remember(key, default=0, max_value=1)
-    wanted = st.toggle(label, key=key)
-    if not wanted:
+    enabled = st.toggle(label, key=key)
+    if not enabled:
         st.caption(f"{cost_sentence(spec, forward=passes)}")
-    return wanted
+    return enabled
 
 
 def partial_chart() -> Callable[[Result], None]:

@@ -9,6 +9,7 @@ from diagnostics.report.corruption import lesson
 from diagnostics.report.inspection import layers as layer_rows
 from diagnostics.schema.layouts import representative
 from diagnostics.schema.request import INSPECT, ModelSource, Options, Request, Result
+from diagnostics.schema.results.inspection import InspectAnswer
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import choose, choose_many, remember
@@ -16,7 +17,7 @@ from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import try_request
 
-WANTED, LETTERS = "sweep.lesson", ("letter-x-fuzzy", "letter-p-fuzzy")
+ENABLED, LETTERS = "sweep.lesson", ("letter-x-fuzzy", "letter-p-fuzzy")
 SLOPES, DEFAULT_SLOPE = (5, 10, 25, 50, 100), "25"
 MAX_IMAGES, TOP, MAX_LAYERS = 2, 3, 8
 ABOUT = (
@@ -30,15 +31,15 @@ def show(spec: ModelSpec, board: Board, heading: str) -> None:
     """Draw the experiment on the first two images shown, once it is wanted."""
     st.markdown(ABOUT)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        remember(WANTED, default=0, max_value=1)
+        remember(ENABLED, default=0, max_value=1)
         st.button(
             "Show it with the drawn x and p",
             on_click=_take_letters,
             key="sweep.letters",
             help="Takes the sample model and two drawn letters in hand.",
         )
-        wanted = st.toggle("Show it with the images in hand", key=WANTED)
-        if not wanted or not current_session().shown:
+        enabled = st.toggle("Show it with the images in hand", key=ENABLED)
+        if not enabled or not current_session().shown:
             return
         slope = choose(
             "Slope of the curve",
@@ -50,19 +51,19 @@ def show(spec: ModelSpec, board: Board, heading: str) -> None:
         )
         layers = _layers(spec)
     answers = _answers(spec, float(slope), layers)
-    if len(answers) < len(lesson.WHAT):
+    if len(answers) < len(lesson.DESCRIPTIONS):
         return
-    first = answers[lesson.AS_IT_IS]
-    for place, image in enumerate(first.scores["images"]):
-        _show_image(image["file"], place, answers, layers, board, heading)
+    scores: InspectAnswer = answers[lesson.AS_IT_IS].scores
+    for index, image in enumerate(scores["images"]):
+        _show_image(image["file"], index, answers, layers, board, heading)
 
 
 def _layers(spec: ModelSpec) -> tuple[str, ...]:
     names = {layer.name: layer.name for layer in spec.layers}
     if not names:
         return ()
-    usual = list(representative(spec.layers, (spec.height, spec.width)))[:MAX_LAYERS]
-    chosen = choose_many("Layers", "layers", names, usual, max_selections=12)
+    first = list(representative(spec.layers, (spec.height, spec.width)))[:MAX_LAYERS]
+    chosen = choose_many("Layers", "layers", names, first, max_selections=12)
     return tuple(name for name in names if name in chosen)
 
 
@@ -72,8 +73,8 @@ def _answers(spec: ModelSpec, slope: float, layers: tuple[str, ...]) -> dict[str
     settings, answers = session.preprocessing or spec.preprocessing, {}
     options: Options = {"top": TOP, "layers": layers, "attributions": ()}
     images = session.shown_images()[:MAX_IMAGES]
-    for name, changed in lesson.variants(settings, slope).items():
-        request = Request(INSPECT, session.model, images, changed, options=options)
+    for name, variant in lesson.variants(settings, slope).items():
+        request = Request(INSPECT, session.model, images, variant, options=options)
         answer = try_request(request, st.empty())
         if answer is not None:
             answers[name] = answer
@@ -82,20 +83,22 @@ def _answers(spec: ModelSpec, slope: float, layers: tuple[str, ...]) -> dict[str
 
 def _show_image(
     file: str,
-    place: int,
+    index: int,
     answers: dict[str, Result],
     layers: tuple[str, ...],
     board: Board,
     heading: str,
 ) -> None:
-    images, arrays = lesson.side_by_side(answers, place)
+    images, arrays = lesson.side_by_side(answers, index)
     first = answers[lesson.AS_IT_IS]
     st.markdown(f"**{markdown(lesson.sentence(file, images))}**")
-    key = f"sweep.lesson.{place}"
-    board.row(heading, lesson.said(images, arrays, first), f"{key}.said", title="What it says")
+    key = f"sweep.lesson.{index}"
+    board.row(
+        heading, lesson.predictions(images, arrays, first), f"{key}.said", title="What it says"
+    )
     if any(image["error"] for image in images):
         return
-    cells = lesson.received(images, arrays)
+    cells = lesson.network_inputs(images, arrays)
     board.row(heading, cells, f"{key}.received", title="What the network receives")
     for name in layers:
         cells = lesson.layer(images, arrays, name, first)
@@ -109,4 +112,4 @@ def _take_letters() -> None:
     if session.model != model:
         session.select_model(model)
     session.add_images([images[name] for name in LETTERS])
-    st.session_state[WANTED] = True
+    st.session_state[ENABLED] = True

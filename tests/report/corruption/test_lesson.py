@@ -27,7 +27,7 @@ def test_the_lesson_divides_what_enters_the_network_by_255():
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("classes", "words"),
     [
         ("xxxx", "Neither"),
         ("xxjj", "the value range changes the answer, and the contrast does not"),
@@ -36,8 +36,8 @@ def test_the_lesson_divides_what_enters_the_network_by_255():
         ("xxxj", "only both together"),
     ],
 )
-def test_the_lesson_names_which_of_the_two_changes_the_answer(said, words):
-    images = [{"top": [{"class": one}]} for one in said]
+def test_the_lesson_names_which_of_the_two_changes_the_answer(classes, words):
+    images = [{"top": [{"class": one}]} for one in classes]
     assert words in lesson.sentence("x.png", images)
     images[2]["top"] = []
     assert "nothing can be said" in lesson.sentence("x.png", images)
@@ -51,7 +51,7 @@ def test_answers_of_several_variants_stand_side_by_side():
         )
         for name in ("one", "two")
     }
-    images, found = lesson.side_by_side(answers, 1)
+    images, arrays = lesson.side_by_side(answers, 1)
     assert [one["file"] for one in images] == ["one", "two"]
     assert [one["mark"] for one in images] == ["one", "two"]
-    assert found == {"0/stage/0": "one", "1/stage/0": "two"}
+    assert arrays == {"0/stage/0": "one", "1/stage/0": "two"}

@@ -61,6 +61,9 @@ def test_both_ways_from_the_image_as_it_is_are_named_the_nearest_first():
 def test_the_image_that_changes_nearest_to_its_own_is_named_first():
     far, near = image([0, 0, 0, 1], "far.png"), image([0, 1, 1, 1], "near.png")
     assert "The first is near.png" in tables.headline(answer(far, near))
+    below = image([1, 0, 0, 0, 0], "below.png", axes=[BOTH_WAYS])
+    above = image([0, 0, 0, 1, 1], "above.png", axes=[BOTH_WAYS])
+    assert "The first is above.png" in tables.headline(answer(below, above, axes=[BOTH_WAYS]))
 
 
 def test_a_long_name_of_a_class_is_shortened_in_a_sentence():

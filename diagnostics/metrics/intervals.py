@@ -97,6 +97,19 @@ def flagged_ranks(n: int, alpha: float) -> int:
     return ranks if ranks / (n + 1) <= alpha else ranks - 1
 
 
+def conformal_threshold(calibration: NDArray[np.float64], alpha: float) -> float:
+    """Return the score from which on an image is flagged; infinity where nothing ever is.
+
+    Args:
+        calibration: Scores of calibration images, sorted.
+        alpha: Share of images like them that may be flagged.
+    """
+    flagged = flagged_ranks(len(calibration), alpha)
+    if flagged == 0:
+        return math.inf
+    return float(np.nextafter(calibration[len(calibration) - flagged], np.inf))
+
+
 def bootstrap(
     statistic: Callable[[NDArray[np.intp]], ArrayLike],
     n: int,

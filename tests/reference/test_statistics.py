@@ -1,4 +1,4 @@
-"""The reference of in-distribution images: sums, covariances, and the file that holds them."""
+"""The reference of in-distribution images: which images it takes in, and its file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import math
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,49 +21,13 @@ from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, concatenate, extract_features
 from diagnostics.reference.covariance import (
-    class_means,
     covariance,
-    layer_covariance,
-    mean_feature,
-    mean_layers,
-    shrink,
-    tied_covariance,
-    whitening,
 )
 from diagnostics.reference.statistics import FORMAT, MAX_ROWS, ReferenceBuilder, dumps, load
-from tests.independent.slow_scores import slow_ledoit_wolf
 from tests.networks_for_tests import FunctionalResidual, classifier
+from tests.reference.builders import CLASSES, SIDE, built, extracted, network
 
-CLASSES, SIDE = 5, 16
 OLD_FILE = Path(__file__).parent / "format_1.safetensors"
-
-
-@cache
-def network():
-    torch.manual_seed(1)
-    made = FunctionalResidual(classes=CLASSES)
-    made.stem.weight.data.normal_()
-    return classifier(made, SIDE, channels=3, classes=CLASSES)
-
-
-@cache
-def extracted(count, seed=0):
-    """Return what the network gives for random images, their labels, and their pixels."""
-    generator = torch.Generator().manual_seed(seed)
-    pixels = torch.rand(count, 3, 1, 1, generator=generator).expand(-1, -1, SIDE, SIDE).clone()
-    pixels += 0.2 * torch.rand(pixels.shape, generator=generator)
-    labels = torch.randint(UNKNOWN, CLASSES, (count,), generator=generator)
-    return extract_features(network(), pixels), labels, pixels
-
-
-def built(count=120, sizes=None, calibrating=20):
-    """Return a reference gathered in batches of these sizes; None takes all in at once."""
-    builder = ReferenceBuilder(network())
-    for half, number in enumerate((count, calibrating)):
-        outputs, labels, pixels = extracted(number, half)
-        for rows in torch.arange(number).split(sizes or number):
-            builder.add(outputs.select(rows), labels[rows], pixels[rows], half)
-    return builder.build({"seed": 3})
 
 
 @pytest.mark.parametrize("sizes", [1, 7, 50, 119])
@@ -78,116 +41,6 @@ def test_batches_of_any_size_give_the_same_reference(sizes):
         assert torch.equal(getattr(in_parts.fit.outputs, name), value)
     assert torch.equal(in_parts.fit.labels, at_once.fit.labels)
     assert dict(in_parts.about) == dict(at_once.about)
-
-
-def test_moments_equal_direct_computation():
-    reference = built()
-    outputs, labels, pixels = extracted(120)
-    features, layers = outputs.features.double(), outputs.layers.double()
-    probabilities = torch.softmax(outputs.logits.double(), 1)
-    predicted, sums = outputs.logits.argmax(1), reference.sums
-    expected = {
-        "count": torch.tensor(120.0),
-        "sum": sum(features),
-        "gram": sum(torch.outer(one, one) for one in features),
-        "labelled_gram": sum(torch.outer(one, one) for one in features[labels >= 0]),
-        "class_count": torch.tensor([(labels == c).sum() for c in range(CLASSES)]),
-        "class_sum": torch.stack([features[labels == c].sum(0) for c in range(CLASSES)]),
-        "predicted_count": torch.tensor([(predicted == c).sum() for c in range(CLASSES)]),
-        "predicted_sum": torch.stack(
-            [probabilities[predicted == c].sum(0) for c in range(CLASSES)]
-        ),
-        "layer_sum": sum(layers),
-        "layer_gram": sum(torch.outer(one, one) for one in layers),
-        "pixel_mean": sum(image.mean((1, 2)) for image in pixels.double()),
-        "pixel_square": sum((image**2).mean((1, 2)) for image in pixels.double()),
-        "head_weight": network().network.fc.weight,
-        "head_bias": network().network.fc.bias,
-    }
-    assert set(sums) == set(expected)
-    for name, value in expected.items():
-        tolerance = 1e-5 if name.startswith(("head", "pixel")) else 1e-9
-        assert sums[name].numpy() == pytest.approx(value.numpy(), rel=tolerance, abs=tolerance)
-
-
-def test_means_and_covariances_equal_numpys():
-    reference = built()
-    outputs, labels, _ = extracted(120)
-    features, own = outputs.features.double().numpy(), labels.numpy()
-    assert mean_feature(reference).numpy() == pytest.approx(features.mean(0))
-    assert mean_layers(reference).numpy() == pytest.approx(outputs.layers.double().numpy().mean(0))
-    expected = np.cov(features.T, bias=True)
-    assert covariance(reference).numpy() == pytest.approx(expected, rel=1e-8, abs=1e-10)
-    expected = np.cov(outputs.layers.double().numpy().T, bias=True)
-    assert layer_covariance(reference).numpy() == pytest.approx(expected, rel=1e-8, abs=1e-10)
-    means = np.array([features[own == c].mean(0) for c in range(CLASSES)])
-    assert class_means(reference, 5).numpy() == pytest.approx(means)
-    centred = features[own >= 0] - means[own[own >= 0]]
-    expected = centred.T @ centred / len(centred)
-    assert tied_covariance(reference).numpy() == pytest.approx(expected, rel=1e-8, abs=1e-10)
-
-
-@pytest.mark.parametrize(("count", "shrinks"), [(39, True), (40, False)])
-def test_a_covariance_is_shrunk_below_five_images_per_feature(count, shrinks):
-    """Eight features: from 40 images on, the covariance stays as it was measured."""
-    features = extracted(count)[0].features.double().numpy()
-    plain = np.cov(features.T, bias=True)
-    found = covariance(built(count)).numpy()
-    expected = slow_ledoit_wolf(features - features.mean(0)) if shrinks else plain
-    assert found == pytest.approx(expected, rel=1e-7, abs=1e-10)
-    assert np.allclose(found, plain, rtol=1e-7, atol=1e-10) is not shrinks
-
-
-def test_the_shrunk_covariances_are_sklearns():
-    peer = pytest.importorskip("sklearn.covariance")
-    reference = built(30)
-    outputs, labels, _ = extracted(30)
-    features = outputs.features.double().numpy()
-    expected = peer.LedoitWolf().fit(features).covariance_
-    assert covariance(reference).numpy() == pytest.approx(expected, rel=1e-7, abs=1e-10)
-    layers = outputs.layers.double().numpy()
-    expected = peer.LedoitWolf().fit(layers).covariance_
-    assert layer_covariance(reference).numpy() == pytest.approx(expected, rel=1e-7, abs=1e-10)
-    own = labels.numpy()
-    centred = np.array(
-        [f - features[own == c].mean(0) for f, c in zip(features, own, strict=True) if c >= 0]
-    )
-    expected = peer.LedoitWolf(assume_centered=True).fit(centred).covariance_
-    assert tied_covariance(reference).numpy() == pytest.approx(expected, rel=1e-7, abs=1e-10)
-
-
-@pytest.mark.parametrize(("count", "size"), [(5, 3), (12, 30), (200, 4), (2, 6)])
-def test_shrinking_equals_the_slow_one(count, size):
-    rows = np.random.default_rng(count).normal(size=(count, size)) * np.arange(1, size + 1)
-    centred = rows - rows.mean(0)
-    sample = torch.from_numpy(centred.T @ centred / count)
-    found = shrink(sample, torch.from_numpy(centred)).numpy()
-    assert found == pytest.approx(slow_ledoit_wolf(centred), rel=1e-10)
-    if count > 2:  # two images lie the same way from their mean: no noise is outputs in them
-        assert np.linalg.eigvalsh(found).min() > 0
-
-
-def test_images_that_are_all_the_same_have_a_covariance_of_zero():
-    zeros = torch.zeros(4, 4, dtype=torch.float64)
-    assert torch.equal(shrink(zeros, zeros), zeros)
-    assert torch.equal(whitening(zeros), zeros)
-
-
-def test_whitening_makes_a_covariance_the_identity():
-    rows = torch.randn(50, 6, generator=torch.Generator().manual_seed(0)).double()
-    made = whitening(rows.T @ rows / 50)
-    assert (made.T @ rows.T @ rows @ made / 50).numpy() == pytest.approx(np.eye(6), abs=1e-10)
-
-
-def test_whitening_drops_directions_without_variance():
-    """The distance then equals that by the pseudo-inverse."""
-    rows = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
-    spread = rows @ torch.randn(3, 7, generator=torch.Generator().manual_seed(1)).double()
-    singular = spread.T @ spread / 50
-    made, values = whitening(singular), torch.randn(9, 7).double()
-    assert int((made.abs().sum(0) > 0).sum()) == 3
-    expected = (values @ torch.linalg.pinv(singular, hermitian=True) * values).sum(1)
-    assert ((values @ made) ** 2).sum(1).numpy() == pytest.approx(expected.numpy(), rel=1e-8)
 
 
 def test_images_whose_numbers_are_not_finite_are_left_out_and_counted():
@@ -211,19 +64,6 @@ def test_images_whose_numbers_are_not_finite_are_left_out_and_counted():
         assert torch.equal(found.sums[name], value), name
     assert torch.equal(found.fit.outputs.logits, outputs.logits[fine])
     assert torch.equal(found.fit.labels, labels[fine])
-
-
-def test_layer_statistics_that_are_not_finite_spoil_no_moment():
-    outputs, labels, pixels = extracted(120)
-    layers = outputs.layers.clone()
-    layers[5, 2] = math.inf
-    builder = ReferenceBuilder(network())
-    spoiled = Features(
-        outputs.logits, outputs.features, outputs.batchnorm, layers, outputs.pixel_statistics
-    )
-    builder.add(spoiled, labels, pixels, 0)
-    builder.add(*extracted(20, 1), 1)
-    assert all(one.isfinite().all() for one in builder.build({}).sums.values())
 
 
 def test_a_batch_without_one_good_image_changes_nothing():

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from diagnostics.methods.ood._score import SCORES, Fitted, check, why_not
 from diagnostics.methods.registry import find, methods
-from diagnostics.metrics.intervals import false_alarm_interval, flagged_ranks
+from diagnostics.metrics.intervals import conformal_threshold, false_alarm_interval, flagged_ranks
 from diagnostics.models.features import Features
 from diagnostics.reference.statistics import ADVISED_IMAGES, Reference
 from diagnostics.schema.results.ood import (
+    HIGHER,
     FalseAlarms,
     LeftOutScore,
     Placement,
@@ -21,7 +22,6 @@ from diagnostics.schema.results.ood import (
 )
 from diagnostics.schema.spec import ModelSpec
 
-HIGHER = "higher is stranger"
 PREFERRED = ("combined", "msp")
 
 
@@ -80,10 +80,10 @@ class OODDetector:
     def threshold(self, name: str, alpha: float) -> float | None:
         """Return the score from which on an image is flagged; None where nothing ever is."""
         calibration = self.calibration_scores.get(name)
-        flagged = 0 if calibration is None else flagged_ranks(len(calibration), alpha)
-        if calibration is None or flagged == 0:
+        if calibration is None:
             return None
-        return float(np.nextafter(calibration[len(calibration) - flagged], np.inf))
+        threshold = conformal_threshold(calibration, alpha)
+        return threshold if np.isfinite(threshold) else None
 
     def place(self, name: str, value: float, alpha: float) -> Placement:
         """Return a score with its place among the calibration images.

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.methods.ood.detector import HIGHER, OODDetector
+from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.methods.registry import method
 from diagnostics.metrics.intervals import bootstrap
 from diagnostics.metrics.roc import auroc, false_alarms_at_95, missed_at_95
-from diagnostics.schema.results.ood import Counts, EvaluationAnswer, Separation
+from diagnostics.schema.results.ood import HIGHER, Counts, EvaluationAnswer, Separation
 
 RESAMPLES = 200
 ALPHA = 0.05  # of the thresholds in the answer

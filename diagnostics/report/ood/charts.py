@@ -6,18 +6,18 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from diagnostics.metrics.intervals import conformal_threshold
 from diagnostics.report import chart
 from diagnostics.report.chart import HOVER, Values
 from diagnostics.report.formatting import escaped
 from diagnostics.report.ood.tables import (
-    HIGHER,
     IN_DISTRIBUTION,
     OUT_OF_DISTRIBUTION,
     STRANGE,
     Detection,
-    threshold,
 )
 from diagnostics.report.table import Table
+from diagnostics.schema.results.ood import HIGHER
 from diagnostics.text import counted, number, shortened
 
 BINS = 48
@@ -61,7 +61,7 @@ def spread(detection: Detection, id_scores: Values, ood_scores: Values = NONE) -
             col=1,
         )
     _add_marks(figure, detection, scale)
-    limit = threshold(id_scores, detection.alpha)
+    limit = conformal_threshold(id_scores, detection.alpha)
     if np.isfinite(limit):
         for row in (1, 2):
             chart.reference_line(figure, x=scale.shown(limit), row=row)
@@ -89,7 +89,7 @@ def spread_numbers(detection: Detection, id_scores: Values, ood_scores: Values =
     for name, scores in ((IN_DISTRIBUTION, id_scores), (OUT_OF_DISTRIBUTION, ood_scores)):
         for percent in PERCENTS if len(scores) else ():
             values[f"{name}, {percent} % below"] = number(float(np.percentile(scores, percent)))
-    limit = threshold(id_scores, detection.alpha)
+    limit = conformal_threshold(id_scores, detection.alpha)
     flags = bool(np.isfinite(limit))
     values["threshold"] = number(limit) if flags else "nothing is flagged"
     rows = [{"what": what, detection.title: value} for what, value in values.items()]

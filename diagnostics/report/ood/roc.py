@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from diagnostics.metrics.intervals import wilson
+from diagnostics.metrics.intervals import conformal_threshold, wilson
 from diagnostics.metrics.roc import auroc, roc
 from diagnostics.report import chart
 from diagnostics.report.chart import GREY, Values
-from diagnostics.report.ood.tables import IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, percent, threshold
+from diagnostics.report.ood.tables import IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, percent
 from diagnostics.report.table import Table
 from diagnostics.schema.results.ood import Separation
 from diagnostics.text import number
@@ -54,7 +54,7 @@ class Errors:
 
 def errors(id_scores: Values, ood_scores: Values, alpha: float) -> Errors:
     """Count both errors where at most a share of the in-distribution images is flagged."""
-    limit = threshold(id_scores, alpha)
+    limit = conformal_threshold(id_scores, alpha)
     flagged, missed = int((id_scores >= limit).sum()), int((ood_scores < limit).sum())
     return Errors(flagged, len(id_scores), missed, len(ood_scores))
 
@@ -153,7 +153,7 @@ def curve_numbers(id_scores: Values, ood_scores: Values) -> Table:
     """Return both errors as counts, from few false alarms to many."""
     rows = []
     for alpha in ALPHAS:
-        at, limit = errors(id_scores, ood_scores, alpha), threshold(id_scores, alpha)
+        at, limit = errors(id_scores, ood_scores, alpha), conformal_threshold(id_scores, alpha)
         rows.append(
             {
                 "promised false alarms": f"{100 * alpha:g} %",

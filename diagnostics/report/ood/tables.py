@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from diagnostics.metrics.intervals import false_alarm_interval, flagged_ranks
-from diagnostics.report.chart import Values
 from diagnostics.report.inspection.answers import originals
 from diagnostics.report.table import Bar, Cell, Table
 from diagnostics.schema.request import Result
 from diagnostics.schema.results.ood import (
+    HIGHER,
     DetectionAnswer,
     Placement,
     ScoredImage,
@@ -23,7 +21,6 @@ from diagnostics.schema.results.ood import (
 from diagnostics.text import counted, number, probability, shortened
 
 STRANGE, USUAL, UNKNOWN = "strange", "usual", "can't tell"
-HIGHER = "higher is stranger"
 IN_DISTRIBUTION, OUT_OF_DISTRIBUTION = "known-good images", "strangers"
 PLACES = "Every score's place  ·  how many known-good images are less strange"
 RARE = 0.1  # percent; a place nearer to an end is written as a count
@@ -130,19 +127,6 @@ def verdict(placement: Placement, alpha: float) -> tuple[str, str]:
     if flagged_ranks(placement["n"], alpha) == 0:
         return UNKNOWN, f"{where}, which are too few to promise {percent(alpha)}"
     return USUAL, where
-
-
-def threshold(id_scores: Values, alpha: float) -> float:
-    """Return the score from which on an image is flagged; infinity where nothing ever is.
-
-    Args:
-        id_scores: Scores of the in-distribution images, sorted.
-        alpha: Share of them that may be flagged.
-    """
-    flagged = flagged_ranks(len(id_scores), alpha)
-    if flagged == 0:
-        return float("inf")
-    return float(np.nextafter(id_scores[len(id_scores) - flagged], np.inf))
 
 
 def titles(overview: ScoreOverview) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 from diagnostics.schema.results.preprocessing import PreprocessingCheck, Settings
 
+HIGHER = "higher is stranger"  # direction of every score
 ShiftVerdict: TypeAlias = Literal["alike", "unlike", "can't tell"]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from diagnostics.report.ood.tables import HIGHER, Detection
+from diagnostics.report.ood.tables import Detection
 from diagnostics.schema.results.ood import (
+    HIGHER,
     Counts,
     DetectionAnswer,
     EvaluationAnswer,

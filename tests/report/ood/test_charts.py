@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from diagnostics.report.ood import charts, tables
+from diagnostics.metrics.intervals import conformal_threshold
+from diagnostics.report.ood import charts
 from tests.report.ood.answers import (
     ID_SCORES,
     OOD_SCORES,
@@ -36,7 +37,7 @@ def test_the_spread_holds_every_image_and_says_what_it_shows():
     )
     assert figure.layout.xaxis2.title.text == "Score <one> (higher is stranger)"
     assert figure.layout.yaxis.title.text == "images per bin (%)"
-    limit = tables.threshold(ID_SCORES, 0.05)
+    limit = conformal_threshold(ID_SCORES, 0.05)
     assert {line.x0 for line in figure.layout.shapes} == {limit}
 
 

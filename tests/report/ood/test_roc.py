@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diagnostics.metrics.intervals import wilson
-from diagnostics.report.ood import roc, tables
+from diagnostics.metrics.intervals import conformal_threshold, wilson
+from diagnostics.report.ood import roc
 from tests.report.ood.answers import (
     ARRAYS,
     ID_SCORES,
@@ -23,7 +23,7 @@ def test_both_errors_are_those_that_a_loop_counts(alpha):
     flagged = sum(placement(one)["p_value"] <= alpha and one > min(ID_SCORES) for one in OOD_SCORES)
     counted = roc.errors(ID_SCORES, OOD_SCORES, alpha)
     assert counted.missed == len(OOD_SCORES) - flagged
-    limit = tables.threshold(ID_SCORES, alpha)
+    limit = conformal_threshold(ID_SCORES, alpha)
     assert counted.flagged == sum(one >= limit for one in ID_SCORES)
     assert counted.flagged / N <= alpha
     assert f"{counted.flagged} of {N} known-good images flagged" in counted.sentence
@@ -72,6 +72,6 @@ def test_every_auroc_stands_with_its_band_and_both_meanings_of_fpr():
 
 def test_the_numbers_of_the_curve_are_counts():
     for row, share in zip(roc.curve_numbers(ID_SCORES, OOD_SCORES).rows, roc.ALPHAS, strict=True):
-        limit = tables.threshold(ID_SCORES, share)
+        limit = conformal_threshold(ID_SCORES, share)
         missed = sum(one < limit for one in OOD_SCORES)
         assert row["strangers missed"] == f"{missed} of 60"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diagnostics.methods.ood.detector import OODDetector
+from diagnostics.metrics.intervals import conformal_threshold
 from diagnostics.report.ood import roc, tables
 from diagnostics.report.ood.tables import STRANGE, UNKNOWN, USUAL, Detection
 from diagnostics.schema.results.ood import DetectionAnswer, EvaluationAnswer
@@ -29,7 +30,7 @@ def test_the_answers_of_these_tests_are_as_the_methods_give_them():
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
 def test_an_image_is_strange_exactly_from_the_threshold_on(alpha):
-    limit = tables.threshold(ID_SCORES, alpha)
+    limit = conformal_threshold(ID_SCORES, alpha)
     assert tables.verdict(placement(limit), alpha)[0] == STRANGE
     assert tables.verdict(placement(np.nextafter(limit, -np.inf)), alpha)[0] == USUAL
 
@@ -41,7 +42,7 @@ def test_the_page_flags_what_the_model_s_process_flags(alpha):
     for value in (*ID_SCORES, *OOD_SCORES):
         entry = detector.place("one", float(value), alpha)
         assert (tables.verdict(entry, alpha)[0] == STRANGE) == entry["flagged"]
-    assert tables.threshold(ID_SCORES, alpha) == (detector.threshold("one", alpha) or np.inf)
+    assert conformal_threshold(ID_SCORES, alpha) == (detector.threshold("one", alpha) or np.inf)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_scores_left_out_are_grouped_by_their_reason():
 
 def test_nothing_is_flagged_and_nobody_is_usual_where_too_few_images_judge():
     few = ID_SCORES[:9]
-    assert tables.threshold(few, 0.05) == np.inf
+    assert conformal_threshold(few, 0.05) == np.inf
     assert roc.errors(few, OOD_SCORES, 0.05).flagged == 0
     word, why = tables.verdict(placement(99.0, few), 0.05)
     assert word == UNKNOWN

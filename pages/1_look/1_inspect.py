@@ -9,7 +9,7 @@ from diagnostics.schema.results.inspection import InspectAnswer
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import layers as layer_controls
-from diagnostics.ui.views.attribution import looking
+from diagnostics.ui.views.attribution import pick_method
 from diagnostics.ui.views.faithfulness import trust
 from diagnostics.ui.widgets import preprocessing as controls
 from diagnostics.ui.widgets.board import Board, numbers
@@ -35,12 +35,12 @@ with network_input, st.container(horizontal=True, vertical_alignment="center"):
     preprocessing = controls.preprocessing(spec)
     every_stage = st.toggle("Every stage", key="stages", bind="query-params")
 with heatmap:
-    look = looking(spec, methods)
+    attribution = pick_method(spec, methods)
     waiting = st.empty()
 with layers:
     drawn = layer_controls.layers(spec)
 
-(method,), pinned = look.methods, session.is_comparing
+(method,), pinned = attribution.methods, session.is_comparing
 options: Options = {
     "top": top,
     "layers": drawn.names,
@@ -48,7 +48,13 @@ options: Options = {
     "query": drawn.query,
     "shared_maps": pinned,
 }
-about = (session.model, session.shown_images(), preprocessing, look.target, look.against)
+about = (
+    session.model,
+    session.shown_images(),
+    preprocessing,
+    attribution.target,
+    attribution.against,
+)
 answer = run_request(Request(INSPECT, *about, options), progress)
 scores: InspectAnswer = answer.scores
 images, arrays = scores["images"], answer.arrays
@@ -81,7 +87,7 @@ with heatmap:
     expensive = Request(method.info.id, *about, method.options)
     answer = run_request(expensive, waiting) if method.info.expensive else answer
     board.facts["Method"] = method.title
-    cells = answers.heatmaps(answer, look.opacity, look.shared)
+    cells = answers.heatmaps(answer, attribution.opacity, attribution.shared)
     board.row(HEATMAP, cells, "row.heatmap")
     if pinned:
         board.difference(HEATMAP, difference.heatmaps(answer), "row.heatmap.minus")

@@ -23,21 +23,21 @@ board = Board(TITLE, QUESTION, spec)
 if not session.shown:
     offer_samples()
 
-look = attribution.gallery(spec, methods)
-if not look.methods:
+options = attribution.pick_methods(spec, methods)
+if not options.methods:
     st.info("No method is chosen. Choose some above, or begin with the three quickest.")
-    st.button("Show the quickest", on_click=attribution.quick_methods, type="primary")
+    st.button("Show the quickest", on_click=attribution.reset_methods, type="primary")
 
 preprocessing = session.preprocessing or spec.preprocessing
-head, titled = st.container(border=bool(look.methods)), False
-about = (session.model, session.shown_images(), preprocessing, look.target, look.against)
-for method in look.methods:
+head, titled = st.container(border=bool(options.methods)), False
+about = (session.model, session.shown_images(), preprocessing, options.target, options.against)
+for method in options.methods:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width="stretch"):
                 st.markdown(f"**{method.info.title}**", help=f"Source: {method.info.source}")
                 st.caption(method.info.summary)
-            method = attribution.settings(method, spec)
+            method = attribution.pick_settings(method, spec)
             download = st.container(width="content")
         request = Request(method.info.id, *about, method.options)
         answer = try_request(request, st.empty())
@@ -47,7 +47,7 @@ for method in look.methods:
             with head:
                 board.row("What it says", answers.titles(answer), "titles")
         titled = True
-        cells = answers.heatmaps(answer, look.opacity, look.shared)
+        cells = answers.heatmaps(answer, options.opacity, options.shared)
         board.row(method.title, cells, f"row.{method.info.id}")
         if session.is_comparing:
             board.difference(method.title, difference.heatmaps(answer), f"minus.{method.info.id}")
@@ -61,5 +61,5 @@ for method in look.methods:
             help="The maps as numbers, float32, an array for each image; numpy.load reads them.",
         )
 
-attribution.missing_methods(spec, methods)
+attribution.list_unavailable(spec, methods)
 board.offer_report()

@@ -23,20 +23,21 @@ def page(app):
     return fine(first.run())
 
 
-def said(page):
-    return "\n".join(one.value for one in (*page.markdown, *page.caption)).replace("\\", "")
+def texts(page):
+    elements = (*page.markdown, *page.caption)
+    return "\n".join(element.value for element in elements).replace("\\", "")
 
 
 def test_one_model_alone_is_compared_with_nothing(app):
     page = opened(app, PAGE)
     assert page.multiselect(key="compare.models").value == [CONV]
-    assert "Choose two models or more" in said(page)
+    assert "Choose two models or more" in texts(page)
     assert "Take their ensemble in hand" not in [button.label for button in page.button]
 
 
 def test_images_that_change_their_answer_are_counted_and_listed(page):
-    assert "2 of 5 images get another answer" in said(page)
-    table = next(one.value for one in page.dataframe if "same answer" in one.value)
+    assert "2 of 5 images get another answer" in texts(page)
+    table = next(table.value for table in page.dataframe if "same answer" in table.value)
     assert list(table["same answer"]) == ["yes", "yes", "yes", "no", "no"]
     assert {CONV, DENSE} <= set(table.columns)
     assert page.get("plotly_chart")
@@ -45,7 +46,7 @@ def test_images_that_change_their_answer_are_counted_and_listed(page):
 
 def test_the_ensemble_is_a_model_like_any_other(page):
     page = pressed(page, "Take their ensemble in hand")
-    assert "letters_conv + letters_dense" in [one.value for one in page.sidebar.text]
+    assert "letters_conv + letters_dense" in [element.value for element in page.sidebar.text]
     page = opened(page, "pages/1_look/1_inspect.py")
     assert not page.error
     assert page.title[0].value == "Inspect"
@@ -64,9 +65,9 @@ def test_each_model_names_its_own_classes_and_models_apart_have_no_ensemble(app)
         page = fine(page.run())
     finally:
         configure(SessionDefaults())
-    assert "name their classes differently" in said(page)
+    assert "name their classes differently" in texts(page)
     assert "Take their ensemble in hand" not in [button.label for button in page.button]
-    table = next(one.value for one in page.dataframe if "same answer" in one.value)
+    table = next(table.value for table in page.dataframe if "same answer" in table.value)
     assert table[CONV][0].startswith("sign 23 ")
     assert table[DENSE][0].startswith("x ")
 
@@ -77,14 +78,14 @@ def test_no_model_chosen_is_no_error(page):
     assert not page.error
 
 
-def test_strangeness_is_measured_for_each_model_by_itself(page):
-    assert "Add a folder of known-good images to see which" in said(page)
+def test_ood_scores_are_measured_for_each_model_by_itself(page):
+    assert "Add a folder of known-good images to see which" in texts(page)
     page.button(key="sample.in_distribution").click()
     page = fine(page.run())
     page.toggle(key="compare.strange").set_value(True)
     page = fine(page.run())
     assert not page.error
-    promises = [one.value for one in page.caption if "Promised" in one.value]
+    promises = [caption.value for caption in page.caption if "Promised" in caption.value]
     assert len(promises) == 2  # one for each model
 
 
@@ -92,6 +93,6 @@ def test_sufficient_pixels_are_searched_on_each_model_by_itself(page):
     page.toggle(key="compare.sufficient").set_value(True)
     page = fine(page.run())
     assert not page.error
-    table = next(one.value for one in page.dataframe if "smallest subset" in one.value)
+    table = next(table.value for table in page.dataframe if "smallest subset" in table.value)
     assert list(table["model"]) == [CONV, DENSE]
-    assert all("of 4" in held for held in table["controls that hold"])
+    assert all("of 4" in controls for controls in table["controls that hold"])

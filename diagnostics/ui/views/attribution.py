@@ -1,4 +1,4 @@
-"""The controls that say how to look for what the network used."""
+"""The options of attribution: which methods, what they explain, and how maps are drawn."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KEY = (
     "Red raises the logit and blue lowers it; maps without signs run from dark, zero, to bright, "
     "most."
 )
-GRAD_CAM = "attribution/grad_cam"
+GRADIENT, GRAD_CAM = "attribution/gradient", "attribution/grad_cam"
 OCCLUSION = "attribution/occlusion"  # which every model can answer
-QUICK = ("attribution/gradient", "attribution/input_x_gradient", GRAD_CAM)
+QUICK = (GRADIENT, "attribution/input_x_gradient", GRAD_CAM)
 
 
 @dataclass(frozen=True)
-class Looking:
-    """How to look for what the network used.
+class AttributionOptions:
+    """What is attributed, by which methods, and how it is drawn.
 
     Args:
         methods: The methods; on Inspect only one.
@@ -43,7 +43,7 @@ class Looking:
     shared: bool
 
 
-def looking(spec: ModelSpec, methods: Methods) -> Looking:
+def pick_method(spec: ModelSpec, methods: Methods) -> AttributionOptions:
     """Draw one method, its options, what is explained, and opacity."""
     offered = {info.id: info for info in _maps(methods) if set(info.needs) <= spec.offers}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -52,52 +52,45 @@ def looking(spec: ModelSpec, methods: Methods) -> Looking:
             "method",
             {name: info.title for name, info in offered.items()},
             "  \n".join(f"**{info.title}**: {info.summary}" for info in offered.values()),
-            default=_usual(spec),
+            default=GRAD_CAM if last_maps(spec) else GRADIENT,
         )
-        chosen = MethodChoice(offered[identity], _options(offered[identity], spec))
-        target = pick_target(spec)
-        against = pick_against(spec)
-        opacity = opaque()
-        shared = shared_scale_toggle("looked")
+        choice = MethodChoice(offered[identity], _options(offered[identity], spec))
+        options = _pick_common(spec, (choice,))
     st.caption(KEY)
-    return Looking((chosen,), target, against, opacity, shared)
+    return options
 
 
-def gallery(spec: ModelSpec, methods: Methods) -> Looking:
+def pick_methods(spec: ModelSpec, methods: Methods) -> AttributionOptions:
     """Draw several methods, what all of them explain, and opacity."""
     offered = {info.id: info for info in _maps(methods) if set(info.needs) <= spec.offers}
-    usual = [name for name in QUICK if name in offered and (name != GRAD_CAM or last_maps(spec))]
+    default = [name for name in QUICK if name in offered and (name != GRAD_CAM or last_maps(spec))]
     titles = {name: info.title for name, info in offered.items()}
-    names = choose_many("Methods", "gallery", titles, usual or [OCCLUSION])
+    names = choose_many("Methods", "gallery", titles, default or [OCCLUSION])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        target = pick_target(spec)
-        against = pick_against(spec)
-        opacity = opaque()
-        shared = shared_scale_toggle("looked")
+        options = _pick_common(spec, tuple(MethodChoice(offered[name], {}) for name in names))
     st.caption(KEY)
-    chosen = tuple(MethodChoice(offered[name], {}) for name in names)
-    return Looking(chosen, target, against, opacity, shared)
+    return options
 
 
-def settings(chosen: MethodChoice, spec: ModelSpec) -> MethodChoice:
+def pick_settings(choice: MethodChoice, spec: ModelSpec) -> MethodChoice:
     """Draw a method's own options and return it with them."""
-    return MethodChoice(chosen.info, _options(chosen.info, spec))
+    return MethodChoice(choice.info, _options(choice.info, spec))
 
 
-def quick_methods() -> None:
-    """Take the usual methods in the gallery again."""
+def reset_methods() -> None:
+    """Take the default methods in the gallery again."""
     st.session_state.pop("gallery", None)
     current_session().choices.pop("gallery", None)
 
 
-def missing_methods(spec: ModelSpec, methods: Methods) -> None:
+def list_unavailable(spec: ModelSpec, methods: Methods) -> None:
     """Say of each method that this model cannot answer what it would need."""
-    lacking = {info.title: sorted(set(info.needs) - spec.offers) for info in _maps(methods)}
-    lines = [f"- **{title}** needs {', '.join(needs)}" for title, needs in lacking.items() if needs]
+    missing = {info.title: sorted(set(info.needs) - spec.offers) for info in _maps(methods)}
+    lines = [f"- **{title}** needs {', '.join(needs)}" for title, needs in missing.items() if needs]
     if lines:
         with st.expander("Methods that this model cannot answer"):
             st.markdown("\n".join(lines))
-            for need in sorted({need for needs in lacking.values() for need in needs}):
+            for need in sorted({need for needs in missing.values() for need in needs}):
                 st.text(f"{need.capitalize()}: {spec.why_not(Need(need))}")
 
 
@@ -106,23 +99,23 @@ def _maps(methods: Methods) -> list[MethodInfo]:
     return [info for info in methods.values() if info.kind == "map"]
 
 
-def _usual(spec: ModelSpec) -> str:
-    return GRAD_CAM if last_maps(spec) else "attribution/gradient"
-
-
-def opaque() -> float:
-    """Draw the opacity of maps over images, 0 to 1."""
+def _pick_common(spec: ModelSpec, choices: tuple[MethodChoice, ...]) -> AttributionOptions:
+    """Draw what all methods explain, and how their maps are drawn."""
+    target = pick_target(spec)
+    against = pick_against(spec)
     remember("opacity", default=60, max_value=100)
-    return st.slider("Opacity", 0, 100, step=5, format="%d %%", key="opacity", width=170) / 100
+    percent = st.slider("Opacity", 0, 100, step=5, format="%d %%", key="opacity", width=170)
+    shared = shared_scale_toggle("looked")
+    return AttributionOptions(choices, target, against, percent / 100, shared)
 
 
 def _options(info: MethodInfo, spec: ModelSpec) -> dict[str, Value]:
-    """Draw a method's options; a dear method is asked again only when they are applied."""
+    """Draw a method's options; an expensive method runs again only when they are applied."""
     if not info.options:
         return {}
     folded = len(info.options) > 1 or info.expensive
-    place = st.popover("Settings") if folded else st.container(width="content")
-    with place:
+    area = st.popover("Settings") if folded else st.container(width="content")
+    with area:
         form = st.form(f"form.{info.id}", border=False) if info.expensive else st.container()
         with form:
             values = forms.options(info, _fields(info, spec))
@@ -135,14 +128,15 @@ def _fields(info: MethodInfo, spec: ModelSpec) -> dict[str, forms.Field]:
     """Return how a method's options are drawn; a layer is one of the model in hand."""
     image_size = (spec.height, spec.width)
     drawable = {"channels", "channels last", "tokens"}
-    names = [item.name for item in spec.layers if layout(item, image_size) in drawable]
+    names = [layer.name for layer in spec.layers if layout(layer, image_size) in drawable]
     default = f"usual: {shortened(last_maps(spec), 20)}"
-    layer = forms.Field(
+    layer_field = forms.Field(
         label="Layer",
         choices=("", *names),
         title=lambda name: name or default,
         key=f"layer.{info.id.rpartition('/')[2]}",
     )
     return {
-        option.name: layer if option.kind == "layer" else forms.AS_SIGNED for option in info.options
+        option.name: layer_field if option.kind == "layer" else forms.AS_SIGNED
+        for option in info.options
     }

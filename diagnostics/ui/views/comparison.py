@@ -1,4 +1,4 @@
-"""The controls of the comparison: which models, and their answer together."""
+"""Several models side by side: what each answers, their ensemble, and what is strange to each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import replace
 import streamlit as st
 
 from diagnostics.report.ood import tables
-from diagnostics.report.ood.tables import Detection
 from diagnostics.schema.ensemble import why_apart
 from diagnostics.schema.layouts import last_maps
 from diagnostics.schema.request import INSPECT, OPEN, ModelSource, Options, Request, Result
+from diagnostics.schema.results.ood import DetectionAnswer
 from diagnostics.schema.spec import ModelSpec, read
 from diagnostics.text import markdown
 from diagnostics.ui.session.choices import remember
@@ -24,46 +24,47 @@ TOP = 3
 ALPHA = 0.05  # of the known-good images, at most, are called strange
 
 
-def ask_all(chosen: Mapping[str, ModelSource], attribution: str) -> dict[str, Result]:
-    """Ask every model about the images shown; one that fails says why, beside the others.
+def inspect_each(models: Mapping[str, ModelSource], attribution: str) -> dict[str, Result]:
+    """Inspect the images shown by every model; one that fails says why, beside the others.
 
     Args:
-        chosen: The models by their names.
+        models: By their names.
         attribution: The method, with its settings, by which each says where it looked.
     """
-    session, found = current_session(), {}
-    for name, model in chosen.items():
+    session, results = current_session(), {}
+    for name, model in models.items():
         opened = try_request(Request(OPEN, model), st.empty())
         if opened is None:
             continue
-        layer = deepest(read(opened.scores["model"]))
-        own = session.preprocessing if model == session.model else None
+        layer = deepest_layer(read(opened.scores["model"]))
+        preprocessing = session.preprocessing if model == session.model else None
         layers = (layer,) if layer else ()
         options: Options = {"top": TOP, "layers": layers, "attributions": (attribution,)}
-        request = Request(INSPECT, model, session.shown_images(), own, options=options)
-        answer = try_request(request, st.empty())
-        if answer is not None:
-            found[name] = answer
-    return found
+        images = session.shown_images()
+        request = Request(INSPECT, model, images, preprocessing, options=options)
+        result = try_request(request, st.empty())
+        if result is not None:
+            results[name] = result
+    return results
 
 
-def deepest(spec: ModelSpec) -> str:
+def deepest_layer(spec: ModelSpec) -> str:
     """Return the last layer that gives maps, else the last but one; empty where none is known."""
     hidden = [layer.name for layer in spec.layers[:-1]]
     return last_maps(spec) or next(reversed(hidden), "")
 
 
-def together(chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]) -> None:
+def offer_ensemble(models: Mapping[str, ModelSource], results: Mapping[str, Result]) -> None:
     """Offer to take the models' mean answer in hand, or say why they have none.
 
     Args:
-        chosen: The models by their names.
-        compared: The answers of those that answered.
+        models: By their names.
+        results: The answers of those that answered.
     """
-    members = {name: chosen[name] for name in compared if not chosen[name].others}
+    members = {name: models[name] for name in results if not models[name].others}
     if len(members) < 2:
         return
-    if why := why_apart([read(compared[name].scores["model"]) for name in members]):
+    if why := why_apart([read(results[name].scores["model"]) for name in members]):
         st.caption(markdown(why))
         return
     first, *others = members.values()
@@ -77,18 +78,17 @@ def together(chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]) 
     )
 
 
-def strangeness(
-    board: Board, heading: str, chosen: Mapping[str, ModelSource], compared: Mapping[str, Result]
+def ood(
+    board: Board, heading: str, models: Mapping[str, ModelSource], results: Mapping[str, Result]
 ) -> None:
     """Draw which images are strange to each model, among the known-good images of the folder.
 
     Args:
         board: Of the page.
         heading: Of the section.
-        chosen: The models by their names.
-        compared: The answers of those that answered.
+        models: By their names.
+        results: The answers of those that answered.
     """
-    session = current_session()
     if folder("in_distribution") is None:
         st.caption("Add a folder of known-good images to see which images are strange to each.")
         return
@@ -98,24 +98,40 @@ def strangeness(
         key="compare.strange",
         help="Every model is asked about every image of the folder once.",
     )
-    names = tuple(file.name for file in session.shown_images())
-    for name, answer in compared.items() if wanted else ():
-        model, own = chosen[name], read(answer.scores["model"]).preprocessing
-        settings = (model == session.model and session.preprocessing) or own
-        measured = reference(model, settings, st.empty())
-        asked = Request(
-            "ood/detect",
-            model,
-            session.shown_images(),
-            settings,
-            options={"examined": False},
-            reference=measured,
-        )
-        found = measured and try_request(asked, st.empty())
-        if found and found.scores["available"]:
-            detection = Detection(found.scores, names, found.scores["default"], ALPHA)
-            verdicts = tables.verdicts(detection)
-            board.row(heading, verdicts, f"compare.strange.{name}", title=name)
-            st.caption(markdown(f"{detection.title}. {detection.promise}"))
-        elif found:
-            st.caption(markdown(f"{name}: {tables.without_reference(found.scores)}"))
+    if not wanted:
+        return
+    for name, result in results.items():
+        answer = _detect(models[name], read(result.scores["model"]))
+        if answer is None:
+            continue
+        if not answer["available"]:
+            st.caption(markdown(f"{name}: {tables.without_reference(answer)}"))
+            continue
+        files = tuple(file.name for file in current_session().shown_images())
+        detection = tables.Detection(answer, files, answer["default"], ALPHA)
+        verdicts = tables.verdicts(detection)
+        board.row(heading, verdicts, f"compare.strange.{name}", title=name)
+        st.caption(markdown(f"{detection.title}. {detection.promise}"))
+
+
+def _detect(model: ModelSource, spec: ModelSpec) -> DetectionAnswer | None:
+    """Return how strange the images shown are to a model that was measured on the folder."""
+    session = current_session()
+    in_force = session.preprocessing if model == session.model else None
+    preprocessing = in_force or spec.preprocessing
+    measured = reference(model, preprocessing, st.empty())
+    if measured is None:
+        return None
+    request = Request(
+        "ood/detect",
+        model,
+        session.shown_images(),
+        preprocessing,
+        options={"examined": False},
+        reference=measured,
+    )
+    result = try_request(request, st.empty())
+    if result is None:
+        return None
+    answer: DetectionAnswer = result.scores
+    return answer

@@ -18,7 +18,9 @@ METHODS = ROOT / "diagnostics" / "methods"
 SHAPES_CHECKED_IN = (
     *(f"methods.{file.parent.name}.{file.stem}" for file in METHODS.glob("*/[a-z]*.py")),
     "models.classifier",
+    "models.infill",
     "models.layers",
+    "models.log_odds",
     "models.outputs",
     "metrics.predictions",
 )

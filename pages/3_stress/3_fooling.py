@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from diagnostics.report.fooling import detection as judged_rows
-from diagnostics.report.fooling import tables as rows
+from diagnostics.report.fooling import tables
+from diagnostics.schema.results.fooling import FoolingAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.views import fooling as controls
+from diagnostics.ui.views import fooling
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, require_reference
 from diagnostics.ui.widgets.run import try_request
@@ -28,39 +28,35 @@ spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 
 with board.section(MADE):
-    request = controls.asked(spec, methods)
+    request = fooling.fooling_request(spec, methods)
     if request is None:
         st.markdown(EMPTY)
         board.offer_report()
         st.stop()
-    answer = controls.made(request)
+    answer = fooling.run(request)
     if answer is None:
         board.offer_report()
         st.stop()
-    said = answer.scores
-    st.markdown(f"**{markdown(rows.headline(said))}**")
-    st.caption(markdown(rows.how_far(said)))
-if not said["pictures"]:
+    scores: FoolingAnswer = answer.scores
+    st.markdown(f"**{markdown(tables.headline(scores))}**")
+    st.caption(markdown(tables.effort_text(scores)))
+if not scores["image_indices"]:
     board.offer_report()
     st.stop()
 settings = current_session().preprocessing or spec.preprocessing
 with board.section(GALLERY):
-    entries = controls.gallery(answer, settings, board, GALLERY)
+    classes = fooling.draw_gallery(answer, settings, board, GALLERY)
     st.caption(f"{LOOK} {open_in_inspect.reprocessing_note(settings)}")
 with board.section(SURE):
-    controls.how_sure(answer, board, SURE)
+    fooling.draw_confidence(answer, board, SURE)
 with board.section(CAUGHT):
     folder("in_distribution")
-    measured = require_reference(spec, st.empty())
-    pictures = controls.files(answer, entries, settings)
-    judged = try_request(controls.strangeness(spec, pictures, measured), st.empty())
-    if judged:
-        controls.caught(judged.scores, board, CAUGHT)
+    reference = require_reference(spec, st.empty())
+    files = fooling.image_files(answer, classes, settings)
+    detection = try_request(fooling.detection_request(spec, files, reference), st.empty())
+    if detection:
+        fooling.draw_detection(detection.scores, board, CAUGHT)
 with board.section(OTHER):
-    if other := controls.another_model(controls.files(answer, entries)):
-        name, found = other
-        st.markdown(f"**{markdown(judged_rows.others_headline(entries, found, name))}**")
-        st.caption(markdown(judged_rows.size_note(said, found)))
-        board.table(OTHER, judged_rows.others_numbers(entries, found))
-board.facts["Pictures"] = f"{said['way']}. {rows.how_far(said)}"
+    fooling.draw_transfer(answer, classes, board, OTHER)
+board.facts["Pictures"] = f"{scores['algorithm']}. {tables.effort_text(scores)}"
 board.offer_report()

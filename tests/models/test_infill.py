@@ -57,8 +57,8 @@ def test_a_blur_is_that_of_scipy_and_of_torchvision(height, width, sigma_px, rad
 
 def test_a_blur_reaches_no_farther_than_the_image():
     pixels = torch.rand(1, 1, 3, 5)
-    assert infill.gaussian_blur(pixels, 2, 50).shape == pixels.shape
-    assert infill.gaussian_blur(pixels[..., :1, :1], 2, 50) == pixels[..., :1, :1]
+    assert infill.gaussian_blur(pixels, 2.0, 50).shape == pixels.shape
+    assert infill.gaussian_blur(pixels[..., :1, :1], 2.0, 50) == pixels[..., :1, :1]
 
 
 def test_a_blurred_point_spreads_as_far_as_its_standard_deviation():
@@ -70,7 +70,11 @@ def test_a_blurred_point_spreads_as_far_as_its_standard_deviation():
     assert (spread.sum(0) * offsets**2).sum().sqrt() == pytest.approx(4.1, rel=0.03)
 
 
-@pytest.mark.parametrize("draw", [infill.uniform_noise, lambda p, s: infill.normal_noise(p, 1, s)])
+def normal_noise(pixels, seed):
+    return infill.normal_noise(pixels, 1.0, seed)
+
+
+@pytest.mark.parametrize("draw", [infill.uniform_noise, normal_noise])
 def test_noise_is_the_same_for_every_image_and_one_seed(draw):
     pixels = torch.rand(3, 1, 20, 20)
     noise = draw(pixels, 4)

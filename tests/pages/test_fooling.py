@@ -76,7 +76,7 @@ def test_every_letter_is_made_judged_and_shown_to_another_model(app, sessions):
 
     page = pressed(page, "Pin")
     pinned = sessions[-1].pinned
-    file = sessions[-1].known_images()[pinned]
+    file = sessions[-1].images_by_hash()[pinned]
     assert file.name.startswith("fooling gradient")
     assert sessions[-1].shown_images()[0] == file
     assert "Pinned: Inspect and Layers compare" in said(page)
@@ -101,13 +101,13 @@ def test_few_classes_of_a_deep_link_are_made_by_evolution(app, sessions):
     assert titles(page)[0] == "Confidence in the picture of each class (n = 2)"
     assert "20 generations of at most 20" in said(page)
     assert "4,200 pictures asked about, seed 7" in said(page)
-    (answer,) = [one for one in sessions[-1].results.values() if "pictures" in one.arrays]
-    assert set(answer.scores["pictures"]) == {23, 15}
+    (answer,) = [one for one in sessions[-1].results.values() if "trace" in one.arrays]
+    assert set(answer.scores["image_indices"]) == {23, 15}
     page = pressed(page, "Open in Inspect")
     assert page.title[0].value == "Inspect"
     content = Path(sessions[-1].shown_images()[0].path).read_bytes()
     picture = np.asarray(Image.open(io.BytesIO(content)))
-    assert (picture == answer.arrays["pictures"][0, :, :, 0]).all()
+    assert (picture == answer.arrays["images"][0, :, :, 0]).all()
 
 
 @pytest.mark.parametrize(

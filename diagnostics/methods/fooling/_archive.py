@@ -1,12 +1,12 @@
-"""What ways of making pictures share: which classes are meant, how sure the model is, what is kept.
+"""What every way of making fooling images shares: the targets, and the best images so far.
 
-How sure is counted in margins, log(p / (1 − p)): they order pictures as the probability does, and
+Confidence is counted in margins, log(p / (1 − p)): they order images as the probability does, and
 also where that rounds to one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,21 @@ from torch import Tensor
 from diagnostics.errors import InputError, OptionError
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.metrics.predictions import confidence
+from diagnostics.schema.results.fooling import FoolingAnswer, FoolingClass
 from diagnostics.text import counted
 
 Rgb = NDArray[np.uint8]
 
 MILESTONES = {"0.5": 0.5, "0.99": 0.99, "0.999": 0.999, "0.9999": 0.9999}
-GOALS = {name: float(np.log(p) - np.log1p(-p)) for name, p in MILESTONES.items()}
-GOAL = GOALS["0.9999"]
-PICTURE_BYTES, PICTURE_BYTES_SO_FAR = 16 * 2**20, 4 * 2**20  # of all that an outcome brings
-TRACED = 2**18  # numbers of a trace that an outcome brings
+MILESTONE_MARGINS = {name: float(np.log(p) - np.log1p(-p)) for name, p in MILESTONES.items()}
+GOAL_MARGIN = MILESTONE_MARGINS["0.9999"]
+IMAGE_BYTES, PARTIAL_IMAGE_BYTES = 16 * 2**20, 4 * 2**20  # of all images of an outcome
+TRACE_SIZE = 2**18  # numbers of the trace of an outcome
 LEVELS = 255
 
 
-def meant(written: str, context: Context) -> list[int]:
-    """Return the classes that are meant.
+def target_indices(written: str, context: Context) -> list[int]:
+    """Return the target classes.
 
     Args:
         written: Indices, separated by commas; empty means the context's target, else all classes.
@@ -51,134 +52,146 @@ def meant(written: str, context: Context) -> list[int]:
     if not written.strip():
         return list(range(count)) if context.target is None else [context.target]
     parts = [part.strip() for part in written.split(",") if part.strip()]
-    wrong = [one for one in parts if not (one.isascii() and one.isdigit() and int(one) < count)]
-    if wrong:
-        raise OptionError(
-            f"classes must be indices from 0 to {count - 1}, separated by commas; got {wrong[0]!r}."
-        )
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and int(part) < count):
+            raise OptionError(
+                f"classes must be indices from 0 to {count - 1}, separated by commas; got {part!r}."
+            )
     return list(dict.fromkeys(map(int, parts)))
 
 
-class Record:
-    """The surest picture of each class that is meant, and the way there.
+class Archive:
+    """The most confident image of each target class, and the margins on the way there.
+
+    A column is the position of a class among the targets.
 
     Args:
-        context: Gives the model, and is told what is there.
-        classes: Indices of the classes that are meant.
-        way: Name of the way in which the pictures are made.
-        unit: What the way is counted in, such as "step".
-        asked: How many of them, at most.
+        context: Gives the model, and is told of progress.
+        targets: Indices of the target classes.
+        algorithm: How the images are made.
+        unit: What an iteration is called, such as "step".
+        max_iterations: How many there are at most.
     """
 
     def __init__(
-        self, context: Context, classes: Sequence[int], *, way: str, unit: str, asked: int
+        self,
+        context: Context,
+        targets: Sequence[int],
+        *,
+        algorithm: str,
+        unit: str,
+        max_iterations: int,
     ) -> None:
-        self.context, self.classes = context, list(classes)
-        self.margins = np.full(len(classes), -np.inf)
-        self.pictures: list[Rgb | None] = [None] * len(classes)
-        self.evaluations, self.done, self.not_finite = 0, 0, 0
+        self.context, self.targets = context, list(targets)
+        self.margins = np.full(len(targets), -np.inf)
+        self.images: list[Rgb | None] = [None] * len(targets)
+        self.evaluations, self.iterations, self.not_finite = 0, 0, 0
         self.notes: list[str] = []
-        self._about: dict[str, Any] = {
-            "way": way,
-            "unit": unit,
-            "asked": asked,
-            "seed": context.seed,
-        }
-        self._found = np.full(len(classes), -1)
-        self._reached: dict[str, dict[int, int]] = {name: {} for name in GOALS}
-        self._trace = np.full((asked + 1, len(classes)), np.nan, np.float32)
+        self._algorithm, self._unit, self._max_iterations = algorithm, unit, max_iterations
+        self._found_at: list[int | None] = [None] * len(targets)
+        self._milestones: list[dict[str, int | None]] = [
+            dict.fromkeys(MILESTONES) for _ in self.targets
+        ]
+        self._trace = np.full((max_iterations + 1, len(targets)), np.nan, np.float32)
 
-    def offer(self, step: int, place: int, margin: float, picture: Rgb) -> None:
-        """Take a picture if it is surer than the one before it.
+    def offer(self, iteration: int, column: int, margin: float, image: Rgb) -> None:
+        """Take an image if the model is more confident of it than of the one before.
 
         Args:
-            step: When it was made.
-            place: Of its class among those that are meant.
+            iteration: When it was made.
+            column: Of its class.
             margin: log(p / (1 − p)) of that class.
-            picture: Shape (h, w, c), as it was measured.
+            image: Shape (h, w, c), as it was evaluated.
         """
-        if margin <= self.margins[place]:
+        if margin <= self.margins[column]:
             return
-        self.margins[place], self.pictures[place], self._found[place] = margin, picture, step
-        for name, goal in GOALS.items():
-            if margin >= goal:
-                self._reached[name].setdefault(place, step)
+        self.margins[column], self.images[column] = margin, image.copy()
+        self._found_at[column] = iteration
+        reached = self._milestones[column]
+        for name, goal in MILESTONE_MARGINS.items():
+            if margin >= goal and reached[name] is None:
+                reached[name] = iteration
 
-    def trace(self, step: int, places: Sequence[int], margins: NDArray[np.float64]) -> None:
-        """Note how sure the model is at a step."""
-        self._trace[step, places] = margins
-        self.done = max(self.done, step)
+    def trace(self, iteration: int, columns: Sequence[int], margins: NDArray[np.float64]) -> None:
+        """Note the margins of some classes at an iteration."""
+        self._trace[iteration, columns] = margins
+        self.iterations = max(self.iterations, iteration)
 
-    def tell(self, doing: str, share: float) -> None:
-        """Say how far the work is and what is there."""
-        self.context.progress(doing, share)
+    def report(self, activity: str, share: float) -> None:
+        """Report how far the work is, 0 to 1, and what is there."""
+        self.context.progress(activity, share)
         self.context.partial(lambda: self.outcome(complete=False))
 
-    def outcome(self, *, complete: bool) -> Outcome[Any]:
+    def outcome(self, *, complete: bool) -> Outcome[FoolingAnswer]:
         """Return what is there.
 
         Args:
-            complete: Whether all was done that was asked for.
+            complete: Whether the work was done to its end.
         """
-        order = [int(place) for place in np.argsort(-self.margins, kind="stable")]
-        room = PICTURE_BYTES if complete else PICTURE_BYTES_SO_FAR
-        made = [(place, one) for place in order if (one := self.pictures[place]) is not None]
-        shown = made[: max(1, room // made[0][1].nbytes)] if made else []
-        rows = self._rows()
-        scores = {
-            **self._about,
-            "complete": complete,
-            "done": self.done,
-            "evaluations": self.evaluations,
-            "not_finite": self.not_finite,
-            "found": len(made),
-            "classes": [self._entry(place) for place in order],
-            "pictures": [self.classes[place] for place, _ in shown],
-            "without_picture": len(made) - len(shown),
-            "trace_at": rows.tolist(),
-            "traced": self.classes,
-            "notes": [*self.notes, *self._said()],
-        }
+        order = [int(column) for column in np.argsort(-self.margins, kind="stable")]
+        images = [(column, image) for column in order if (image := self.images[column]) is not None]
+        room = IMAGE_BYTES if complete else PARTIAL_IMAGE_BYTES
+        sent = images[: max(1, room // images[0][1].nbytes)] if images else []
+        rows = self._trace_rows()
+        answer = FoolingAnswer(
+            algorithm=self._algorithm,
+            unit=self._unit,
+            iterations=self.iterations,
+            max_iterations=self._max_iterations,
+            complete=complete,
+            seed=self.context.seed,
+            evaluations=self.evaluations,
+            not_finite=self.not_finite,
+            n_found=len(images),
+            images_left_out=len(images) - len(sent),
+            classes=[self._class_answer(column) for column in order],
+            image_indices=[self.targets[column] for column, _ in sent],
+            trace_iterations=rows.tolist(),
+            trace_indices=self.targets,
+            notes=[*self.notes, *self._not_finite_note()],
+        )
         arrays: dict[str, NDArray[Any]] = {"trace": self._trace[rows]}
-        if shown:
-            arrays["pictures"] = np.stack([one for _, one in shown])
-        return Outcome(scores, arrays)
+        if sent:
+            arrays["images"] = np.stack([image for _, image in sent])
+        return Outcome(answer, arrays)
 
-    def _entry(self, place: int) -> Mapping[str, Any]:
-        index, margin = self.classes[place], float(self.margins[place])
-        there = self.pictures[place] is not None
-        p, distance = confidence(margin)
-        return {
-            "class": self.context.classifier.spec.class_names[index],
-            "index": index,
-            "probability": p if there else None,
-            "one_minus_p": distance if there else None,
-            "margin": margin if there else None,
-            self._about["unit"]: int(self._found[place]) if there else None,
-            "milestones": {name: at.get(place) for name, at in self._reached.items()},
-        }
+    def _class_answer(self, column: int) -> FoolingClass:
+        index, margin = self.targets[column], float(self.margins[column])
+        answer = FoolingClass(
+            index=index,
+            name=self.context.classifier.spec.class_names[index],
+            probability=None,
+            one_minus_p=None,
+            margin=None,
+            found_at=self._found_at[column],
+            milestones=dict(self._milestones[column]),
+        )
+        if self.images[column] is not None:
+            answer["probability"], answer["one_minus_p"] = confidence(margin)
+            answer["margin"] = margin
+        return answer
 
-    def _rows(self) -> NDArray[np.intp]:
-        """Return the steps whose trace is given: all, or evenly spaced ones where they are many."""
-        most = max(2, TRACED // len(self.classes))
-        if self.done < most:
-            return np.arange(self.done + 1)
-        return np.unique(np.linspace(0, self.done, most).round().astype(np.intp))
+    def _trace_rows(self) -> NDArray[np.intp]:
+        """Return the iterations whose trace is sent: all, or evenly spaced ones of many."""
+        room = max(2, TRACE_SIZE // len(self.targets))
+        if self.iterations < room:
+            return np.arange(self.iterations + 1)
+        return np.unique(np.linspace(0, self.iterations, room).round().astype(np.intp))
 
-    def _said(self) -> list[str]:
+    def _not_finite_note(self) -> list[str]:
         if not self.not_finite:
             return []
         lost = counted(self.not_finite, "picture")
         return [f"{lost} left out: the network's numbers for them are not finite."]
 
 
-def pixels_of(pictures: Sequence[Rgb], context: Context) -> Float[Tensor, "n c h w"]:
-    """Return 8-bit pictures as the network gets them: a file of one brings these very values."""
-    stacked = torch.from_numpy(np.stack(pictures)).movedim(3, 1)
-    return (stacked.to(context.classifier.device, torch.float32) / LEVELS).contiguous()
+def as_pixels(images: Sequence[Rgb], context: Context) -> Float[Tensor, "n c h w"]:
+    """Return 8-bit images as the network gets them: a file of one brings these very values."""
+    levels = torch.from_numpy(np.stack(images)).movedim(3, 1)
+    return (levels.to(context.classifier.device, torch.float32) / LEVELS).contiguous()
 
 
-def picture_of(levels: Float[Tensor, "c h w"]) -> Rgb:
-    """Return whole values from 0 to 255 as a picture, shape (h, w, c)."""
-    picture: Rgb = levels.movedim(0, 2).to("cpu", torch.uint8).numpy().copy()
-    return picture
+def as_images(levels: Float[Tensor, "n c h w"]) -> Rgb:
+    """Return whole values from 0 to 255 as 8-bit images, shape (n, h, w, c)."""
+    images: Rgb = levels.movedim(1, 3).to("cpu", torch.uint8).contiguous().numpy()
+    return images

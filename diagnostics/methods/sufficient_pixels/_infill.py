@@ -101,7 +101,7 @@ def _baseline(name: str, classifier: TorchClassifier, pixels: Tensor, seed: int)
         case "dataset_mean":
             return infill.dataset_mean(pixels, classifier)
         case "black":
-            return infill.constant(pixels, 0)
+            return infill.constant(pixels, 0.0)
         case "image_mean":
             return infill.image_mean(pixels)
         case "blur":

@@ -2,147 +2,152 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from diagnostics.metrics.intervals import wilson
-from diagnostics.report.chart import MAX_DECADES, log_odds_ticks
-from diagnostics.report.fooling.detection import caught
-from diagnostics.report.fooling.tables import FEW, NAMES, Arrays, count_at, held
+from diagnostics.report import chart
+from diagnostics.report.fooling.detection import detections
+from diagnostics.report.fooling.tables import (
+    FEW,
+    MILESTONES,
+    Arrays,
+    continued_trace,
+    count_reached,
+)
 from diagnostics.report.formatting import escaped, rate
+from diagnostics.schema.results.fooling import FoolingAnswer
+from diagnostics.schema.results.ood import DetectionAnswer
 
-Entry = Mapping[str, Any]
-
-# Of guard_charts: they reach 3 : 1 on light and dark alike.
-COLOURS = ("#1f83b8", "#d06a10", "#1a946f", "#a05195")
 DASHES = ("solid", "dash", "dot", "dashdot")
-BAND, FAINT = "rgba(31,131,184,0.22)", "rgba(31,131,184,0.12)"
-CHART_PX, LANE_PX, AROUND_PX = 330, 26, 120
-LN10 = float(np.log(10))
+BANDS = {  # of the classes, in percent from the least sure
+    "all": (0, 100, "rgba(31,131,184,0.12)"),
+    "half of them": (25, 75, "rgba(31,131,184,0.22)"),
+}
+CHART_PX, ROW_PX, AROUND_PX = 330, 26, 120
+BOTTOM_PX, RIGHT_PX = 52, 12
 
 
-def trace(answer: Entry, arrays: Arrays) -> go.Figure:
-    """Draw how sure the model is of each class's picture, step by step.
+def confidence_chart(answer: FoolingAnswer, arrays: Arrays) -> go.Figure:
+    """Draw how sure the model is of each class's picture, iteration by iteration.
 
     Args:
-        answer: The JSON of the answer.
+        answer: The answer.
         arrays: Its arrays.
     """
-    places = np.clip(held(arrays) / LN10, -MAX_DECADES, MAX_DECADES)
-    at, names = answer["trace_at"], {one["index"]: one["class"] for one in answer["classes"]}
-    made = go.Figure()
-    if places.shape[1] <= FEW:
-        for column, index in enumerate(answer["traced"]):
-            made.add_scatter(
-                x=at,
-                y=places[:, column],
-                name=escaped(names[index], 18),
-                mode="lines",
-                line={"dash": DASHES[column // 4 % 4], "color": COLOURS[column % 4]},
-            )
+    decades = continued_trace(arrays) / np.log(10)
+    odds = np.clip(decades, -chart.MAX_DECADES, chart.MAX_DECADES)
+    n = odds.shape[1]
+    figure = chart.figure(
+        f"Confidence in the picture of each class (n = {n})",
+        CHART_PX,
+        bottom=BOTTOM_PX,
+        right=RIGHT_PX,
+        legend={"title": "class"} if n > 1 else False,
+    )
+    if n <= FEW:
+        _add_lines(figure, answer, odds)
     else:
-        _banded(made, at, places)
-    unit, n = answer["unit"], places.shape[1]
-    low, high = float(places.min()), float(places.max())
-    ticks, written = log_odds_ticks(low, max(high, low + 0.1))
-    made.update_layout(
-        title=f"Confidence in the picture of each class (n = {n})",
-        height=CHART_PX,
-        margin={"t": 60, "b": 52, "r": 12},
-        legend={"title": "class"},
-    )
-    made.update_xaxes(title=unit, zeroline=False, rangemode="tozero")
-    made.update_yaxes(
-        title="confidence (%), stretched", tickvals=ticks, ticktext=written, zeroline=False
-    )
-    return made
+        _add_bands(figure, answer["trace_iterations"], odds)
+    low, high = float(odds.min()), float(odds.max())
+    figure.update_xaxes(title=answer["unit"], zeroline=False, rangemode="tozero")
+    figure.update_yaxes(chart.log_odds_axis(low, max(high, low + 0.1)))
+    return figure
 
 
-def milestones(answer: Entry) -> go.Figure:
-    """Draw how many classes have reached each milestone by each step."""
-    at, n = answer["trace_at"], len(answer["classes"])
-    made = go.Figure()
-    for place, (name, title) in enumerate(NAMES.items()):
-        made.add_scatter(
-            x=at,
-            y=[count_at(answer, name, step) for step in at],
-            name=title,
-            mode="lines",
-            line={"shape": "hv", "dash": DASHES[place], "color": COLOURS[place]},
-        )
-    made.update_layout(
-        title=f"Classes that have reached so much (n = {n})",
-        height=CHART_PX,
-        margin={"t": 60, "b": 52, "r": 12},
+def milestones_chart(answer: FoolingAnswer) -> go.Figure:
+    """Draw how many classes have reached each milestone by each iteration."""
+    iterations, n = answer["trace_iterations"], len(answer["classes"])
+    figure = chart.figure(
+        f"Classes that have reached so much (n = {n})",
+        CHART_PX,
+        bottom=BOTTOM_PX,
+        right=RIGHT_PX,
         legend={"title": "confidence"},
     )
-    made.update_xaxes(title=answer["unit"], zeroline=False, rangemode="tozero")
-    made.update_yaxes(title="classes", range=[-0.02 * n, 1.05 * n], zeroline=False)
+    for (name, title), colour, dash in zip(MILESTONES.items(), chart.SERIES, DASHES, strict=True):
+        figure.add_scatter(
+            x=iterations,
+            y=[count_reached(answer, name, iteration) for iteration in iterations],
+            name=title,
+            mode="lines",
+            line={"shape": "hv", "dash": dash, "color": colour},
+        )
+    figure.update_xaxes(title=answer["unit"], zeroline=False, rangemode="tozero")
+    figure.update_yaxes(title="classes", range=[-0.02 * n, 1.05 * n], zeroline=False)
     if n <= FEW:
-        made.update_yaxes(dtick=1)
-    return made
+        figure.update_yaxes(dtick=1)
+    return figure
 
 
-def caught_by(judged: Entry, alpha: float) -> go.Figure:
+def detection_chart(judged: DetectionAnswer, alpha: float) -> go.Figure:
     """Draw which share of the pictures each score calls strange.
 
     Args:
-        judged: What was said of the pictures' strangeness.
-        alpha: Share of known-good images that may be flagged.
+        judged: The pictures' OOD scores.
+        alpha: Share of in-distribution images that may be flagged.
     """
-    found = [(title, hits, n) for title, hits, n in caught(judged, alpha) if hits is not None and n]
-    shares = [100 * hits / n for _, hits, n in found]
-    ends = [[100 * end for end in wilson(hits, n)] for _, hits, n in found]
-    made = go.Figure()
-    made.add_scatter(
+    known = [(title, hits, n) for title, hits, n in detections(judged, alpha) if hits is not None]
+    shares = [100 * hits / n for _, hits, n in known]
+    intervals = [wilson(hits, n) for _, hits, n in known]
+    figure = chart.figure(
+        f"Pictures that each score calls strange (n = {len(judged['images'])})",
+        AROUND_PX + ROW_PX * len(known),
+        bottom=BOTTOM_PX,
+        right=RIGHT_PX,
+    )
+    figure.add_scatter(
         x=shares,
-        y=list(range(len(found))),
+        y=list(range(len(known))),
         mode="markers",
-        marker={"size": 10, "color": COLOURS[0]},
-        error_x={
-            "array": [high - share for (_, high), share in zip(ends, shares, strict=True)],
-            "arrayminus": [share - low for (low, _), share in zip(ends, shares, strict=True)],
-            "color": COLOURS[0],
-            "symmetric": False,
-            "thickness": 1.5,
-            "width": 4,
-        },
-        hovertext=[f"{escaped(title)}: {rate(hits, n)}" for title, hits, n in found],
-        hovertemplate="%{hovertext}<extra></extra>",
+        marker={"size": 10, "color": chart.SERIES[0]},
+        error_x=chart.error_bars(
+            shares,
+            [100 * low for low, _ in intervals],
+            [100 * high for _, high in intervals],
+            color=chart.SERIES[0],
+            width=4,
+        ),
+        hovertext=[f"{escaped(title)}: {rate(hits, n)}" for title, hits, n in known],
+        hovertemplate=chart.HOVER,
     )
-    made.update_layout(
-        title=f"Pictures that each score calls strange (n = {len(judged['images'])})",
-        height=AROUND_PX + LANE_PX * len(found),
-        margin={"t": 60, "b": 52, "r": 12},
-        showlegend=False,
-    )
-    made.update_xaxes(title="caught (%, more is better)", range=[-2, 102], zeroline=False)
-    made.update_yaxes(
-        tickvals=list(range(len(found))),
-        ticktext=[escaped(title, 30) for title, _, _ in found],
-        range=[len(found) - 0.4, -0.6],
-        zeroline=False,
-    )
-    return made
+    figure.update_xaxes(chart.percent_axis("caught (%, more is better)", range=[-2, 102]))
+    names = chart.names_on_axis([title for title, _, _ in known], 30)
+    figure.update_yaxes(chart.rows_axis(names))
+    return figure
 
 
-def _banded(made: go.Figure, at: list[int], places: Any) -> None:
+def _add_lines(figure: go.Figure, answer: FoolingAnswer, odds: NDArray[np.float64]) -> None:
+    """Draw a line for each of a few classes."""
+    names = {one["index"]: one["name"] for one in answer["classes"]}
+    for column, index in enumerate(answer["trace_indices"]):
+        colour, dash = chart.SERIES[column % 4], DASHES[column // 4 % 4]
+        figure.add_scatter(
+            x=answer["trace_iterations"],
+            y=odds[:, column],
+            name=escaped(names[index], 18),
+            mode="lines",
+            line={"dash": dash, "color": colour},
+        )
+
+
+def _add_bands(figure: go.Figure, iterations: Sequence[int], odds: NDArray[np.float64]) -> None:
     """Draw the median of many classes, half of them around it, and all of them."""
-    for name, low, high, colour in (("all", 0, 100, FAINT), ("half of them", 25, 75, BAND)):
-        made.add_scatter(
-            x=at,
-            y=np.percentile(places, high, 1),
+    for name, (low, high, colour) in BANDS.items():
+        figure.add_scatter(
+            x=iterations,
+            y=np.percentile(odds, high, 1),
             mode="lines",
             line={"width": 0},
             showlegend=False,
             hoverinfo="skip",
         )
-        made.add_scatter(
-            x=at,
-            y=np.percentile(places, low, 1),
+        figure.add_scatter(
+            x=iterations,
+            y=np.percentile(odds, low, 1),
             mode="lines",
             line={"width": 0},
             fill="tonexty",
@@ -150,6 +155,10 @@ def _banded(made: go.Figure, at: list[int], places: Any) -> None:
             name=name,
             hoverinfo="skip",
         )
-    made.add_scatter(
-        x=at, y=np.median(places, 1), mode="lines", name="median", line={"color": COLOURS[0]}
+    figure.add_scatter(
+        x=iterations,
+        y=np.median(odds, 1),
+        mode="lines",
+        name="median",
+        line={"color": chart.SERIES[0]},
     )

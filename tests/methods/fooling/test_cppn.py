@@ -13,18 +13,18 @@ from diagnostics.methods.fooling._cppn import (
     GAUSSIAN,
     INPUTS,
     LINEAR,
-    MOST_UNITS,
+    MAX_HIDDEN,
+    MAX_WEIGHT,
     SIGMOID,
     SINE,
-    WIDEST,
     Genome,
-    _free,
-    coloured,
-    crossed,
-    first,
-    mutated,
-    painted,
-    polynomial,
+    cross,
+    free_links,
+    hls_to_rgb,
+    minimal_genome,
+    mutate,
+    paint,
+    polynomial_steps,
 )
 
 FORMULAS = {
@@ -37,11 +37,11 @@ FORMULAS = {
 
 def slowly(genome, x, y):
     """Ask one output after the other at one point, each unit asking those before it."""
-    given = (x, y, math.hypot(x, y), 1.0)
+    inputs = (x, y, math.hypot(x, y), 1.0)
 
     def value(unit):
         if unit < INPUTS:
-            return given[unit]
+            return inputs[unit]
         total = sum(w * value(begin) for (begin, end), w in genome.links.items() if end == unit)
         return FORMULAS[genome.units[unit]](total)
 
@@ -51,9 +51,9 @@ def slowly(genome, x, y):
 
 def grown(seed, channels, times):
     random = np.random.default_rng(seed)
-    genome = first(random, channels)
+    genome = minimal_genome(random, channels)
     for _ in range(times):
-        genome = mutated(random, genome)
+        genome = mutate(random, genome)
     return genome
 
 
@@ -66,63 +66,63 @@ def order(genome):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("times", [0, 12])
-def test_a_picture_is_what_the_network_says_at_every_point(channels, times):
+def test_an_image_is_what_the_network_gives_at_every_point(channels, times):
     genome = grown(4, channels, times)
-    picture = painted(genome, 5, 7)
+    picture = paint(genome, 5, 7)
     assert picture.shape == (5, 7, channels)
     for row in range(5):
         for column in range(7):
             y, x = (2 * row - 4) / 6, (2 * column - 6) / 6
-            told = slowly(genome, x, y)
+            expected_colour = slowly(genome, x, y)
             if channels == 3:
-                told = colorsys.hls_to_rgb(*told)
-            expected = np.array(told) * 255
+                expected_colour = colorsys.hls_to_rgb(*expected_colour)
+            expected = np.array(expected_colour) * 255
             assert np.abs(picture[row, column] - expected).max() < 0.75  # half, and float32
 
 
 def test_colours_are_those_of_the_standard_library():
     values = np.random.default_rng(0).random((50, 3))
     expected = [colorsys.hls_to_rgb(*one) for one in values]
-    np.testing.assert_allclose(coloured(values), expected, atol=1e-12)
+    np.testing.assert_allclose(hls_to_rgb(values), expected, atol=1e-12)
 
 
 def test_a_link_from_across_alone_paints_a_symmetric_ramp():
     genome = Genome(1, {INPUTS: LINEAR}, {(0, INPUTS): 1.0})
-    picture = painted(genome, 3, 5)[..., 0]
+    picture = paint(genome, 3, 5)[..., 0]
     assert (picture == [255, 128, 0, 128, 255]).all()
-    assert painted(genome, 1, 1).tolist() == [[[0]]]
+    assert paint(genome, 1, 1).tolist() == [[[0]]]
 
 
 def test_mutation_keeps_a_genome_whole_and_grows_it():
     random = np.random.default_rng(1)
-    genome = first(random, 3)
+    genome = minimal_genome(random, 3)
     assert not genome.hidden
     most = 0
     for _ in range(300):
         before = dict(genome.units), dict(genome.links)
-        child = mutated(random, genome)
+        child = mutate(random, genome)
         assert (dict(genome.units), dict(genome.links)) == before
         genome = child
         order(genome)
-        assert len(genome.hidden) <= MOST_UNITS
-        assert all(abs(weight) <= WIDEST for weight in genome.links.values())
+        assert len(genome.hidden) <= MAX_HIDDEN
+        assert all(abs(weight) <= MAX_WEIGHT for weight in genome.links.values())
         assert all(
             (begin < INPUTS or begin in genome.units) and end in genome.units
             for begin, end in genome.links
         )
         most = max(most, len(genome.hidden))
     assert most > 20
-    assert painted(genome, 4, 4).shape == (4, 4, 3)
+    assert paint(genome, 4, 4).shape == (4, 4, 3)
 
 
 def test_a_link_that_may_be_added_never_closes_a_cycle():
     genome = grown(7, 1, 25)
-    free = _free(genome.outputs, genome.units, genome.links)
-    assert free
-    for link in free:
+    links = free_links(genome.outputs, genome.units, genome.links)
+    assert links
+    for link in links:
         order(Genome(1, genome.units, {**genome.links, link: 1.0}))
     hidden = genome.hidden
-    taken = {*free, *genome.links}
+    taken = {*links, *genome.links}
     for begin in hidden:
         for end in genome.units:
             if (begin, end) not in taken:
@@ -133,8 +133,8 @@ def test_a_link_that_may_be_added_never_closes_a_cycle():
 def test_a_child_has_one_parents_form_and_weights_of_both():
     random = np.random.default_rng(2)
     one = grown(5, 1, 10)
-    other = mutated(random, Genome(1, one.units, {link: 0.5 for link in one.links}))
-    child = crossed(random, one, other)
+    other = mutate(random, Genome(1, one.units, {link: 0.5 for link in one.links}))
+    child = cross(random, one, other)
     assert child.units == one.units
     assert child.links.keys() == one.links.keys()
     from_other = {link for link in one.links if child.links[link] != one.links[link]}
@@ -143,7 +143,7 @@ def test_a_child_has_one_parents_form_and_weights_of_both():
 
 
 def test_steps_of_polynomial_mutation_are_as_large_as_its_formula_says():
-    steps = polynomial(np.random.default_rng(0).random(100_000), 15.0)
+    steps = polynomial_steps(np.random.default_rng(0).random(100_000), 15.0)
     assert np.abs(steps).max() <= 1
     assert steps.mean() == pytest.approx(0, abs=0.001)
     for size in (0.02, 0.05, 0.1):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jaxtyping
@@ -56,12 +57,43 @@ def real_file() -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def app() -> Iterator[Any]:
-    """The app on its first visit; every AppTest has the same session, so it is ended after each."""
+def app(recorded_answers: None) -> Any:
+    """The app on its first visit, answered by `RecordedRunner`."""
+    from streamlit.testing.v1 import AppTest
+
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=180)
+
+
+@pytest.fixture
+def app_with_workers() -> Iterator[Any]:
+    """The app on its first visit, answered by workers as it is for people."""
     import streamlit as st
     from streamlit.testing.v1 import AppTest
 
     yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=180)
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def recorded_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Have `RecordedRunner` answer pages instead of workers.
+
+    Every page of a test has the same session, so it is ended after each.
+    """
+    import streamlit as st
+
+    from diagnostics.ui.session import state
+    from diagnostics.worker import selftest
+    from diagnostics.worker.sandbox import Level
+    from tests.pages_for_tests import RecordedRunner
+
+    zygote = SimpleNamespace(folder=tmp_path_factory.mktemp("zygote"))
+    monkeypatch.setattr(state, "WorkerRunner", RecordedRunner)
+    monkeypatch.setattr(state, "Zygote", SimpleNamespace(start=lambda: zygote))
+    monkeypatch.setattr(selftest, "outcome", lambda: selftest.Outcome(Level.STRICT, {}))
+    yield
     st.cache_resource.clear()
 
 

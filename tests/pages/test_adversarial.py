@@ -20,8 +20,7 @@ from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource, Request, Result
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import adversarial
-from diagnostics.worker import WorkerRunner
-from tests.pages_for_tests import fine, opened, pressed
+from tests.pages_for_tests import RecordedRunner, fine, opened, pressed
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +54,7 @@ def answer(runner):
 @pytest.fixture
 def answered(monkeypatch, answer):
     """Have attacks on the two letters answered at once; returns what was asked."""
-    run, asked = WorkerRunner.run, []
+    run, asked = RecordedRunner.run, []
 
     def at_once(self, request, watch=None):
         if not request.method.startswith("adversarial/"):
@@ -63,7 +62,7 @@ def answered(monkeypatch, answer):
         asked.append(request)
         return replace(answer, key=request.key)
 
-    monkeypatch.setattr(WorkerRunner, "run", at_once)
+    monkeypatch.setattr(RecordedRunner, "run", at_once)
     return asked
 
 
@@ -146,7 +145,7 @@ def test_where_it_looked_before_and_after_is_shown_once_wanted(app, answered):
 
 
 def test_what_was_found_before_a_cancel_is_shown(app, monkeypatch, answer):
-    run = WorkerRunner.run
+    run = RecordedRunner.run
 
     def cancelled(self, request, watch=None):
         if not request.method.startswith("adversarial/"):
@@ -161,7 +160,7 @@ def test_what_was_found_before_a_cancel_is_shown(app, monkeypatch, answer):
         current_session().partial_results[request.key] = partial
         raise WorkerMemoryError(CANCELLED)
 
-    monkeypatch.setattr(WorkerRunner, "run", cancelled)
+    monkeypatch.setattr(RecordedRunner, "run", cancelled)
     page = pressed(opened(app, PAGE, **ADDRESS), LOOK)
     assert [one.value for one in page.info] == [CANCELLED]
     assert "Not found for 1 image" in said(page)

@@ -13,8 +13,8 @@ def test_every_page_lies_in_a_section():
     assert not list((ROOT / "pages").glob("*.py"))
 
 
-def test_the_first_visit_has_model_and_images(app):
-    page = fine(app.run())
+def test_the_first_visit_has_model_and_images(app_with_workers):
+    page = fine(app_with_workers.run())
     assert page.title[0].value == "Inspect"
     assert not page.error
     assert len(page.multiselect(key="shown").value) == 5

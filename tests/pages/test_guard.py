@@ -10,8 +10,7 @@ import pytest
 from diagnostics.errors import CANCELLED, WorkerMemoryError
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import guard
-from diagnostics.worker import WorkerRunner
-from tests.pages_for_tests import fine, opened, pressed
+from tests.pages_for_tests import RecordedRunner, fine, opened, pressed
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +32,7 @@ def test_nothing_is_fitted_before_it_is_asked_for(page, monkeypatch):
     said = " ".join(one.value for one in page.markdown)
     assert "none of the above" in said
     asked = []
-    monkeypatch.setattr(WorkerRunner, "run", lambda _, request, watch=None: asked.append(request))
+    monkeypatch.setattr(RecordedRunner, "run", lambda _, request, watch=None: asked.append(request))
     page = pressed(page, TRY)
     assert "Fit the guards" in [button.label for button in page.button]
     assert not asked
@@ -41,7 +40,7 @@ def test_nothing_is_fitted_before_it_is_asked_for(page, monkeypatch):
 
 
 def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
-    run = WorkerRunner.run
+    run = RecordedRunner.run
 
     def fail(self, request, watch=None):
         if request.method == "guard/extra_class":
@@ -54,7 +53,7 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
         sessions.append(current_session())
         return noted(answers)
 
-    monkeypatch.setattr(WorkerRunner, "run", fail)
+    monkeypatch.setattr(RecordedRunner, "run", fail)
     monkeypatch.setattr(guard, "noted", watched)
     page = pressed(pressed(page, TRY), "Fit the guards")
     assert [error.value.replace("\\", "") for error in page.error] == ["The memory is full."]
@@ -65,7 +64,7 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     columns = list(page.dataframe[0].value.columns)
     assert columns == ["kind of image", "Below 90 % sure", "Threshold", "Discriminator"]
     assert any("discriminator learned on" in one.value for one in page.warning)
-    monkeypatch.setattr(WorkerRunner, "run", run)
+    monkeypatch.setattr(RecordedRunner, "run", run)
     page = pressed(page, "Start again")
     assert not page.error
     session = sessions[-1]
@@ -92,7 +91,7 @@ def test_a_cancelled_guard_says_so(page, monkeypatch):
     def cancel(*_):
         raise WorkerMemoryError(CANCELLED)
 
-    monkeypatch.setattr(WorkerRunner, "run", cancel)
+    monkeypatch.setattr(RecordedRunner, "run", cancel)
     page = pressed(page, "Fit the guards")
     assert [one.value for one in page.info] == [CANCELLED] * 3
     assert headings(page) == ["What guards are fitted on"]

@@ -9,7 +9,7 @@ import pytest
 from diagnostics.cli.main import parser, session_defaults
 from diagnostics.data import samples
 from diagnostics.ui.server.startup import SessionDefaults, configure
-from tests.pages_for_tests import fine, opened
+from tests.pages_for_tests import RecordedRunner, fine, opened
 
 pytestmark = pytest.mark.slow
 
@@ -61,9 +61,7 @@ def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
 def test_fewer_false_alarms_are_promised_without_running_the_model_again(page, monkeypatch):
     page = pressed(page, "sample.in_distribution")
     requests = []
-    monkeypatch.setattr(
-        "diagnostics.worker.WorkerRunner.run", lambda *request: requests.append(request)
-    )
+    monkeypatch.setattr(RecordedRunner, "run", lambda *request: requests.append(request))
     page.selectbox(key="novelty.alpha").set_value("0.01")
     page = fine(page.run())
     assert "at most 1 %" in text(page)

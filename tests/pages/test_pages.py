@@ -10,11 +10,10 @@ from diagnostics.data import samples
 from diagnostics.errors import WorkerMemoryError
 from diagnostics.methods.registry import methods
 from diagnostics.ui.server.startup import SessionDefaults, configure
-from diagnostics.worker import WorkerRunner
 from tests.conftest import ROOT
 from tests.loaders import written
 from tests.networks_for_tests import FunctionalResidual
-from tests.pages_for_tests import PAGES, fine, opened, pressed
+from tests.pages_for_tests import PAGES, RecordedRunner, fine, opened, pressed
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +38,7 @@ def test_without_a_model_the_page_says_why_and_offers_to_start_again(app, monkey
         raise WorkerMemoryError("The memory is full.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(WorkerRunner, "run", fail)
+        patch.setattr(RecordedRunner, "run", fail)
         page = fine(app.run())
         assert errors(page) == ["The memory is full."]
         assert any("failed" in caption.value for caption in page.caption)
@@ -105,6 +104,7 @@ def test_what_one_would_share_is_in_the_address_as_ids(app):
 
 
 def test_every_method_that_the_model_answers_draws_itself(app):
+    app.query_params["images"] = "letter-x-thin,noise-uniform"
     page = fine(app.run())
     known = page.selectbox(key="method").options
     assert len(known) == 11
@@ -131,7 +131,7 @@ def test_every_page_says_why_the_model_failed(app, monkeypatch, name):
     def fail(*_):
         raise WorkerMemoryError("The memory is full.")
 
-    monkeypatch.setattr(WorkerRunner, "run", fail)
+    monkeypatch.setattr(RecordedRunner, "run", fail)
     page = opened(app, name)
     assert errors(page) == ["The memory is full."]
 
@@ -266,6 +266,7 @@ def test_every_method_can_stand_in_the_gallery_at_once(app):
     known = [method.info for method in methods("map")]
     names = [info.id for info in known if "attention" not in info.needs]
     app.query_params["gallery"] = ",".join(names)
+    app.query_params["images"] = "letter-x-thin,noise-uniform"
     page = opened(app, "pages/1_look/3_attributions.py")
     assert not page.error
     assert page.multiselect(key="gallery").value == names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from tests.pages_for_tests import fine
@@ -24,7 +23,7 @@ board.offer_report()
 
 
 @pytest.fixture
-def on():
+def on(recorded_answers):
     """Return a function that opens the sections on a page of their own."""
 
     def opened(length, target=None):
@@ -32,8 +31,7 @@ def on():
         page = AppTest.from_string(script, default_timeout=180)
         return fine(page.run())
 
-    yield opened
-    st.cache_resource.clear()
+    return opened
 
 
 def texts(page):

@@ -16,7 +16,7 @@ from diagnostics.execution.attribution import ImageHeatmap, heatmaps
 from diagnostics.methods import registry
 from diagnostics.methods.attribution import demand_layer, explained_classifier
 from diagnostics.methods.context import ReportProgress
-from diagnostics.metrics.predictions import Prediction, rank
+from diagnostics.metrics.predictions import rank
 from diagnostics.models import activations
 from diagnostics.models.activations import LayerView
 from diagnostics.models.classifier import Margin, SharedTrace, TorchClassifier, Trace
@@ -253,23 +253,12 @@ def _ranked(
     warning = f"{bad} of {len(logits)} outputs are not finite numbers; no ranking is shown."
     forward = ForwardResult(
         arrays={"logits": logits},
-        top=[_prediction_entry(prediction) for prediction in top],
+        top=[prediction.entry() for prediction in top],
         margin=top[0].margin if top else None,
         warnings=[warning] if bad else [],
     )
     target = top[0].index if top and inspection.target is None else inspection.target
     return InspectionResult(forward, AttributionResult(target=target if top else None))
-
-
-def _prediction_entry(prediction: Prediction) -> PredictionEntry:
-    return {
-        "class": prediction.name,
-        "index": prediction.index,
-        "probability": prediction.probability,
-        "one_minus_p": prediction.one_minus_p,
-        "logit": prediction.logit,
-        "margin": prediction.margin,
-    }
 
 
 def _drawn_layers(spec: ModelSpec, layers: tuple[str, ...] | None) -> frozenset[str]:

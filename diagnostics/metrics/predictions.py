@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diagnostics.schema.results.inspection import PredictionEntry
 from diagnostics.schema.spec import ModelSpec
 
 
@@ -31,6 +32,17 @@ class Prediction:
     one_minus_p: float
     logit: float
     margin: float | None
+
+    def entry(self) -> PredictionEntry:
+        """Return it as it stands in answers."""
+        return {
+            "class": self.name,
+            "index": self.index,
+            "probability": self.probability,
+            "one_minus_p": self.one_minus_p,
+            "logit": self.logit,
+            "margin": self.margin,
+        }
 
 
 def probabilities(

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from diagnostics.report.adversarial import charts
-from diagnostics.report.adversarial import tables as rows
+from diagnostics.report.adversarial import charts, tables
+from diagnostics.schema.results.adversarial import AdversarialAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.views import adversarial as attack
-from diagnostics.ui.views import perturbation
+from diagnostics.ui.views import adversarial, perturbation
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import run_request
@@ -22,45 +21,52 @@ spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 if not current_session().shown:
     preprocessing.offer_samples()
-if why := attack.why_not(spec):
-    attack.stop(board, why)
+if why := adversarial.why_not(spec):
+    adversarial.stop(board, why)
 
 with board.section(SEARCH):
-    asked, norm = attack.about(spec, methods)
-    if asked is None:
-        attack.stop(board, "")
+    request, norm = adversarial.choose_search(spec, methods)
+    if request is None:
+        adversarial.stop(board, "")
 with board.section(NEAR):
-    result = run_request(asked, st.empty(), attack.so_far(norm))
-    answer = result.scores
-    st.markdown(f"**{markdown(rows.headline(answer, norm))}**")
-    table = rows.numbers(answer, norm)
-    if len(answer["images"]) > 1 and rows.found(answer["images"], norm):
+    result = run_request(request, st.empty(), adversarial.progress_table(norm))
+    answer: AdversarialAnswer = result.scores
+    st.markdown(f"**{markdown(tables.headline(answer, norm))}**")
+    table = tables.numbers(answer, norm)
+    if len(answer["images"]) > 1 and tables.most_fragile(answer["images"], norm):
         board.chart(NEAR, charts.distances(answer, norm), table, "attack.near")
     else:
         board.table(NEAR, table)
     st.caption(markdown(" ".join(answer["notes"])))
 with board.section(CHANGED):
-    place = attack.which(answer, norm)
-    image = answer["images"][place]
-    for said in rows.sentences(image, norm, answer):
-        st.markdown(markdown(said))
-    line = result.arrays.get(f"{place}/{norm}/line")
-    if line is not None:
-        at = attack.epsilon(norm)
-        top, multiple = charts.top(line, at, answer), answer["multiples"][at]
-        shown = rows.cells(image, norm, place, result.arrays, multiple, top)
-        board.row(CHANGED, shown, "attack.changed")
-        st.caption(rows.WHITE)
-        attack.take_away(result, place, norm, multiple, spec)
-if line is not None:
+    index = adversarial.choose_image(answer, norm)
+    image = answer["images"][index]
+    for sentence in tables.sentences(image, norm, answer):
+        st.markdown(markdown(sentence))
+    change, logits = image[norm], result.arrays.get(f"{index}/{norm}/logits")
+    if logits is not None:
+        position = adversarial.choose_multiple(norm)
+        multiple = answer["multiples"][position]
+        top = tables.top(logits[position], spec)
+        pixels, changed = (
+            result.arrays[name] for name in (f"{index}/pixels", f"{index}/{norm}/changed")
+        )
+        cells = tables.cells(image, pixels, changed, multiple, top)
+        board.row(CHANGED, cells, "attack.changed")
+        st.caption(tables.WHITE)
+        adversarial.offer_downloads(result, index, norm, multiple, spec)
+if logits is not None and change["is_adversarial"]:
     with board.section(ALONG):
-        unit = rows.greys(image[norm], norm, answer["values"])
-        figure = charts.along(line, image, answer, unit, norm, at)
-        numbers = charts.along_numbers(line, image, answer, unit)
-        board.chart(ALONG, figure, numbers, "attack.along")
-        if cells := attack.saliency(result, place, norm, multiple, spec):
-            board.row(ALONG, cells, "attack.looked.row", title=rows.LOOKED)
-file = next(one for one in asked.images if one.sha256 == image["sha256"])
-perturbation.draw(spec, methods, board, file, asked.target, image["l2"]["distance"] or 0.0)
-board.facts["Search"] = f"{asked.method}, {rows.NORMS[norm]}"
+        unit, independent = (
+            tables.grey_levels(change, norm, answer["values"]),
+            spec.output.independent,
+        )
+        figure = charts.along(logits, image, answer, unit, norm, position, independent=independent)
+        table = charts.along_numbers(logits, image, answer, unit, independent=independent)
+        board.chart(ALONG, figure, table, "attack.along")
+        if heatmaps := adversarial.heatmap_cells(result, index, norm, multiple, spec):
+            board.row(ALONG, heatmaps, "attack.looked.row", title=tables.HEATMAPS)
+file = next(file for file in request.images if file.sha256 == image["sha256"])
+perturbation.draw(spec, methods, board, file, request.target, image["l2"]["distance"] or 0.0)
+board.facts["Search"] = f"{request.method}, {tables.NORMS[norm]}"
 board.offer_report()

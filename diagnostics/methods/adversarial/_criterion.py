@@ -1,37 +1,37 @@
-"""What a changed image is to be said to be: any other class, or one that was chosen."""
+"""When a changed image is adversarial: another class is predicted, or one that was chosen."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from diagnostics.models.classifier import Classifier
 
-ROUNDING = 1e-5  # of the largest logit: what another batch's arithmetic may change
-WARMTH = 0.1  # of the margin at first
+RELATIVE_TOLERANCE = 1e-5  # of the largest logit: what another batch's arithmetic may change
+RELATIVE_TEMPERATURE = 0.1  # of the margin at first
 
 
-class Goal:
-    """The answer wanted for each of n images.
+class Criterion:
+    """Which class is wanted of each of n images.
 
-    Its margin is above zero as long as the goal is not reached. Gradients are those of margins of
-    logits, never of probabilities: these underflow where a model is very sure.
+    Its margin is above zero as long as an image is not adversarial. Gradients are those of margins
+    of logits, never of probabilities: these underflow where a model is very sure.
 
     Args:
-        classifier: The classifier asked.
-        said: Index of the class said of each image, shape (n,).
-        target: Index of the class to be said; None takes any other than the one said.
+        classifier: The classifier.
+        predicted: Index of the class predicted of each image, shape (n,).
+        target: Index of the class to reach; None takes any other than the predicted one.
     """
 
-    def __init__(self, classifier: Classifier, said: Tensor, target: int | None = None) -> None:
-        self.classifier, self.said, self.target = classifier, said, target
-        self._own = said if target is None else torch.full_like(said, target)
+    def __init__(
+        self, classifier: Classifier, predicted: Tensor, target: int | None = None
+    ) -> None:
+        self.classifier, self.predicted, self.target = classifier, predicted, target
+        self._label = predicted if target is None else torch.full_like(predicted, target)
 
-    def of(self, rows: Tensor) -> Goal:
-        """Return the same of some of the images."""
-        return Goal(self.classifier, self.said[rows], self.target)
+    def subset(self, rows: Tensor) -> Criterion:
+        """Return the criterion of some of the images."""
+        return Criterion(self.classifier, self.predicted[rows], self.target)
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return the logits, shape (n, k), without a gradient."""
@@ -39,86 +39,93 @@ class Goal:
             return self.classifier.logits(pixels)
 
     def margin(self, logits: Tensor) -> Tensor:
-        """Return how far each image is from the goal in logits, shape (n,); below zero is there."""
-        own, others = self._apart(logits)
-        return self._signed(own - others.amax(1))
+        """Return by how many logits each image is not adversarial, shape (n,); below zero it is."""
+        logit, others = self._split(logits)
+        return self._signed(logit - others.amax(1))
 
-    def reached(self, logits: Tensor) -> Tensor:
-        """Return which images are there by more than rounding, shape (n,); NaN never is."""
-        return self.margin(logits) < -slack(logits)
+    def is_adversarial(self, logits: Tensor) -> Tensor:
+        """Return which images are adversarial by more than rounding, shape (n,); NaN never is."""
+        return self.margin(logits) < -tolerance(logits)
 
-    def slope(self, pixels: Tensor, warmth: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def smooth_margin_gradient(
+        self, pixels: Tensor, temperature: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return logits, and the gradient of the smooth margin, from one pass forward and back.
 
-        The smooth margin is the logit minus the soft maximum of the others. With a warmth of one
-        its gradient points where that of the cross-entropy points; unlike that it does not vanish
-        where the probability rounds to one.
+        The smooth margin is the logit minus the soft maximum of the others. With a temperature of
+        one its gradient points where that of the cross-entropy points; unlike that it does not
+        vanish where the probability rounds to one.
 
         Args:
             pixels: Shape (n, c, h, w).
-            warmth: Within how many logits other classes count alike, shape (n,); None takes what
-                `warmth` gives for these pixels.
+            temperature: Within how many logits other classes count alike, shape (n,); None takes
+                what `temperature` gives for these pixels.
         """
-        given = pixels.detach().requires_grad_()
+        inputs = pixels.detach().requires_grad_()
         with torch.enable_grad():
-            logits = self.classifier.logits(given)
-            own, others = self._apart(logits)
-            width = (self.warmth(logits.detach()) if warmth is None else warmth)[:, None]
-            soft = width[:, 0] * (others / width).logsumexp(1)
-            (gradient,) = torch.autograd.grad(self._signed(own - soft).sum(), given)
-        return logits.detach(), _finite(gradient)
+            logits = self.classifier.logits(inputs)
+            logit, others = self._split(logits)
+            if temperature is None:
+                temperature = self.temperature(logits.detach())
+            soft_maximum = temperature * (others / temperature[:, None]).logsumexp(1)
+            margin = self._signed(logit - soft_maximum)
+            (gradient,) = torch.autograd.grad(margin.sum(), inputs)
+        return logits.detach(), finite(gradient)
 
-    def warmth(self, logits: Tensor) -> Tensor:
+    def temperature(self, logits: Tensor) -> Tensor:
         """Return a share of the margin, so that the scale of the logits does not matter."""
-        share = (WARMTH * self.margin(logits)).maximum(slack(logits))
+        share = (RELATIVE_TEMPERATURE * self.margin(logits)).maximum(tolerance(logits))
         return share.clamp_min(torch.finfo(logits.dtype).tiny)
 
-    def penalty(self, logits: Tensor, width: Tensor) -> Tensor:
-        """Return max(margin, 0), shape (n,), its corner rounded between plus and minus a width.
+    def penalty(self, pixels: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+        """Return max(margin, 0), shape (n,), and its gradient, from one pass forward and back.
 
-        It is zero a width beyond the goal, and its slope is one a width before it.
+        The corner is rounded: the penalty is zero a width beyond the boundary, and its slope is
+        one a width before it.
+
+        Args:
+            pixels: Shape (n, c, h, w).
+            width: In logits, shape (n,).
         """
-        ahead = (self.margin(logits) + width).clamp_min(0)
-        return torch.where(ahead < 2 * width, ahead.square() / (4 * width), ahead - width)
-
-    def pull(self, pixels: Tensor, width: Tensor) -> Tensor:
-        """Return the gradient of the penalty, shape (n, c h w), from one pass forward and back."""
-        given = pixels.detach().requires_grad_()
+        inputs = pixels.detach().requires_grad_()
         with torch.enable_grad():
-            loss = self.penalty(self.classifier.logits(given), width)
-            (gradient,) = torch.autograd.grad(loss.sum(), given)
-        return _finite(gradient).flatten(1)
+            ahead = (self.margin(self.classifier.logits(inputs)) + width).clamp_min(0)
+            rounded = ahead.square() / (4 * width)
+            penalty = torch.where(ahead < 2 * width, rounded, ahead - width)
+            (gradient,) = torch.autograd.grad(penalty.sum(), inputs)
+        return penalty.detach(), finite(gradient)
 
-    def rivals(self, logits: Tensor, most: int) -> Tensor:
-        """Return the strongest other classes of each image, shape (n, r)."""
+    def other_classes(self, logits: Tensor, limit: int) -> Tensor:
+        """Return the strongest other classes of each image, at most so many, shape (n, r)."""
         if self.target is not None:
-            return self._own[:, None]
-        _, others = self._apart(logits)
-        return others.topk(min(most, logits.shape[1] - 1), dim=1).indices
+            return self._label[:, None]
+        _, others = self._split(logits)
+        return others.topk(min(limit, logits.shape[1] - 1), dim=1).indices
 
-    def leads(self, logits: Tensor, rivals: Tensor) -> Sequence[Tensor]:
-        """Return by how much each rival is behind, each of shape (n,); one below zero suffices.
+    def margins(self, logits: Tensor, classes: Tensor) -> list[Tensor]:
+        """Return the margin over each of other classes, each of shape (n,); one below 0 suffices.
 
-        With a target there is one: by how much the strongest other class leads the target.
+        With a target there is one: by how much the strongest other class is ahead of the target.
         """
         if self.target is not None:
             return [self.margin(logits)]
-        own, _ = self._apart(logits)
-        return list((own[:, None] - logits.gather(1, rivals)).unbind(1))
+        logit, _ = self._split(logits)
+        return list((logit[:, None] - logits.gather(1, classes)).unbind(1))
 
-    def _apart(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def _split(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logit in question, and all logits with that one put out of the way."""
-        own = logits.gather(1, self._own[:, None])
-        return own[:, 0], logits.scatter(1, self._own[:, None], -torch.inf)
+        logit = logits.gather(1, self._label[:, None])
+        return logit[:, 0], logits.scatter(1, self._label[:, None], -torch.inf)
 
-    def _signed(self, lead: Tensor) -> Tensor:
-        return lead if self.target is None else -lead
+    def _signed(self, margin: Tensor) -> Tensor:
+        return margin if self.target is None else -margin
 
 
-def slack(logits: Tensor) -> Tensor:
+def tolerance(logits: Tensor) -> Tensor:
     """Return how large a margin must be to survive rounding, shape (n,)."""
-    return ROUNDING * logits.abs().amax(1)
+    return RELATIVE_TOLERANCE * logits.abs().amax(1)
 
 
-def _finite(gradient: Tensor) -> Tensor:
+def finite(gradient: Tensor) -> Tensor:
+    """Return a gradient with zeros where it is no finite number."""
     return torch.where(gradient.isfinite(), gradient, 0.0)

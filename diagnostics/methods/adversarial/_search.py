@@ -1,100 +1,66 @@
-"""The smallest change of each image that changes the answer: several searches, the best of them."""
+"""The smallest change of each image that changes the answer: several attacks, the best of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.errors import InputError, OptionError
-from diagnostics.methods.adversarial._attacks import Tell, Tried
-from diagnostics.methods.adversarial._criterion import Goal
-from diagnostics.methods.adversarial._norms import Norm, nearest, size, spread
-from diagnostics.methods.adversarial._verification import MULTIPLES, Verifier, last
-from diagnostics.methods.context import Context, Outcome
+from diagnostics.methods.adversarial._attacks import AttackResult, ReportShare
+from diagnostics.methods.adversarial._criterion import Criterion
+from diagnostics.methods.adversarial._norms import bisect, per_image, size
+from diagnostics.methods.adversarial._verification import MULTIPLES, Verifier, channels_last
+from diagnostics.methods.context import Context, Outcome, ReportProgress
 from diagnostics.models.features import batch_size
 from diagnostics.schema.request import File
-
-Doing: TypeAlias = Callable[[str, float], None]
+from diagnostics.schema.results.adversarial import (
+    AdversarialAnswer,
+    AdversarialImage,
+    NoPerturbation,
+    Norm,
+)
 
 NORMS: tuple[Norm, ...] = ("l2", "linf")
 NAMES = {"l2": "Euclidean distance", "linf": "largest change"}
 PICTURE_BYTES = 256 * 2**20  # of all pictures that an answer carries
-NO_OTHER = "This model has one class, so no change of an image can make it say another."
+ONE_CLASS = "This model has one class, so no change of an image can make it say another."
 NOT_FINITE = "The logits of this image are not finite numbers."
-NOT_ASKED = "It was not looked for."
+NOT_WANTED = "It was not looked for."
 FLAT = "The gradient is zero at this image, so there is no direction to follow."
-MISSED = "No search reached such an answer; that does not prove that there is none."
+NOT_FOUND = "No search reached such an answer; that does not prove that there is none."
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to look for the smallest change.
+class Attack:
+    """An attack with its settings.
 
     Args:
         title: Its name.
         norm: What it makes small.
-        run: Looks for it, see `diagnostics.methods.adversarial._attacks`.
-        passes: How often it asks about each image, roughly, to tell how far everything is.
+        run: Looks for changed images, see `diagnostics.methods.adversarial._attacks`.
+        forward_passes: How often it asks about each image, roughly, to report how far everything
+            is.
     """
 
     title: str
     norm: Norm
-    run: Callable[[Goal, Tensor, Tell], Tried]
-    passes: int
+    run: Callable[[Criterion, Tensor, ReportShare], AttackResult]
+    forward_passes: int
 
 
-@dataclass
-class _Told:
-    """What is told so far: an entry for each image, and their arrays."""
-
-    images: list[dict[str, Any]] = field(default_factory=list)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    left_out: set[str] = field(default_factory=set)
-
-    def add(self, row: int, prefix: str, arrays: dict[str, NDArray[Any]]) -> None:
-        """Add an image's arrays while there is room."""
-        named = {f"{row}/{prefix}{name}": values for name, values in arrays.items()}
-        held = sum(one.nbytes for one in (self.arrays | named).values())
-        if held > PICTURE_BYTES:
-            self.left_out.add(self.images[row]["file"])
-        else:
-            self.arrays |= named
-
-    def outcome(self, context: Context, *, complete: bool) -> Outcome[Any]:
-        """Return what is there."""
-        spec, notes = context.classifier.spec, context.remarks()
-        if self.left_out:
-            notes.append(f"Pictures of {len(self.left_out)} images are left out: too many values.")
-        said: dict[str, Any] = {
-            "target": context.target,
-            "classes": list(spec.class_names),
-            "values": spec.channels * spec.height * spec.width,
-            "multiples": list(MULTIPLES),
-            "images": self.images,
-            "complete": complete,
-            "notes": notes,
-        }
-        return Outcome(said, self.arrays)
-
-
-def smallest_changes(context: Context, ways: Sequence[Way]) -> Outcome[Any]:
+def minimal_perturbations(
+    context: Context, attacks: Sequence[Attack]
+) -> Outcome[AdversarialAnswer]:
     """Look for the smallest change of each image in hand that changes the answer.
 
     Args:
-        context: Gives the images; its target is the class to be said, None any other.
-        ways: To look for it; the closest of each norm is refined by bisection and judged.
-
-    Returns:
-        For each image the class "said", its "top", and under "l2" and "linf" whether a change was
-        found, its "distance" (None where it was not found, never 0) and what is said afterwards,
-        also of the picture rounded to 8 bit, saved as PNG and read again. The arrays "N/pixels",
-        "N/NORM/changed" and "N/NORM/difference" (h, w, c), "N/NORM/picture" in 8 bit, and
-        "N/NORM/line": the logits at each of the "multiples" of the change, shape (m, k).
+        context: Gives the images; its target is the class to reach, None any other.
+        attacks: To run; the closest result of each norm is refined by bisection and verified.
 
     Raises:
         InputError: When there is no image, or the model has only one class.
@@ -102,31 +68,31 @@ def smallest_changes(context: Context, ways: Sequence[Way]) -> Outcome[Any]:
     """
     classes = context.classifier.spec.class_names
     if len(classes) < 2:
-        raise InputError(NO_OTHER)
+        raise InputError(ONE_CLASS)
     if context.target is not None and not 0 <= context.target < len(classes):
         raise OptionError(f"The class to reach must lie between 0 and {len(classes) - 1}.")
-    told, count, at_once = _Told(), len(context.files), batch_size(context.classifier)
-    for place, (files, pixels) in enumerate(_batches(context, at_once)):
-        start, share = place * at_once / count, len(files) / count
+    found, count, limit = _Found(), len(context.files), batch_size(context.classifier)
+    for index, (files, pixels) in enumerate(_batches(context, limit)):
+        start, share = index * limit / count, len(files) / count
 
-        def tell(doing: str, done: float, start: float = start, share: float = share) -> None:
+        def report(doing: str, done: float, start: float = start, share: float = share) -> None:
             context.progress(doing, start + share * done)
 
-        _Batch(context, files, pixels, told).look(ways, tell)
-    if not told.images:
+        _BatchSearch(context, files, pixels, found).run(attacks, report)
+    if not found.images:
         raise InputError(" ".join(["There is no image that could be changed.", *context.remarks()]))
-    return told.outcome(context, complete=True)
+    return found.outcome(context, complete=True)
 
 
-def _batches(context: Context, at_once: int) -> Iterator[tuple[list[File], Tensor]]:
+def _batches(context: Context, limit: int) -> Iterator[tuple[list[File], Tensor]]:
     """Return the readable images in hand with their files, as many at a time as go at once."""
     files: list[File] = []
     parts: list[Tensor] = []
-    for file, picture in zip(context.files, context.samples(), strict=True):
-        for made in context.batches([picture]):
+    for file, sample in zip(context.files, context.samples(), strict=True):
+        for batch in context.batches([sample]):
             files.append(file)
-            parts.append(made.pixels)
-        if len(files) == at_once:
+            parts.append(batch.pixels)
+        if len(files) == limit:
             yield files, torch.cat(parts)
             files, parts = [], []
     if files:
@@ -134,110 +100,174 @@ def _batches(context: Context, at_once: int) -> Iterator[tuple[list[File], Tenso
 
 
 @dataclass
+class _Found:
+    """What is there so far: an entry for each image, and their arrays."""
+
+    images: list[AdversarialImage] = field(default_factory=list)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    without_pictures: set[int] = field(default_factory=set)
+
+    def add(self, index: int, prefix: str, arrays: dict[str, NDArray[Any]]) -> None:
+        """Add an image's arrays while there is room."""
+        named = {f"{index}/{prefix}{name}": values for name, values in arrays.items()}
+        total_bytes = sum(values.nbytes for values in (self.arrays | named).values())
+        if total_bytes > PICTURE_BYTES:
+            self.without_pictures.add(index)
+        else:
+            self.arrays |= named
+
+    def outcome(self, context: Context, *, complete: bool) -> Outcome[AdversarialAnswer]:
+        """Return what is there."""
+        spec, notes = context.classifier.spec, context.remarks()
+        if self.without_pictures:
+            count = len(self.without_pictures)
+            notes.append(f"Pictures of {count} images are left out: too many values.")
+        answer = AdversarialAnswer(
+            target=context.target,
+            classes=list(spec.class_names),
+            values=spec.channels * spec.height * spec.width,
+            multiples=list(MULTIPLES),
+            images=self.images,
+            complete=complete,
+            notes=notes,
+        )
+        return Outcome(answer, self.arrays)
+
+
 class _Closest:
-    """The closest changed images under one norm so far, and what each search reached."""
+    """The closest adversarial images under one norm so far, and what each attack reached.
 
-    changed: Tensor
-    distance: Tensor
-    by: list[str]
-    tried: list[dict[str, float | None]]
+    Args:
+        pixels: The unchanged images, shape (n, c, h, w).
+    """
 
-    def take(self, title: str, pixels: Tensor, changed: Tensor, length: Tensor) -> None:
-        """Take what one search found where it is closer; infinite lengths were not found."""
-        closer = length < self.distance
-        self.changed = torch.where(spread(closer, changed), changed, self.changed)
-        self.distance = length.minimum(self.distance)
-        for at, better in enumerate(closer.tolist()):
-            self.tried[at][title] = float(length[at]) if bool(length[at].isfinite()) else None
-            self.by[at] = title if better else self.by[at]
+    def __init__(self, pixels: Tensor) -> None:
+        count = len(pixels)
+        self.changed = pixels
+        self.distance = torch.full((count,), torch.inf, dtype=pixels.dtype, device=pixels.device)
+        self.attack = [""] * count
+        self.attacks: list[dict[str, float | None]] = [{} for _ in range(count)]
+
+    def update(self, title: str, changed: Tensor, distance: Tensor) -> None:
+        """Take what an attack found where it is closer; infinite distances were not found."""
+        closer = distance < self.distance
+        self.changed = torch.where(per_image(closer, changed), changed, self.changed)
+        self.distance = distance.minimum(self.distance)
+        for row, better in enumerate(closer.tolist()):
+            value = float(distance[row])
+            self.attacks[row][title] = value if distance[row].isfinite() else None
+            self.attack[row] = title if better else self.attack[row]
 
 
-class _Batch:
-    """Images that are changed together."""
+class _BatchSearch:
+    """Changes images together.
+
+    Args:
+        context: Gives the classifier and the target.
+        files: Of the images.
+        pixels: The images, shape (n, c, h, w).
+        found: Takes what is found.
+    """
 
     def __init__(
-        self, context: Context, files: Sequence[File], pixels: Tensor, told: _Told
+        self, context: Context, files: Sequence[File], pixels: Tensor, found: _Found
     ) -> None:
-        self._study, self._told, self._judge = context, told, Verifier(context.classifier)
-        first, logits, rounded = (
-            len(told.images),
-            self._judge.ask(pixels),
-            self._judge.saved(pixels),
-        )
-        finite, said = logits.isfinite().all(1).tolist(), logits.argmax(1)
-        why = [self._why_not(int(one), fine) for one, fine in zip(said, finite, strict=True)]
-        for at, file in enumerate(files):
-            told.images.append(
-                {
-                    "file": file.name,
-                    "sha256": file.sha256,
-                    "said": int(said[at]) if finite[at] else None,
-                    "target": context.target,
-                    "top": self._judge.top(logits[at]),
-                    "png_said": int(rounded[at].argmax()) if finite[at] else None,
-                    **{norm: _not_found(why[at] or NOT_ASKED, {}) for norm in NORMS},
-                }
+        self._context, self._found = context, found
+        self._verifier = Verifier(context.classifier)
+        logits, png_logits = self._verifier.logits(pixels), self._verifier.png_logits(pixels)
+        finite, predicted = logits.isfinite().all(1).tolist(), logits.argmax(1)
+        rows, start = [], len(found.images)
+        for row, file in enumerate(files):
+            label = int(predicted[row]) if finite[row] else None
+            reason = self._why_not(label)
+            if not reason:
+                rows.append(row)
+            image = AdversarialImage(
+                file=file.name,
+                sha256=file.sha256,
+                predicted=label,
+                target=context.target,
+                top=self._verifier.top(logits[row]),
+                png_predicted=int(png_logits[row].argmax()) if finite[row] else None,
+                l2=_not_found(reason or NOT_WANTED, {}),
+                linf=_not_found(reason or NOT_WANTED, {}),
             )
-            told.add(first + at, "", {"pixels": last(pixels[at])})
-        here = [at for at, one in enumerate(why) if not one]
-        self._rows = [first + at for at in here]
-        chosen = torch.tensor(here, dtype=torch.long, device=pixels.device)
-        self._pixels, self._goal = (
-            pixels[chosen],
-            Goal(context.classifier, said[chosen], context.target),
-        )
+            found.images.append(image)
+            found.add(start + row, "", {"pixels": channels_last(pixels[row])})
+        self._indices = [start + row for row in rows]
+        chosen = torch.tensor(rows, dtype=torch.long, device=pixels.device)
+        self._pixels = pixels[chosen]
+        self._criterion = Criterion(context.classifier, predicted[chosen], context.target)
 
-    def look(self, ways: Sequence[Way], tell: Doing) -> None:
-        """Look for the smallest changes in every way, and tell what there is after each."""
-        pixels, goal, count = self._pixels, self._goal, len(self._rows)
-        whole, done = sum(way.passes for way in ways), 0
-        for norm in NORMS if count else ():
-            infinite = torch.full((count,), torch.inf, dtype=pixels.dtype, device=pixels.device)
-            found = _Closest(pixels, infinite, [""] * count, [{} for _ in range(count)])
-            mine = [way for way in ways if way.norm == norm]
-            for way in mine:
+    def run(self, attacks: Sequence[Attack], report: ReportProgress) -> None:
+        """Run every attack, and hand on what there is after each."""
+        if not self._indices:
+            return
+        total, done = sum(attack.forward_passes for attack in attacks), 0
+        for norm in NORMS:
+            closest = _Closest(self._pixels)
+            of_norm = [attack for attack in attacks if attack.norm == norm]
+            for attack in of_norm:
 
-                def part(share: float, way: Way = way, done: int = done) -> None:
-                    doing = f"{way.title}, {NAMES[way.norm]}"
-                    tell(doing, (done + share * way.passes) / whole)
+                def report_share(share: float, attack: Attack = attack, done: int = done) -> None:
+                    doing = f"{attack.title}, {NAMES[attack.norm]}"
+                    report(doing, (done + share * attack.forward_passes) / total)
 
-                part(0.0)
-                changed, there = way.run(goal, pixels, part)
-                changed = nearest(lambda at: goal.reached(goal.logits(at)), pixels, changed)
-                length = torch.where(there, size(changed - pixels, norm), torch.inf)
-                found.take(way.title, pixels, changed, length)
-                done += way.passes
-                self._tell(norm, found, whole=way is mine[-1])
-                self._study.partial(lambda: self._told.outcome(self._study, complete=False))
+                report_share(0.0)
+                self._attack(attack, closest, report_share)
+                done += attack.forward_passes
+                self._describe(norm, closest, last=attack is of_norm[-1])
+                self._context.partial(lambda: self._found.outcome(self._context, complete=False))
 
-    def _tell(self, norm: Norm, found: _Closest, *, whole: bool) -> None:
-        judged = self._judge.judged(self._goal, self._pixels, found.changed)
-        for at, (row, (entry, arrays)) in enumerate(zip(self._rows, judged, strict=True)):
-            tried, here = dict(found.tried[at]), torch.tensor([at], device=self._pixels.device)
-            if not (entry["found"] and tried.get(found.by[at])):
-                why = (
-                    MISSED if bool(self._goal.of(here).slope(self._pixels[here])[1].any()) else FLAT
-                )
-                self._told.images[row][norm] = _not_found(why, tried)
+    def _attack(self, attack: Attack, closest: _Closest, report: ReportShare) -> None:
+        pixels, criterion = self._pixels, self._criterion
+
+        def is_adversarial(points: Tensor) -> Tensor:
+            return criterion.is_adversarial(criterion.logits(points))
+
+        result = attack.run(criterion, pixels, report)
+        changed = bisect(is_adversarial, pixels, result.pixels)
+        distance = size(changed - pixels, attack.norm)
+        distance = torch.where(result.is_adversarial, distance, torch.inf)
+        closest.update(attack.title, changed, distance)
+
+    def _describe(self, norm: Norm, closest: _Closest, *, last: bool) -> None:
+        """Enter what is closest, verified; after the last attack also what lies along it."""
+        verified = self._verifier.verify(self._criterion, self._pixels, closest.changed)
+        for row, (index, verification) in enumerate(zip(self._indices, verified, strict=True)):
+            here = torch.tensor([row], device=self._pixels.device)
+            criterion, pixels = self._criterion.subset(here), self._pixels[here]
+            image, arrays = self._found.images[index], verification.arrays
+            attacks, distance = dict(closest.attacks[row]), float(closest.distance[row])
+            if not (verification.is_adversarial and 0 < distance < torch.inf):
+                flat = not criterion.smooth_margin_gradient(pixels)[1].any()
+                image[norm] = _not_found(FLAT if flat else NOT_FOUND, attacks)
                 continue
-            entry |= {"distance": float(found.distance[at]), "by": found.by[at], "tried": tried}
-            if whole:
-                goal, pixels = self._goal.of(here), self._pixels[here]
-                arrays["line"], entry["png_from"] = self._judge.along(
-                    goal, pixels, found.changed[here]
-                )
-            self._told.images[row][norm] = entry
-            self._told.add(row, f"{norm}/", arrays)
+            png_multiple = None
+            if last:
+                changed = closest.changed[here]
+                arrays["logits"], png_multiple = self._verifier.along(criterion, pixels, changed)
+            image[norm] = {
+                "is_adversarial": True,
+                "distance": distance,
+                "attack": closest.attack[row],
+                "attacks": attacks,
+                **verification.image,
+                "png_multiple": png_multiple,
+            }
+            self._found.add(index, f"{norm}/", arrays)
 
-    def _why_not(self, said: int, finite: bool) -> str:
+    def _why_not(self, predicted: int | None) -> str:
         """Say why nothing is looked for in an image; empty where it is."""
-        if not finite:
+        if predicted is None:
             return NOT_FINITE
-        if self._study.target != said:
+        if self._context.target != predicted:
             return ""
-        name = self._study.classifier.spec.class_names[said]
+        name = self._context.classifier.spec.class_names[predicted]
         return f"The model says {name} of this image already, so nothing has to change."
 
 
-def _not_found(why: str, tried: dict[str, float | None]) -> dict[str, Any]:
-    return {"found": False, "why": why, "distance": None, "png_flips": None, "tried": tried}
+def _not_found(reason: str, attacks: dict[str, float | None]) -> NoPerturbation:
+    return NoPerturbation(
+        is_adversarial=False, reason=reason, distance=None, png_is_adversarial=None, attacks=attacks
+    )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from diagnostics.methods.adversarial import _attacks as attacks
-from diagnostics.methods.adversarial._search import Way, smallest_changes
+from diagnostics.methods.adversarial import _attacks
+from diagnostics.methods.adversarial._search import Attack, minimal_perturbations
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.adversarial import AdversarialAnswer
 from diagnostics.schema.spec import Need
 
-USUAL_STEPS = 5  # of the many that it may take
+TYPICAL_STEPS = 5  # of the many that it may take
 
 
 @method(
@@ -27,7 +28,7 @@ def deepfool(
     steps: Annotated[int, Range(1, 200)] = 50,
     candidates: Annotated[int, Range(2, 50)] = 10,
     overshoot: Annotated[float, Range(0, 1)] = 0.02,
-) -> Outcome[Any]:
+) -> Outcome[AdversarialAnswer]:
     """A small change that changes the answer, by steps to the nearest linearised boundary.
 
     Args:
@@ -38,9 +39,10 @@ def deepfool(
         overshoot: Share by which a step goes beyond the boundary.
 
     Returns:
-        See `smallest_changes`; refined by bisection on the way from the image.
+        See `AdversarialAnswer`; refined by bisection on the way from the image.
     """
     run = partial(
-        attacks.deepfool, norm=norm, steps=steps, candidates=candidates, overshoot=overshoot
+        _attacks.deepfool, norm=norm, steps=steps, candidates=candidates, overshoot=overshoot
     )
-    return smallest_changes(context, [Way("DeepFool", norm, run, USUAL_STEPS * candidates)])
+    attack = Attack("DeepFool", norm, run, TYPICAL_STEPS * candidates)
+    return minimal_perturbations(context, [attack])

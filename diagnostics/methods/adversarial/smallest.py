@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from diagnostics.methods.adversarial import _attacks as attacks
-from diagnostics.methods.adversarial._norms import Norm
-from diagnostics.methods.adversarial._search import Way, smallest_changes
+from diagnostics.methods.adversarial import _attacks
+from diagnostics.methods.adversarial._search import Attack, minimal_perturbations
+from diagnostics.methods.adversarial.deepfool import TYPICAL_STEPS
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.adversarial import AdversarialAnswer, Norm
 from diagnostics.schema.spec import Need
 
 WALKS = {"l2": "DDN", "linf": "Sign walk"}
-USUAL_STEPS = 5  # DeepFool needs, of the many that it may take
 
 
 @method(
@@ -30,7 +30,7 @@ def smallest(
     candidates: Annotated[int, Range(2, 50)] = 10,
     euclidean: bool = True,
     largest: bool = True,
-) -> Outcome[Any]:
+) -> Outcome[AdversarialAnswer]:
     """The smallest change of each image that changes the answer, the best of several searches.
 
     Args:
@@ -41,13 +41,14 @@ def smallest(
         largest: Make the largest change of any value small (L-infinity).
 
     Returns:
-        See `smallest_changes`. Each distance is the best of DeepFool and of the walk (DDN for L2),
-        refined by bisection on the way from the image.
+        See `AdversarialAnswer`. Each distance is the best of DeepFool and of the walk (DDN for
+        L2), refined by bisection on the way from the image.
     """
     wanted: dict[Norm, bool] = {"l2": euclidean, "linf": largest}
-    ways = []
-    for norm in (one for one, chosen in wanted.items() if chosen):
-        fool = partial(attacks.deepfool, norm=norm, candidates=candidates)
-        ways.append(Way("DeepFool", norm, fool, USUAL_STEPS * candidates))
-        ways.append(Way(WALKS[norm], norm, partial(attacks.walk, norm=norm, steps=steps), steps))
-    return smallest_changes(context, ways)
+    attacks = []
+    for norm in (norm for norm, chosen in wanted.items() if chosen):
+        deepfool = partial(_attacks.deepfool, norm=norm, candidates=candidates)
+        attacks.append(Attack("DeepFool", norm, deepfool, TYPICAL_STEPS * candidates))
+        ddn = partial(_attacks.ddn, norm=norm, steps=steps)
+        attacks.append(Attack(WALKS[norm], norm, ddn, steps))
+    return minimal_perturbations(context, attacks)

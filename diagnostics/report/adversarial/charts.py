@@ -1,198 +1,207 @@
-"""Charts of smallest changes: how near each image is, and what is said along the way."""
+"""Charts of smallest changes: how near each image is, and what is predicted along the change."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from diagnostics.metrics.predictions import probabilities
+from diagnostics.report import chart
 from diagnostics.report.adversarial import tables
 from diagnostics.report.formatting import escaped
 from diagnostics.report.table import Table
+from diagnostics.schema.results.adversarial import AdversarialAnswer, AdversarialImage, Norm
 from diagnostics.text import number, probability
 
-Entry = Mapping[str, Any]
-Line = NDArray[np.float32]
+Logits: TypeAlias = NDArray[np.float32]
+Values: TypeAlias = NDArray[np.float64]
 
-GREY = "#808080"  # stands apart from light and dark alike
-COLOURS = ("#1f83b8", "#d06a10", "#1a946f")
-DASHES, SYMBOLS = ("solid", "dash", "dot"), ("circle", "square", "diamond")
-CLASSES = 3  # drawn along the way, at most
+STYLES = tuple(
+    zip(chart.SERIES, ("solid", "dash", "dot"), ("circle", "square", "diamond"), strict=False)
+)
 ROW_PX, AROUND_PX = 34, 120
-AXES = {"l2": "root mean square change", "linf": "largest change of a value"}
+AXES: dict[Norm, str] = {"l2": "root mean square change", "linf": "largest change of a value"}
 
 
-def distances(answer: Entry, norm: str) -> go.Figure:
+def distances(answer: AdversarialAnswer, norm: Norm) -> go.Figure:
     """Draw how near each image is to another answer, the nearest first.
 
     Args:
-        answer: The JSON of the answer.
-        norm: "l2" or "linf".
+        answer: The answer.
+        norm: Under which changes are smallest.
     """
-    images, values = answer["images"], answer["values"]
-    places = tables.found(images, norm)
-    sizes = [tables.greys(images[place][norm], norm, values) for place in places]
-    made = go.Figure()
+    changed = tables.most_fragile(answer["images"], norm)
+    figure = chart.figure(
+        f"Smallest change found (n = {len(changed)} of {len(answer['images'])} images)",
+        AROUND_PX + ROW_PX * max(len(changed), 2),
+        top=72,
+        right=90,
+        legend=chart.LEGEND_ABOVE_RIGHT,
+    )
     for kept, symbol, name in (
         (True, "circle", "a PNG file keeps it"),
         (False, "circle-open", "lost in a PNG file"),
     ):
-        mine = [at for at, place in enumerate(places) if images[place][norm]["png_flips"] is kept]
-        made.add_scatter(
-            x=[sizes[at] for at in mine],
-            y=mine,
+        points = [
+            (row, image, perturbation)
+            for row, (_, image, perturbation) in enumerate(changed)
+            if perturbation["png_is_adversarial"] is kept
+        ]
+        figure.add_scatter(
+            x=[
+                tables.grey_levels(perturbation, norm, answer["values"])
+                for _, _, perturbation in points
+            ],
+            y=[row for row, _, _ in points],
             mode="markers+text",
             name=name,
-            visible=bool(mine),
-            marker={"size": 12, "symbol": symbol, "color": COLOURS[0], "line": {"width": 2}},
-            text=[f"  {escaped(images[places[at]][norm]['now'][0]['class'], 18)}" for at in mine],
+            visible=bool(points),
+            marker={
+                "size": 12,
+                "symbol": symbol,
+                "color": chart.SERIES[0],
+                "line": {"width": 2},
+            },
+            text=[
+                f"  {escaped(perturbation['top'][0]['class'], 18)}" for _, _, perturbation in points
+            ],
             textposition="middle right",
-            hovertext=[_hover(images[places[at]], norm, answer) for at in mine],
-            hovertemplate="%{hovertext}<extra></extra>",
+            hovertext=[
+                f"{escaped(image['file'])}: "
+                f"{tables.distance(perturbation, norm, answer['values'])}; "
+                f"{escaped(perturbation['top'][0]['class'])} instead of "
+                f"{escaped(tables.predicted(image, answer))}"
+                for _, image, perturbation in points
+            ],
+            hovertemplate=chart.HOVER,
             cliponaxis=False,
         )
-    made.update_layout(
-        title=f"Smallest change found (n = {len(places)} of {len(images)} images)",
-        height=AROUND_PX + ROW_PX * max(len(places), 2),
-        margin={"t": 72, "b": 56, "r": 90},
-        showlegend=True,
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"},
-    )
     names = [
-        f"<b>{escaped(answer['classes'][images[place]['said']], 14)}</b> "
-        f"{escaped(images[place]['file'], 26)}"
-        for place in places
+        f"<b>{escaped(tables.predicted(image, answer), 14)}</b> {escaped(image['file'], 26)}"
+        for _, image, _ in changed
     ]
-    made.update_yaxes(
-        tickvals=list(range(len(places))),
-        ticktext=names,
-        range=[len(places) - 0.5, -0.5],
-        zeroline=False,
-    )
-    made.update_xaxes(title=f"{AXES[norm]} (grey levels of 255)", rangemode="tozero")
-    return made
+    figure.update_yaxes(**chart.rows_axis(names, range=[len(names) - 0.5, -0.5]))
+    figure.update_xaxes(title=f"{AXES[norm]} (grey levels of 255)", rangemode="tozero")
+    return figure
 
 
-def _hover(image: Entry, norm: str, answer: Entry) -> str:
-    told = image[norm]
-    return (
-        f"{escaped(image['file'])}: {tables.distance(told, norm, answer['values'])}; "
-        f"{escaped(told['now'][0]['class'])} instead of "
-        f"{escaped(answer['classes'][image['said']])}"
-    )
-
-
-def shares(line: Line, answer: Entry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return every class's probability along a way, and its distance from one, shape (m, k)."""
-    independent = "independent" in answer["model"]["output"]
-    both = [probabilities(row, independent=independent) for row in line]
-    return np.stack([one for one, _ in both]), np.stack([far for _, far in both])
-
-
-def top(line: Line, at: int, answer: Entry, count: int = 3) -> list[dict[str, Any]]:
-    """Return what is said at one point of a way, best first, as an inspection ranks it."""
-    p, far = shares(line[at : at + 1], answer)
-    order = np.argsort(-line[at], kind="stable")[:count]
-    return [
-        {
-            "class": answer["classes"][one],
-            "index": int(one),
-            "probability": float(p[0, one]),
-            "one_minus_p": float(far[0, one]),
-            "logit": float(line[at, one]),
-        }
-        for one in order
-    ]
-
-
-def drawn(line: Line, said: int) -> list[int]:
-    """Return which classes are drawn along a way: the one said first, and those that win later."""
-    winners = list(dict.fromkeys(line.argmax(1).tolist()))
-    return [said, *(one for one in winners if one != said)][:CLASSES]
-
-
-def along(line: Line, image: Entry, answer: Entry, unit: float, norm: str, at: int) -> go.Figure:
-    """Draw the probability of the classes along the way to the changed image and beyond.
+def class_probabilities(logits: Logits, *, independent: bool) -> tuple[Values, Values]:
+    """Return every class's probability along a change, and one minus it, shape (m, k).
 
     Args:
-        line: Logits at each of the multiples, shape (m, k).
-        image: The image's entry.
-        answer: The JSON of the answer.
-        unit: Size of the change in grey levels.
-        norm: "l2" or "linf".
-        at: Place of the slider among the multiples.
+        logits: At each of the multiples, shape (m, k).
+        independent: Whether each class is a yes or no of its own.
     """
-    p, far = shares(line, answer)
-    x = [one * unit for one in answer["multiples"]]
-    made = go.Figure()
-    for colour, dash, symbol, one in zip(
-        COLOURS, DASHES, SYMBOLS, drawn(line, image["said"]), strict=False
-    ):
-        name = escaped(answer["classes"][one], 20)
-        said = [
-            probability(float(a), float(b)) for a, b in zip(p[:, one], far[:, one], strict=True)
-        ]
-        made.add_scatter(
+    both = [probabilities(row, independent=independent) for row in logits]
+    return np.stack([p for p, _ in both]), np.stack([one_minus_p for _, one_minus_p in both])
+
+
+def classes_along(logits: Logits, predicted: int) -> list[int]:
+    """Return which classes are drawn along a change: the one predicted first, and later winners."""
+    winners = list(dict.fromkeys(logits.argmax(1).tolist()))
+    return [predicted, *(index for index in winners if index != predicted)][: len(STYLES)]
+
+
+def along(
+    logits: Logits,
+    image: AdversarialImage,
+    answer: AdversarialAnswer,
+    unit: float,
+    norm: Norm,
+    position: int,
+    *,
+    independent: bool,
+) -> go.Figure:
+    """Draw the probability of the classes along the change and beyond.
+
+    Args:
+        logits: At each of the multiples, shape (m, k).
+        image: The image's entry.
+        answer: The answer.
+        unit: Size of the change in grey levels.
+        norm: Under which the change is smallest.
+        position: Of the slider among the multiples.
+        independent: Whether each class is a yes or no of its own.
+    """
+    p, one_minus_p = class_probabilities(logits, independent=independent)
+    x = [multiple * unit for multiple in answer["multiples"]]
+    figure = chart.figure(
+        f"Along the change of {escaped(image['file'], 22)}",
+        340,
+        top=84,
+        right=20,
+        legend=chart.LEGEND_ABOVE_RIGHT | {"y": 1.08},
+        hovermode="x",
+    )
+    drawn = classes_along(logits, image["predicted"] or 0)
+    for (colour, dash, symbol), index in zip(STYLES, drawn, strict=False):
+        name = escaped(answer["classes"][index], 20)
+        shares = zip(p[:, index], one_minus_p[:, index], strict=True)
+        figure.add_scatter(
             x=x,
-            y=100 * p[:, one],
+            y=100 * p[:, index],
             mode="lines",
             name=name,
             line={"color": colour, "dash": dash, "width": 2.5},
-            hovertext=[f"{name}: {text}" for text in said],
-            hovertemplate="%{hovertext}<extra></extra>",
+            hovertext=[f"{name}: {probability(float(a), float(b))}" for a, b in shares],
+            hovertemplate=chart.HOVER,
         )
-        made.add_scatter(
-            x=[x[at]],
-            y=[100 * p[at, one]],
+        figure.add_scatter(
+            x=[x[position]],
+            y=[100 * p[position, index]],
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 13},
             hoverinfo="skip",
             showlegend=False,
             cliponaxis=False,
         )
-    made.add_vline(x=unit, line={"color": GREY, "dash": "dash", "width": 1.5})
-    made.add_annotation(
+    chart.reference_line(figure, x=unit)
+    figure.add_annotation(
         text="smallest change found", x=unit, y=1.0, yref="paper", yanchor="bottom", showarrow=False
     )
-    made.add_vline(x=x[at], line={"color": GREY, "width": 1})
-    made.update_layout(
-        title=f"Along the change of {escaped(image['file'], 22)}",
-        height=340,
-        margin={"t": 84, "b": 56, "r": 20},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.08, "yanchor": "bottom"},
-        hovermode="x",
-    )
-    made.update_yaxes(title="probability (%)", range=[-3, 103], zeroline=False)
-    made.update_xaxes(title=f"{AXES[norm]} (grey levels of 255)", zeroline=False)
-    return made
+    chart.reference_line(figure, x=x[position], dash="solid", width=1)
+    figure.update_yaxes(**chart.percent_axis("probability (%)"))
+    figure.update_xaxes(title=f"{AXES[norm]} (grey levels of 255)", zeroline=False)
+    return figure
 
 
-def along_numbers(line: Line, image: Entry, answer: Entry, unit: float) -> Table:
-    """Return the probabilities along the way."""
-    p, far = shares(line, answer)
-    rows = tuple(
-        {
+def along_numbers(
+    logits: Logits,
+    image: AdversarialImage,
+    answer: AdversarialAnswer,
+    unit: float,
+    *,
+    independent: bool,
+) -> Table:
+    """Return the probabilities along the change.
+
+    Args:
+        logits: At each of the multiples, shape (m, k).
+        image: The image's entry.
+        answer: The answer.
+        unit: Size of the change in grey levels.
+        independent: Whether each class is a yes or no of its own.
+    """
+    p, one_minus_p = class_probabilities(logits, independent=independent)
+    drawn = classes_along(logits, image["predicted"] or 0)
+    rows = []
+    for row, multiple in enumerate(answer["multiples"]):
+        shares = {
+            answer["classes"][index]: probability(
+                float(p[row, index]), float(one_minus_p[row, index])
+            )
+            for index in drawn
+        }
+        sizes = {
             "multiple of the change": f"{multiple:g} ×",
             "grey levels": number(multiple * unit),
-            **{
-                answer["classes"][one]: probability(float(p[at, one]), float(far[at, one]))
-                for one in drawn(line, image["said"])
-            },
         }
-        for at, multiple in enumerate(answer["multiples"])
-    )
-    said = (
+        rows.append(sizes | shares)
+    explained = (
         "Values are kept between black and white, so beyond the change some may stop moving. "
         "n = 1 image."
     )
-    return Table(rows, title="Probability along the change", said=said)
-
-
-def pick(images: Sequence[Entry], norm: str) -> int:
-    """Return the place of the image that is shown at first: the most fragile one."""
-    there = tables.found(images, norm)
-    return there[0] if there else 0
+    return Table(tuple(rows), title="Probability along the change", said=explained)

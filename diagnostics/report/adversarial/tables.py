@@ -1,165 +1,209 @@
-"""Smallest changes in sentences, numbers and pictures: how far, and what is said then."""
+"""Smallest changes in sentences, numbers and pictures: how far, and what is predicted then."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diagnostics.metrics.predictions import rank
 from diagnostics.report import pictures, render
 from diagnostics.report.render import Picture, Scale
 from diagnostics.report.table import Bar, Cell, Table
+from diagnostics.schema.results.adversarial import (
+    AdversarialAnswer,
+    AdversarialImage,
+    NoPerturbation,
+    Norm,
+    Perturbation,
+)
+from diagnostics.schema.results.inspection import PredictionEntry
+from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import counted, number, probability, shortened, signed
 
-Entry = Mapping[str, Any]
-Arrays = Mapping[str, NDArray[Any]]
-
 GREYS = 255
-NORMS = {"l2": "Euclidean length (L2)", "linf": "Largest change of a value (L∞)"}
-UPPER = (
+TOP = 3  # classes in a ranking
+NORMS: dict[Norm, str] = {
+    "l2": "Euclidean length (L2)",
+    "linf": "Largest change of a value (L∞)",
+}
+UPPER_BOUND = (
     "Lower is more fragile. Every distance is an upper bound: a smaller change may exist that no "
     "search found."
 )
 FACTORS = (1, 2, 5)
 WHITE = "In the differences white is no change, red is brighter, and blue is darker."
-LOOKED = "For the first class of each picture, both rounded to 8 bit"
+HEATMAPS = "For the first class of each picture, both rounded to 8 bit"
 
 
-def found(images: Sequence[Entry], norm: str) -> list[int]:
-    """Return the places of the images for which a change was found, the most fragile first."""
-    there = [place for place, one in enumerate(images) if one[norm]["found"]]
-    return sorted(there, key=lambda place: images[place][norm]["distance"])
+def most_fragile(
+    images: Sequence[AdversarialImage], norm: Norm
+) -> list[tuple[int, AdversarialImage, Perturbation]]:
+    """Return index, entry and change of the images that have one, the smallest change first."""
+    changed = []
+    for index, image in enumerate(images):
+        perturbation = image[norm]
+        if perturbation["is_adversarial"]:
+            changed.append((index, image, perturbation))
+    return sorted(changed, key=lambda entry: entry[2]["distance"])
 
 
-def greys(entry: Entry, norm: str, values: int) -> float:
+def first_shown(images: Sequence[AdversarialImage], norm: Norm) -> int:
+    """Return the index of the image that is shown at first: the most fragile one."""
+    changed = most_fragile(images, norm)
+    return changed[0][0] if changed else 0
+
+
+def grey_levels(perturbation: Perturbation, norm: Norm, values: int) -> float:
     """Return how large a change is in grey levels of 255: root mean square, or the largest.
 
     Args:
-        entry: What was found under the norm.
-        norm: "l2" or "linf".
+        perturbation: The change.
+        norm: Under which it is smallest.
         values: How many values an image has.
     """
-    distance = float(entry["distance"])
+    distance = perturbation["distance"]
     return GREYS * (distance / math.sqrt(values) if norm == "l2" else distance)
 
 
-def distance(entry: Entry, norm: str, values: int) -> str:
+def distance(perturbation: Perturbation, norm: Norm, values: int) -> str:
     """Say how large a change is, such as "root mean square 0.4 grey levels of 255"."""
-    size = number(greys(entry, norm, values))
+    size = number(grey_levels(perturbation, norm, values))
     if norm == "l2":
         return f"root mean square {size} grey levels of {GREYS}"
     return f"no value changes by more than {size} grey levels of {GREYS}"
 
 
-def headline(answer: Entry, norm: str) -> str:
+def headline(answer: AdversarialAnswer, norm: Norm) -> str:
     """Say which image is nearest to another answer, or that no change was found."""
-    images, classes = answer["images"], answer["classes"]
-    there = found(images, norm)
-    if not there:
-        reasons = list(dict.fromkeys(one[norm]["why"] for one in images))
-        return f"No change was found. {' '.join(reasons)}"
-    first = images[there[0]]
-    told = first[norm]
-    name, before = shortened(first["file"], 40), classes[first["said"]]
-    after = told["now"][0]["class"]
-    said = (
-        f"{name} is nearest to another answer: {distance(told, norm, answer['values'])}, and the "
-        f"model says {after} instead of {before}."
-    )
+    images = answer["images"]
+    changed = most_fragile(images, norm)
+    if not changed:
+        reasons = [
+            perturbation["reason"]
+            for perturbation in (image[norm] for image in images)
+            if not perturbation["is_adversarial"]
+        ]
+        return f"No change was found. {' '.join(dict.fromkeys(reasons))}"
+    _, first, perturbation = changed[0]
+    how_far = distance(perturbation, norm, answer["values"])
+    before, after = predicted(first, answer), perturbation["top"][0]["class"]
     if len(images) == 1:
-        said = f"The smallest change found: {distance(told, norm, answer['values'])}."
-        said += f" The model then says {after} instead of {before}."
-    missed = len(images) - len(there)
-    return f"{said} Not found for {counted(missed, 'image')}." if missed else said
+        return (
+            f"The smallest change found: {how_far}. The model then says {after} instead of "
+            f"{before}."
+        )
+    nearest = (
+        f"{shortened(first['file'], 40)} is nearest to another answer: {how_far}, and the model "
+        f"says {after} instead of {before}."
+    )
+    missing = len(images) - len(changed)
+    return f"{nearest} Not found for {counted(missing, 'image')}." if missing else nearest
 
 
-def numbers(answer: Entry, norm: str) -> Table:
+def numbers(answer: AdversarialAnswer, norm: Norm) -> Table:
     """Return every image's distance, what it becomes, and whether a file keeps it."""
     images, values = answer["images"], answer["values"]
-    there = found(images, norm)
-    missing = [place for place in range(len(images)) if place not in there]
-    rows = [_row(images[place], norm, values, answer["classes"]) for place in (*there, *missing)]
-    return Table(tuple(rows), title="Smallest change found of each image", said=UPPER)
+    rows = [
+        _image_columns(image, answer) | _change_columns(perturbation, values)
+        for _, image, perturbation in most_fragile(images, norm)
+    ]
+    for image in images:
+        perturbation = image[norm]
+        if not perturbation["is_adversarial"]:
+            rows.append(_image_columns(image, answer) | _no_change_columns(perturbation))
+    return Table(tuple(rows), title="Smallest change found of each image", said=UPPER_BOUND)
 
 
-def _row(image: Entry, norm: str, values: int, classes: Sequence[str]) -> dict[str, str]:
-    told = image[norm]
-    before = "" if image["said"] is None else classes[image["said"]]
-    row = {"image": image["file"], "said": before}
-    if not told["found"]:
-        empty = dict.fromkeys((*_sizes(None), "kept by PNG", "pixels changed", "found by"), "")
-        return {**row, "becomes": "not found", **empty, "remark": told["why"]}
-    tried = [
-        f"{title} {'not found' if length is None else number(length)}"
-        for title, length in told["tried"].items()
+def _image_columns(image: AdversarialImage, answer: AdversarialAnswer) -> dict[str, str]:
+    return {"image": image["file"], "said": predicted(image, answer)}
+
+
+def _change_columns(perturbation: Perturbation, values: int) -> dict[str, str]:
+    by_attack = [
+        f"{title} {'not found' if distance is None else number(distance)}"
+        for title, distance in perturbation["attacks"].items()
     ]
     return {
-        **row,
-        "becomes": told["now"][0]["class"],
-        **_sizes(told, values),
-        "kept by PNG": lasts(told),
-        "pixels changed": f"{told['changed_pixels']} of {told['pixels']}",
-        "found by": told["by"],
-        "remark": ", ".join(tried) if len(tried) > 1 else "",
+        "becomes": perturbation["top"][0]["class"],
+        "RMS (grey levels)": number(GREYS * perturbation["l2"] / math.sqrt(values)),
+        "largest (grey levels)": number(GREYS * perturbation["linf"]),
+        "L2 (pixels in 0 to 1)": number(perturbation["l2"]),
+        "kept by PNG": _kept_by_png(perturbation),
+        "pixels changed": f"{perturbation['changed_pixels']} of {perturbation['pixels']}",
+        "found by": perturbation["attack"],
+        "remark": ", ".join(by_attack) if len(by_attack) > 1 else "",
     }
 
 
-def _sizes(told: Entry | None, values: int = 1) -> dict[str, str]:
-    """Return the lengths of a change; only their names without one."""
-    length = told["l2"] if told else 0.0
+def _no_change_columns(missing: NoPerturbation) -> dict[str, str]:
     return {
-        "RMS (grey levels)": number(GREYS * length / math.sqrt(values)),
-        "largest (grey levels)": number(GREYS * told["linf"] if told else 0.0),
-        "L2 (pixels in 0 to 1)": number(length),
+        "becomes": "not found",
+        "RMS (grey levels)": "",
+        "largest (grey levels)": "",
+        "L2 (pixels in 0 to 1)": "",
+        "kept by PNG": "",
+        "pixels changed": "",
+        "found by": "",
+        "remark": missing["reason"],
     }
 
 
-def lasts(told: Entry) -> str:
+def predicted(image: AdversarialImage, answer: AdversarialAnswer) -> str:
+    """Return the name of the class predicted of an image, empty where there is none."""
+    return "" if image["predicted"] is None else answer["classes"][image["predicted"]]
+
+
+def _kept_by_png(perturbation: Perturbation) -> str:
     """Say whether the 8-bit picture of a change still changes the answer."""
-    if told["png_flips"]:
+    if perturbation["png_is_adversarial"]:
         return "yes"
-    if told["png_from"] is None:
+    if perturbation["png_multiple"] is None:
         return "no"
-    return f"no, {told['png_from']:g} × is enough"
+    return f"no, {perturbation['png_multiple']:g} × is enough"
 
 
-def sentences(image: Entry, norm: str, answer: Entry) -> list[str]:
+def sentences(image: AdversarialImage, norm: Norm, answer: AdversarialAnswer) -> list[str]:
     """Say of one image how large the change is, what it does, and whether a file keeps it."""
-    told = image[norm]
-    if not told["found"]:
-        return [f"Not found. {told['why']}"]
-    moved = counted(told["changed_pixels"], "pixel")
-    length = number(told["l2"])
-    said = [
-        f"{distance(told, norm, answer['values'])[:1].upper()}"
-        f"{distance(told, norm, answer['values'])[1:]} (L2 {length} with pixels in 0 to 1; largest "
-        f"change {number(GREYS * told['linf'])} grey levels), found by {told['by']}."
+    perturbation = image[norm]
+    if not perturbation["is_adversarial"]:
+        return [f"Not found. {perturbation['reason']}"]
+    how_far = distance(perturbation, norm, answer["values"])
+    facts = [
+        f"{how_far[:1].upper()}{how_far[1:]} (L2 {number(perturbation['l2'])} with pixels in 0 to "
+        f"1; largest change {number(GREYS * perturbation['linf'])} grey levels), found by "
+        f"{perturbation['attack']}.",
+        _png_sentence(perturbation),
     ]
-    if told["png_flips"]:
-        said.append(
-            f"It survives rounding to 8 bit: saved as PNG and read again, the model still says "
-            f"{_first(told['png_now'])}. {moved} of {told['pixels']} differ in the file."
-        )
-    else:
-        where = "no multiple of the change that was tried is enough for a file"
-        if told["png_from"] is not None:
-            where = f"a file with {told['png_from']:g} × the change is enough"
-        said.append(
-            f"It does not survive rounding to 8 bit: saved as PNG and read again, the model says "
-            f"{_first(told['png_now'])} ({moved} of {told['pixels']} differ); {where}."
-        )
-    if not told["changed_pixels"]:
-        said.append("The change is lost altogether: every value rounds to what it was before.")
-    if image["png_said"] != image["said"]:
-        other = answer["classes"][image["png_said"]]
-        said.append(f"Rounding the unchanged image to 8 bit alone already gives {other}.")
-    return said
+    if not perturbation["changed_pixels"]:
+        facts.append("The change is lost altogether: every value rounds to what it was before.")
+    if image["png_predicted"] is not None and image["png_predicted"] != image["predicted"]:
+        other = answer["classes"][image["png_predicted"]]
+        facts.append(f"Rounding the unchanged image to 8 bit alone already gives {other}.")
+    return facts
 
 
-def _first(top: Sequence[Entry]) -> str:
+def _png_sentence(perturbation: Perturbation) -> str:
+    changed, pixels = counted(perturbation["changed_pixels"], "pixel"), perturbation["pixels"]
+    predicted = _first(perturbation["png_top"])
+    if perturbation["png_is_adversarial"]:
+        return (
+            "It survives rounding to 8 bit: saved as PNG and read again, the model still says "
+            f"{predicted}. {changed} of {pixels} differ in the file."
+        )
+    enough = "no multiple of the change that was tried is enough for a file"
+    if perturbation["png_multiple"] is not None:
+        enough = f"a file with {perturbation['png_multiple']:g} × the change is enough"
+    return (
+        "It does not survive rounding to 8 bit: saved as PNG and read again, the model says "
+        f"{predicted} ({changed} of {pixels} differ); {enough}."
+    )
+
+
+def _first(top: Sequence[PredictionEntry]) -> str:
     if not top:
         return "nothing finite"
     return f"{top[0]['class']}, {probability(top[0]['probability'], top[0]['one_minus_p'])}"
@@ -167,66 +211,76 @@ def _first(top: Sequence[Entry]) -> str:
 
 def factor(change: NDArray[Any]) -> int:
     """Return by how much a change is amplified to fill the scale: 1, 2, 5, 10, 20 and so on."""
-    most = Scale.of_most(change, signed=True).limit
-    room = 1 / most if most > 0 else 1.0
-    decade: int = 10 ** math.floor(math.log10(max(room, 1.0)))
-    return max(decade * one for one in FACTORS if decade * one <= max(room, 1.0))
+    limit = Scale.of_most(change, signed=True).limit
+    room = max(1 / limit, 1.0) if limit > 0 else 1.0
+    decade: int = 10 ** math.floor(math.log10(room))
+    return max(decade * digit for digit in FACTORS if decade * digit <= room)
 
 
 def cells(
-    image: Entry, norm: str, place: int, arrays: Arrays, multiple: float, top: Sequence[Entry]
+    image: AdversarialImage,
+    pixels: NDArray[Any],
+    changed: NDArray[Any],
+    multiple: float,
+    top: Sequence[PredictionEntry],
 ) -> list[Cell]:
     """The image, the changed image, and their difference, exactly and amplified.
 
     Args:
         image: The image's entry.
-        norm: "l2" or "linf".
-        place: Of the image in the answer.
-        arrays: Of the answer.
+        pixels: What the network receives of it, shape (h, w, c).
+        changed: The changed pixels, same shape.
         multiple: Of the change that is shown.
-        top: What is said of the changed image.
+        top: What is predicted of the changed image.
     """
-    before = arrays[f"{place}/pixels"]
-    change = moved(before, arrays[f"{place}/{norm}/changed"], multiple) - before
+    change = interpolate(pixels, changed, multiple) - pixels
     stem, times = pictures.stem(image["file"]), factor(change)
-    shown = "" if multiple == 1 else f" at {multiple:g} ×"
+    title = "The changed image" + ("" if multiple == 1 else f" at {multiple:g} ×")
     return [
-        _answered("The image", image["top"], _photo(before, "The image", f"{stem}-image")),
-        _answered(
-            f"The changed image{shown}",
-            top,
-            _photo(before + change, f"The changed image{shown}", f"{stem}-changed"),
-        ),
+        _answered("The image", image["top"], _photo(pixels, "The image", f"{stem}-image")),
+        _answered(title, top, _photo(pixels + change, title, f"{stem}-changed")),
         _difference(change, 1, stem),
         _difference(change, times, stem),
     ]
 
 
-def moved(before: NDArray[Any], changed: NDArray[Any], multiple: float) -> NDArray[np.float32]:
+def interpolate(
+    pixels: NDArray[Any], changed: NDArray[Any], multiple: float
+) -> NDArray[np.float32]:
     """Return an image so many times as far towards a changed one, kept in [0, 1]."""
     values: NDArray[np.float32] = np.clip(
-        before + np.float32(multiple) * (changed - before), 0, 1
+        pixels + np.float32(multiple) * (changed - pixels), 0, 1
     ).astype(np.float32)
     return values
 
 
-def rounded(values: NDArray[Any]) -> NDArray[np.uint8]:
+def to_8bit(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Return values in [0, 1] in 8 bit."""
     picture: NDArray[np.uint8] = np.rint(values * GREYS).astype(np.uint8)
     return picture
 
 
-def _answered(title: str, top: Sequence[Entry], picture: Picture) -> Cell:
+def top(logits: NDArray[Any], spec: ModelSpec) -> list[PredictionEntry]:
+    """Return what is predicted at one multiple of a change, best first, as an inspection ranks it.
+
+    Args:
+        logits: Shape (k,).
+        spec: Gives names and the kind of output.
+    """
+    return [prediction.entry() for prediction in rank(logits, spec, TOP)]
+
+
+def _answered(title: str, top: Sequence[PredictionEntry], picture: Picture) -> Cell:
     if not top:
         return Cell(title=title, pictures=(picture,))
     bars = tuple(
         Bar(
-            name=one["class"],
-            share=one["probability"],
-            text=probability(one["probability"], one["one_minus_p"]),
-            title=f"{one['class']}, class {one['index']}: logit {signed(one['logit'])}",
+            name=entry["class"],
+            share=entry["probability"],
+            text=probability(entry["probability"], entry["one_minus_p"]),
+            title=f"{entry['class']}, class {entry['index']}: logit {signed(entry['logit'])}",
         )
-        for one in top
+        for entry in top
     )
     sure = probability(top[0]["probability"], top[0]["one_minus_p"])
     answer = shortened(top[0]["class"], 28)

@@ -1,24 +1,26 @@
-"""The controls of smallest changes: what is looked for, how, and how far along it is looked at."""
+"""Controls of smallest changes: what is looked for, how, and at which multiple it is shown."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from diagnostics.report import pictures
-from diagnostics.report.adversarial import charts, tables
+from diagnostics.report.adversarial import tables
 from diagnostics.report.adversarial.tables import NORMS
 from diagnostics.report.inspection.answers import heatmaps, titles
 from diagnostics.report.table import Cell
 from diagnostics.schema.layouts import last_maps
 from diagnostics.schema.options import Methods, Value
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import File, Request, Result
+from diagnostics.schema.request import Request, Result
+from diagnostics.schema.results.adversarial import AdversarialAnswer, Norm
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
@@ -40,11 +42,11 @@ METHODS = {
 }
 ONLY_EUCLIDEAN = ("ddn", "lbfgs")
 WALKS, STEPS = ("smallest", "ddn"), (50, 100, 300, 1000)
-RIVALS, USUAL_STEPS = 9, 5  # of DeepFool: classes it considers, and steps it usually takes
-SEARCHES, LINE = 30, 65  # passes forward of one refinement, and along the change
-LBFGS_FORWARD, LBFGS_BACK = 900, 300
+OTHER_CLASSES, TYPICAL_STEPS = 9, 5  # that DeepFool considers, and that it takes
+REFINEMENT_PASSES, ALONG_PASSES = 30, 65  # forward, of one attack's result and along the change
+LBFGS_PASSES = 350  # forward and back, typically
 OPACITY = 0.6  # of a map over its picture
-FARTHEST, STOP = 150, 5  # percent of the change; the stops of the slider lie so far apart
+MAX_PERCENT, STEP_PERCENT = 150, 5  # of the change; the stops of the slider lie so far apart
 HOW = (
     "DeepFool steps to the nearest boundary of the linearised model; the walk (DDN for the "
     "Euclidean length) creeps along the boundary on a sphere that shrinks. The closer result is "
@@ -70,23 +72,16 @@ def stop(board: Board, why: str) -> NoReturn:
     st.stop()
 
 
-def about(spec: ModelSpec, methods: Methods) -> tuple[Request | None, str]:
-    """Draw what is looked for; return the question once it is wanted, and the norm."""
+def choose_search(spec: ModelSpec, methods: Methods) -> tuple[Request | None, Norm]:
+    """Draw what is looked for; return the request once it is wanted, and the norm."""
     session = current_session()
     names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        norm = choose(
-            "Made small",
-            "attack.norm",
-            NORMS,
-            "The Euclidean length spreads the change over many pixels; the largest change lets "
-            "every value move by the same little.",
-            width=290,
-        )
+        norm = _choose_norm()
         fitting = {
-            one: title
-            for one, title in METHODS.items()
-            if norm == "l2" or one not in ONLY_EUCLIDEAN
+            name: title
+            for name, title in METHODS.items()
+            if norm == "l2" or name not in ONLY_EUCLIDEAN
         }
         method = choose("Search", "attack.method", fitting, HOW, width=280)
         target = choose(
@@ -107,28 +102,44 @@ def about(spec: ModelSpec, methods: Methods) -> tuple[Request | None, str]:
             options = forms.options(info, {"steps": steps}, "attack")
     if method == "deepfool" and norm == "linf":
         options["norm"] = norm
-    images, settings = session.shown_images(), session.preprocessing or spec.preprocessing
-    chosen = int(target) if target else None
-    asked = Request(
-        f"adversarial/{method}", session.model, images, settings, target=chosen, options=options
+    request = Request(
+        f"adversarial/{method}",
+        session.model,
+        session.shown_images(),
+        session.preprocessing or spec.preprocessing,
+        target=int(target) if target else None,
+        options=options,
     )
-    return (asked if _wanted(asked, spec) else None), norm
+    return (request if _wanted(request, spec) else None), norm
 
 
-def _wanted(asked: Request, spec: ModelSpec) -> bool:
-    """Say what it costs and draw the button, until it was pressed for this very question."""
-    session, short = current_session(), asked.key[:KEY_LENGTH]
+def _choose_norm() -> Norm:
+    norm = choose(
+        "Made small",
+        "attack.norm",
+        {str(norm): title for norm, title in NORMS.items()},
+        "The Euclidean length spreads the change over many pixels; the largest change lets "
+        "every value move by the same little.",
+        width=290,
+    )
+    return "linf" if norm == "linf" else "l2"
+
+
+def _wanted(request: Request, spec: ModelSpec) -> bool:
+    """Say what it costs and draw the button, until it was pressed for this very request."""
+    session, short = current_session(), request.key[:KEY_LENGTH]
     before = session.choices.get(WANTED) or st.query_params.get(WANTED, "")
     known = any(
-        asked.key in one for one in (session.results, session.failures, session.partial_results)
+        request.key in results
+        for results in (session.results, session.failures, session.partial_results)
     )
     if short == before or known:
         session.choices[WANTED] = short
         set_query_param(WANTED, short)
         return True
     set_query_param(WANTED, "")
-    forward, backward = passes(asked, len(spec.class_names))
-    said = cost_sentence(spec, forward=forward, backward=backward)
+    forward, backward = pass_counts(request, len(spec.class_names))
+    price = cost_sentence(spec, forward=forward, backward=backward)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Look for the smallest changes",
@@ -136,80 +147,77 @@ def _wanted(asked: Request, spec: ModelSpec) -> bool:
             on_click=session.choices.__setitem__,
             args=(WANTED, short),
         )
-        st.caption(f"{said} {HOW}")
+        st.caption(f"{price} {HOW}")
     return False
 
 
-def passes(asked: Request, classes: int) -> tuple[int, int]:
-    """Return how often one image goes forward alone, and forward and back, for a question."""
-    count, steps = len(asked.images), int(str(asked.options.get("steps", 0)))
-    fool = USUAL_STEPS * min(RIVALS, classes - 1)
-    norms = 2 if asked.method == "adversarial/smallest" else 1
-    back = {"smallest": 2 * (steps + fool), "deepfool": fool, "ddn": steps, "lbfgs": LBFGS_BACK}
-    name = asked.method.partition("/")[2]
-    ways = 2 if name == "smallest" else 1
-    forward = norms * (ways * SEARCHES + LINE) + (LBFGS_FORWARD if name == "lbfgs" else 0)
-    return count * forward, count * back[name]
+def pass_counts(request: Request, classes: int) -> tuple[int, int]:
+    """Return how often images go forward alone, and forward and back, for a request."""
+    name = request.method.partition("/")[2]
+    steps = int(str(request.options.get("steps", 0)))
+    deepfool = TYPICAL_STEPS * min(OTHER_CLASSES, classes - 1)
+    backward = {
+        "smallest": 2 * (steps + deepfool),
+        "deepfool": deepfool,
+        "ddn": steps,
+        "lbfgs": LBFGS_PASSES,
+    }
+    norms, attacks = (2, 2) if name == "smallest" else (1, 1)
+    forward = norms * (attacks * REFINEMENT_PASSES + ALONG_PASSES)
+    return len(request.images) * forward, len(request.images) * backward[name]
 
 
-def so_far(norm: str) -> Any:
+def progress_table(norm: Norm) -> Callable[[Result], None]:
     """Return what draws the distances that are there while the others are looked for."""
 
     def draw(result: Result) -> None:
-        table = tables.numbers(result.scores, norm)
+        answer: AdversarialAnswer = result.scores
+        table = tables.numbers(answer, norm)
         st.dataframe([dict(row) for row in table.rows], hide_index=True)
 
     return draw
 
 
-def which(answer: Mapping[str, Any], norm: str) -> int:
-    """Draw which image is looked at, the most fragile first; return its place."""
+def choose_image(answer: AdversarialAnswer, norm: Norm) -> int:
+    """Draw which image is looked at, the most fragile first; return its index."""
     images = answer["images"]
-    usual = charts.pick(images, norm)
     if len(images) == 1:
         return 0
-    shown = {
-        str(place): shortened(one["file"], 40) + ("" if one[norm]["found"] else ", not found")
-        for place, one in enumerate(images)
+    names = {
+        str(index): shortened(image["file"], 40)
+        + ("" if image[norm]["is_adversarial"] else ", not found")
+        for index, image in enumerate(images)
     }
-    return int(
-        choose(
-            "Image",
-            "attack.image",
-            shown,
-            "Which image is shown below.",
-            default=str(usual),
-            width=320,
-        )
-    )
+    first = str(tables.first_shown(images, norm))
+    help_text = "Which image is shown below."
+    return int(choose("Image", "attack.image", names, help_text, default=first, width=320))
 
 
-def epsilon(norm: str) -> int:
-    """Draw how far along the change the image is; return the place among the multiples."""
-    remember("attack.epsilon", default=100, max_value=FARTHEST)
-    st.session_state["attack.epsilon"] -= st.session_state["attack.epsilon"] % STOP
+def choose_multiple(norm: Norm) -> int:
+    """Draw how far along the change the image is; return the position among the multiples."""
+    remember("attack.epsilon", default=100, max_value=MAX_PERCENT)
+    st.session_state["attack.epsilon"] -= st.session_state["attack.epsilon"] % STEP_PERCENT
     what = "root mean square" if norm == "l2" else "largest change"
     percent = st.slider(
         "Size of the change, in percent of the smallest that was found",
         0,
-        FARTHEST,
-        step=STOP,
+        MAX_PERCENT,
+        step=STEP_PERCENT,
         format="%d %%",
         key="attack.epsilon",
         help=f"0 is the image itself, 100 the smallest change ({what}); the direction is the same.",
     )
-    return int(percent) // STOP
+    return int(percent) // STEP_PERCENT
 
 
-def take_away(answer: Result, place: int, norm: str, multiple: float, spec: ModelSpec) -> None:
+def offer_downloads(
+    result: Result, index: int, norm: Norm, multiple: float, spec: ModelSpec
+) -> None:
     """Draw the buttons that open the changed image in Inspect, or download it."""
-    image, settings = (
-        answer.scores["images"][place],
-        current_session().preprocessing or spec.preprocessing,
-    )
-    before, changed = answer.arrays[f"{place}/pixels"], answer.arrays[f"{place}/{norm}/changed"]
-    picture = tables.rounded(tables.moved(before, changed, multiple))
-    name = f"{pictures.stem(image['file'])}-{norm}-{multiple:g}x"
+    answer: AdversarialAnswer = result.scores
+    settings = current_session().preprocessing or spec.preprocessing
+    picture = _picture(result, index, norm, multiple)
+    name = f"{pictures.stem(answer['images'][index]['file'])}-{norm}-{multiple:g}x"
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Open in Inspect", key="attack.open"):
             open_in_inspect.open_files(open_in_inspect.picture_files([(picture, name)], settings))
@@ -223,7 +231,7 @@ def take_away(answer: Result, place: int, norm: str, multiple: float, spec: Mode
         )
         st.download_button(
             "Exact numbers (.npz)",
-            lambda: _numbers(answer, place, norm),
+            lambda: _npz(result, index, norm),
             f"{name}.npz",
             "application/octet-stream",
             key="attack.npz",
@@ -237,16 +245,23 @@ def take_away(answer: Result, place: int, norm: str, multiple: float, spec: Mode
     )
 
 
-def _numbers(answer: Result, place: int, norm: str) -> bytes:
+def _picture(result: Result, index: int, norm: Norm, multiple: float) -> NDArray[np.uint8]:
+    pixels, changed = result.arrays[f"{index}/pixels"], result.arrays[f"{index}/{norm}/changed"]
+    return tables.to_8bit(tables.interpolate(pixels, changed, multiple))
+
+
+def _npz(result: Result, index: int, norm: Norm) -> bytes:
     stream = io.BytesIO()
-    names = {"pixels": f"{place}/pixels"}
-    names |= {one: f"{place}/{norm}/{one}" for one in ("changed", "difference", "line")}
-    arrays = {one: answer.arrays[name] for one, name in names.items() if name in answer.arrays}
+    names = {"pixels": f"{index}/pixels"}
+    names |= {name: f"{index}/{norm}/{name}" for name in ("changed", "difference", "logits")}
+    arrays = {key: result.arrays[name] for key, name in names.items() if name in result.arrays}
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()
 
 
-def saliency(answer: Result, place: int, norm: str, multiple: float, spec: ModelSpec) -> list[Cell]:
+def heatmap_cells(
+    result: Result, index: int, norm: Norm, multiple: float, spec: ModelSpec
+) -> list[Cell]:
     """Draw the switch for it; return where the model looked before and after, once wanted."""
     remember("attack.looked", default=0, max_value=1)
     wanted = st.toggle(
@@ -258,28 +273,27 @@ def saliency(answer: Result, place: int, norm: str, multiple: float, spec: Model
     if not wanted:
         return []
     session = current_session()
-    before, changed = answer.arrays[f"{place}/pixels"], answer.arrays[f"{place}/{norm}/changed"]
-    stem = pictures.stem(answer.scores["images"][place]["file"])
-    made = [
-        (tables.rounded(tables.moved(before, changed, one)), f"{stem} at {one:g} ×")
-        for one in dict.fromkeys((0.0, multiple))
+    answer: AdversarialAnswer = result.scores
+    stem = pictures.stem(answer["images"][index]["file"])
+    named = [
+        (_picture(result, index, norm, share), f"{stem} at {share:g} ×")
+        for share in dict.fromkeys((0.0, multiple))
     ]
-    files: Sequence[File] = open_in_inspect.picture_files(made)
-    settings = as_it_is(session.preprocessing or spec.preprocessing)
+    files = open_in_inspect.picture_files(named)
+    settings = unprocessed(session.preprocessing or spec.preprocessing)
     method = "attribution/grad_cam" if last_maps(spec) else "attribution/gradient"
-    asked = Request(method, session.model, tuple(files), settings)
-    found = try_request(asked, st.empty()) if files else None
-    if found is None:
+    request = Request(method, session.model, tuple(files), settings)
+    attribution = try_request(request, st.empty()) if files else None
+    if attribution is None:
         return []
-    maps = heatmaps(found, OPACITY, shared=False)
-    said = titles(found)
+    maps = heatmaps(attribution, OPACITY, shared=False)
     return [
-        replace(one, title=name.title, hover=name.hover, answer=name.answer, sure=name.sure)
-        for one, name in zip(maps, said, strict=True)
+        replace(cell, title=name.title, hover=name.hover, answer=name.answer, sure=name.sure)
+        for cell, name in zip(maps, titles(attribution), strict=True)
     ]
 
 
-def as_it_is(settings: Preprocessing) -> Preprocessing:
+def unprocessed(settings: Preprocessing) -> Preprocessing:
     """Return settings that hand a picture of what the network received to it unchanged."""
     return replace(
         settings, fit="none", invert=False, grey=False, contrast=0.0, blur=0.0, threshold=None

@@ -9,14 +9,20 @@ from diagnostics.data import samples
 from diagnostics.loaders.open import open_model
 from diagnostics.methods.context import Context
 from diagnostics.models.classifier import TorchClassifier
+from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
 
 
 @cache
 def letters(name: str = "letters_conv") -> TorchClassifier:
     """Return a sample model of letters, opened once."""
-    model = open_model(ModelSource(samples.model_files()[name]), ())
-    return TorchClassifier(model.network, model.spec, model.spec.preprocessing)
+    return open_classifier(ModelSource(samples.model_files()[name]))
+
+
+def open_classifier(source: ModelSource, settings: Preprocessing | None = None) -> TorchClassifier:
+    """Return the classifier of a file, with a preprocessing other than its own if there is one."""
+    model = open_model(source, ())
+    return TorchClassifier(model.network, model.spec, settings or model.spec.preprocessing)
 
 
 def letters_context(**options: Any) -> Context:

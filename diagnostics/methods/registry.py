@@ -46,6 +46,8 @@ def method(
     kind: Kind = "analysis",
     needs: Collection[Need] = (),
     forward_passes: Callable[..., int] | None = None,
+    order: int = 0,
+    explanation: str = "",
 ) -> Callable[[Function], Function]:
     """Register a method under "family/function name"; its family is its module's folder.
 
@@ -56,6 +58,8 @@ def method(
         needs: What the model must offer.
         forward_passes: How often the network is asked about each image, from the model's spec and
             the options; None when the one pass is enough that Inspect makes anyway.
+        order: See `MethodInfo`.
+        explanation: See `MethodInfo`.
 
     Raises:
         ValueError: When the name is taken, or differs from its module's name.
@@ -79,6 +83,8 @@ def method(
             needs=tuple(sorted(needs)),
             options=_options(function),
             expensive=forward_passes is not None,
+            order=order,
+            explanation=explanation,
         )
         _REGISTRY[identity] = Method(info, function, forward_passes or _one_pass)
         return function

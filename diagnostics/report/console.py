@@ -140,18 +140,19 @@ def strangers(scores: Scores) -> list[str]:
 
 def guard(scores: Scores) -> list[str]:
     """Say what a guard gains and costs."""
-    lines = [f"good images rejected: {_rate(scores['good_rejected'])}"]
+    lines = [f"good images rejected: {_rate(scores['rejected'])}"]
     if scores["accuracy"]:
         lines.append(f"right and not rejected: {_rate(scores['accuracy'])}")
         lines.append(f"right, the bare model: {_rate(scores['bare_accuracy'])}")
-    doubted = f"were answers below 90 % rejected instead: {_rate(scores['unsure_rejected'])}"
-    right = scores["unsure_accuracy"]
+    doubted = f"were answers below 90 % rejected instead: {_rate(scores['unconfident_rejected'])}"
+    right = scores["unconfident_accuracy"]
     lines.append(f"{doubted} rejected" + (f", {_rate(right)} right and kept" if right else ""))
     for one in scores["kinds"]:
+        kind = "strangers" if one["kind"] == "out_of_distribution" else one["kind"]
         learned = "learned on others of the kind" if one["learned"] else "never learned on"
         lines.append(
-            f"  {one['kind']} caught: {_rate(one['caught'])}, {learned}; the bare model is surer "
-            f"than 90 % of {_rate(one['bare_sure'])}"
+            f"  {kind} caught: {_rate(one['rejected'])}, {learned}; the bare model is surer "
+            f"than 90 % of {_rate(one['bare_confident'])}"
         )
     return [*lines, *(f"note: {one}" for one in scores["problems"]), *_notes(scores)]
 

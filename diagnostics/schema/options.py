@@ -116,6 +116,8 @@ class MethodInfo:
         needs: Names of the `Need`s the model must offer.
         options: The method's settings, in the order of its signature.
         expensive: Whether it asks the network many times about each image.
+        order: Where it stands among its kind on a page, lower first.
+        explanation: What a page says after its title; empty takes the summary.
     """
 
     id: str
@@ -126,6 +128,8 @@ class MethodInfo:
     needs: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     expensive: bool = False
+    order: int = 0
+    explanation: str = ""
 
     def read(self, written: Mapping[str, str]) -> dict[str, Value]:
         """Return the values of options that a person wrote as text.

@@ -5,7 +5,7 @@ import streamlit as st
 from diagnostics.report.guard import charts, tables
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.views.guard import asked, explain, fitted, noted, take_away
+from diagnostics.ui.views import guard
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder
@@ -21,26 +21,27 @@ if not current_session().shown and current_session().in_distribution is None:
     preprocessing.offer_samples()
 
 with board.section(FITTED):
-    known, strangers = folder("in_distribution"), folder("out_of_distribution")
-    requests = asked(spec, methods)
+    folder("in_distribution")
+    folder("out_of_distribution")
+    requests = guard.requests(spec, methods)
     if not requests:
-        explain()
-    guards = fitted(requests)
-answers = {guard: one.scores for guard, one in guards.items()}
+        guard.explain(guard.guards_of(methods))
+    exported = guard.fit(requests, methods)
+fitted = [one.fitted for one in exported]
 
-if answers:
+if fitted:
     with board.section(CATCHES):
-        st.markdown(f"**{tables.headline(answers)}**")
-        if flattering := tables.warning(answers):
+        st.markdown(f"**{tables.headline(fitted)}**")
+        if flattering := tables.warning(fitted):
             st.warning(flattering, icon=":material/warning:")
-        table = tables.caught_numbers(answers)
-        board.chart(CATCHES, charts.caught(answers), table, "guard.caught")
+        table = tables.caught_numbers(fitted)
+        board.chart(CATCHES, charts.caught(fitted), table, "guard.caught")
     with board.section(COSTS):
-        st.markdown("\n".join(f"- {said}" for said in tables.promises(answers)))
-        table = tables.cost_numbers(answers)
-        board.chart(COSTS, charts.costs(answers), table, "guard.costs")
-        st.caption(noted(answers))
+        st.markdown("\n".join(f"- {sentence}" for sentence in tables.promises(fitted)))
+        table = tables.cost_numbers(fitted)
+        board.chart(COSTS, charts.costs(fitted), table, "guard.costs")
+        st.caption(guard.notes(fitted))
     with board.section(TAKEN):
-        take_away(guards)
-    board.facts["Guards"] = f"{tables.fitted_on(answers)} {flattering}"
+        guard.take_away(exported)
+    board.facts["Guards"] = f"{tables.fitted_on(fitted)} {flattering}"
 board.offer_report()

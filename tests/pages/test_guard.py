@@ -47,14 +47,14 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
             raise WorkerMemoryError("The memory is full.")
         return run(self, request, watch)
 
-    sessions, noted = [], guard.noted
+    sessions, notes = [], guard.notes
 
-    def watched(answers):
+    def watched(guards):
         sessions.append(current_session())
-        return noted(answers)
+        return notes(guards)
 
     monkeypatch.setattr(RecordedRunner, "run", fail)
-    monkeypatch.setattr(guard, "noted", watched)
+    monkeypatch.setattr(guard, "notes", watched)
     page = pressed(pressed(page, TRY), "Fit the guards")
     assert [error.value.replace("\\", "") for error in page.error] == ["The memory is full."]
     assert "Start again" in [button.label for button in page.button]
@@ -68,9 +68,11 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     page = pressed(page, "Start again")
     assert not page.error
     session = sessions[-1]
-    kept = [result for result in session.results.values() if "good_rejected" in result.scores]
-    assert len(kept) == 3
-    assert not any(result.arrays for result in kept)
+    guards = [
+        result for result in session.results.values() if "unconfident_rejected" in result.scores
+    ]
+    assert len(guards) == 3
+    assert not any(result.arrays for result in guards)
     page.selectbox(key="guard.alpha").set_value("0.1")
     page = fine(page.run())
     assert "Fit the guards" in [button.label for button in page.button]
@@ -139,6 +141,6 @@ def test_a_file_that_is_no_guard_is_said_and_nothing_is_opened(
     monkeypatch.setattr(guard, "show_error", errors.append)
     path = tmp_path / "guard.zip"
     path.write_bytes(content)
-    guard._open("threshold", path)
+    guard._open("guard/threshold", path)
     (error,) = errors
     assert said in error

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.guard import outcome
-from diagnostics.methods.guard._fitting import SPLIT, Collector, limited
+from diagnostics.methods.guard._splits import LEARNABLE, SplitBuilder
 from diagnostics.methods.registry import method
-from diagnostics.models.guard import Guard
-from diagnostics.models.guarded import telling_layers
+from diagnostics.models.guard import Fitted, Guard, Outputs
+from diagnostics.models.guarded import spread_layers
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.guard import GuardAnswer
 
-HIDDEN, STEPS, RATE, DECAY = 64, 300, 1e-2, 1e-3
+HIDDEN, STEPS, LEARNING_RATE, WEIGHT_DECAY = 64, 300, 1e-2, 1e-3
 
 
 @method(
     "Discriminator",
     kind="guard",
     source="After Lee et al. 2018, arXiv:1807.03888, features of many layers",
+    order=3,
+    explanation="is a small network that reads several layers, and learns to tell known-good "
+    "images from noise, fooling images and your strangers.",
 )
 def discriminator(
     context: Context, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05
-) -> Outcome[Any]:
+) -> Outcome[GuardAnswer]:
     """Learn to tell known images from noise, fooling images and strangers by several layers.
 
     Args:
@@ -36,37 +40,43 @@ def discriminator(
     Returns:
         Gains and costs beside the bare model, and the guard's file.
     """
-    layers = telling_layers(context.classifier)
-    material = Collector(context, layers).collect(*SPLIT)
-    known, strange = material.known, material.learned
-    features = torch.cat([known.layers, strange.layers]).double()
-    truth = torch.cat([torch.zeros(len(known.labels)), torch.ones(len(strange.labels))]).double()
-    mean = known.layers.double().mean(0)
-    std = known.layers.double().std(0).clamp_min(1e-6) + features.std() * 1e-3
-    balance = torch.where(truth > 0, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
+    layers = spread_layers(context.classifier)
+    splits = SplitBuilder(context, layers).build(LEARNABLE)
+    outputs, truth = splits.two_sides()
+    features = outputs.layers.double()
+    known = splits.train.outputs.layers.double()
+    mean = known.mean(0)
+    std = known.std(0).clamp_min(1e-6) + features.std() * 1e-3
+    tensors = {"guard_mean": mean, "guard_std": std}
+    tensors |= _learn(context, (features - mean) / std, truth)
+    return outcome(context, "discriminator", Guard(log_odds, tensors), layers, splits, alpha)
+
+
+def log_odds(outputs: Outputs, fitted: Fitted) -> Tensor:
+    """Return the log-odds that an image belongs to no class, by a network of two layers."""
+    scaled = (outputs.layers.double() - fitted["guard_mean"]) / fitted["guard_std"]
+    hidden = (scaled @ fitted["guard_weight_1"].T + fitted["guard_bias_1"]).relu()
+    odds: Tensor = hidden @ fitted["guard_weight_2"] + fitted["guard_bias_2"]
+    return odds
+
+
+def _learn(context: Context, inputs: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Return weights and biases of the two layers; both sides weigh the same."""
     torch.manual_seed(context.seed)
-    first, last = nn.Linear(features.shape[1], HIDDEN).double(), nn.Linear(HIDDEN, 1).double()
-    learned = [*first.parameters(), *last.parameters()]
-    search = torch.optim.AdamW(learned, RATE, weight_decay=DECAY)
-    fed = (features - mean) / std
+    first, last = nn.Linear(inputs.shape[1], HIDDEN).double(), nn.Linear(HIDDEN, 1).double()
+    parameters = [*first.parameters(), *last.parameters()]
+    search = torch.optim.AdamW(parameters, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    balance = torch.where(truth > 0, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
     for step in range(STEPS):
         context.progress("Learning the discriminator", 0.5 + 0.4 * step / STEPS)
-        search.zero_grad()
-        odds = last(first(fed).relu())[:, 0]
+        odds = last(first(inputs).relu())[:, 0]
         loss = functional.binary_cross_entropy_with_logits(odds, truth, balance)
-        for value, gradient in zip(learned, torch.autograd.grad(loss, learned), strict=True):
+        for value, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
             value.grad = gradient
         search.step()
-    tensors = {
-        "guard_temperature": torch.tensor(1.0, dtype=torch.float64),
-        "guard_mean": mean,
-        "guard_std": std,
-        "guard_weight_1": first.weight,
-        "guard_bias_1": first.bias,
-        "guard_weight_2": last.weight[0],
-        "guard_bias_2": last.bias[0],
-        "guard_threshold": torch.tensor(0.0, dtype=torch.float64),
+    return {
+        "guard_weight_1": first.weight.detach(),
+        "guard_bias_1": first.bias.detach(),
+        "guard_weight_2": last.weight[0].detach(),
+        "guard_bias_2": last.bias[0].detach(),
     }
-    guard = Guard("discriminator", "", {name: one.detach() for name, one in tensors.items()})
-    guard = limited(guard, material.limits, alpha, "guard_threshold", 1.0)
-    return outcome(context, guard, layers, material, alpha)

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import inspect
+from typing import Annotated
 
 import torch
 
+from diagnostics.data.folder import UNKNOWN
 from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.guard import outcome
-from diagnostics.methods.guard._fitting import Collector, limited
-from diagnostics.methods.ood.detector import OODDetector
-from diagnostics.methods.registry import method
+from diagnostics.methods.guard._splits import LabelledOutputs, SplitBuilder
+from diagnostics.methods.ood import OODDetector
+from diagnostics.methods.registry import find, method
 from diagnostics.metrics.temperature import temperature
 from diagnostics.models.features import early_layer
 from diagnostics.models.guard import Guard
 from diagnostics.schema.options import Range
+from diagnostics.schema.results.guard import GuardAnswer
 
 
 @method(
     "Threshold",
     kind="guard",
     source="Hendrycks & Gimpel 2017; threshold by Papadopoulos et al. 2002",
+    order=1,
+    explanation="rejects an image when a score of strangeness exceeds what known-good images "
+    "reach. It never learns on anything strange.",
 )
 def threshold(
     context: Context, *, score: str = "", alpha: Annotated[float, Range(0.001, 0.5)] = 0.05
-) -> Outcome[Any]:
+) -> Outcome[GuardAnswer]:
     """Reject an image when its score of strangeness exceeds what known-good images reach.
 
     Args:
@@ -41,26 +47,30 @@ def threshold(
     """
     early = early_layer(context.classifier.network, context.classifier.spec)
     layers = (early,) if early else ()
-    material = Collector(context, layers).collect()
-    judge = OODDetector(context.classifier.spec, material.reference)
-    chosen = score.removeprefix("ood/") or judge.default
-    if chosen not in judge.exportable:
+    splits = SplitBuilder(context, layers).build()
+    detector = OODDetector(context.classifier.spec, splits.reference)
+    name = score.removeprefix("ood/") or detector.default
+    if name not in detector.exportable:
         raise InputError(
-            f"This model has no score {chosen!r} for a guard; it has {', '.join(judge.exportable)}."
+            f"This model has no score {name!r} for a guard; it has "
+            f"{', '.join(detector.exportable)}."
         )
-    fitted = dict(judge.fitted(chosen))
-    fitted.pop("calibration_scores", None)
-    spread = float(judge.calibration_scores[chosen].std()) or 1.0
-    known = material.known.of(material.known.labels >= 0)
-    warmth = 1.0
-    if len(known.labels):
-        found = temperature(known.logits.double().numpy(), known.labels.numpy())
-        warmth = 1.0 if found.at_bound else found.value  # where all is right, none is too low
-    tensors = fitted | {
-        "guard_temperature": torch.tensor(warmth, dtype=torch.float64),
-        "guard_threshold": torch.tensor(0.0, dtype=torch.float64),
-        "guard_scale": torch.tensor(spread, dtype=torch.float64),
+    statistics = dict(detector.fitted(name))
+    statistics.pop("calibration_scores", None)
+    numbers = {
+        "guard_temperature": _temperature(splits.train),
+        "guard_scale": float(detector.calibration_scores[name].std()) or 1.0,
     }
-    guard = Guard("threshold", chosen, tensors)
-    guard = limited(guard, material.limits, alpha, "guard_threshold", spread)
-    return outcome(context, guard, layers, material, alpha)
+    tensors = {key: torch.tensor(value, dtype=torch.float64) for key, value in numbers.items()}
+    formula = inspect.unwrap(find(f"ood/{name}").function)
+    guard = Guard(formula, statistics | tensors)
+    return outcome(context, "threshold", guard, layers, splits, alpha, name)
+
+
+def _temperature(images: LabelledOutputs) -> float:
+    """Return the temperature that fits the labels; one where all is right, so none is too low."""
+    labelled = images.select(images.labels != UNKNOWN)
+    if not len(labelled.labels):
+        return 1.0
+    fitted = temperature(labelled.outputs.logits.double().numpy(), labelled.labels.numpy())
+    return 1.0 if fitted.at_bound else fitted.value

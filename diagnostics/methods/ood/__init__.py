@@ -8,7 +8,6 @@ A new score is one new file: a function under `Score`, which registers what it n
 statistics are fitted, and whether a guard may ship it.
 """
 
-from diagnostics.methods.ood._export import exported_source
 from diagnostics.methods.ood.detector import OODDetector
 
-__all__ = ["OODDetector", "exported_source"]
+__all__ = ["OODDetector"]

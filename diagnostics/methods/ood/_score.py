@@ -56,7 +56,7 @@ class Score:
         needs_class_probabilities: Whether it needs each predicted class's mean probabilities.
         needs_raw_logits: Whether it reads the size of the logits, which a softmax takes away.
         exportable: Whether a guard may ship it; it then reads nothing but `Outputs`, and uses
-            nothing but torch and what `exported_source` takes along.
+            nothing but torch and what `standalone_source` takes along.
         misleads_transformers: Why it is left out where the network attends; empty where it is not.
     """
 

@@ -7,37 +7,28 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from diagnostics.report import chart
+from diagnostics.report.chart import CATEGORICAL, GREY, HOVER, SERIES
 from diagnostics.report.guard import tables
-from diagnostics.report.guard.tables import BARE, KINDS, LANES, Answers, Lane
+from diagnostics.report.guard.tables import BARE, KINDS, Guards, Lane
 
-# Blue, orange and green that reach 3 : 1 on light and dark alike; each guard has a shape besides.
-GREY = "#808080"
-COLOURS = {"threshold": "#1f83b8", "extra_class": "#d06a10", "discriminator": "#1a946f"}
-SYMBOLS = {
-    BARE: "cross",
-    "threshold": "circle",
-    "extra_class": "square",
-    "discriminator": "diamond",
-}
-LINE = "rgba(128,128,128,0.35)"
+# Each guard has a shape besides its colour.
+COLOURS = (*SERIES, *CATEGORICAL)
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star")
+SEPARATOR = "rgba(128,128,128,0.35)"
 LANE_PX, LEFT_PX, TOP_PX, BOTTOM_PX = 21, 124, 52, 56
 HEADER = 1.5  # lanes that a block's heading takes
-COST_PX = 34
+COST_PX, BETWEEN_PX = 34, 90
 AWAY = 1.5  # percent of the axis between an interval and what is written beside it
 
 
-def caught(answers: Answers) -> go.Figure:
-    """Draw which share of each kind of image is caught: a block a kind, in it a line a guard.
-
-    Args:
-        answers: Of the guards that could be fitted.
-    """
-    made, ticks, y = go.Figure(), dict[float, str](), 0.0
-    for kind in tables.kinds(answers):
-        lanes = tables.caught(answers, kind)
-        heading = f"<b>{KINDS[kind]}</b>, n = {lanes[0].rate['n']}"
-        made.add_annotation(
-            text=heading,
+def caught(guards: Guards) -> go.Figure:
+    """Draw which share of each kind of image is caught: a block a kind, in it a line a guard."""
+    drawing, ticks, y = go.Figure(), dict[float, str](), 0.0
+    for kind in tables.kinds(guards):
+        lanes = tables.caught(guards, kind)
+        drawing.add_annotation(
+            text=f"<b>{KINDS[kind]}</b>, n = {lanes[0].rate['n']}",
             xref="paper",
             x=0,
             xshift=-LEFT_PX,
@@ -46,21 +37,27 @@ def caught(answers: Answers) -> go.Figure:
             showarrow=False,
         )
         if y:
-            edge = {"x0": 0, "x1": 1, "xref": "paper", "line": {"color": LINE, "width": 1}}
-            made.add_shape(type="line", y0=y - 0.65, y1=y - 0.65, **edge)
-        places = [y + 1 + place for place in range(len(lanes))]
-        ticks |= {at: LANES[lane.name] for at, lane in zip(places, lanes, strict=True)}
-        _add_lanes(made, lanes, places, (0.0, 100.0), f"{KINDS[kind].lower()} caught")
-        y = places[-1] + HEADER
-    made.update_layout(
-        title="Share caught of images that belong to no class",
-        height=round(TOP_PX + LANE_PX * (y - 0.2) + BOTTOM_PX),
-        margin={"t": TOP_PX, "b": BOTTOM_PX, "l": LEFT_PX, "r": 12},
-        showlegend=False,
+            drawing.add_shape(
+                type="line",
+                xref="paper",
+                x0=0,
+                x1=1,
+                y0=y - 0.65,
+                y1=y - 0.65,
+                line={"color": SEPARATOR, "width": 1},
+            )
+        heights = [y + 1 + index for index in range(len(lanes))]
+        ticks |= {at: lane.title for at, lane in zip(heights, lanes, strict=True)}
+        _add_lanes(drawing, lanes, heights, (0.0, 100.0), f"{KINDS[kind].lower()} caught")
+        y = heights[-1] + HEADER
+    title = "Share caught of images that belong to no class"
+    height_px = round(TOP_PX + LANE_PX * (y - 0.2) + BOTTOM_PX)
+    chart.frame(drawing, title, height_px, top=TOP_PX, bottom=BOTTOM_PX, right=12)
+    drawing.update_layout(margin={"l": LEFT_PX})
+    drawing.update_xaxes(
+        title="caught (%)", range=[-2, 102], tickvals=list(range(0, 101, 25)), zeroline=False
     )
-    made.update_xaxes(title="caught (%)", range=[-2, 102], tickvals=list(range(0, 101, 25)))
-    made.update_xaxes(zeroline=False)
-    made.update_yaxes(
+    drawing.update_yaxes(
         tickvals=list(ticks),
         ticktext=list(ticks.values()),
         range=[y - 0.8, -0.6],
@@ -68,42 +65,37 @@ def caught(answers: Answers) -> go.Figure:
         showgrid=False,
         zeroline=False,
     )
-    return made
+    return drawing
 
 
-def costs(answers: Answers) -> go.Figure:
-    """Draw which share of known-good images each guard rejects, and what is still right.
-
-    Args:
-        answers: Of the guards that could be fitted.
-    """
-    first = next(iter(answers.values()))
+def costs(guards: Guards) -> go.Figure:
+    """Draw which share of known-good images each guard rejects, and what is still right."""
+    first = guards[0].answer
     alpha = 100 * first["alpha"]
-    panels = [tables.rejected(answers)]
-    panels += [right] if (right := tables.right(answers)) else []
-    heights = [len(panel) + 0.4 for panel in panels]
-    plot = COST_PX * sum(heights) + 90 * (len(panels) - 1)
-    made = make_subplots(
-        rows=len(panels), row_heights=heights, vertical_spacing=90 / plot if len(panels) > 1 else 0
+    panels = {"good images rejected": tables.rejected(guards)}
+    if right := tables.right(guards):
+        panels["right and not rejected"] = right
+    heights = [len(lanes) + 0.4 for lanes in panels.values()]
+    plot_px = COST_PX * sum(heights) + BETWEEN_PX * (len(panels) - 1)
+    drawing = make_subplots(
+        rows=len(panels),
+        row_heights=heights,
+        vertical_spacing=BETWEEN_PX / plot_px if len(panels) > 1 else 0,
     )
-    for row, lanes in enumerate(panels, 1):
-        title = ("good images rejected", "right and not rejected")[row - 1]
+    for row, (title, lanes) in enumerate(panels.items(), 1):
         ends = _rejected_ends(lanes, alpha) if row == 1 else _right_ends(lanes)
-        places = [float(place) for place in range(len(lanes))]
-        _add_lanes(made, lanes, places, ends, title, row, alpha if row == 1 else 0.0)
-        made.update_yaxes(
-            tickvals=places,
-            ticktext=[LANES[lane.name] for lane in lanes],
+        places = [float(index) for index in range(len(lanes))]
+        _add_lanes(drawing, lanes, places, ends, title, row, alpha if row == 1 else 0.0)
+        axis = chart.rows_axis(
+            [lane.title for lane in lanes],
             range=[len(lanes) - 0.6, -0.7],
             automargin=False,
             showgrid=False,
-            zeroline=False,
-            row=row,
-            col=1,
         )
-        made.update_xaxes(title=f"{title} (%)", range=ends, zeroline=False, row=row, col=1)
-    made.add_vline(x=alpha, line={"color": GREY, "dash": "dash", "width": 1.5}, row=1, col=1)
-    made.add_annotation(
+        drawing.update_yaxes(axis, row=row, col=1)
+        drawing.update_xaxes(title=f"{title} (%)", range=ends, zeroline=False, row=row, col=1)
+    chart.reference_line(drawing, x=alpha, row=1, col=1)
+    drawing.add_annotation(
         text=f"promised: {alpha:g} % at most",
         x=alpha,
         y=1,
@@ -112,77 +104,78 @@ def costs(answers: Answers) -> go.Figure:
         xanchor="left",
         showarrow=False,
     )
-    made.update_layout(
-        title=f"Cost on {first['good_rejected']['n']} known-good images held out",
-        height=round(TOP_PX + 24 + plot + BOTTOM_PX),
-        margin={"t": TOP_PX + 24, "b": BOTTOM_PX, "l": LEFT_PX, "r": 12},
-        showlegend=False,
-    )
-    return made
+    title = f"Cost on {first['rejected']['n']} known-good images held out"
+    top = TOP_PX + 24
+    height_px = round(top + plot_px + BOTTOM_PX)
+    chart.frame(drawing, title, height_px, top=top, bottom=BOTTOM_PX, right=12)
+    drawing.update_layout(margin={"l": LEFT_PX})
+    return drawing
 
 
 def _add_lanes(
-    made: go.Figure,
+    drawing: go.Figure,
     lanes: Sequence[Lane],
-    places: Sequence[float],
+    heights: Sequence[float],
     ends: tuple[float, float],
-    of: str,
+    rates_of: str,
     row: int | None = None,
     line: float = 0.0,
 ) -> None:
     """Add marks with their intervals, and what they are in words on the side with more room.
 
     Args:
-        made: The figure.
+        drawing: The figure.
         lanes: From the top.
-        places: Where each stands.
+        heights: Where each stands.
         ends: Of the axis.
-        of: What the rates are of.
+        rates_of: What the rates are of.
         row: Of the subplot; None where there is one plot.
         line: Where a line stands that words at the right keep clear of.
     """
-    where = {} if row is None else {"row": row, "col": 1}
+    cell = {} if row is None else {"row": row, "col": 1}
     low, high = ends
-    for lane, y in zip(lanes, places, strict=True):
-        colour, share = COLOURS.get(lane.name, GREY), 100 * lane.rate["value"]
-        least, most = 100 * lane.rate["low"], 100 * lane.rate["high"]
-        left = least - low > high - most
-        away = AWAY * (high - low) / 100
-        made.add_scatter(
+    away = AWAY * (high - low) / 100
+    for lane, y in zip(lanes, heights, strict=True):
+        rate, colour = lane.rate, _colour(lane)
+        share, least, most = (100 * (rate[end] or 0.0) for end in ("value", "low", "high"))
+        room_at_left = least - low > high - most
+        drawing.add_scatter(
             x=[share],
             y=[y],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [most - share],
-                "arrayminus": [share - least],
-                "thickness": 1.5,
-                "width": 3,
-                "color": colour,
-            },
+            error_x=chart.error_bars([share], [least], [most], type="data", width=3, color=colour),
             mode="markers",
             marker={
                 "size": 11,
-                "symbol": SYMBOLS.get(lane.name, "x") + "-open" * lane.learned,
+                "symbol": _symbol(lane),
                 "color": colour,
                 "line": {"width": 2 * lane.learned, "color": colour},
             },
-            hovertext=f"{LANES[lane.name]}, {of}: {lane.text}",
-            hovertemplate="%{hovertext}<extra></extra>",
+            hovertext=f"{lane.title}, {rates_of}: {lane.text}",
+            hovertemplate=HOVER,
             cliponaxis=False,
-            **where,
+            **cell,
         )
-        made.add_scatter(
-            x=[least - away if left else max(most, line) + away],
+        drawing.add_scatter(
+            x=[least - away if room_at_left else max(most, line) + away],
             y=[y],
             text=[lane.text],
             mode="text",
-            textposition=f"middle {'left' if left else 'right'}",
+            textposition=f"middle {'left' if room_at_left else 'right'}",
             textfont={"size": 12},
             hoverinfo="skip",
             cliponaxis=False,
-            **where,
+            **cell,
         )
+
+
+def _colour(lane: Lane) -> str:
+    return GREY if lane.position is None else COLOURS[lane.position % len(COLOURS)]
+
+
+def _symbol(lane: Lane) -> str:
+    if lane.position is None:
+        return "cross" if lane.title == BARE else "x"
+    return SYMBOLS[lane.position % len(SYMBOLS)] + "-open" * lane.learned
 
 
 def _rejected_ends(lanes: Sequence[Lane], alpha: float) -> tuple[float, float]:

@@ -1,13 +1,12 @@
-"""The controls of guards: what is promised, what is fitted, and how a guard is taken away."""
+"""The guard page: what is promised, what is fitted, and how a guard is taken away."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -15,9 +14,9 @@ from diagnostics.data import samples
 from diagnostics.errors import InputError
 from diagnostics.report import export
 from diagnostics.report.guard import tables
-from diagnostics.report.guard.tables import GUARDS, KINDS, Answers
+from diagnostics.report.guard.tables import FittedGuard, Guards
 from diagnostics.schema import recipe
-from diagnostics.schema.options import Methods
+from diagnostics.schema.options import MethodInfo, Methods
 from diagnostics.schema.request import File, ModelSource, Request
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown
@@ -34,14 +33,7 @@ WHOLE_MODELS = ("guarded.pt2", "guarded.onnx")  # the first that could be writte
 CARD_PX = 350
 RECIPE, RECIPE_BYTES = "recipe.toml", 2**20
 DAMAGED = (zipfile.BadZipFile, KeyError, OSError, RuntimeError, EOFError, ValueError, zlib.error)
-HOW = {
-    "threshold": "rejects an image when a score of strangeness exceeds what known-good images "
-    "reach. It never learns on anything strange.",
-    "extra_class": "adds one row to the last layer, which learns to win on noise and on your "
-    "strangers.",
-    "discriminator": "is a small network that reads several layers, and learns to tell known-good "
-    "images from noise, fooling images and your strangers.",
-}
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CONTENT = (
     "Each .zip holds `guard.py` (needs torch and numpy alone; `python guard.py` tests itself), "
     "`guard.safetensors` and `guard.toml` with weights and settings, `guarded.pt2` and "
@@ -51,20 +43,30 @@ CONTENT = (
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A guard that was fitted: its gains and costs, and the .zip that ships it."""
+class ExportedGuard:
+    """A guard that was fitted, and the .zip that ships it."""
 
-    scores: Mapping[str, Any]
+    info: MethodInfo
+    fitted: FittedGuard
     file: File
 
 
-def explain() -> None:
+def guards_of(methods: Methods) -> list[MethodInfo]:
+    """Return the guards there are, in the order of the page."""
+    guards = (info for info in methods.values() if info.kind == "guard")
+    return sorted(guards, key=lambda info: (info.order, info.id))
+
+
+def explain(guards: Sequence[MethodInfo]) -> None:
     """Say what the guards are, and how to fit them with samples."""
+    count = NUMBERS[len(guards)] if len(guards) < len(NUMBERS) else str(len(guards))
     st.markdown(
-        "A guard lets the model answer **none of the above**. There are three kinds, and they "
-        "differ in what they catch; fit all three and compare:"
+        f"A guard lets the model answer **none of the above**. There are {count} kinds, and they "
+        f"differ in what they catch; fit all {count} and compare:"
     )
-    st.markdown("\n".join(f"- **{GUARDS[guard]}** {said}" for guard, said in HOW.items()))
+    st.markdown(
+        "\n".join(f"- **{info.title}** {info.explanation or info.summary}" for info in guards)
+    )
     session = current_session()
     if session.model.file not in samples.model_files().values() or session.in_distribution:
         return
@@ -74,8 +76,11 @@ def explain() -> None:
         )
 
 
-def asked(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
-    """Draw what is promised and the button that fits; return the questions, none until wanted."""
+def requests(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
+    """Draw what is promised and the button that fits; return a request for each guard by its id.
+
+    There are none until they are wanted.
+    """
     session = current_session()
     if session.in_distribution is None:
         return {}
@@ -105,22 +110,24 @@ def asked(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
         ),
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        by_score = forms.options(methods["guard/threshold"], fields, "guard")
-        options = {"alpha": by_score["alpha"]}
-        settings = session.preprocessing or spec.preprocessing
-        requests = {
-            guard: Request(
-                f"guard/{guard}",
+        options = forms.options(methods["guard/threshold"], fields, "guard")
+        by_guard = {
+            info.id: Request(
+                info.id,
                 session.model,
                 (),
-                settings,
-                options=by_score if guard == "threshold" else options,
+                session.preprocessing or spec.preprocessing,
+                options={
+                    option.name: options[option.name]
+                    for option in info.options
+                    if option.name in options
+                },
                 folder=session.in_distribution,
                 ood_folder=session.out_of_distribution,
             )
-            for guard in GUARDS
+            for info in guards_of(methods)
         }
-        first = requests["threshold"]
+        first = next(iter(by_guard.values()))
         wanted = session.choices.get(WANTED) == first.key or first.key in session.derived_files
         if not wanted:
             st.button(
@@ -129,80 +136,67 @@ def asked(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
                 args=(WANTED, first.key),
                 type="primary",
             )
-    return requests if wanted else {}
+    return by_guard if wanted else {}
 
 
-def fitted(requests: Mapping[str, Request]) -> dict[str, Fitted]:
+def fit(by_guard: Mapping[str, Request], methods: Methods) -> list[ExportedGuard]:
     """Fit the guards one after the other; say of one that fails why, beside the others."""
-    found = {}
-    places = {guard: st.empty() for guard in requests}
-    for guard, request in requests.items():
-        answer = try_request(request, places[guard])
-        if answer is None:
+    session, exported = current_session(), []
+    slots = {guard: st.empty() for guard in by_guard}
+    for position, (guard, request) in enumerate(by_guard.items()):
+        result = try_request(request, slots[guard])
+        if result is None:
             continue
         try:
-            if answer.arrays:  # large, and from here on in a file
-                content = export.parts(answer, "file")
-                current_session().results[request.key] = replace(answer, arrays={})
-                current_session().derived_files[request.key] = current_session().store_upload(
-                    content, _name(guard, "-guard.zip")
+            if result.arrays:  # large, and from here on in a file
+                content = export.parts(result, "file")
+                session.results[request.key] = replace(result, arrays={})
+                session.derived_files[request.key] = session.store_upload(
+                    content, _file_name(guard, "-guard.zip")
                 )
-            found[guard] = Fitted(answer.scores, current_session().derived_files[request.key])
+            info = methods[guard]
+            fitted = FittedGuard(info.title, position, result.scores)
+            exported.append(ExportedGuard(info, fitted, session.derived_files[request.key]))
         except InputError as error:
-            current_session().results.pop(request.key, None)
-            show_error(error.message, places[guard])
-    return found
+            session.results.pop(request.key, None)
+            show_error(error.message, slots[guard])
+    return exported
 
 
-def noted(answers: Answers) -> str:
+def notes(guards: Guards) -> str:
     """Return how many images served for what, and what else should be known of them."""
-    notes = dict.fromkeys(note for answer in answers.values() for note in answer["notes"])
-    return markdown(" ".join([tables.fitted_on(answers), *notes]))
+    of_images = dict.fromkeys(note for guard in guards for note in guard.answer["notes"])
+    return markdown(" ".join([tables.fitted_on(guards), *of_images]))
 
 
-def take_away(guards: Mapping[str, Fitted]) -> None:
+def take_away(guards: Sequence[ExportedGuard]) -> None:
     """Draw what lies in the files, and for each guard its file and the way to open it here."""
     row = st.container(horizontal=True)
-    for guard, one in guards.items():
+    for guard in guards:
+        name, path = _short(guard.info.id), Path(guard.file.path)
         with row.container(border=True, width=CARD_PX):
-            path = Path(one.file.path)
-            st.markdown(f"**{GUARDS[guard]}**")
-            st.caption(_about(one))
+            st.markdown(f"**{guard.info.title}**")
+            st.caption(markdown(tables.learned_from(guard.fitted.answer)))
             st.download_button(
                 f"Download ({_size(path.stat().st_size)})",
                 path.read_bytes,
-                one.file.name,
+                guard.file.name,
                 "application/zip",
                 on_click="ignore",
                 icon=":material/download:",
-                key=f"guard.download.{guard}",
+                key=f"guard.download.{name}",
                 width="stretch",
             )
             if st.button(
                 "Open the guarded model",
-                key=f"guard.open.{guard}",
+                key=f"guard.open.{name}",
                 help="Take the model with this guard in hand, and look at what it says in Inspect.",
                 width="stretch",
             ):
-                _open(guard, path)
-            for problem in one.scores["problems"]:
+                _open(guard.info.id, path)
+            for problem in guard.fitted.answer["problems"]:
                 st.caption(markdown(problem))
     st.caption(CONTENT)
-
-
-def _about(one: Fitted) -> str:
-    score = one.scores["score"]
-    fitted_on = [
-        f"{count} {KINDS[name].lower()}"
-        for name, count in one.scores["fitted_on"].items()
-        if name not in ("known", "threshold")
-    ]
-    learned = (
-        f"Learned on images: {', '.join(fitted_on)}."
-        if fitted_on
-        else "Learned on nothing strange."
-    )
-    return markdown(f"Score: {score}. {learned}" if score else learned)
 
 
 def _open(guard: str, path: Path) -> None:
@@ -214,29 +208,33 @@ def _open(guard: str, path: Path) -> None:
             if not names:
                 raise InputError("This guard holds no whole model; its file says why.")
             content = _member(archive, names[0], session.free_bytes())
-            known = recipe.loads(_member(archive, RECIPE, RECIPE_BYTES).decode("utf-8"))
-        file = session.store_upload(content, _name(guard, f"-{names[0]}"))
+            settings = recipe.loads(_member(archive, RECIPE, RECIPE_BYTES).decode("utf-8"))
+        file = session.store_upload(content, _file_name(guard, f"-{names[0]}"))
     except InputError as error:
         show_error(error.message)
     except DAMAGED:
         show_error("The guard's file is damaged; fit it again.")
     else:
-        session.select_model(known.source(ModelSource(file)), known.preprocessing)
+        session.select_model(settings.source(ModelSource(file)), settings.preprocessing)
         st.switch_page(INSPECT_PAGE)
 
 
-def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+def _member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
     """Read one file of a .zip, at most so many bytes, whatever it says of itself."""
     with archive.open(name) as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
         raise InputError(f"{name} was not opened: {current_session().quota_message()}")
     return content
 
 
-def _name(guard: str, kind: str) -> str:
+def _short(guard: str) -> str:
+    return guard.partition("/")[2]
+
+
+def _file_name(guard: str, ending: str) -> str:
     stem = Path(current_session().model.file.name).stem
-    return f"{stem}-{guard.replace('_', '-')}{kind}"
+    return f"{stem}-{_short(guard).replace('_', '-')}{ending}"
 
 
 def _size(count: int) -> str:

@@ -18,48 +18,43 @@ from torch import nn
 
 from diagnostics.data import samples
 from diagnostics.errors import InputError, NotOfferedError
-from diagnostics.loaders.open import open_model
 from diagnostics.methods.context import Context, Outcome
-from diagnostics.methods.guard._fitting import (
-    SPLIT,
-    Collector,
-    Rows,
-    compared,
-    joined,
-    lead,
-    limited,
-)
-from diagnostics.methods.guard._logistic import logistic
-from diagnostics.methods.registry import find
+from diagnostics.methods.guard._evaluation import calibrate, gains_and_costs, rejection_margin
+from diagnostics.methods.guard._splits import LEARNABLE, LabelledOutputs, SplitBuilder, joined
+from diagnostics.methods.guard.extra_class import logistic_regression
+from diagnostics.methods.registry import find, methods
 from diagnostics.metrics.intervals import false_alarm_interval
-from diagnostics.models import guard as shipped_module
+from diagnostics.models import guard as exported_module
 from diagnostics.models.classifier import TorchClassifier
-from diagnostics.models.guard import Guard
+from diagnostics.models.guard import Guard, Outputs
 from diagnostics.schema import recipe
 from diagnostics.schema.request import ModelSource
+from diagnostics.schema.results.guard import GuardAnswer
 from diagnostics.schema.spec import Need
-from tests.networks_for_tests import classifier as made_classifier
+from tests.letters import letters as letters_classifier
+from tests.letters import open_classifier
+from tests.networks_for_tests import classifier as classifier_of
+from tests.results import conforms
 
-KINDS = ("threshold", "extra_class", "discriminator")
+GUARDS = [method.info.id.partition("/")[2] for method in methods("guard")]
 ALPHA = 0.1
 CLOSE = 1e-5
 
 
-def opened(source: ModelSource, settings=None) -> TorchClassifier:
-    model = open_model(source, ())
-    return TorchClassifier(model.network, model.spec, settings or model.spec.preprocessing)
-
-
 @pytest.fixture(scope="module")
 def letters():
-    return opened(ModelSource(samples.model_files()["letters_conv"]))
+    return letters_classifier()
 
 
-def context(classifier, seed=0, folder="known", strangers=True, **rest):
+def context_of(classifier, seed=0, folder=None, with_ood=True, **rest):
     folders = samples.folders()
-    known = folders[folder] if isinstance(folder, str) else folder
-    others = folders["strangers"] if strangers else None
-    return Context(classifier, folder=known, ood_folder=others, seed=seed, **rest)
+    return Context(
+        classifier,
+        folder=folder or folders["in_distribution"],
+        ood_folder=folders["out_of_distribution"] if with_ood else None,
+        seed=seed,
+        **rest,
+    )
 
 
 def unpacked(outcome, folder: Path) -> Path:
@@ -70,12 +65,17 @@ def unpacked(outcome, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def outcomes(letters, tmp_path_factory):
-    """Every kind of guard of the letters model, and the folder that its .zip unpacks to."""
-    made = {}
-    for kind in KINDS:
-        outcome = find(f"guard/{kind}").function(context(letters), alpha=ALPHA)
-        made[kind] = outcome.scores, unpacked(outcome, tmp_path_factory.mktemp(kind))
-    return made
+    """The answer of every guard of the letters model, and the folder that its .zip unpacks to."""
+    by_name = {}
+    for name in GUARDS:
+        outcome = find(f"guard/{name}").function(context_of(letters), alpha=ALPHA)
+        by_name[name] = outcome.scores, unpacked(outcome, tmp_path_factory.mktemp(name))
+    return by_name
+
+
+@pytest.mark.parametrize("name", GUARDS)
+def test_a_real_answer_is_of_the_promised_type(name, outcomes):
+    conforms(GuardAnswer, outcomes[name][0])
 
 
 def fresh(classifier, count=12):
@@ -86,11 +86,11 @@ def fresh(classifier, count=12):
     return torch.from_numpy(random.random(shape).astype(np.float32)) ** 3
 
 
-def through(classifier, folder: Path, pixels):
-    """What a guard's module is fed for some pixels."""
-    about = shipped_module.load(folder)[1]["guard"]
-    layers = [one for one in classifier.spec.layers if one.name in about["layers"]]
-    return Collector(Context(classifier), layers).rows(pixels)
+def outputs_of(classifier, folder: Path, pixels):
+    """What an exported guard reads of some pixels."""
+    about = exported_module.load(folder)[1]["guard"]
+    layers = [layer for layer in classifier.spec.layers if layer.name in about["layers"]]
+    return SplitBuilder(Context(classifier), layers).outputs(pixels)
 
 
 ALONE = """
@@ -100,8 +100,8 @@ import torch
 folder, given = Path(sys.argv[1]), torch.load(sys.argv[2], weights_only=True)
 sys.path.insert(0, str(folder))
 import guard
-made, about, test = guard.load(folder)
-answers = made(given["logits"], given["features"], given["layers"])
+loaded, about, test = guard.load(folder)
+answers = loaded(given["logits"], given["features"], given["layers"])
 torch.save(answers, sys.argv[3])
 ours = [name for name in sys.modules if name.partition(".")[0] in ("diagnostics", "safetensors")]
 assert not ours, ours
@@ -116,13 +116,11 @@ def run_alone(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_exported_module_answers_alone_as_the_app_does(kind, outcomes, letters, tmp_path):
-    _, folder = outcomes[kind]
+@pytest.mark.parametrize("name", GUARDS)
+def test_the_exported_module_answers_alone_as_the_app_does(name, outcomes, letters, tmp_path):
+    _, folder = outcomes[name]
     pixels = fresh(letters)
-    rows = through(letters, folder, pixels)
-    given = {"logits": rows.logits, "features": rows.features, "layers": rows.layers}
-    torch.save(given, tmp_path / "given.pt")
+    torch.save(outputs_of(letters, folder, pixels).outputs._asdict(), tmp_path / "given.pt")
     where = [str(folder), str(tmp_path / "given.pt"), str(tmp_path / "answers.pt")]
     done = run_alone(tmp_path, "-c", ALONE, *where)
     assert done.returncode == 0, done.stderr
@@ -134,57 +132,56 @@ def test_the_exported_module_answers_alone_as_the_app_does(kind, outcomes, lette
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_self_test_passes_and_notices_a_changed_weight(kind, outcomes, tmp_path):
-    _, folder = outcomes[kind]
+@pytest.mark.parametrize("name", GUARDS)
+def test_the_self_test_passes_and_notices_a_changed_weight(name, outcomes, tmp_path):
+    _, folder = outcomes[name]
     done = run_alone(folder, "guard.py")
     assert done.returncode == 0, done.stderr
-    (tmp_path / "guard.py").write_bytes((folder / "guard.py").read_bytes())
-    (tmp_path / "guard.toml").write_bytes((folder / "guard.toml").read_bytes())
+    for file in ("guard.py", "formula.py", "guard.toml"):
+        (tmp_path / file).write_bytes((folder / file).read_bytes())
     tensors = load_file(folder / "guard.safetensors")
-    name = "guard_bias" if kind == "extra_class" else "guard_threshold"
-    tensors[name] = tensors[name] + 1.0
+    tensors["guard_threshold"] += 1.0
     save_file(tensors, tmp_path / "guard.safetensors")
     done = run_alone(tmp_path, "guard.py")
     assert done.returncode == 1
     assert "largest difference" in done.stdout
 
 
-def reopened(folder: Path, name: str) -> TorchClassifier:
+def reopened(folder: Path, file: str) -> TorchClassifier:
     """Open a whole guarded model with the recipe beside it, as a person does."""
-    known = recipe.loads((folder / "recipe.toml").read_text("utf-8"))
-    source = known.source(ModelSource(samples.file_at(folder / name)))
-    return opened(source, known.preprocessing)
+    content = recipe.loads((folder / "recipe.toml").read_text("utf-8"))
+    source = content.source(ModelSource(samples.file_at(folder / file)))
+    return open_classifier(source, content.preprocessing)
 
 
-@pytest.mark.parametrize("name", ["guarded.pt2", "guarded.onnx"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_whole_guarded_model_opens_as_any_model_does(kind, name, outcomes, letters):
-    scores, folder = outcomes[kind]
-    assert scores["problems"] == []
-    classifier = reopened(folder, name)
+@pytest.mark.parametrize("file", ["guarded.pt2", "guarded.onnx"])
+@pytest.mark.parametrize("name", GUARDS)
+def test_the_whole_guarded_model_opens_as_any_model_does(name, file, outcomes, letters):
+    answer, folder = outcomes[name]
+    assert answer["problems"] == []
+    classifier = reopened(folder, file)
     spec = classifier.spec
     assert spec.class_names == (*letters.spec.class_names, "none of the above")
     pixels = fresh(letters)
-    rows = through(letters, folder, pixels)
-    guard = shipped_module.load(folder)[0]
-    expected = guard(rows.logits, rows.features, rows.layers).softmax(1)
+    guard = exported_module.load(folder)[0]
+    expected = guard(*outputs_of(letters, folder, pixels).outputs).softmax(1)
     found = classifier.logits(pixels).double().softmax(1)
     assert float((found - expected).abs().max()) < CLOSE
-    if name == "guarded.pt2":
+    if file == "guarded.pt2":
         assert {Need.LAYERS, Need.GRADIENTS} <= spec.offers
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_classes_keep_their_order_and_none_wins_exactly_where_it_leads(kind, outcomes, letters):
-    _, folder = outcomes[kind]
-    guard = shipped_module.load(folder)[0]
+@pytest.mark.parametrize("name", GUARDS)
+def test_the_classes_keep_their_order_and_none_wins_exactly_where_it_leads(name, outcomes, letters):
+    _, folder = outcomes[name]
+    guard = exported_module.load(folder)[0]
     pixels = torch.cat([fresh(letters), torch.zeros(1, 1, 28, 28), letter_pixels()])
-    rows = through(letters, folder, pixels)
-    guarded = guard(rows.logits, rows.features, rows.layers)
-    assert torch.equal(guarded[:, :-1].argsort(1), rows.logits.double().argsort(1))
-    ahead = torch.from_numpy(lead(guard, rows) > 0)
+    images = outputs_of(letters, folder, pixels)
+    guarded = guard(*images.outputs)
+    assert torch.equal(guarded[:, :-1].argsort(1), images.outputs.logits.double().argsort(1))
+    ahead = torch.from_numpy(rejection_margin(guard, images) > 0)
     assert torch.equal(guarded.argmax(1) == 26, ahead)
+    assert torch.equal(guard.values(images.outputs) > guard.get_buffer("guard_threshold"), ahead)
     assert 0 < int(ahead.sum()) < len(ahead)
 
 
@@ -198,42 +195,38 @@ def letter_pixels():
 def test_guards_tell_what_they_learned_on(outcomes):
     """A threshold is set by known-good images alone, whatever else is at hand."""
     learned = {
-        kind: {one["kind"] for one in scores["kinds"] if one["learned"]}
-        for kind, (scores, _) in outcomes.items()
+        name: {rates["kind"] for rates in answer["kinds"] if rates["learned"]}
+        for name, (answer, _) in outcomes.items()
     }
     noise = {"uniform", "gaussian", "shuffled"}
     assert learned["threshold"] == set()
-    assert learned["extra_class"] == noise | {"strangers"}
-    assert learned["discriminator"] == noise | {"strangers", "fooling"}
-    for kind, (scores, folder) in outcomes.items():
-        assert set(scores["fitted_on"]) == {"known", "threshold"} | learned[kind]
-        assert json.loads((folder / "gains-and-costs.json").read_text())["kinds"] == scores["kinds"]
+    assert learned["extra_class"] == noise | {"out_of_distribution"}
+    assert learned["discriminator"] == noise | {"out_of_distribution", "fooling"}
+    for name, (answer, folder) in outcomes.items():
+        assert set(answer["fitted_on"]["out_of_distribution"]) == learned[name]
+        exported = json.loads((folder / "gains-and-costs.json").read_text())
+        assert {**exported, "problems": []} == answer
 
 
 def test_all_guards_are_judged_on_the_same_images(outcomes):
     """The bare model's part does not depend on the guard beside it."""
-    first, *others = [scores for scores, _ in outcomes.values()]
-    bare = [
-        (one["kind"], one["bare_sure"]["n"], one["bare_sure"]["hits"]) for one in first["kinds"]
-    ]
-    for scores in others:
-        assert [
-            (one["kind"], one["bare_sure"]["n"], one["bare_sure"]["hits"])
-            for one in scores["kinds"]
-        ] == bare
-        assert scores["bare_accuracy"] == first["bare_accuracy"]
+    first, *others = [answer for answer, _ in outcomes.values()]
+    bare = [(rates["kind"], rates["bare_confident"]) for rates in first["kinds"]]
+    for answer in others:
+        assert [(rates["kind"], rates["bare_confident"]) for rates in answer["kinds"]] == bare
+        assert answer["bare_accuracy"] == first["bare_accuracy"]
 
 
 def test_no_image_serves_twice(letters):
     """What fits, what sets the threshold and what judges: no row of one stands in another."""
-    material = Collector(context(letters), letters.spec.layers[:1]).collect(*SPLIT)
-    known = [material.known, material.limits, material.held]
-    sides = [[*material.strange.values()], [*material.strange_held.values()]]
-    for parts in (known, [joined(side) for side in sides]):
-        rows = [set(map(bytes_of, part.logits)) for part in parts]
-        for place, one in enumerate(rows):
-            assert all(not one & other for other in rows[place + 1 :])
-    counts = [len(part.labels) for part in known]
+    splits = SplitBuilder(context_of(letters), letters.spec.layers[:1]).build(LEARNABLE)
+    in_distribution = [splits.train, splits.calibration, splits.test]
+    sides = [[*splits.ood_train.values()], [*splits.ood_test.values()]]
+    for parts in (in_distribution, [joined(side) for side in sides]):
+        rows = [set(map(bytes_of, part.outputs.logits)) for part in parts]
+        for index, part in enumerate(rows):
+            assert all(not part & other for other in rows[index + 1 :])
+    counts = [len(part.labels) for part in in_distribution]
     assert counts == [255, 84, 84]
 
 
@@ -242,25 +235,26 @@ def bytes_of(row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_false_alarms_stay_within_the_promise(kind, letters, monkeypatch):
+@pytest.mark.parametrize("name", GUARDS)
+def test_false_alarms_stay_within_the_promise(name, letters, monkeypatch):
     """Over seeds, the mean rate fits a promise that holds on average over draws of the images."""
-    monkeypatch.setattr(f"diagnostics.methods.guard.{kind}.outcome", counts_only)
-    rejected, judged, seeds = 0, 0, 6
+    monkeypatch.setattr(f"diagnostics.methods.guard.{name}.outcome", without_file)
+    rejected, tested, seeds = 0, 0, 6
     for seed in range(seeds):
-        one = context(letters, seed, strangers=False)
-        found = find(f"guard/{kind}").function(one, alpha=ALPHA).scores
-        low, high = false_alarm_interval(found["fitted_on"]["threshold"], ALPHA, 0.999)
-        rate = found["good_rejected"]
+        context = context_of(letters, seed, with_ood=False)
+        answer = find(f"guard/{name}").function(context, alpha=ALPHA).scores
+        low, high = false_alarm_interval(answer["fitted_on"]["calibration"], ALPHA, 0.999)
+        rate = answer["rejected"]
         assert low < rate["high"]
         assert rate["low"] < high
-        rejected, judged = rejected + rate["hits"], judged + rate["n"]
-    spread = (ALPHA * (1 - ALPHA) * (1 / judged + 1 / (84 * seeds))) ** 0.5
-    assert abs(rejected / judged - ALPHA) < 3 * spread
+        rejected, tested = rejected + rate["hits"], tested + rate["n"]
+    spread = (ALPHA * (1 - ALPHA) * (1 / tested + 1 / (84 * seeds))) ** 0.5
+    assert abs(rejected / tested - ALPHA) < 3 * spread
 
 
-def counts_only(_study, guard, _layers, material, alpha):
-    return Outcome(compared(guard, material, alpha))
+def without_file(_context, name, guard, _layers, splits, alpha, _score=""):
+    calibrate(guard, splits.calibration, alpha)
+    return Outcome(gains_and_costs(guard, splits, alpha, name))
 
 
 @pytest.mark.parametrize("n", [9, 20, 84, 333])
@@ -268,22 +262,23 @@ def counts_only(_study, guard, _layers, material, alpha):
 def test_a_threshold_leaves_as_many_as_the_promise_allows(n, alpha):
     """Of n images the largest l - 1 may exceed it, with l the most for which l / (n + 1) fits."""
     random = np.random.default_rng(n)
-    features = torch.from_numpy(random.normal(size=(n, 3)))
-    rows = rows_of(torch.zeros(n, 4), features)
-    tensors = {
-        "guard_temperature": torch.tensor(1.0, dtype=torch.float64),
-        "guard_weight": torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64),
-        "guard_bias": torch.tensor(0.0, dtype=torch.float64),
-    }
-    guard = limited(Guard("extra_class", "", tensors), rows, alpha, "guard_bias", -1.0)
-    flagged = int((lead(guard, rows) >= 0).sum())
+    images = images_of(torch.zeros(n, 4), torch.from_numpy(random.normal(size=(n, 3))))
+    guard = Guard(first_feature, {})
+    calibrate(guard, images, alpha)
+    flagged = int((rejection_margin(guard, images) > 0).sum())
     allowed = max((l for l in range(n + 1) if l / (n + 1) <= alpha), default=0)  # noqa: E741
     assert flagged == max(allowed - 1, 0)
 
 
-def rows_of(logits, features):
+def first_feature(outputs, fitted):
+    return outputs.features[:, 0]
+
+
+def images_of(logits, features):
     count = len(logits)
-    return Rows(logits, features, torch.zeros(count, 0), torch.full((count,), -1))
+    return LabelledOutputs(
+        Outputs(logits, features, torch.zeros(count, 0)), torch.full((count,), -1)
+    )
 
 
 @pytest.mark.parametrize("penalty", [1e-4, 1e-1])
@@ -302,17 +297,15 @@ def test_logistic_regression_finds_the_same_as_newtons_method(penalty):
         slope = rows.T @ (balance * (odds - strange)) + penalties @ exact
         curve = (rows * (balance * odds * (1 - odds))[:, None]).T @ rows + penalties
         exact -= np.linalg.solve(curve, slope)
-    given = (torch.from_numpy(part) for part in (features, offsets, strange))
-    weights, bias = logistic(*given, penalty)
-    np.testing.assert_allclose([*weights.tolist(), float(bias)], exact, atol=1e-6)
+    weights, bias = logistic_regression(features, offsets, strange, penalty)
+    np.testing.assert_allclose([*weights, bias], exact, atol=1e-7)
 
 
 def test_a_separable_problem_has_a_finite_answer():
-    features = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]], dtype=torch.float64)
-    strange = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64)
-    weights, bias = logistic(features, torch.zeros(4, dtype=torch.float64), strange, 1e-3)
-    assert 0 < float(weights[0]) < 100
-    assert float(bias) == pytest.approx(0, abs=1e-6)
+    features, truth = np.array([[-1.0], [-2.0], [1.0], [2.0]]), np.array([0.0, 0.0, 1.0, 1.0])
+    weights, bias = logistic_regression(features, np.zeros(4), truth, 1e-3)
+    assert 0 < weights[0] < 100
+    assert bias == pytest.approx(0, abs=1e-6)
 
 
 class Softmaxed(nn.Module):
@@ -358,15 +351,15 @@ def folder_of(tmp_path_factory):
 
 def small(network):
     torch.manual_seed(0)
-    return made_classifier(network(), 16)
+    return classifier_of(network(), 16)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_network_that_ends_in_softmax_gets_a_guard(kind, folder_of, tmp_path):
+@pytest.mark.parametrize("name", GUARDS)
+def test_a_network_that_ends_in_softmax_gets_a_guard(name, folder_of, tmp_path):
     network = small(Softmaxed)
-    one = context(network, folder=folder_of(90), strangers=False)
-    outcome = find(f"guard/{kind}").function(one, alpha=ALPHA)
+    context = context_of(network, folder=folder_of(90), with_ood=False)
+    outcome = find(f"guard/{name}").function(context, alpha=ALPHA)
     folder = unpacked(outcome, tmp_path)
     assert outcome.scores["problems"] == []
     assert outcome.scores["accuracy"] is None
@@ -379,23 +372,23 @@ def test_a_network_that_ends_in_softmax_gets_a_guard(kind, folder_of, tmp_path):
 def test_a_network_whose_features_cannot_be_told_gets_no_extra_class(folder_of):
     network = small(Headless)
     assert Need.FEATURES not in network.spec.offers
-    one = context(network, folder=folder_of(90), strangers=False)
+    context = context_of(network, folder=folder_of(90), with_ood=False)
     with pytest.raises(NotOfferedError, match="reads features"):
-        find("guard/extra_class").function(one)
-    for kind in ("threshold", "discriminator"):
-        found = find(f"guard/{kind}").function(one).scores
-        assert found["good_rejected"]["n"] == 15
+        find("guard/extra_class").function(context)
+    for name in ("threshold", "discriminator"):
+        answer = find(f"guard/{name}").function(context).scores
+        assert answer["rejected"]["n"] == 15
 
 
 def test_too_few_images_are_said(folder_of):
-    one = context(small(Softmaxed), folder=folder_of(40), strangers=False)
+    context = context_of(small(Softmaxed), folder=folder_of(40), with_ood=False)
     with pytest.raises(InputError, match=r"60 readable known-good images at least.*got 40"):
-        find("guard/threshold").function(one)
+        find("guard/threshold").function(context)
 
 
 def test_a_score_that_no_guard_can_ship_is_named_beside_those_that_can(letters):
     with pytest.raises(InputError, match=r"no score 'nonsense'.*msp"):
-        find("guard/threshold").function(context(letters, strangers=False), score="nonsense")
+        find("guard/threshold").function(context_of(letters, with_ood=False), score="nonsense")
 
 
 def test_where_every_answer_is_right_no_temperature_makes_them_surer(letters, tmp_path):
@@ -406,12 +399,14 @@ def test_where_every_answer_is_right_no_temperature_makes_them_surer(letters, tm
     pixels = np.stack(
         [np.asarray(Image.open(io.BytesIO(one)).convert("L")) for one in contents.values()]
     )
-    said = letters.logits(torch.from_numpy(pixels[:, None].astype(np.float32) / 255)).argmax(1)
-    path = tmp_path / "said.zip"
+    logits = letters.logits(torch.from_numpy(pixels[:, None].astype(np.float32) / 255))
+    path = tmp_path / "predicted.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for place, (content, index) in enumerate(zip(contents.values(), said, strict=True)):
-            archive.writestr(f"{letters.spec.class_names[index]}/{place}.png", content)
-    one = context(letters, folder=samples.file_at(path), strangers=False)
-    folder = unpacked(find("guard/threshold").function(one), tmp_path / "guard")
-    guard = shipped_module.load(folder)[0]
+        for number, (content, index) in enumerate(
+            zip(contents.values(), logits.argmax(1), strict=True)
+        ):
+            archive.writestr(f"{letters.spec.class_names[index]}/{number}.png", content)
+    context = context_of(letters, folder=samples.file_at(path), with_ood=False)
+    folder = unpacked(find("guard/threshold").function(context), tmp_path / "guard")
+    guard = exported_module.load(folder)[0]
     assert float(guard.get_buffer("guard_temperature")) == 1.0

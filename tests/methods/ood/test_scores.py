@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import cache
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,13 +12,13 @@ import torch
 from torch import nn
 
 from diagnostics.data.folder import UNKNOWN
-from diagnostics.methods.ood import exported_source
 from diagnostics.methods.ood._score import LABELS_PER_CLASS, SCORES, check
 from diagnostics.methods.ood.kl_matching import fit as fit_kl_matching
 from diagnostics.methods.ood.vim import dimensions
 from diagnostics.methods.registry import find, methods
-from diagnostics.models import guard
 from diagnostics.models.features import Features, extract_features
+from diagnostics.models.guard import Outputs
+from diagnostics.models.standalone import standalone_source
 from diagnostics.reference.statistics import Half, Reference, ReferenceBuilder
 from tests.independent import slow_scores as slow
 from tests.networks_for_tests import FunctionalResidual, classifier
@@ -326,7 +325,8 @@ def test_gen_of_many_classes_equals_pytorch_oods(theirs):
 def test_scaled_doubt_equals_pytorch_oods_at_the_same_temperature(theirs):
     logits = ood_outputs().logits.double()
     peers = theirs.MaxSoftmax(None, t=2.5).predict_logits(logits) + 1
-    found = guard.scaled_msp(logits, {"temperature": torch.tensor(2.5)})
+    outputs = Outputs(logits, torch.zeros(len(logits), 0), torch.zeros(len(logits), 0))
+    found = find("ood/scaled_msp").function(outputs, {"temperature": torch.tensor(2.5)})
     assert found.numpy() == pytest.approx(peers.numpy(), rel=1e-5)
 
 
@@ -422,7 +422,10 @@ def test_templates_with_a_probability_of_zero_leave_kl_matching_finite():
     counts = torch.tensor([3.0, 2.0]).double()
     sums = {"predicted_count": counts, "predicted_sum": probabilities}
     fitted = fit_kl_matching(Reference(None, None, sums, {}))
-    found = guard.kl_matching(torch.tensor([[0.0, 0.0], [900.0, 0.0]]), fitted)
+    outputs = Outputs(
+        torch.tensor([[0.0, 0.0], [900.0, 0.0]]), torch.zeros(2, 0), torch.zeros(2, 0)
+    )
+    found = find("ood/kl_matching").function(outputs, fitted)
     assert found.isfinite().all()
     assert float(found[1]) == pytest.approx(0, abs=1e-12)
 
@@ -498,9 +501,12 @@ def test_distances_called_zero_or_more_are_so_at_the_known_means_and_images():
     width = ood_outputs().features.shape[1]
     reference, _ = moved(torch.eye(width).double(), torch.full((width,), 100.0).double())
     fitted = SCORES["mahalanobis"].fit(reference)
-    assert (guard.mahalanobis(fitted["means"], fitted) >= 0).all()
+    means = fitted["means"]
+    at_means = Outputs(torch.zeros(len(means), 1), means, torch.zeros(len(means), 0))
+    assert (find("ood/mahalanobis").function(at_means, fitted) >= 0).all()
     fitted = SCORES["layer_statistics"].fit(reference)
-    assert (guard.layer_statistics(fitted["mean"][None], fitted) >= 0).all()
+    at_mean = Outputs(torch.zeros(1, 1), torch.zeros(1, 0), fitted["mean"][None])
+    assert (find("ood/layer_statistics").function(at_mean, fitted) >= 0).all()
     assert (scores("knn", reference.fit.outputs, reference) >= 0).all()
 
 
@@ -515,41 +521,26 @@ def test_an_image_whose_numbers_are_not_finite_does_not_spoil_the_others():
         assert found[2:] == pytest.approx(whole[2:], rel=1e-12), name
 
 
-def test_every_score_of_the_registry_is_the_guards():
-    """What a guard ships is computed by the same formulas as what the app shows."""
-    outputs, reference = ood_outputs(), reference_of()
-    given = (outputs.logits, outputs.features, outputs.layers)
-    for name, details in SCORES.items():
-        if details.exportable:
-            fitted = details.fit(reference) if details.fit else {}
-            found = guard.strangeness(name, given, fitted).numpy()
-            assert found == pytest.approx(scores(name, outputs, reference), rel=1e-12), name
-
-
 EXPORTABLE = [name for name, details in SCORES.items() if details.exportable]
 
 
 @pytest.mark.parametrize("name", EXPORTABLE)
 def test_the_exported_source_of_a_score_computes_the_same_with_torch_alone(name):
-    source, outputs, fit = exported_source(name), ood_outputs(), SCORES[name].fit
+    source = standalone_source(find(f"ood/{name}").function, "A score.")
+    outputs, fit = ood_outputs(), SCORES[name].fit
     assert "diagnostics" not in source
     namespace = {}
     exec(compile(source, "score.py", "exec"), namespace)
     fitted = fit(reference_of()) if fit else {}
-    plain = SimpleNamespace(logits=outputs.logits, features=outputs.features, layers=outputs.layers)
+    plain = Outputs(outputs.logits, outputs.features, outputs.layers)
     found = namespace[name](plain, fitted).numpy()
     assert found == pytest.approx(scores(name, outputs, reference_of()), rel=1e-12)
-
-
-def test_a_score_that_reads_more_than_a_guard_has_is_not_exported():
-    with pytest.raises(TypeError, match="batchnorm_deviation reads what a guard does not have"):
-        exported_source("batchnorm_deviation")
 
 
 def test_a_score_that_uses_more_than_torch_is_not_exported(monkeypatch):
     monkeypatch.setattr("diagnostics.methods.ood.gen.MAX_CLASSES", np.arange(3))
     with pytest.raises(TypeError, match="gen uses MAX_CLASSES, which a guard cannot ship"):
-        exported_source("gen")
+        standalone_source(find("ood/gen").function, "A score.")
 
 
 def test_a_score_that_is_not_finite_or_not_one_per_image_is_refused():

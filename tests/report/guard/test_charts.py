@@ -1,52 +1,62 @@
 import pytest
 
-from diagnostics.metrics.intervals import wilson
+from diagnostics.metrics.intervals import rate, wilson
 from diagnostics.report.guard import charts, tables
+from diagnostics.report.guard.tables import FittedGuard
+from diagnostics.schema.results.guard import FittedOn, GuardAnswer, KindRates
 
 N = 80
+TITLES = ("Threshold", "Extra class", "Discriminator")
 
 
-def rate(hits, n=N):
-    low, high = wilson(hits, n)
-    value = hits / n if n else None
-    return {"value": value, "low": low, "high": high, "hits": hits, "n": n}
-
-
-def answer(guard, caught, *, learned=(), labels=True, rejected=4, alpha=0.05, threshold=N):
-    """What a guard answers: its hits by kind of image."""
+def guard(
+    title,
+    caught,
+    *,
+    learned=(),
+    labels=True,
+    rejected=4,
+    alpha=0.05,
+    calibration=N,
+    untested=(),
+):
+    """A guard with its hits by kind of image, of N images each but of the untested ones."""
     kinds = [
-        {
-            "kind": kind,
-            "learned": kind in learned,
-            "caught": rate(hits),
-            "bare_sure": rate(60),
-        }
+        KindRates(
+            kind=kind,
+            learned=kind in learned,
+            rejected=rate(hits, 0 if kind in untested else N),
+            bare_confident=rate(0, 0) if kind in untested else rate(60, N),
+        )
         for kind, hits in caught.items()
     ]
-    return {
-        "kind": guard,
-        "score": "combined" if guard == "threshold" else "",
-        "alpha": alpha,
-        "good_rejected": rate(rejected),
-        "accuracy": rate(N - rejected) if labels else None,
-        "bare_accuracy": rate(N) if labels else None,
-        "unsure_rejected": rate(2),
-        "unsure_accuracy": rate(78) if labels else None,
-        "kinds": kinds,
-        "fitted_on": {"known": 240, "threshold": threshold, **dict.fromkeys(learned, N)},
-        "notes": [],
-        "problems": [],
-    }
+    answer = GuardAnswer(
+        guard=title.lower().replace(" ", "_"),
+        score="combined" if title == "Threshold" else "",
+        alpha=alpha,
+        rejected=rate(rejected, N),
+        accuracy=rate(N - rejected, N) if labels else None,
+        bare_accuracy=rate(N, N) if labels else None,
+        unconfident_rejected=rate(2, N),
+        unconfident_accuracy=rate(78, N) if labels else None,
+        kinds=kinds,
+        fitted_on=FittedOn(
+            in_distribution=240,
+            calibration=calibration,
+            out_of_distribution=dict.fromkeys(learned, N),
+        ),
+        notes=[],
+        problems=[],
+    )
+    return FittedGuard(title, TITLES.index(title), answer)
 
 
 @pytest.fixture
-def answers():
-    caught = {"uniform": 80, "phase": 40, "strangers": 46}
-    learned = ("uniform", "strangers")
-    return {
-        "threshold": answer("threshold", caught),
-        "discriminator": answer("discriminator", {**caught, "strangers": 79}, learned=learned),
-    }
+def guards():
+    caught = {"uniform": 80, "phase": 40, "out_of_distribution": 46}
+    more = {**caught, "out_of_distribution": 79}
+    learned = ("uniform", "out_of_distribution")
+    return [guard("Threshold", caught), guard("Discriminator", more, learned=learned)]
 
 
 def marks(figure):
@@ -67,13 +77,13 @@ def words_of(figure):
     return [trace.text[0] for trace in figure.data if trace.mode == "text"]
 
 
-def test_strangers_come_first_then_what_was_never_learned_on(answers):
-    assert tables.kinds(answers) == ["strangers", "phase", "uniform"]
+def test_strangers_come_first_then_what_was_never_learned_on(guards):
+    assert tables.kinds(guards) == ["out_of_distribution", "phase", "uniform"]
 
 
-def test_every_mark_stands_at_its_share_with_its_interval(answers):
+def test_every_mark_stands_at_its_share_with_its_interval(guards):
     """The bare model doubts 20 of 80; an open mark says that the guard learned on the kind."""
-    drawn = marks(charts.caught(answers))[:3]
+    drawn = marks(charts.caught(guards))[:3]
     expected = [("x", 20), ("circle", 46), ("diamond-open", 79)]
     for (symbol, x, low, high), (shape, hits) in zip(drawn, expected, strict=True):
         assert symbol == shape
@@ -81,16 +91,16 @@ def test_every_mark_stands_at_its_share_with_its_interval(answers):
         assert (low / 100, high / 100) == pytest.approx(wilson(hits, N))
 
 
-def test_the_counts_stand_beside_the_marks(answers):
-    said = words_of(charts.caught(answers))
+def test_the_counts_stand_beside_the_marks(guards):
+    said = words_of(charts.caught(guards))
     assert said[1] == "46 of 80 (47–68 %)"
     assert said[2].startswith("79 of 80 (")
     assert said[2].endswith(", learned")
     assert sum(text.endswith(", learned") for text in said) == 2
 
 
-def test_the_table_has_a_row_for_each_kind_and_a_column_for_each_guard(answers):
-    table = tables.caught_numbers(answers)
+def test_the_table_has_a_row_for_each_kind_and_a_column_for_each_guard(guards):
+    table = tables.caught_numbers(guards)
     assert [row["kind of image"] for row in table.rows] == [
         "Your strangers",
         "Scrambled phases",
@@ -100,8 +110,8 @@ def test_the_table_has_a_row_for_each_kind_and_a_column_for_each_guard(answers):
     assert table.rows[0]["Threshold"] == "46 of 80 (47–68 %)"
 
 
-def test_the_promise_is_drawn_where_it_was_made(answers):
-    figure = charts.costs(answers)
+def test_the_promise_is_drawn_where_it_was_made(guards):
+    figure = charts.costs(guards)
     assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == pytest.approx(5)
     assert len(words_of(figure)) == 3 + 4
     for axis, place in (("xaxis", 0), ("xaxis2", 3)):
@@ -119,27 +129,27 @@ def marks_of(figure, begin):
 
 
 def test_without_labels_nothing_is_said_of_what_is_right():
-    answers = {"threshold": answer("threshold", {"uniform": 80}, labels=False)}
-    assert len(words_of(charts.costs(answers))) == 2
-    rows = tables.cost_numbers(answers).rows
+    guards = [guard("Threshold", {"uniform": 80}, labels=False)]
+    assert len(words_of(charts.costs(guards))) == 2
+    rows = tables.cost_numbers(guards).rows
     assert {row["right and not rejected"] for row in rows} == {"no labels"}
 
 
-def test_the_warning_names_the_guards_that_learned_on_strangers(answers):
-    said = tables.warning(answers)
+def test_the_warning_names_the_guards_that_learned_on_strangers(guards):
+    said = tables.warning(guards)
     assert said.startswith("The discriminator learned on 80 of your strangers and is judged on 80")
-    assert tables.warning({"threshold": answers["threshold"]}) == ""
+    assert tables.warning(guards[:1]) == ""
 
 
-def test_the_headline_counts_what_it_names(answers):
-    assert tables.headline(answers) == (
+def test_the_headline_counts_what_it_names(guards):
+    assert tables.headline(guards) == (
         "Your strangers: the bare model is 90 % sure or surer of 60 of 80; the threshold catches "
         "46 and the discriminator catches 79."
     )
 
 
 @pytest.mark.parametrize(
-    ("rejected", "alpha", "threshold", "said"),
+    ("rejected", "alpha", "calibration", "said"),
     [
         (4, 0.05, 80, "agrees with the 5 % promised"),
         (20, 0.05, 80, "more than the 5 % promised"),
@@ -148,14 +158,28 @@ def test_the_headline_counts_what_it_names(answers):
         (0, 0.05, 19, "agrees with"),
     ],
 )
-def test_whether_the_promise_is_kept_is_said(rejected, alpha, threshold, said):
-    one = answer("threshold", {"uniform": 80}, rejected=rejected, alpha=alpha, threshold=threshold)
-    (found,) = tables.promises({"threshold": one})
-    assert said in found
+def test_whether_the_promise_is_kept_is_said(rejected, alpha, calibration, said):
+    numbers = {"rejected": rejected, "alpha": alpha, "calibration": calibration}
+    (sentence,) = tables.promises([guard("Threshold", {"uniform": 80}, **numbers)])
+    assert said in sentence
 
 
 def test_a_kind_that_nobody_could_be_judged_on_is_left_out():
-    one = answer("threshold", {"uniform": 80, "strangers": 0})
-    one["kinds"][1]["caught"] = one["kinds"][1]["bare_sure"] = rate(0, 0)
-    assert tables.kinds({"threshold": one}) == ["uniform"]
-    assert len(words_of(charts.caught({"threshold": one}))) == 2
+    caught, untested = {"uniform": 80, "out_of_distribution": 0}, ("out_of_distribution",)
+    guards = [guard("Threshold", caught, untested=untested)]
+    assert tables.kinds(guards) == ["uniform"]
+    assert len(words_of(charts.caught(guards))) == 2
+
+
+def test_a_guard_keeps_its_colour_and_mark_where_another_could_not_be_fitted(guards):
+    alone = [trace for trace in charts.caught(guards[1:]).data if trace.mode == "markers"]
+    both = [trace for trace in charts.caught(guards).data if trace.mode == "markers"]
+    assert alone[1].marker.color == both[2].marker.color != both[1].marker.color
+    assert alone[1].marker.symbol == both[2].marker.symbol
+
+
+def test_a_guard_says_what_it_learned_from(guards):
+    assert tables.learned_from(guards[0].answer) == "Score: combined. Learned on nothing strange."
+    assert tables.learned_from(guards[1].answer) == (
+        "Learned on images: 80 uniform noise, 80 your strangers."
+    )

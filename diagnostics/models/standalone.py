@@ -1,4 +1,4 @@
-"""The source of a score as one file that runs with torch alone, for a guard to ship."""
+"""The source of a function as one file that runs with torch alone, for a guard to ship."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ from typing import Any
 
 import torch
 
-from diagnostics.methods.ood._score import SCORES
-from diagnostics.methods.registry import find
+HEADER = '''"""{about}
 
-HEADER = '''"""{title}: the score of this guard, word for word as Oversure computes it.
-
-`outputs` has the tensors logits (n, k), features (n, d) and layers (n, m); `fitted` has the score's
-statistics by name. Annotations that name types of Oversure are never evaluated.
-
-Source: {source}
+`outputs` has the tensors logits (n, k), features (n, d) and layers (n, m); `fitted` has tensors by
+name. Annotations that name types of Oversure are never evaluated.
 """
 
 from __future__ import annotations
@@ -28,39 +23,39 @@ from torch import Tensor
 '''
 
 
-def exported_source(name: str) -> str:
-    """Return the text of a module that holds a score under its name, and all that it uses.
+def standalone_source(function: Callable[..., Any], about: str) -> str:
+    """Return the text of a module that holds a function under its name, and all that it uses.
+
+    Args:
+        function: Of a network's outputs and fitted tensors.
+        about: First line of the module.
 
     Raises:
-        TypeError: When the score uses more than torch, plain values, and functions that keep to
+        TypeError: When the function uses more than torch, plain values, and functions that keep to
             the same.
     """
-    score = SCORES[name]
-    if not score.exportable:
-        raise TypeError(f"{name} reads what a guard does not have.")
     collected: dict[str, object] = {}
-    _collect(find(f"ood/{name}").function, collected)
-    values = [f"{key} = {one!r}" for key, one in collected.items() if not inspect.isfunction(one)]
+    _collect(function, collected)
+    values = [f"{name} = {one!r}" for name, one in collected.items() if not inspect.isfunction(one)]
     functions = [_definition(one) for one in collected.values() if inspect.isfunction(one)]
-    header = HEADER.format(title=score.title, source=score.source)
-    return "\n\n".join([header, *values, *functions]) + "\n"
+    return "\n\n".join([HEADER.format(about=about), *values, *functions]) + "\n"
 
 
 def _collect(function: Callable[..., Any], collected: dict[str, object]) -> None:
-    """Note a function and all that it uses, by name, what is used first."""
+    """Add a function and all that it uses, by name, what is used first."""
     function = inspect.unwrap(function)
     for name in sorted(_names(function) & function.__globals__.keys()):
         value = function.__globals__[name]
         if isinstance(value, FunctionType):
             _collect(value, collected)
         elif isinstance(value, int | float | str):
-            _note(name, value, collected)
+            _add(name, value, collected)
         elif value is not torch and not isinstance(value, type):
             raise TypeError(f"{function.__name__} uses {name}, which a guard cannot ship.")
-    _note(function.__name__, function, collected)
+    _add(function.__name__, function, collected)
 
 
-def _note(name: str, value: object, collected: dict[str, object]) -> None:
+def _add(name: str, value: object, collected: dict[str, object]) -> None:
     if collected.setdefault(name, value) is not value:
         raise TypeError(f"A guard cannot ship two things that are both called {name}.")
 

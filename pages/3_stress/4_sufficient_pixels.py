@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from diagnostics.report.sufficient_pixels import tables as rows
+from diagnostics.report.sufficient_pixels import tables
 from diagnostics.schema.results.sufficient_pixels import SufficientPixelsAnswer
 from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.views import sufficient_pixels as own
+from diagnostics.ui.views import sufficient_pixels
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import try_request
@@ -27,43 +27,42 @@ if not current_session().shown:
 headings = (SEARCHED, READ, PLAYED, ALONE, BESIDE)
 searched, read, played, alone, others = map(board.section, headings)
 with searched:
-    asked = own.about(spec, methods)
-    started = asked is not None and own.wanted(asked, spec)
+    request = sufficient_pixels.search_request(spec, methods)
+    started = request is not None and sufficient_pixels.start(request, spec)
 with read:
-    answer = try_request(asked, st.empty(), own.live(asked)) if asked and started else None
-    if asked is None or answer is None:
+    answer = None
+    if request and started:
+        answer = try_request(request, st.empty(), sufficient_pixels.partial_chart(request))
+    if request is None or answer is None:
         st.caption("" if started else NOT_YET)
         board.offer_report()
         st.stop()
     scores: SufficientPixelsAnswer = answer.scores
-    one, arrays = scores["images"][0], rows.image_arrays(answer.arrays, 0)
-    st.markdown(f"**{markdown(one['reading'])}**")
-    if said := rows.rise_warning(one):
-        st.warning(markdown(said), icon=":material/trending_up:")
-    if one["checks"]:
-        board.table(READ, rows.control_table(one))
-    for line in (rows.random_pixels_text(one), rows.border_text(one), rows.background_text(one)):
-        st.caption(markdown(line))
+    image, arrays = scores["images"][0], tables.image_arrays(answer.arrays, 0)
+    st.markdown(f"**{markdown(image['reading'])}**")
+    if warning := tables.rise_warning(image):
+        st.warning(markdown(warning), icon=":material/trending_up:")
+    if image["checks"]:
+        board.table(READ, tables.control_table(image))
+    for text in (tables.random_pixels_text, tables.border_text, tables.background_text):
+        st.caption(markdown(text(image)))
 if "kept_counts/0" in arrays:
     with played:
-        own.play(one, arrays, asked.key)
-        board.table(PLAYED, rows.curve_table(one, arrays), folded=True)
+        sufficient_pixels.draw_player(image, arrays, request.key)
+        board.table(PLAYED, tables.curve_table(image, arrays), folded=True)
     with alone:
-        board.row(ALONE, rows.picture_cells(one, arrays), "sufficient.pictures")
-        if len(one["subsets"]) > 1:
+        board.row(ALONE, tables.picture_cells(image, arrays), "sufficient.pictures")
+        if len(image["subsets"]) > 1:
             title = "Disjoint subsets, each enough by itself"
-            board.row(ALONE, rows.subset_cells(one, arrays), "sufficient.others", title=title)
-        own.open_alone(one, arrays, asked)
+            cells = tables.subset_cells(image, arrays)
+            board.row(ALONE, cells, "sufficient.others", title=title)
+        sufficient_pixels.offer_kept_pixels(image, arrays, request)
     with others:
-        compared = own.beside(asked, spec)
-        if compared:
-            st.markdown(f"**{markdown(rows.comparison_text(compared))}**")
-            board.table(BESIDE, rows.comparison_table(compared))
-for name, text in {
-    "Image": one["file"],
-    "Class": one["target_name"],
-    "Reading": one["reading"],
-}.items():
-    board.facts[name] = text
-board.facts["Search"] = ", ".join(f"{name} {value}" for name, value in asked.options.items())
+        if images := sufficient_pixels.search_models(request, spec):
+            st.markdown(f"**{markdown(tables.comparison_text(images))}**")
+            board.table(BESIDE, tables.comparison_table(images))
+board.facts["Image"] = image["file"]
+board.facts["Class"] = image["target_name"]
+board.facts["Reading"] = image["reading"]
+board.facts["Search"] = ", ".join(f"{name} {value}" for name, value in request.options.items())
 board.offer_report()

@@ -9,9 +9,8 @@ from diagnostics.text import markdown
 from diagnostics.ui import sidebar
 from diagnostics.ui.dialogs.open_model import open_model
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.views import comparison
+from diagnostics.ui.views import comparison, sufficient_pixels
 from diagnostics.ui.views.attribution import pick_method
-from diagnostics.ui.views.sufficient_pixels import sufficing
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.model_picker import pick_models
@@ -61,7 +60,8 @@ with agreement:
 with ood:
     comparison.ood(board, OOD, models, results)
 with pixels:
-    sufficing(spec, board, PIXELS, models, results)
+    answered = {name: model for name, model in models.items() if name in results}
+    sufficient_pixels.draw_comparison(spec, answered, board, PIXELS)
 with heatmaps:
     for name, result in results.items():
         cells = answers.heatmaps(result, attribution.opacity, attribution.shared)

@@ -22,53 +22,52 @@ def page(app):
     return pressed(opened(app, PAGE), EXAMPLE)
 
 
-def said(page):
+def text_of(page):
     texts = (*page.markdown, *page.caption, *page.warning)
-    return "\n".join(one.value for one in texts).replace("\\", "")
+    return "\n".join(element.value for element in texts).replace("\\", "")
 
 
 def tables(page):
-    return [one.value for one in page.dataframe]
+    return [element.value for element in page.dataframe]
 
 
-def test_nothing_is_searched_before_it_is_wanted_and_the_cost_is_said(app, sessions):
+def test_nothing_is_searched_before_the_button_and_its_cost_is_shown(app, sessions):
     page = opened(app, PAGE)
-    assert "Press Search" in said(page)
-    assert "448 passes forward and back" in said(page)
-    assert "all four controls included" in said(page)
-    answers = [one.scores.get("images") for one in sessions[-1].results.values()]
+    assert "Press Search" in text_of(page)
+    assert "448 passes forward and back" in text_of(page)
+    assert "all four controls included" in text_of(page)
+    answers = [result.scores.get("images") for result in sessions[-1].results.values()]
     assert not [images for images in answers if isinstance(images, list)]
     page.multiselect(key="shown").set_value([])
     page = fine(page.run())
     assert "No image is shown" in page.info[0].value
 
 
-def test_the_example_reads_three_pixels_as_the_masks_doing(page):
-    assert "Mask-induced, inconclusive: 0.38 % of the pixels (3 of 784" in said(page)
-    table = next(one for one in tables(page) if "control" in one)
-    assert list(table["control"]) == [
-        *("Blank image", "Other fills", "Widened subset", "Wrong classes"),
-    ]
+def test_the_example_finds_three_pixels_and_lays_them_to_the_mask(page):
+    assert "Mask-induced, inconclusive: 0.38 % of the pixels (3 of 784" in text_of(page)
+    table = next(table for table in tables(page) if "control" in table)
+    names = ["Blank image", "Other fills", "Widened subset", "Wrong classes"]
+    assert list(table["control"]) == names
     assert list(table["result"]) == ["holds", "fails", "holds", "fails"]
-    assert "Not border-driven" in said(page)
-    assert "3 random pixels instead" in said(page)
+    assert "Not border-driven" in text_of(page)
+    assert "3 random pixels instead" in text_of(page)
     assert not page.error
-    numbers = next(one for one in tables(page) if "pixels kept" in one)
+    numbers = next(table for table in tables(page) if "pixels kept" in table)
     assert {"784", "3", "0"} <= set(numbers["pixels kept"])
 
 
-def test_another_setting_waits_for_another_press_and_its_address_opens_it(page):
+def test_another_setting_waits_for_the_button_and_its_address_opens_it(page):
     page.selectbox(key="sufficient.fill").select("blur")
     page = fine(page.run())
-    assert "Press Search" in said(page)
+    assert "Press Search" in text_of(page)
     page = fine(page.button(key="sufficient.search").click().run())
-    assert "The blank image already suffices" in said(page)
+    assert "The blank image already suffices" in text_of(page)
     assert "Open the kept pixels in Inspect" not in [button.label for button in page.button]
     run = page.query_params["sufficient.run"]
     assert run
     page = opened(page, "pages/1_look/1_inspect.py")
     page = opened(page, PAGE, **{"sufficient.run": run[0] if isinstance(run, list) else run})
-    assert "Press Search" not in said(page)
+    assert "Press Search" not in text_of(page)
 
 
 def test_without_controls_it_cannot_be_told_and_a_box_tests_the_background(page):
@@ -76,20 +75,20 @@ def test_without_controls_it_cannot_be_told_and_a_box_tests_the_background(page)
     page.toggle(key="sufficient.boxed").set_value(True)
     page.selectbox(key="sufficient.subsets").select("2")
     page = fine(page.run())
-    assert "all four controls" not in said(page)
+    assert "all four controls" not in text_of(page)
     page = fine(page.button(key="sufficient.search").click().run())
-    assert "Can't tell" in said(page)
-    assert "Disjoint subsets, each enough by itself" in said(page)
-    assert "lie outside your box" in said(page)
+    assert "Can't tell" in text_of(page)
+    assert "Disjoint subsets, each enough by itself" in text_of(page)
+    assert "lie outside your box" in text_of(page)
 
 
 def test_the_kept_pixels_open_in_inspect_and_get_the_very_confidence(page, sessions):
     page = pressed(page, "Open the kept pixels in Inspect")
     assert page.title[0].value == "Inspect"
-    held = sessions[-1]
-    first = held.shown_images()[0]
+    session = sessions[-1]
+    first = session.shown_images()[0]
     assert first.name.startswith("3 pixels of letter-x-fuzzy")
-    (image,) = LocalRunner().run(Request(INSPECT, held.model, (first,))).scores["images"]
+    (image,) = LocalRunner().run(Request(INSPECT, session.model, (first,))).scores["images"]
     assert image["top"][0]["class"] == "x"
     assert image["top"][0]["probability"] == pytest.approx(0.933, abs=0.02)  # of 8 bits
 
@@ -98,7 +97,7 @@ def test_two_models_and_their_ensemble_stand_side_by_side(page):
     page.multiselect(key="compare.models").set_value([CONV, DENSE])
     page = fine(page.run())
     page = pressed(page, "Search on these models")
-    table = next(one for one in tables(page) if "smallest subset" in one)
+    table = next(table for table in tables(page) if "smallest subset" in table)
     assert list(table["model"]) == [CONV, DENSE, "ensemble of these"]
     assert all("pixels (" in size for size in table["smallest subset"])
-    assert f"{shortened(CONV, 40)} needs" in said(page)
+    assert f"{shortened(CONV, 40)} needs" in text_of(page)

@@ -1,4 +1,4 @@
-"""The controls of the sufficient pixels: what is searched, the player, and other models beside."""
+"""Sufficient pixels: what is searched, the player, and other models beside."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from diagnostics.report.sufficient_pixels import charts, tables
 from diagnostics.report.sufficient_pixels.charts import Arrays
 from diagnostics.schema.ensemble import why_apart
 from diagnostics.schema.options import Methods
-from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import OPEN, ModelSource, Request, Result
+from diagnostics.schema.request import OPEN, File, ModelSource, Request, Result
 from diagnostics.schema.results.sufficient_pixels import SufficientPixels, SufficientPixelsAnswer
 from diagnostics.schema.spec import ModelSpec, Need, read
 from diagnostics.schema.sufficient_pixels import (
@@ -40,10 +39,10 @@ from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.model_picker import pick_models, pick_target
 from diagnostics.ui.widgets.run import try_request
 
-FOLDER = Path(__file__).parent / "player"
-BOX_PX, EXACT_PIXELS = 448, 1024
+PLAYER = Path(__file__).parent / "player"
+PLAYER_PX, MAX_EXACT_PIXELS = 448, 1024
 PREFIX = "sufficient"
-SOUGHT = {
+CRITERION = {
     "tau": Field(
         "Threshold",
         "The probability that the kept pixels must reach by themselves.",
@@ -53,7 +52,7 @@ SOUGHT = {
     ),
     "fill": Field(help="What stands where a pixel is removed.", title=FILLS.__getitem__),
 }
-HOW_MANY = {
+SUBSETS = {
     "subsets": Field(
         "Disjoint subsets",
         "Further subsets are looked for in what the ones before left.",
@@ -70,28 +69,26 @@ CONTROLS = {
 }
 GRADIENT, EXACT = "sufficient_pixels/batched_gradient", "sufficient_pixels/exact"
 EXAMPLE = "Example: three pixels of an x"
-RUN, EXAMPLE_WANTED = "sufficient.run", "sufficient.example"
-MODELS_WANTED = "sufficient.models"
-SOLVES = "ROAD takes longer than the passes: it solves a system of equations at every step."
-OWN_CHOICES = ("tau", "fill", "depth", "subsets", "image", "controls", "boxed")
+RUN, RUN_EXAMPLE = "sufficient.run", "sufficient.example"
+RUN_MODELS = "sufficient.models"
+ROAD_NOTE = "ROAD takes longer than the passes: it solves a system of equations at every step."
+CHOICES = ("tau", "fill", "depth", "subsets", "image", "controls", "boxed")
 
 
-def about(spec: ModelSpec, methods: Methods) -> Request | None:
-    """Draw what is searched and how; return the question, None where the model cannot be asked."""
+def search_request(spec: ModelSpec, methods: Methods) -> Request | None:
+    """Draw what is searched and how; return the request, None where the model does not offer it."""
     session, info = current_session(), methods[GRADIENT]
-    files = session.shown_images()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        shown = {str(place): shortened(one.name, 28) for place, one in enumerate(files)}
-        image = choose("Image", "sufficient.image", shown, "The one image that is searched.")
+        image = _choose_image("sufficient.image")
         target = pick_target(spec)
-        options = forms.options(info, SOUGHT, PREFIX)
+        options = forms.options(info, CRITERION, PREFIX)
         depths = _depths(spec)
         if not depths:
             st.caption(markdown(_why_not(spec)))
             return None
         help_text = "How finely pixels are removed. Finer finds smaller subsets and takes longer."
         depth = choose("Search", "sufficient.depth", depths, help_text)
-        options |= forms.options(info, HOW_MANY, PREFIX)
+        options |= forms.options(info, SUBSETS, PREFIX)
     with st.container(horizontal=True, vertical_alignment="center"):
         options |= forms.options(info, CONTROLS, PREFIX)
         options["box"] = _box()
@@ -99,20 +96,27 @@ def about(spec: ModelSpec, methods: Methods) -> Request | None:
     if depth != "exact":
         options["step"] = default_step(spec.height * spec.width, full=depth == "full")
     method = EXACT if depth == "exact" else GRADIENT
-    return Request(method, session.model, (files[int(image)],), settings, target, options=options)
+    return Request(method, session.model, (image,), settings, target, options=options)
+
+
+def _choose_image(key: str) -> File:
+    """Draw which of the images is searched."""
+    files = current_session().shown_images()
+    names = {str(index): shortened(file.name, 28) for index, file in enumerate(files)}
+    return files[int(choose("Image", key, names, "The one image that is searched."))]
 
 
 def _depths(spec: ModelSpec) -> dict[str, str]:
-    """Return the searches that this model can answer, by id."""
-    pixels, found = spec.height * spec.width, {}
+    """Return the searches that this model offers, by id."""
+    pixels, depths = spec.height * spec.width, {}
     if Need.GRADIENTS in spec.offers:
-        quick, full = default_step(pixels), default_step(pixels, full=True)
-        found = {"preview": f"preview: {quick} px at a time", "full": f"full: {full} px at a time"}
-        if quick == full:
-            found.pop("full")
-    if pixels <= EXACT_PIXELS:
-        found["exact"] = "exact: every pixel tried"
-    return found
+        preview, full = default_step(pixels), default_step(pixels, full=True)
+        depths["preview"] = f"preview: {preview} px at a time"
+        if full != preview:
+            depths["full"] = f"full: {full} px at a time"
+    if pixels <= MAX_EXACT_PIXELS:
+        depths["exact"] = "exact: every pixel tried"
+    return depths
 
 
 def _why_not(spec: ModelSpec) -> str:
@@ -134,19 +138,19 @@ def _box() -> str:
     )
     if not boxed:
         return ""
-    for name, usual in (("left", 20), ("right", 80), ("top", 20), ("bottom", 80)):
-        key = f"sufficient.{name}"
-        remember(key, default=usual, max_value=100)
-        st.number_input(f"{name.capitalize()}, %", 0, 100, key=key, width=110)
+    for side, default in (("left", 20), ("right", 80), ("top", 20), ("bottom", 80)):
+        key = f"sufficient.{side}"
+        remember(key, default=default, max_value=100)
+        st.number_input(f"{side.capitalize()}, %", 0, 100, key=key, width=110)
     sides = ("left", "top", "right", "bottom")
-    return ",".join(str(int(st.session_state[f"sufficient.{one}"])) for one in sides)
+    return ",".join(str(int(st.session_state[f"sufficient.{side}"])) for side in sides)
 
 
-def wanted(asked: Request, spec: ModelSpec) -> bool:
-    """Draw the cost, the button that begins, and the example; return whether it was pressed."""
+def start(request: Request, spec: ModelSpec) -> bool:
+    """Draw the cost, the button that begins, and the example; return whether to search."""
     session = current_session()
-    example = st.session_state.pop(EXAMPLE_WANTED, False)
-    mark = asked.key[:12]
+    example = st.session_state.pop(RUN_EXAMPLE, False)
+    mark = request.key[:12]
     if example or st.query_params.get(RUN) == mark:
         session.choices[RUN] = mark
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -157,132 +161,150 @@ def wanted(asked: Request, spec: ModelSpec) -> bool:
             on_click=session.choices.__setitem__,
             args=(RUN, mark),
         )
-        st.button(EXAMPLE, key="sufficient.show", on_click=_example)
-        st.caption(markdown(_cost(asked, spec)), width="content")
-    pressed = session.choices.get(RUN) == mark or asked.key in session.results
-    set_query_param(RUN, mark if pressed else "")
-    return pressed
+        st.button(EXAMPLE, key="sufficient.show", on_click=_run_example)
+        st.caption(markdown(_cost(request, spec)), width="content")
+    started = session.choices.get(RUN) == mark or request.key in session.results
+    set_query_param(RUN, mark if started else "")
+    return started
 
 
-def _example() -> None:
-    """Take the sample model and an x in hand, with the usual settings, and begin."""
+def _run_example() -> None:
+    """Select the sample model and an x, with the default settings, and begin."""
     session = current_session()
     session.select_model(ModelSource(samples.model_files()[samples.FIRST_MODEL]))
     session.pinned = ""
     session.add_images([samples.image_files()[samples.FIRST_IMAGES[0]]])
-    for name in (*(f"sufficient.{one}" for one in OWN_CHOICES), "class"):
-        st.session_state.pop(name, None)
-        session.choices.pop(name, None)
-        session.positions.pop(name, None)
-        set_query_param(name, "")
-    st.session_state[EXAMPLE_WANTED] = True
+    for key in (*(f"sufficient.{name}" for name in CHOICES), "class"):
+        st.session_state.pop(key, None)
+        session.choices.pop(key, None)
+        session.positions.pop(key, None)
+        set_query_param(key, "")
+    st.session_state[RUN_EXAMPLE] = True
 
 
-def _cost(asked: Request, spec: ModelSpec) -> str:
-    forward, back = _passes(asked, spec)
-    with_controls = ", all four controls included" if asked.options["controls"] else ""
-    said = cost_sentence(spec, forward=forward, backward=back)
-    solved = f" {SOLVES}" if asked.options["fill"] == "road" else ""
-    return f"{said.removesuffix('.')} at most{with_controls}.{solved}"
+def _cost(request: Request, spec: ModelSpec) -> str:
+    passes = _passes(request, spec)
+    sentence = cost_sentence(spec, forward=passes.forward, backward=passes.both)
+    controls = ", all four controls included" if request.options["controls"] else ""
+    road = f" {ROAD_NOTE}" if request.options["fill"] == "road" else ""
+    return f"{sentence.removesuffix('.')} at most{controls}.{road}"
 
 
-def _passes(asked: Request, spec: ModelSpec) -> Passes:
+def _passes(request: Request, spec: ModelSpec) -> Passes:
     pixels, classes = spec.height * spec.width, len(spec.class_names)
-    subsets, controls = int(str(asked.options["subsets"])), bool(asked.options["controls"])
-    if asked.method == EXACT:
-        has_gradients = Need.GRADIENTS in spec.offers
+    subsets, controls = int(str(request.options["subsets"])), bool(request.options["controls"])
+    if request.method == EXACT:
         return exact_passes(
-            pixels, subsets=subsets, controls=controls, classes=classes, has_gradients=has_gradients
+            pixels,
+            subsets=subsets,
+            controls=controls,
+            classes=classes,
+            has_gradients=Need.GRADIENTS in spec.offers,
         )
-    step = int(str(asked.options["step"]))
+    step = int(str(request.options["step"]))
     return batched_passes(pixels, step, subsets=subsets, controls=controls, classes=classes)
 
 
-def live(asked: Request) -> Callable[[Result], None]:
+def partial_chart(request: Request) -> Callable[[Result], None]:
     """Return what draws a search as far as it is."""
-    drawn = itertools.count()
+    numbers = itertools.count()
 
-    def draw(result: Result) -> None:
-        scores: SufficientPixelsAnswer = result.scores
-        one, arrays = scores["images"][0], tables.image_arrays(result.arrays, 0)
+    def draw(partial: Result) -> None:
+        scores: SufficientPixelsAnswer = partial.scores
+        image, arrays = scores["images"][0], tables.image_arrays(partial.arrays, 0)
         if "kept_counts/0" not in arrays or not len(arrays["kept_counts/0"]):
             return
         left = arrays["kept_counts/0"][-1]
-        st.caption(f"{left} of {one['pixels']} pixels are left in the first search.")
+        st.caption(f"{left} of {image['pixels']} pixels are left in the first search.")
         st.plotly_chart(
-            charts.partial_curve(one, arrays),
-            key=f"sufficient.live.{asked.key[:12]}.{next(drawn)}",
+            charts.partial_curve(image, arrays),
+            key=f"sufficient.live.{request.key[:12]}.{next(numbers)}",
             config={"displayModeBar": False},
         )
 
     return draw
 
 
-def play(one: SufficientPixels, arrays: Arrays, key: str) -> None:
-    """Draw the player: a slider that removes pixels, and the curve of confidence beside it."""
-    source = picture_source(charts.received_picture(arrays["pixels"], one["file"], one["file"]))
-    data = charts.player_data(one, arrays)
+def draw_player(image: SufficientPixels, arrays: Arrays, key: str) -> None:
+    """Draw the player: a slider that removes pixels, and the curve of confidence beside it.
+
+    Args:
+        image: The image's part of the answer.
+        arrays: The image's arrays.
+        key: Of the request; the player begins anew with another.
+    """
+    name = image["file"]
+    source = picture_source(charts.received_picture(arrays["pixels"], name, name))
+    data = charts.player_data(image, arrays)
     _component()(
-        data={**data, "source": source, "box": BOX_PX, "key": key[:16]}, key="sufficient.player"
+        data={**data, "source": source, "box": PLAYER_PX, "key": key[:16]}, key="sufficient.player"
     )
 
 
 def _component() -> Any:
     return st.components.v2.component(
         "oversure_player",
-        css=(FOLDER / "player.css").read_text("utf-8"),
-        js=(FOLDER / "player.js").read_text("utf-8"),
+        css=(PLAYER / "player.css").read_text("utf-8"),
+        js=(PLAYER / "player.js").read_text("utf-8"),
     )
 
 
-def open_alone(one: SufficientPixels, arrays: Arrays, asked: Request) -> None:
+def offer_kept_pixels(image: SufficientPixels, arrays: Arrays, request: Request) -> None:
     """Draw a button that opens what the network received of the kept pixels in Inspect."""
-    if "kept_only/0" not in arrays or not one["size"]:
+    if "kept_only/0" not in arrays or not image["size"]:
         return
-    if asked.preprocessing and (said := open_in_inspect.reprocessing_note(asked.preprocessing)):
-        st.caption(said)
+    settings = request.preprocessing
+    if settings and (note := open_in_inspect.reprocessing_note(settings)):
+        st.caption(note)
     if st.button("Open the kept pixels in Inspect", key="sufficient.open"):
-        name = f"{one['size']} pixels of {Path(one['file']).stem}"
-        open_in_inspect.open_files(
-            open_in_inspect.picture_files([(arrays["kept_only/0"], name)], asked.preprocessing)
-        )
+        name = f"{image['size']} pixels of {Path(image['file']).stem}"
+        picture = (arrays["kept_only/0"], name)
+        open_in_inspect.open_files(open_in_inspect.picture_files([picture], settings))
 
 
-def beside(asked: Request, spec: ModelSpec) -> list[tuple[str, SufficientPixels]] | None:
-    """Draw which other models are searched too; return what was found, None until it is wanted."""
+def search_models(request: Request, spec: ModelSpec) -> list[tuple[str, SufficientPixels]] | None:
+    """Draw which other models are searched too; return their answers, None until it is started.
+
+    Args:
+        request: The search on the model of the page.
+        spec: That model.
+
+    Returns:
+        Name of each model, and the image's part of its answer.
+    """
     chosen = pick_models(open_model)
     if len(chosen) < 2:
         st.caption("Choose two models or more: each is searched alike, and their ensemble.")
         return None
-    specs = {name: _spec(model) for name, model in chosen.items()}
-    known = {name: one for name, one in specs.items() if one is not None}
-    models = {name: chosen[name] for name in known}
-    why = why_apart(list(known.values())) if len(known) > 1 else ""
-    alone = [model for model in models.values() if not model.others]
+    opened = {name: _spec(model) for name, model in chosen.items()}
+    specs = {name: its for name, its in opened.items() if its is not None}
+    models = {name: chosen[name] for name in specs}
+    why = why_apart(list(specs.values())) if len(specs) > 1 else ""
+    single = [model for model in models.values() if not model.others]
     if why:
         st.caption(markdown(f"No ensemble: {why}"))
-    elif len(alone) > 1:
-        first, *rest = alone
+    elif len(single) > 1:
+        first, *rest = single
         models["ensemble of these"] = replace(first, others=tuple(rest))
-    questions = {
-        name: _asked_of(model, asked, spec, known.get(name)) for name, model in models.items()
+    requests = {
+        name: _request_to(model, request, spec, specs.get(name)) for name, model in models.items()
     }
-    mark = hashlib.sha256(" ".join(one.key for one in questions.values()).encode()).hexdigest()
+    mark = hashlib.sha256(" ".join(its.key for its in requests.values()).encode()).hexdigest()
     st.button(
         "Search on these models",
         key="sufficient.beside",
         on_click=current_session().choices.__setitem__,
-        args=(MODELS_WANTED, mark),
+        args=(RUN_MODELS, mark),
         help="Each model is asked with its own preprocessing; the ensemble is the mean of their "
         "logits.",
     )
     st.caption(
-        f"{counted(len(questions), 'search', 'searches')} of the size of the one above; one "
+        f"{counted(len(requests), 'search', 'searches')} of the size of the one above; one "
         "trained with input dropout is told from the others only by its name."
     )
-    if current_session().choices.get(MODELS_WANTED) != mark:
+    if current_session().choices.get(RUN_MODELS) != mark:
         return None
-    return answers(questions)
+    return _run_all(requests)
 
 
 def _spec(model: ModelSource) -> ModelSpec | None:
@@ -290,82 +312,76 @@ def _spec(model: ModelSource) -> ModelSpec | None:
     return read(answer.scores["model"]) if answer else None
 
 
-def _asked_of(
-    model: ModelSource, asked: Request, spec: ModelSpec, own: ModelSpec | None
+def _request_to(
+    model: ModelSource, request: Request, spec: ModelSpec, other: ModelSpec | None
 ) -> Request:
-    """Return the same question to another model; a class keeps its number where it has its name."""
-    if model == asked.model:
-        return asked
-    same = own is None or own.class_names == spec.class_names
-    options = dict(asked.options)
-    if own is not None and "step" in options:
-        options["step"] = (
-            0 if options["step"] == default_step(spec.height * spec.width) else options["step"]
-        )
-    target = asked.target if same else None
-    return replace(asked, model=model, preprocessing=None, target=target, options=options)
-
-
-def answers(questions: Mapping[str, Request]) -> list[tuple[str, SufficientPixels]]:
-    """Ask every model its question; return what was found for its image, by the models' names."""
-    found: list[tuple[str, SufficientPixels]] = []
-    for name, question in questions.items():
-        answer = try_request(question, st.empty(), live(question))
-        if answer is not None:
-            scores: SufficientPixelsAnswer = answer.scores
-            found += [(name, image) for image in scores["images"][:1]]
-    return found
-
-
-def sufficing(
-    spec: ModelSpec,
-    board: Board,
-    heading: str,
-    chosen: Mapping[str, ModelSource],
-    compared: Mapping[str, Result],
-) -> None:
-    """Draw which few pixels of one image suffice for each model, once that is wanted.
+    """Return the same search on another model; a class keeps its index where it has its name.
 
     Args:
-        spec: The model in hand, by which the cost is told.
+        model: The other model.
+        request: The search on the model of the page.
+        spec: Of the model of the page.
+        other: Of the other model; None for an ensemble.
+    """
+    if model == request.model:
+        return request
+    options = dict(request.options)
+    if other is not None and options.get("step") == default_step(spec.height * spec.width):
+        options["step"] = 0
+    same_classes = other is None or other.class_names == spec.class_names
+    target = request.target if same_classes else None
+    return replace(request, model=model, preprocessing=None, target=target, options=options)
+
+
+def _run_all(requests: Mapping[str, Request]) -> list[tuple[str, SufficientPixels]]:
+    """Search every model; return the image's part of each answer, by the models' names."""
+    images: list[tuple[str, SufficientPixels]] = []
+    for name, request in requests.items():
+        answer = try_request(request, st.empty(), partial_chart(request))
+        if answer is not None:
+            scores: SufficientPixelsAnswer = answer.scores
+            images += [(name, image) for image in scores["images"][:1]]
+    return images
+
+
+def draw_comparison(
+    spec: ModelSpec, models: Mapping[str, ModelSource], board: Board, heading: str
+) -> None:
+    """Draw which few pixels of one image suffice for each model, once that is chosen.
+
+    Args:
+        spec: The model of the page, by which the cost is told.
+        models: Those that are compared, by their names.
         board: Of the page.
         heading: Of the section.
-        chosen: The models by their names.
-        compared: The answers of those that answered.
     """
     session = current_session()
-
-    def own(model: ModelSource) -> Preprocessing | None:
-        return session.preprocessing if model == session.model else None
-
-    files = session.shown_images()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        shown = {str(place): shortened(one.name, 28) for place, one in enumerate(files)}
-        image = choose("Image", "compare.image", shown, "The one image that is searched.")
+        image_file = _choose_image("compare.image")
         remember("compare.sufficient", default=0, max_value=1)
-        wanted = st.toggle(
+        chosen = st.toggle(
             "Search each model",
             key="compare.sufficient",
             help="Pixels are removed in the usual way, with the four controls; the page of "
             "sufficient pixels has every setting.",
         )
-    if not wanted:
+    if not chosen:
         size = spec.height * spec.width
-        forward, back = batched_passes(size, default_step(size), classes=len(spec.class_names))
-        st.caption(f"For the model in hand: {cost_sentence(spec, forward=forward, backward=back)}")
+        passes = batched_passes(size, default_step(size), classes=len(spec.class_names))
+        cost = cost_sentence(spec, forward=passes.forward, backward=passes.both)
+        st.caption(f"For the model in hand: {cost}")
         return
-    questions = {
-        name: Request(GRADIENT, model, (files[int(image)],), own(model))
-        for name, model in chosen.items()
-        if name in compared
-    }
-    found = answers(questions)
-    if not found:
+    requests = {}
+    for name, model in models.items():
+        settings = session.preprocessing if model == session.model else None
+        requests[name] = Request(GRADIENT, model, (image_file,), settings)
+    images = _run_all(requests)
+    if not images:
         return
-    st.markdown(f"**{markdown(tables.comparison_text(found))}**")
-    for name, one in found:
-        answer = session.results.get(questions[name].key)
-        if answer is not None and not one["error"]:
-            cells = tables.picture_cells(one, tables.image_arrays(answer.arrays, 0))
+    st.markdown(f"**{markdown(tables.comparison_text(images))}**")
+    for name, image in images:
+        answer = session.results.get(requests[name].key)
+        if answer is not None and not image["error"]:
+            cells = tables.picture_cells(image, tables.image_arrays(answer.arrays, 0))
             board.row(heading, cells, f"compare.sufficient.{name}", title=name)
-    board.table(heading, tables.comparison_table(found))
+    board.table(heading, tables.comparison_table(images))

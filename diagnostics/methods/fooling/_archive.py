@@ -1,4 +1,4 @@
-"""What every way of making fooling images shares: the targets, and the best images so far.
+"""What every fooling method shares: the target classes, and the best images so far.
 
 Confidence is counted in margins, log(p / (1 − p)): they order images as the probability does, and
 also where that rounds to one.
@@ -66,7 +66,7 @@ class Archive:
     A column is the position of a class among the targets.
 
     Args:
-        context: Gives the model, and is told of progress.
+        context: Gives the model, and takes the progress.
         targets: Indices of the target classes.
         algorithm: How the images are made.
         unit: What an iteration is called, such as "step".
@@ -98,7 +98,7 @@ class Archive:
         """Take an image if the model is more confident of it than of the one before.
 
         Args:
-            iteration: When it was made.
+            iteration: That the image comes from.
             column: Of its class.
             margin: log(p / (1 − p)) of that class.
             image: Shape (h, w, c), as it was evaluated.

@@ -26,7 +26,7 @@ from diagnostics.models.features import batch_size
 from diagnostics.schema.sufficient_pixels import exact_pixels, finer_step
 
 CountPasses = Callable[[int, int], None]
-"""Told how many passes of one image were made: forward alone, and forward and backward."""
+"""Called with how many passes one image took: forward alone, and forward and backward."""
 
 NEVER = math.inf
 LARGE = 1e30  # stands for what is not finite
@@ -234,7 +234,7 @@ def next_hidden(
     Args:
         gains: What hiding each pixel would add to the margin.
         shown: Which pixels are still shown.
-        step: How many are wanted; fewer are returned where fewer are shown.
+        step: How many at most.
     """
     count = min(step, int(shown.sum()))
     ranked = torch.where(shown, gains.nan_to_num(-LARGE, LARGE, -LARGE), -math.inf)

@@ -1,4 +1,4 @@
-"""Images of which some pixels are hidden, and what stands in the place of these."""
+"""Images with some pixels hidden, and what these show instead."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Infill:
         Args:
             masked: The images as they are now, some pixels hidden.
         """
-        del masked  # what stands in the place of a pixel does not depend on the others
+        del masked  # what a hidden pixel shows does not depend on the others
         return self.baseline - self.pixels
 
     def select(self, rows: Sequence[int] | Tensor) -> Infill:

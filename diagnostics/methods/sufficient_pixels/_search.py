@@ -189,8 +189,9 @@ class SufficientPixelSearch:
         for row, (name, target) in enumerate(zip(batch.names, targets.tolist(), strict=True)):
             error = "" if np.isfinite(margins[row]) else NOT_FINITE
             error = ONE_CLASS if one_class else error
-            whole = confidence(-np.inf if error else margins[row])
-            images.append(ImageSearch(name, batch.pixels[row : row + 1], target, whole, error))
+            in_image = confidence(-np.inf if error else margins[row])
+            pixels = batch.pixels[row : row + 1]
+            images.append(ImageSearch(name, pixels, target, in_image, error))
         return images
 
     def _search_by_gradient(self, images: list[ImageSearch], pixels: Tensor) -> None:

@@ -130,7 +130,7 @@ def wrong_classes_hold(wrong: WrongClasses, size: int) -> bool | None:
 
     Args:
         wrong: What the same search finds for other classes.
-        size: Of the class's own subset, not refined.
+        size: Of the subset of the target class, not refined.
 
     Returns:
         None where there is no other class.
@@ -144,7 +144,7 @@ def wrong_classes_hold(wrong: WrongClasses, size: int) -> bool | None:
 
 
 def verdict_of(figures: ImageFigures, checks: list[Check]) -> str:
-    """Return what may be said of one image: one of the verdicts above.
+    """Return what may be read from one image: one of the verdicts above.
 
     Args:
         figures: What was measured.
@@ -166,7 +166,7 @@ def verdict_of(figures: ImageFigures, checks: list[Check]) -> str:
 
 
 def sentence(figures: ImageFigures, verdict: str, checks: list[Check]) -> str:
-    """Say in one sentence or two what was found for one image, with its figures."""
+    """Return the verdict in a sentence or two, with its figures."""
     if figures["error"]:
         return figures["error"]
     name = shortened(figures["target_name"])

@@ -110,7 +110,7 @@ def transfers(
     """
     spec = read(answer["model"])
     names = spec.class_names
-    found = []
+    transferred = []
     for index, (made_for, image) in enumerate(zip(classes, answer["images"], strict=True)):
         if not image["top"]:
             continue
@@ -119,8 +119,8 @@ def transfers(
             logits, at = arrays[f"{index}/logits"], names.index(made_for["name"])
             p, one_minus_p = probabilities(logits, independent=spec.output.independent)
             of_target = float(p[at]), float(one_minus_p[at])
-        found.append(Transfer(made_for, image["top"][0], of_target))
-    return found
+        transferred.append(Transfer(made_for, image["top"][0], of_target))
+    return transferred
 
 
 def transfer_headline(transferred: Sequence[Transfer], model: str) -> str:

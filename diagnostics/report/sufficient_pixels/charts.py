@@ -54,7 +54,7 @@ class Point(TypedDict):
 class PlayerData(TypedDict):
     """What the player shows of one image, without the image itself.
 
-    `ranks` is each pixel's place in the order, −1 where it was never removed: little-endian int32
+    `ranks` is each pixel's rank in the order, −1 where it was never removed: little-endian int32
     as base64, row by row. `threshold` and `subset` are shares of the axes.
     """
 

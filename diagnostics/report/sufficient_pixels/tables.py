@@ -1,4 +1,4 @@
-"""What was found of the pixels that suffice, in sentences, tables and rows of pictures."""
+"""Sufficient pixels in sentences, tables and rows of pictures."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class ImageFigures(Confidence):
 
     `size`, `resolution` and `kept_only` are those of the first subset, None where there is none;
     `coarse_size` is its size before the last pixels were searched more finely. `blank` has every
-    pixel hidden. `background` is what lies outside the box, None where none was given.
+    pixel hidden. `background` is what lies outside the box, None without one.
     """
 
     file: str

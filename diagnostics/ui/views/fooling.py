@@ -1,4 +1,4 @@
-"""Fooling images: how they are made, of which classes, and what is done with them.
+"""Fooling images: the algorithm, the target classes, and what can be done with an image.
 
 Images stand in the order of how sure the model is of them.
 """
@@ -268,7 +268,7 @@ def image_files(
 
     Args:
         answer: Holds the images.
-        classes: Those that are wanted.
+        classes: Whose images.
         settings: What the images will go through, so that the network gets them as they are; None
             keeps them as they are.
     """

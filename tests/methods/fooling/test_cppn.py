@@ -35,8 +35,8 @@ FORMULAS = {
 }
 
 
-def slowly(genome, x, y):
-    """Ask one output after the other at one point, each unit asking those before it."""
+def slow_values(genome, x, y):
+    """Return the outputs at a point, each unit asking those before it."""
     inputs = (x, y, math.hypot(x, y), 1.0)
 
     def value(unit):
@@ -46,7 +46,7 @@ def slowly(genome, x, y):
         return FORMULAS[genome.units[unit]](total)
 
     outputs = range(INPUTS, INPUTS + genome.outputs)
-    return [min(abs(value(one)), 1.0) for one in outputs]
+    return [min(abs(value(output)), 1.0) for output in outputs]
 
 
 def grown(seed, channels, times):
@@ -68,28 +68,28 @@ def order(genome):
 @pytest.mark.parametrize("times", [0, 12])
 def test_an_image_is_what_the_network_gives_at_every_point(channels, times):
     genome = grown(4, channels, times)
-    picture = paint(genome, 5, 7)
-    assert picture.shape == (5, 7, channels)
+    image = paint(genome, 5, 7)
+    assert image.shape == (5, 7, channels)
     for row in range(5):
         for column in range(7):
             y, x = (2 * row - 4) / 6, (2 * column - 6) / 6
-            expected_colour = slowly(genome, x, y)
+            colour = slow_values(genome, x, y)
             if channels == 3:
-                expected_colour = colorsys.hls_to_rgb(*expected_colour)
-            expected = np.array(expected_colour) * 255
-            assert np.abs(picture[row, column] - expected).max() < 0.75  # half, and float32
+                colour = colorsys.hls_to_rgb(*colour)
+            expected = np.array(colour) * 255
+            assert np.abs(image[row, column] - expected).max() < 0.75  # half, and float32
 
 
 def test_colours_are_those_of_the_standard_library():
     values = np.random.default_rng(0).random((50, 3))
-    expected = [colorsys.hls_to_rgb(*one) for one in values]
+    expected = [colorsys.hls_to_rgb(*colour) for colour in values]
     np.testing.assert_allclose(hls_to_rgb(values), expected, atol=1e-12)
 
 
 def test_a_link_from_across_alone_paints_a_symmetric_ramp():
     genome = Genome(1, {INPUTS: LINEAR}, {(0, INPUTS): 1.0})
-    picture = paint(genome, 3, 5)[..., 0]
-    assert (picture == [255, 128, 0, 128, 255]).all()
+    image = paint(genome, 3, 5)[..., 0]
+    assert (image == [255, 128, 0, 128, 255]).all()
     assert paint(genome, 1, 1).tolist() == [[[0]]]
 
 
@@ -132,14 +132,14 @@ def test_a_link_that_may_be_added_never_closes_a_cycle():
 
 def test_a_child_has_one_parents_form_and_weights_of_both():
     random = np.random.default_rng(2)
-    one = grown(5, 1, 10)
-    other = mutate(random, Genome(1, one.units, {link: 0.5 for link in one.links}))
-    child = cross(random, one, other)
-    assert child.units == one.units
-    assert child.links.keys() == one.links.keys()
-    from_other = {link for link in one.links if child.links[link] != one.links[link]}
-    assert 0 < len(from_other) < len(one.links)
-    assert all(child.links[link] == other.links[link] for link in from_other)
+    first = grown(5, 1, 10)
+    second = mutate(random, Genome(1, first.units, {link: 0.5 for link in first.links}))
+    child = cross(random, first, second)
+    assert child.units == first.units
+    assert child.links.keys() == first.links.keys()
+    from_second = {link for link in first.links if child.links[link] != first.links[link]}
+    assert 0 < len(from_second) < len(first.links)
+    assert all(child.links[link] == second.links[link] for link in from_second)
 
 
 def test_steps_of_polynomial_mutation_are_as_large_as_its_formula_says():

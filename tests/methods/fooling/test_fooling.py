@@ -1,4 +1,4 @@
-"""Fooling images: known optima, what is saved is what was measured, and every way it can fail."""
+"""Fooling images: known optima, files that hold what was measured, and every way it can fail."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ def test_no_image_passes_the_known_optimum_of_a_linear_model(algorithm, target):
     options = {"gradient": {"steps": 400, "decay": 0.0, "go_on": True}}.get(
         algorithm, {"generations": 60, "children": 40}
     )
-    found = by_index(run(algorithm, model, target=target, **options))[target]["margin"]
-    assert found <= best[target] + 1e-5
-    assert found > {"gradient": 0.995, "direct": 0.95, "cppn": 0.5}[algorithm] * best[target]
+    margin = by_index(run(algorithm, model, target=target, **options))[target]["margin"]
+    assert margin <= best[target] + 1e-5
+    assert margin > {"gradient": 0.995, "direct": 0.95, "cppn": 0.5}[algorithm] * best[target]
 
 
 def test_a_class_whose_gain_is_lost_in_rounding_is_reached_all_the_same():
@@ -138,6 +138,7 @@ def test_decay_pulls_back_to_the_mean_colour():
     assert strength[0.1] < 0.8 * strength[0.0]
 
 
+@pytest.mark.slow
 def test_a_class_ends_when_it_is_reached_unless_it_is_to_go_on(letters):
     ends, goes = (
         run("gradient", letters, targets="3,7", steps=160, go_on=go_on) for go_on in (False, True)
@@ -165,14 +166,14 @@ def test_the_same_seed_gives_the_same_images_and_another_seed_others(small, algo
 
 @EVERY_ALGORITHM
 def test_a_classes_image_does_not_depend_on_the_other_targets(small, algorithm):
-    whole, part = run(algorithm, small[1]), run(algorithm, small[1], targets="2, 0")
+    every, part = run(algorithm, small[1]), run(algorithm, small[1], targets="2, 0")
     assert part.scores["trace_indices"] == [2, 0]
     for index in (0, 2):
         assert by_index(part)[index]["margin"] == pytest.approx(
-            by_index(whole)[index]["margin"], abs=1e-5
+            by_index(every)[index]["margin"], abs=1e-5
         )
     if algorithm != "gradient":  # where a batch of another size may round otherwise
-        assert (images(part)[2] == images(whole)[2]).all()
+        assert (images(part)[2] == images(every)[2]).all()
 
 
 @pytest.mark.parametrize("algorithm", ["direct", "cppn"])
@@ -255,7 +256,7 @@ def test_a_constant_model_is_fooled_by_nothing(algorithm):
 
 
 @EVERY_ALGORITHM
-def test_where_no_number_is_finite_nothing_is_found_and_nothing_fails(algorithm):
+def test_without_a_finite_logit_there_is_no_image_and_no_error(algorithm):
     outcome = run(algorithm, classifier(Fixed([2.0, 1.0, 1.0], broken=True), 4, classes=3))
     assert outcome.scores["n_found"] == 0
     assert "images" not in outcome.arrays
@@ -334,6 +335,7 @@ def test_only_the_ascent_needs_gradients():
     assert find("fooling/map_elites").info.needs == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["letters_conv", "letters_dense"])
 def test_every_letter_is_reached_from_nothing(name):
     """With the default settings, and with an image that is grey but for a few levels."""
@@ -357,6 +359,7 @@ def test_evolution_finds_most_letters_without_a_gradient(letters, encoding):
     assert len(sure) > 13
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_fooled_as_any_model():
     first, second = (
         ModelSource(samples.model_files()[name]) for name in ("letters_conv", "letters_dense")

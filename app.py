@@ -1,6 +1,7 @@
 """The frame of the app: its sections of pages."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from diagnostics.ui.server.sign_in import sign_in
 HERE = Path(__file__).parent
 ICON = HERE / "sample_images" / "letter-x-fuzzy.png"
 SIDEBAR_PX = 256
+TITLE_AND_ICON = re.compile(r"^TITLE, ICON = (.+)$", re.MULTILINE)
 
 st.set_page_config("Oversure", str(ICON), layout="wide", initial_sidebar_state=SIDEBAR_PX)
 
@@ -19,10 +21,9 @@ sign_in()
 
 
 def page(file: Path) -> StreamlitPage:
-    """Return a page of the navigation, called by the TITLE and ICON that its file assigns."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    assigned = next(node for node in tree.body if isinstance(node, ast.Assign))
-    title, icon = ast.literal_eval(assigned.value)
+    """Return a page of the navigation, with the TITLE and ICON that stand in its file."""
+    (assigned,) = TITLE_AND_ICON.findall(file.read_text(encoding="utf-8"))
+    title, icon = ast.literal_eval(assigned)
     name = file.stem.partition("_")[2]
     return st.Page(
         file,

@@ -71,17 +71,17 @@ def minimal_perturbations(
         raise InputError(ONE_CLASS)
     if context.target is not None and not 0 <= context.target < len(classes):
         raise OptionError(f"The class to reach must lie between 0 and {len(classes) - 1}.")
-    found, count, limit = _Found(), len(context.files), batch_size(context.classifier)
+    builder, count, limit = _AnswerBuilder(), len(context.files), batch_size(context.classifier)
     for index, (files, pixels) in enumerate(_batches(context, limit)):
         start, share = index * limit / count, len(files) / count
 
         def report(doing: str, done: float, start: float = start, share: float = share) -> None:
             context.progress(doing, start + share * done)
 
-        _BatchSearch(context, files, pixels, found).run(attacks, report)
-    if not found.images:
+        _BatchSearch(context, files, pixels, builder).run(attacks, report)
+    if not builder.images:
         raise InputError(" ".join(["There is no image that could be changed.", *context.remarks()]))
-    return found.outcome(context, complete=True)
+    return builder.outcome(context, complete=True)
 
 
 def _batches(context: Context, limit: int) -> Iterator[tuple[list[File], Tensor]]:
@@ -100,8 +100,8 @@ def _batches(context: Context, limit: int) -> Iterator[tuple[list[File], Tensor]
 
 
 @dataclass
-class _Found:
-    """What is there so far: an entry for each image, and their arrays."""
+class _AnswerBuilder:
+    """The answer so far: an entry for each image, and their arrays."""
 
     images: list[AdversarialImage] = field(default_factory=list)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
@@ -166,17 +166,17 @@ class _BatchSearch:
         context: Gives the classifier and the target.
         files: Of the images.
         pixels: The images, shape (n, c, h, w).
-        found: Takes what is found.
+        builder: Takes entries and arrays.
     """
 
     def __init__(
-        self, context: Context, files: Sequence[File], pixels: Tensor, found: _Found
+        self, context: Context, files: Sequence[File], pixels: Tensor, builder: _AnswerBuilder
     ) -> None:
-        self._context, self._found = context, found
+        self._context, self._builder = context, builder
         self._verifier = Verifier(context.classifier)
         logits, png_logits = self._verifier.logits(pixels), self._verifier.png_logits(pixels)
         finite, predicted = logits.isfinite().all(1).tolist(), logits.argmax(1)
-        rows, start = [], len(found.images)
+        rows, start = [], len(builder.images)
         for row, file in enumerate(files):
             label = int(predicted[row]) if finite[row] else None
             reason = self._why_not(label)
@@ -192,8 +192,8 @@ class _BatchSearch:
                 l2=_not_found(reason or NOT_WANTED, {}),
                 linf=_not_found(reason or NOT_WANTED, {}),
             )
-            found.images.append(image)
-            found.add(start + row, "", {"pixels": channels_last(pixels[row])})
+            builder.images.append(image)
+            builder.add(start + row, "", {"pixels": channels_last(pixels[row])})
         self._indices = [start + row for row in rows]
         chosen = torch.tensor(rows, dtype=torch.long, device=pixels.device)
         self._pixels = pixels[chosen]
@@ -217,7 +217,7 @@ class _BatchSearch:
                 self._attack(attack, closest, report_share)
                 done += attack.forward_passes
                 self._describe(norm, closest, last=attack is of_norm[-1])
-                self._context.partial(lambda: self._found.outcome(self._context, complete=False))
+                self._context.partial(lambda: self._builder.outcome(self._context, complete=False))
 
     def _attack(self, attack: Attack, closest: _Closest, report: ReportShare) -> None:
         pixels, criterion = self._pixels, self._criterion
@@ -237,7 +237,7 @@ class _BatchSearch:
         for row, (index, verification) in enumerate(zip(self._indices, verified, strict=True)):
             here = torch.tensor([row], device=self._pixels.device)
             criterion, pixels = self._criterion.subset(here), self._pixels[here]
-            image, arrays = self._found.images[index], verification.arrays
+            image, arrays = self._builder.images[index], verification.arrays
             attacks, distance = dict(closest.attacks[row]), float(closest.distance[row])
             if not (verification.is_adversarial and 0 < distance < torch.inf):
                 flat = not criterion.smooth_margin_gradient(pixels)[1].any()
@@ -255,7 +255,7 @@ class _BatchSearch:
                 **verification.image,
                 "png_multiple": png_multiple,
             }
-            self._found.add(index, f"{norm}/", arrays)
+            self._builder.add(index, f"{norm}/", arrays)
 
     def _why_not(self, predicted: int | None) -> str:
         """Say why nothing is looked for in an image; empty where it is."""

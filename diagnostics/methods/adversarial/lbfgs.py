@@ -13,7 +13,7 @@ from diagnostics.schema.options import Range
 from diagnostics.schema.results.adversarial import AdversarialAnswer
 from diagnostics.schema.spec import Need
 
-TYPICAL_PASSES = 330  # with the usual number of steps
+TYPICAL_PASSES = 350  # with the default number of steps
 
 
 @method(

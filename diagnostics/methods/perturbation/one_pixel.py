@@ -123,7 +123,7 @@ class OnePixel:
         _, self._channels, self._height, self._width = label_change.pixels.shape
         self._count = self._height * self._width
         order = torch.randperm(self._count, generator=self._generator(ORDER))
-        self._tried = order if self._count <= EXACT_PIXELS else order[:sample]
+        self._indices = order if self._count <= EXACT_PIXELS else order[:sample]
         self._batch_size = BATCHES * label_change.batch_size
         self._change_share = np.full(self._count, np.nan, np.float32)
         self._margin_loss = self._change_share.copy()
@@ -156,21 +156,21 @@ class OnePixel:
         image_margin = self._label_change.image_margin
         levels, differs = len(self._levels), self._differs()
         batch = max(self._batch_size // levels, 1)
-        interval = batch * max(len(self._tried) // (batch * MAX_REPORTS), 1)
-        for start in range(0, len(self._tried), batch):
-            self._report("Changing one pixel at a time", 0.8 * start / len(self._tried))
-            tried = self._tried[start : start + batch]
-            rows = differs[tried].nonzero()
-            changes = torch.zeros(len(tried), levels)
-            margins = torch.full((len(tried), levels), image_margin)
+        interval = batch * max(len(self._indices) // (batch * MAX_REPORTS), 1)
+        for start in range(0, len(self._indices), batch):
+            self._report("Changing one pixel at a time", 0.8 * start / len(self._indices))
+            indices = self._indices[start : start + batch]
+            rows = differs[indices].nonzero()
+            changes = torch.zeros(len(indices), levels)
+            margins = torch.full((len(indices), levels), image_margin)
             if len(rows):
-                changed = self._with_one_pixel(tried[rows[:, 0]], rows[:, 1])
+                changed = self._with_one_pixel(indices[rows[:, 0]], rows[:, 1])
                 flags, left = self._label_change.changes_and_margins(changed)
                 changes[rows[:, 0], rows[:, 1]] = flags.cpu().float()
                 margins[rows[:, 0], rows[:, 1]] = left.cpu().float()
-            self._change_share[tried.numpy()] = changes.mean(1).numpy()
+            self._change_share[indices.numpy()] = changes.mean(1).numpy()
             loss = (1 - margins.amin(1) / image_margin).clamp_min(0)
-            self._margin_loss[tried.numpy()] = loss.where(loss.isfinite(), torch.nan).numpy()
+            self._margin_loss[indices.numpy()] = loss.where(loss.isfinite(), torch.nan).numpy()
             if start % interval == 0:
                 yield
 
@@ -216,12 +216,12 @@ class OnePixel:
         flat = self._label_change.pixels[0].flatten(1)
         return (flat[..., None] != self._levels).any(0).cpu()
 
-    def _with_one_pixel(self, tried: Tensor, levels: Tensor) -> Tensor:
+    def _with_one_pixel(self, indices: Tensor, levels: Tensor) -> Tensor:
         """Return the image with one pixel each at a level, in all channels, shape (n, c, h, w)."""
-        changed = self._label_change.pixels.flatten(2).repeat(len(tried), 1, 1)
+        changed = self._label_change.pixels.flatten(2).repeat(len(indices), 1, 1)
         device = changed.device
-        rows = torch.arange(len(tried), device=device)
-        changed[rows, :, tried.to(device)] = self._levels[levels.to(device)][:, None]
+        rows = torch.arange(len(indices), device=device)
+        changed[rows, :, indices.to(device)] = self._levels[levels.to(device)][:, None]
         return self._as_images(changed)
 
     def _as_images(self, flat: Tensor) -> Tensor:
@@ -232,14 +232,14 @@ class OnePixel:
         not_finite_before = label_change.not_finite
         for size in batch_sizes(self._draws, self._batch_size):
             rows = [torch.randperm(self._count, generator=generator)[:count] for _ in range(size)]
-            drawn = torch.stack(rows)
-            levels = torch.randint(len(self._levels), drawn.shape, generator=generator)
+            indices = torch.stack(rows)
+            levels = torch.randint(len(self._levels), indices.shape, generator=generator)
             changed = label_change.pixels.flatten(2).repeat(size, 1, 1)
             values = self._levels.cpu()[levels].to(changed.device)
-            index = drawn.to(changed.device)[:, None].expand(-1, self._channels, -1)
-            changed.scatter_(2, index, values[:, None].expand_as(index))
+            scattered = indices.to(changed.device)[:, None].expand(-1, self._channels, -1)
+            changed.scatter_(2, scattered, values[:, None].expand_as(scattered))
             hits += size - int(label_change.changes(self._as_images(changed)).sum())
-            expected += float(np.exp(self._log_stable(drawn)).sum())
+            expected += float(np.exp(self._log_stable(indices)).sum())
         not_finite = label_change.not_finite - not_finite_before
         hits, n = hits - not_finite, self._draws - not_finite
         return Redraw(

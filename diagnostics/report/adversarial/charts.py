@@ -41,14 +41,14 @@ def distances(answer: AdversarialAnswer, norm: Norm) -> go.Figure:
         right=90,
         legend=chart.LEGEND_ABOVE_RIGHT,
     )
-    for kept, symbol, name in (
+    for survives, symbol, name in (
         (True, "circle", "a PNG file keeps it"),
         (False, "circle-open", "lost in a PNG file"),
     ):
         points = [
             (row, image, perturbation)
             for row, (_, image, perturbation) in enumerate(changed)
-            if perturbation["png_is_adversarial"] is kept
+            if perturbation["png_is_adversarial"] is survives
         ]
         figure.add_scatter(
             x=[
@@ -136,8 +136,8 @@ def along(
         legend=chart.LEGEND_ABOVE_RIGHT | {"y": 1.08},
         hovermode="x",
     )
-    drawn = classes_along(logits, image["predicted"] or 0)
-    for (colour, dash, symbol), index in zip(STYLES, drawn, strict=False):
+    classes = classes_along(logits, image["predicted"] or 0)
+    for (colour, dash, symbol), index in zip(STYLES, classes, strict=False):
         name = escaped(answer["classes"][index], 20)
         shares = zip(p[:, index], one_minus_p[:, index], strict=True)
         figure.add_scatter(
@@ -186,14 +186,14 @@ def along_numbers(
         independent: Whether each class is a yes or no of its own.
     """
     p, one_minus_p = class_probabilities(logits, independent=independent)
-    drawn = classes_along(logits, image["predicted"] or 0)
+    classes = classes_along(logits, image["predicted"] or 0)
     rows = []
     for row, multiple in enumerate(answer["multiples"]):
         shares = {
             answer["classes"][index]: probability(
                 float(p[row, index]), float(one_minus_p[row, index])
             )
-            for index in drawn
+            for index in classes
         }
         sizes = {
             "multiple of the change": f"{multiple:g} ×",

@@ -32,15 +32,19 @@ def fit(reference: Reference) -> dict[str, Tensor]:
         if name == left_out or why_lacking(name, reference):
             continue
         fit_part = SCORES[name].fit
-        own = fit_part(reference) if fit_part else {}
-        scores = part(outputs, own)
-        ordered = scores.sort().values
-        above = ordered[int(TAIL * len(ordered)) :] - ordered[int(TAIL * len(ordered))]
-        width = ordered.std().clamp_min(TINY) * NARROW
-        tail = above.mean().clamp_min(float(width))
-        fitted |= {f"{name}__{key}": value for key, value in own.items()}
-        fitted |= {f"{name}__known": ordered, f"{name}__width": width, f"{name}__tail": tail}
-        total += _among_others(scores, ordered, width, tail)
+        statistics = fit_part(reference) if fit_part else {}
+        scores = part(outputs, statistics)
+        calibration = scores.sort().values
+        highest = calibration[int(TAIL * len(calibration)) :]
+        width = calibration.std().clamp_min(TINY) * NARROW
+        tail = (highest - highest[0]).mean().clamp_min(float(width))
+        fitted |= {f"{name}__{key}": value for key, value in statistics.items()}
+        fitted |= {
+            f"{name}__calibration": calibration,
+            f"{name}__width": width,
+            f"{name}__tail": tail,
+        }
+        total += _among_others(scores, calibration, width, tail)
     return fitted | {"calibration_scores": total}
 
 
@@ -53,11 +57,11 @@ def _parts() -> dict[str, Callable[[Outputs, Fitted], Tensor]]:
     }
 
 
-def _among_others(scores: Tensor, ordered: Tensor, width: Tensor, tail: Tensor) -> Tensor:
+def _among_others(scores: Tensor, calibration: Tensor, width: Tensor, tail: Tensor) -> Tensor:
     """Return minus the logarithm of each calibration score's p-value among the other ones."""
-    at_least = ((ordered - scores[:, None]) / width).sigmoid().sum(1) - 0.5  # without itself
-    beyond = torch.where(scores >= ordered[-1], (ordered[-1] - ordered[-2]) / tail, 0.0)
-    return beyond - ((1 + at_least) / len(ordered)).log()
+    at_least = ((calibration - scores[:, None]) / width).sigmoid().sum(1) - 0.5  # without itself
+    beyond = torch.where(scores >= calibration[-1], (calibration[-1] - calibration[-2]) / tail, 0.0)
+    return beyond - ((1 + at_least) / len(calibration)).log()
 
 
 @Score(
@@ -86,11 +90,11 @@ def combined(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"]:
     """
     total = torch.zeros(outputs.logits.shape[0], dtype=torch.float64, device=outputs.logits.device)
     for name, part in _parts().items():
-        ordered = fitted.get(f"{name}__known")
-        if ordered is not None:
-            own = {key.removeprefix(f"{name}__"): value for key, value in fitted.items()}
-            scores = part(outputs, own)
-            at_least = ((ordered - scores[:, None]) / fitted[f"{name}__width"]).sigmoid().sum(1)
-            beyond = (scores - ordered[-1]).clamp_min(0) / fitted[f"{name}__tail"]
-            total = total + beyond - ((1 + at_least) / (ordered.shape[0] + 1)).log()
+        calibration = fitted.get(f"{name}__calibration")
+        if calibration is not None:
+            statistics = {key.removeprefix(f"{name}__"): one for key, one in fitted.items()}
+            scores = part(outputs, statistics)
+            at_least = ((calibration - scores[:, None]) / fitted[f"{name}__width"]).sigmoid().sum(1)
+            beyond = (scores - calibration[-1]).clamp_min(0) / fitted[f"{name}__tail"]
+            total = total + beyond - ((1 + at_least) / (calibration.shape[0] + 1)).log()
     return total

@@ -24,7 +24,7 @@ def fit(reference: Reference) -> dict[str, Tensor]:
         "means": class_means(reference, LABELS_PER_CLASS),
         "whitening": whitening(tied_covariance(reference)),
         "mean": mean_feature(reference),
-        "whole_whitening": whitening(covariance(reference)),
+        "background_whitening": whitening(covariance(reference)),
     }
 
 
@@ -42,12 +42,12 @@ def relative_mahalanobis(outputs: Outputs, fitted: Fitted) -> Float[Tensor, " n"
 
     Args:
         outputs: What the network gave.
-        fitted: "means", "whitening", "mean" and "whole_whitening".
+        fitted: "means", "whitening", "mean" and "background_whitening".
 
     Returns:
         Difference of two squared distances, any number.
     """
     features = outputs.features
     nearest = squared_distances(features, fitted["means"], fitted["whitening"]).amin(1)
-    background = squared_distances(features, fitted["mean"][None], fitted["whole_whitening"])
+    background = squared_distances(features, fitted["mean"][None], fitted["background_whitening"])
     return nearest - background[:, 0]

@@ -1,4 +1,4 @@
-"""Images that show nothing: noise and blanks, the same for the same seed."""
+"""Noise: images that show nothing, random or blank, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ LEVELS = 256
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of noise of which many draws are made.
+    """A kind of noise that can be drawn many times.
 
     Args:
         title: What people read above its figures.
-        sentence: What a draw is.
-        needs_images: Whether draws are made of the person's images.
+        description: What a draw is, a sentence.
+        needs_images: Whether draws are made from the person's images.
         distinct: After how many draws they repeat; None when they go on.
     """
 
     title: str
-    sentence: str
+    description: str
     needs_images: bool = False
     distinct: int | None = None
 
@@ -78,7 +78,7 @@ def generate(
         width: In px.
         channels: 1 or 3.
         seed: Seed of the draw.
-        level: What the kind makes of it, 0 to 1.
+        level: A level or a share, as the kind takes it, 0 to 1.
 
     Returns:
         Shape (height, width, channels).
@@ -102,7 +102,7 @@ def generate(
 
 
 def shuffle(image: NDArray[Any], *, seed: int = 0) -> NDArray[Any]:
-    """Return the image with its pixels in random order: the same values, no shape left.
+    """Return the image with its pixels in random order: the same values, nothing of its shapes.
 
     Args:
         image: Shape (h, w, c).
@@ -115,7 +115,7 @@ def shuffle(image: NDArray[Any], *, seed: int = 0) -> NDArray[Any]:
 def matched_gaussian(
     mean: ArrayLike, std: ArrayLike, height: int, width: int, *, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Return Gaussian noise with the mean and standard deviation of each channel given.
+    """Return Gaussian noise of a mean and standard deviation for each channel.
 
     Clipping moves both where the mean lies within about two standard deviations of 0 or 1.
 
@@ -180,18 +180,18 @@ def draw(
     mean: ArrayLike,
     std: ArrayLike,
 ) -> NDArray[np.float32]:
-    """Return one draw of a family, the same however many others are made.
+    """Return one draw of a family, the same however many others are drawn.
 
     Args:
         family: A key of FAMILIES.
-        number: Which draw, from 0. Families made of images take one after the other, round and
+        number: Which draw, from 0. Families made from images take one after the other, round and
             round, each time in another order or with other phases.
         height: In px.
         width: In px.
         channels: 1 or 3.
         seed: Seed of the family; at least 0.
         images: The person's images, each of shape (height, width, channels), in [0, 1].
-        mean: Mean of the known images, one value a channel, in [0, 1].
+        mean: Mean of the in-distribution images, one value a channel, in [0, 1].
         std: Their standard deviation, one value a channel.
 
     Returns:
@@ -199,7 +199,7 @@ def draw(
 
     Raises:
         OptionError: When there is no such family.
-        InputError: When the family is made of images and there are none.
+        InputError: When the family is made from images and there are none.
     """
     if family not in FAMILIES:
         raise OptionError(f"There is no noise called {family!r}; there is {', '.join(FAMILIES)}.")
@@ -209,21 +209,21 @@ def draw(
             "least one image."
         )
     state = np.random.SeedSequence([seed, zlib.crc32(family.encode()), number])
-    own = int(state.generate_state(1, np.uint64)[0])
-    makes: dict[str, Callable[[], NDArray[Any]]] = {
-        "uniform": lambda: generate("uniform", height, width, channels, seed=own) / 255,
-        "gaussian": lambda: matched_gaussian(mean, std, height, width, seed=own),
-        "shuffled": lambda: shuffle(images[number % len(images)], seed=own),
-        "phase": lambda: phase_scrambled(images[number % len(images)], seed=own),
+    draw_seed = int(state.generate_state(1, np.uint64)[0])
+    generators: dict[str, Callable[[], NDArray[Any]]] = {
+        "uniform": lambda: generate("uniform", height, width, channels, seed=draw_seed) / 255,
+        "gaussian": lambda: matched_gaussian(mean, std, height, width, seed=draw_seed),
+        "shuffled": lambda: shuffle(images[number % len(images)], seed=draw_seed),
+        "phase": lambda: phase_scrambled(images[number % len(images)], seed=draw_seed),
         "constant": lambda: np.full((height, width, channels), _level(number)),
-        "checkerboard": lambda: _checkerboard(height, width, channels, own),
+        "checkerboard": lambda: _checkerboard(height, width, channels, draw_seed),
     }
-    return eight_bit(makes[family]()).astype(np.float32) / np.float32(255)
+    return eight_bit(generators[family]()).astype(np.float32) / np.float32(255)
 
 
 def _level(number: int) -> float:
     """Return 0, 128, 255 and then every other level, as evenly spread as can be at any count."""
-    spread = [int(f"{place:08b}"[::-1], 2) for place in range(LEVELS)]
+    spread = [int(f"{index:08b}"[::-1], 2) for index in range(LEVELS)]  # bits in reverse
     order = [0, 128, 255, *(level for level in spread if level not in (0, 128, 255))]
     return order[number % LEVELS] / 255
 

@@ -19,8 +19,7 @@ name. Annotations that name types of Oversure are never evaluated.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-'''
+from torch import Tensor'''
 
 
 def standalone_source(function: Callable[..., Any], about: str) -> str:
@@ -38,7 +37,8 @@ def standalone_source(function: Callable[..., Any], about: str) -> str:
     _collect(function, collected)
     values = [f"{name} = {one!r}" for name, one in collected.items() if not inspect.isfunction(one)]
     functions = [_definition(one) for one in collected.values() if inspect.isfunction(one)]
-    return "\n\n".join([HEADER.format(about=about), *values, *functions]) + "\n"
+    constants = ["\n".join(values)] if values else []
+    return "\n\n\n".join([HEADER.format(about=about), *constants, *functions]) + "\n"
 
 
 def _collect(function: Callable[..., Any], collected: dict[str, object]) -> None:
@@ -70,7 +70,7 @@ def _names(function: Callable[..., Any]) -> set[str]:
 def _definition(function: Callable[..., Any]) -> str:
     """Return a function's source without its decorators."""
     source = inspect.getsource(function)
-    return "\n" + "\n".join(source.splitlines()[_tree(source).lineno - 1 :])
+    return "\n".join(source.splitlines()[_tree(source).lineno - 1 :])
 
 
 def _tree(source: str) -> ast.FunctionDef:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from diagnostics.report import formatting
+from diagnostics.schema.results import Estimate, Rate
+from diagnostics.schema.results.calibration import CalibrationAnswer
+from diagnostics.schema.results.guard import OUT_OF_DISTRIBUTION, GuardAnswer
+from diagnostics.schema.results.noise import DepthAnswer, NoiseAnswer
 from diagnostics.schema.spec import Candidate, ModelSpec, read
 from diagnostics.text import number, probability, signed
 
@@ -85,20 +90,20 @@ def score(scores: Scores) -> list[str]:
     return [*lines, *_notes(scores)]
 
 
-def noise(scores: Scores) -> list[str]:
+def noise(answer: NoiseAnswer) -> list[str]:
     """Say what a model makes of noise."""
     lines = []
-    for one in scores["families"]:
-        if not one["n"]:
-            lines.append(f"{one['title']}: no finite answer")
+    for family in answer["families"]:
+        if not family["n"]:
+            lines.append(f"{family['title']}: no finite answer")
             continue
-        majority, mean = one["majority_class"], one["mean_confidence"]
+        majority, mean = family["majority_class"], family["mean_confidence"]
         lines.append(
-            f"{one['title']} ({one['n']}): confidence {mean['value']:.1%} "
+            f"{family['title']} ({family['n']}): confidence {mean['value']:.1%} "
             f"({mean['low']:.1%} to {mean['high']:.1%}); {majority['share']:.0%} "
             f"({majority['low']:.0%} to {majority['high']:.0%}) go to {majority['name']}"
         )
-    return [*lines, *_notes(scores)]
+    return [*lines, *_notes(answer)]
 
 
 def preprocessing(scores: Scores, *, notes: bool = True) -> list[str]:
@@ -115,14 +120,25 @@ def preprocessing(scores: Scores, *, notes: bool = True) -> list[str]:
     return [*lines, *(_notes(scores) if notes else [])]
 
 
-def calibrate(scores: Scores) -> list[str]:
+def calibrate(answer: CalibrationAnswer) -> list[str]:
     """Say whether a model's percentages can be believed."""
-    lines = [f"{scores['n']} labelled images"]
-    for name in ("accuracy", "ece", "adaptive_ece", "classwise_ece", "brier", "nll"):
-        one = scores[name]
-        lines.append(f"  {name:14} {one['value']:.4f} ({one['low']:.4f} to {one['high']:.4f})")
-    lines.append(f"  temperature    {scores['temperature']['value']:.3f}")
-    return [*lines, *_notes(scores)]
+    measures: dict[str, Estimate | Rate] = {
+        "accuracy": answer["accuracy"],
+        "ece": answer["ece"],
+        "adaptive_ece": answer["adaptive_ece"],
+        "classwise_ece": answer["classwise_ece"],
+        "brier": answer["brier"],
+        "nll": answer["nll"],
+    }
+    return [
+        f"{answer['n']} labelled images",
+        *(
+            f"  {name:14} {one['value']:.4f} ({one['low']:.4f} to {one['high']:.4f})"
+            for name, one in measures.items()
+        ),
+        f"  temperature    {answer['temperature']['value']:.3f}",
+        *_notes(answer),
+    ]
 
 
 def strangers(scores: Scores) -> list[str]:
@@ -138,42 +154,44 @@ def strangers(scores: Scores) -> list[str]:
     return [*lines, *_notes(scores)]
 
 
-def guard(scores: Scores) -> list[str]:
+def guard(answer: GuardAnswer) -> list[str]:
     """Say what a guard gains and costs."""
-    lines = [f"good images rejected: {_rate(scores['rejected'])}"]
-    if scores["accuracy"]:
-        lines.append(f"right and not rejected: {_rate(scores['accuracy'])}")
-        lines.append(f"right, the bare model: {_rate(scores['bare_accuracy'])}")
-    doubted = f"were answers below 90 % rejected instead: {_rate(scores['unconfident_rejected'])}"
-    right = scores["unconfident_accuracy"]
-    lines.append(f"{doubted} rejected" + (f", {_rate(right)} right and kept" if right else ""))
-    for one in scores["kinds"]:
-        kind = "strangers" if one["kind"] == "out_of_distribution" else one["kind"]
-        learned = "learned on others of the kind" if one["learned"] else "never learned on"
+    lines = [f"good images rejected: {_rate(answer['rejected'])}"]
+    if answer["accuracy"] and answer["bare_accuracy"]:
+        lines.append(f"right and not rejected: {_rate(answer['accuracy'])}")
+        lines.append(f"right, the bare model: {_rate(answer['bare_accuracy'])}")
+    unconfident = _rate(answer["unconfident_rejected"])
+    line = f"were answers below 90 % rejected instead: {unconfident} rejected"
+    if right := answer["unconfident_accuracy"]:
+        line += f", {_rate(right)} right and kept"
+    lines.append(line)
+    for rates in answer["kinds"]:
+        kind = "strangers" if rates["kind"] == OUT_OF_DISTRIBUTION else rates["kind"]
+        learned = "learned on others of the kind" if rates["learned"] else "never learned on"
         lines.append(
-            f"  {kind} caught: {_rate(one['rejected'])}, {learned}; the bare model is surer "
-            f"than 90 % of {_rate(one['bare_confident'])}"
+            f"  {kind} caught: {_rate(rates['rejected'])}, {learned}; the bare model is surer "
+            f"than 90 % of {_rate(rates['bare_confident'])}"
         )
-    return [*lines, *(f"note: {one}" for one in scores["problems"]), *_notes(scores)]
+    return [*lines, *(f"note: {problem}" for problem in answer["problems"]), *_notes(answer)]
 
 
-def _rate(rate: Scores) -> str:
+def _rate(rate: Rate) -> str:
     """Return "18 of 20 (68–98 %)"."""
     return formatting.rate(rate["hits"], rate["n"])
 
 
-def depth(scores: Scores) -> list[str]:
+def depth(answer: DepthAnswer) -> list[str]:
     """Say at which layer noise becomes a class."""
     lines = []
-    for one in scores["layers"]:
-        nearest = max(one["shares"], key=one["shares"].__getitem__)
+    for layer in answer["layers"]:
+        nearest = max(layer["shares"], key=layer["shares"].__getitem__)
         lines.append(
-            f"  {one['layer']}: {one['shares'][nearest]:.0%} nearest to "
-            f"{scores['classes'][nearest]}; labelled images nearest to their own class "
-            f"{one['accuracy']:.0%}"
+            f"  {layer['layer']}: {layer['shares'][nearest]:.0%} nearest to "
+            f"{answer['classes'][nearest]}; labelled images nearest to their own class "
+            f"{layer['accuracy']:.0%}"
         )
-    return [*lines, *_notes(scores)]
+    return [*lines, *_notes(answer)]
 
 
-def _notes(scores: Scores) -> list[str]:
-    return [f"note: {note}" for note in scores["notes"]]
+def _notes(answer: Mapping[str, Any]) -> list[str]:
+    return [f"note: {note}" for note in answer["notes"]]

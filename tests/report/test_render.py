@@ -100,3 +100,34 @@ def test_tiles_keep_every_map_and_part_them_by_a_gap():
     assert (sheet[:4, :3] == scale.colour(maps[0])).all()
     assert (sheet[5:, 4:7] == scale.colour(maps[4])).all()
     assert (sheet[4] == render.GAP).all()
+
+
+@pytest.mark.parametrize("signed", [None, True, False])
+def test_a_scale_of_most_leaves_out_the_largest_sizes_of_either_sign(signed):
+    """Of 10 000 sizes 0, 1, …, 9999 the quantile 0.995 lies 0.995 of the way from 0 to 9999."""
+    values = np.arange(10_000.0)
+    values[1::2] *= -1  # by value, the same quantile would lie at about 9900
+    scale = Scale.of_most(np.random.default_rng(0).permutation(values), signed=signed)
+    assert scale.limit == pytest.approx(0.995 * 9999)
+    assert scale.signed == (signed is not False)
+    assert scale.beyond == 50
+    assert scale.ends.endswith("50 values beyond the ends")
+
+
+def test_a_scale_of_most_of_negative_values_alone_has_a_positive_limit():
+    scale = Scale.of_most(-np.arange(1000.0))
+    assert scale == Scale(pytest.approx(0.995 * 999), signed=True, beyond=5)
+
+
+def test_maps_of_few_cells_are_covered_whole():
+    values = np.append(np.ones(render.MANY - 2), 100.0)
+    assert Scale.of_most(values) == Scale.covering(values) == Scale(100.0, signed=False)
+    assert Scale.of_most(np.append(values, 1.0)) == Scale(1.0, signed=False, beyond=1)
+
+
+def test_of_several_arrays_each_says_how_many_of_its_values_lie_beyond():
+    small, large = np.linspace(0, 1, 600), np.linspace(0, 1, 600)
+    large[-6:] = 7
+    scale = Scale.of_most(small, large)
+    assert scale.at(large).beyond == scale.beyond == 6
+    assert scale.at(small).beyond == 0

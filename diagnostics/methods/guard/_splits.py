@@ -18,6 +18,7 @@ from diagnostics.models.guard import Outputs
 from diagnostics.models.guarded import guard_outputs
 from diagnostics.preprocessing.pipeline import channels_first
 from diagnostics.reference.statistics import Reference, ReferenceBuilder
+from diagnostics.schema.results.guard import FOOLING, OUT_OF_DISTRIBUTION
 from diagnostics.schema.spec import LayerInfo, Need
 
 MAX_IN_DISTRIBUTION, MAX_OUT_OF_DISTRIBUTION = 6000, 1000
@@ -25,7 +26,6 @@ MIN_IN_DISTRIBUTION = 60
 # Of six in-distribution images three fit, one ranks OOD scores, one calibrates and one tests.
 PARTS, TRAIN_PARTS, RANK_PART, CALIBRATION_PART, TEST_PART = 6, 3, 3, 4, 5
 DRAWS = 128  # of each family of noise
-OUT_OF_DISTRIBUTION, FOOLING = "out_of_distribution", "fooling"
 NOISE = ("uniform", "gaussian", "shuffled")  # that a guard may learn from; other families only test
 LEARNABLE = (*NOISE, OUT_OF_DISTRIBUTION, FOOLING)  # half to learn from, half to test, for all
 FOOLING_IMAGES, FOOLING_STEPS, FOOLING_STEP = 64, 30, 0.02

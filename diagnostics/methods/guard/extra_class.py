@@ -11,16 +11,11 @@ from torch import Tensor
 
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.guard import outcome
-from diagnostics.methods.guard._splits import (
-    NOISE,
-    OUT_OF_DISTRIBUTION,
-    SplitBuilder,
-    require_features,
-)
+from diagnostics.methods.guard._splits import NOISE, SplitBuilder, require_features
 from diagnostics.methods.registry import method
 from diagnostics.models.guard import Fitted, Guard, Outputs
 from diagnostics.schema.options import Range
-from diagnostics.schema.results.guard import GuardAnswer
+from diagnostics.schema.results.guard import OUT_OF_DISTRIBUTION, GuardAnswer
 
 PENALTY = 1e-4
 

@@ -38,7 +38,7 @@ def noise(
             NoiseFamily(
                 family=name,
                 title=family.title,
-                description=family.sentence,
+                description=family.description,
                 files=[],
                 **summary(panel.logits(name, draws), spec, context.seed),
             )

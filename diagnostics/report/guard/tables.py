@@ -10,10 +10,14 @@ from diagnostics.metrics.intervals import false_alarm_interval, flagged_ranks
 from diagnostics.report.formatting import interval
 from diagnostics.report.table import Table
 from diagnostics.schema.results import Rate
-from diagnostics.schema.results.guard import GuardAnswer, KindRates
+from diagnostics.schema.results.guard import (
+    FOOLING,
+    OUT_OF_DISTRIBUTION,
+    GuardAnswer,
+    KindRates,
+)
 
 BARE, UNCONFIDENT = "Bare model", "Below 90 % sure"
-OUT_OF_DISTRIBUTION, FOOLING = "out_of_distribution", "fooling"
 KINDS = {
     OUT_OF_DISTRIBUTION: "Your strangers",
     FOOLING: "Fooling images",

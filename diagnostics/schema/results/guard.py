@@ -6,12 +6,15 @@ from typing import TypedDict
 
 from diagnostics.schema.results import Rate
 
+# Kinds of image that belong to no class, besides the families of noise.
+OUT_OF_DISTRIBUTION, FOOLING = "out_of_distribution", "fooling"
+
 
 class FittedOn(TypedDict):
     """On how many images a guard was fitted, and by how many others its threshold was set.
 
-    `out_of_distribution` has the images that belong to no class, by kind: "out_of_distribution",
-    "fooling", or a family of noise; it is empty where the guard learns from none.
+    `out_of_distribution` has the images that belong to no class, by kind: `OUT_OF_DISTRIBUTION`,
+    `FOOLING`, or a family of noise; it is empty where the guard learns from none.
     """
 
     in_distribution: int

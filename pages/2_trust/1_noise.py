@@ -31,7 +31,7 @@ compared, sure, swallows, blank, depth = map(
 )
 with compared:
     folder("in_distribution")
-    request = noise.about_noise(spec, methods)
+    request = noise.noise_request(spec, methods)
 with sure:
     answer: NoiseAnswer = run_request(request, st.empty()).scores
     families, classes = answer["families"], answer["classes"]
@@ -61,7 +61,7 @@ with blank:
         clicked = board.chart(BLANK, figure, table, "noise.blank", clickable=True)
         noise.open_clicked(clicked, answer, request)
 with depth:
-    depth_request = noise.about_depth(spec, families)
+    depth_request = noise.depth_request(spec, families)
     result = try_request(depth_request, st.empty()) if depth_request else None
     if result:
         by_layer: DepthAnswer = result.scores

@@ -31,7 +31,7 @@ with board.section(MEASURED):
         st.markdown(NO_FOLDER)
         board.offer_report()
         st.stop()
-    request = calibration.about_folder(spec, methods, known)
+    request = calibration.calibration_request(spec, methods, known)
     answer: CalibrationAnswer = run_request(request, st.empty()).scores
     st.caption(markdown(tables.left_out(answer)))
 with board.section(VERDICT):

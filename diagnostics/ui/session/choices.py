@@ -83,18 +83,32 @@ def choose_many(
 
 
 def remember(key: str, default: int, max_value: int) -> None:
-    """Let a slider or switch stand as it stood last, also on another page and after a reload.
+    """Let a slider or a number stand as it stood last, also on another page and after a reload.
 
     Args:
         key: Of the widget, and its name in the address.
-        default: Where it stands at first; a switch is 0 or 1.
+        default: Where it stands at first.
         max_value: The largest value it may have; the smallest is 0.
     """
     positions, param = current_session().positions, st.query_params.get(key, "")
     first = min(int(param), max_value) if param.isascii() and param.isdigit() else default
     positions[key] = int(st.session_state.get(key, positions.get(key, first)))
-    st.session_state[key] = bool(positions[key]) if max_value == 1 else positions[key]
+    st.session_state[key] = positions[key]
     set_query_param(key, "" if positions[key] == default else str(positions[key]))
+
+
+def toggle(label: str, key: str, help_text: str | None = None, *, default: bool = False) -> bool:
+    """Draw a switch that stands as it stood last, also on another page and after a reload.
+
+    Args:
+        label: Of the widget.
+        key: Of the widget, and its name in the address.
+        help_text: The tooltip.
+        default: Where it stands at first.
+    """
+    remember(key, int(default), 1)
+    st.session_state[key] = bool(st.session_state[key])
+    return st.toggle(label, key=key, help=help_text)
 
 
 def stretch_toggle(page: str, *, default: bool) -> bool:
@@ -104,22 +118,20 @@ def stretch_toggle(page: str, *, default: bool) -> bool:
         page: Begins the key of the switch.
         default: Whether it is stretched at first.
     """
-    key = f"{page}.stretched"
-    remember(key, default=int(default), max_value=1)
-    return st.toggle(
+    return toggle(
         "Stretch the axis near 100 %",
-        key=key,
-        help="On: 99 % and 99.99 % stand apart (the axis is log10 of p / (1 − p)). "
+        f"{page}.stretched",
+        "On: 99 % and 99.99 % stand apart (the axis is log10 of p / (1 − p)). "
         "Off: equal steps in percent.",
+        default=default,
     )
 
 
 def shared_scale_toggle(row: str) -> bool:
     """Draw whether all images of a row share a scale."""
-    remember(f"{row}.shared", default=0, max_value=1)
-    return st.toggle(
+    return toggle(
         "One scale for all images",
-        key=f"{row}.shared",
-        help="On: equal colours are equal values, so images can be compared. "
+        f"{row}.shared",
+        "On: equal colours are equal values, so images can be compared. "
         "Off: each image uses the whole scale.",
     )

@@ -24,13 +24,14 @@ from diagnostics.schema.results.adversarial import AdversarialAnswer, Norm
 from diagnostics.schema.spec import ModelSpec, Need
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose, remember
+from diagnostics.ui.session.choices import choose, remember, toggle
 from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
+from diagnostics.ui.widgets.model_picker import class_titles
 from diagnostics.ui.widgets.run import try_request
 
 WANTED, KEY_LENGTH = "attack.wanted", 12
@@ -75,7 +76,6 @@ def stop(board: Board, why: str) -> NoReturn:
 def choose_search(spec: ModelSpec, methods: Methods) -> tuple[Request | None, Norm]:
     """Draw what is looked for; return the request once it is wanted, and the norm."""
     session = current_session()
-    names = {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         norm = _choose_norm()
         fitting = {
@@ -87,7 +87,7 @@ def choose_search(spec: ModelSpec, methods: Methods) -> tuple[Request | None, No
         target = choose(
             "To be said",
             "attack.target",
-            {"": "any other class", **names},
+            {"": "any other class", **class_titles(spec)},
             "Another class is usually nearer than one that you choose.",
         )
         options: dict[str, Value] = {}
@@ -263,11 +263,10 @@ def heatmap_cells(
     result: Result, index: int, norm: Norm, multiple: float, spec: ModelSpec
 ) -> list[Cell]:
     """Draw the switch for it; return where the model looked before and after, once wanted."""
-    remember("attack.looked", default=0, max_value=1)
-    wanted = st.toggle(
+    wanted = toggle(
         "Where did it look, before and after?",
-        key="attack.looked",
-        help="Two maps, of the image and of the changed image at the slider's size, each for its "
+        "attack.looked",
+        "Two maps, of the image and of the changed image at the slider's size, each for its "
         "own first class; both pictures are rounded to 8 bit.",
     )
     if not wanted:

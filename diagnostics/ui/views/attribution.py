@@ -125,7 +125,7 @@ def _options(info: MethodInfo, spec: ModelSpec) -> dict[str, Value]:
 
 
 def _fields(info: MethodInfo, spec: ModelSpec) -> dict[str, forms.Field]:
-    """Return how a method's options are drawn; a layer is one of the model in hand."""
+    """Return how a method's options are drawn; a layer is one of the model's."""
     image_size = (spec.height, spec.width)
     drawable = {"channels", "channels last", "tokens"}
     names = [layer.name for layer in spec.layers if layout(layer, image_size) in drawable]

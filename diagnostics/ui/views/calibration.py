@@ -1,4 +1,4 @@
-"""The controls of the calibration page: what is asked, and the wrong answers in Inspect."""
+"""The controls of the calibration page: the request, and the wrong answers in Inspect."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SHOWN = 6  # wrong answers shown as pictures
 PICTURES: Options = {"layers": (), "attributions": ()}
 
 
-def about_folder(spec: ModelSpec, methods: Methods, folder: File) -> Request:
-    """Draw into how many bins confidence is cut; return the question."""
+def calibration_request(spec: ModelSpec, methods: Methods, folder: File) -> Request:
+    """Draw into how many bins confidence is cut; return the request."""
     session = current_session()
     field = Field(
         "Bins of confidence",

@@ -14,7 +14,7 @@ from diagnostics.schema.request import INSPECT, OPEN, ModelSource, Options, Requ
 from diagnostics.schema.results.ood import DetectionAnswer
 from diagnostics.schema.spec import ModelSpec, read
 from diagnostics.text import markdown
-from diagnostics.ui.session.choices import remember
+from diagnostics.ui.session.choices import toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, reference
@@ -55,7 +55,7 @@ def deepest_layer(spec: ModelSpec) -> str:
 
 
 def offer_ensemble(models: Mapping[str, ModelSource], results: Mapping[str, Result]) -> None:
-    """Offer to take the models' mean answer in hand, or say why they have none.
+    """Offer to select the models' ensemble, or say why they have none.
 
     Args:
         models: By their names.
@@ -92,11 +92,10 @@ def ood(
     if folder("in_distribution") is None:
         st.caption("Add a folder of known-good images to see which images are strange to each.")
         return
-    remember("compare.strange", default=0, max_value=1)
-    wanted = st.toggle(
+    wanted = toggle(
         "Measure each model on the folder",
-        key="compare.strange",
-        help="Every model is asked about every image of the folder once.",
+        "compare.strange",
+        "Every model is asked about every image of the folder once.",
     )
     if not wanted:
         return

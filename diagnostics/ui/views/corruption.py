@@ -26,11 +26,11 @@ from diagnostics.schema.results.corruption import (
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose, remember
+from diagnostics.ui.session.choices import choose, toggle
 from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
-from diagnostics.ui.widgets.board import Board
+from diagnostics.ui.widgets.board import Board, transient_chart
 from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.run import try_request
@@ -226,8 +226,7 @@ def two_axes_request(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         fields = {"second": _axis("What changes besides", spec, names)}
         both = {**options, **forms.options(info, fields, "sweep")}
-        remember("sweep.two", default=0, max_value=1)
-        enabled = st.toggle("Both axes together", key="sweep.two")
+        enabled = toggle("Both axes together", "sweep.two")
     steps: Any = info.option("second_steps").default
     points = _points(options) * len(find(both["second"]).values(steps, None, None))
     if not enabled:
@@ -283,10 +282,9 @@ def _max_images(info: MethodInfo, key: str) -> int:
 
 
 def _enabled(label: str, key: str, spec: ModelSpec, passes: int) -> bool:
-    remember(key, default=0, max_value=1)
-    enabled = st.toggle(label, key=key)
+    enabled = toggle(label, key)
     if not enabled:
-        st.caption(f"{cost_sentence(spec, forward=passes)}")
+        st.caption(cost_sentence(spec, forward=passes))
     return enabled
 
 
@@ -302,8 +300,7 @@ def partial_chart() -> Callable[[Result], None]:
             figure = heatmaps.maps(0, answer, answer)
         else:
             figure = charts.strips(answer)
-        key = f"sweep.live.{next(numbers)}"
-        st.plotly_chart(figure, key=key, config={"displayModeBar": False})
+        transient_chart(figure, f"sweep.live.{next(numbers)}")
 
     return draw
 

@@ -12,7 +12,7 @@ from diagnostics.schema.request import INSPECT, ModelSource, Options, Request, R
 from diagnostics.schema.results.inspection import InspectAnswer
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
-from diagnostics.ui.session.choices import choose, choose_many, remember
+from diagnostics.ui.session.choices import choose, choose_many, toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.run import try_request
@@ -31,14 +31,13 @@ def show(spec: ModelSpec, board: Board, heading: str) -> None:
     """Draw the experiment on the first two images shown, once it is wanted."""
     st.markdown(ABOUT)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        remember(ENABLED, default=0, max_value=1)
         st.button(
             "Show it with the drawn x and p",
             on_click=_take_letters,
             key="sweep.letters",
             help="Takes the sample model and two drawn letters in hand.",
         )
-        enabled = st.toggle("Show it with the images in hand", key=ENABLED)
+        enabled = toggle("Show it with the images in hand", ENABLED)
         if not enabled or not current_session().shown:
             return
         slope = choose(

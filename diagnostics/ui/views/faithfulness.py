@@ -14,7 +14,7 @@ from diagnostics.schema.request import Request, Result
 from diagnostics.schema.results.faithfulness import TrustAnswer, TrustCostAnswer
 from diagnostics.schema.results.inspection import ImageEntry
 from diagnostics.schema.spec import ModelSpec
-from diagnostics.ui.session.choices import choose, remember
+from diagnostics.ui.session.choices import choose, toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.cost import cost_sentence
@@ -39,18 +39,17 @@ def trust(
         choice: The method that made them.
         request: What it was asked.
         result: The answer with the maps.
-        spec: The model in hand.
+        spec: The selected model.
     """
     images: Sequence[ImageEntry] = result.scores["images"]
     if all(image["error"] for image in images):
         return
     name = choice.info.id.rpartition("/")[2]
     key = f"trust.{name}"
-    remember(key, default=0, max_value=1)
-    wanted = st.toggle(
+    wanted = toggle(
         QUESTION,
-        key=key,
-        help="Compares the map with those of copies of the network whose weights are random, with "
+        key,
+        "Compares the map with those of copies of the network whose weights are random, with "
         "other seeds, and with random maps when parts of the image are covered. What it costs is "
         "said before it starts.",
     )

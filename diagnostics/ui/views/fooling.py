@@ -22,10 +22,10 @@ from diagnostics.schema.results.ood import DetectionAnswer
 from diagnostics.schema.spec import ModelSpec, Need, read
 from diagnostics.text import markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose, choose_many, remember
+from diagnostics.ui.session.choices import choose, choose_many, remember, toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
-from diagnostics.ui.widgets.board import Board, transient_picture
+from diagnostics.ui.widgets.board import Board, transient_chart, transient_picture
 from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.model_picker import named_models
@@ -164,8 +164,7 @@ def run(request: Request) -> Result | None:
         figure = charts.confidence_chart(scores, partial.arrays)
         title = f"Confidence (n = {len(scores['classes'])})"
         figure.update_layout(title=title, showlegend=False, height=LIVE_PX)
-        key = f"fooling.live.{next(number)}"
-        st.plotly_chart(figure, key=key, config={"displayModeBar": False})
+        transient_chart(figure, f"fooling.live.{next(number)}")
 
     return try_request(request, st.empty(), draw)
 
@@ -208,11 +207,10 @@ def draw_gallery(
             width=130,
         )
         classes = tables.classes_with_image(scores, len(images) if most == "all" else int(most))
-        remember("fooling.stretched", default=0, max_value=1)
-        stretch = st.toggle(
+        stretch = toggle(
             "Stretch the levels",
-            key="fooling.stretched",
-            help="Draws the darkest value of each picture black and the brightest white, so that "
+            "fooling.stretched",
+            "Draws the darkest value of each picture black and the brightest white, so that "
             "what hardly differs can be seen. The pictures themselves stay as they are.",
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -279,7 +277,7 @@ def image_files(
 
 
 def detection_request(spec: ModelSpec, files: Sequence[File], reference: File | None) -> Request:
-    """Return the question how far out of distribution the images are."""
+    """Return the request how far out of distribution the images are."""
     session = current_session()
     options: Options = {"examined": False}
     return Request(

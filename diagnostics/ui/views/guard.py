@@ -200,7 +200,7 @@ def take_away(guards: Sequence[ExportedGuard]) -> None:
 
 
 def _open(guard: str, path: Path) -> None:
-    """Take the whole guarded model in hand and go to Inspect, or say why that cannot be."""
+    """Select the whole guarded model and go to Inspect, or say why that cannot be."""
     session = current_session()
     try:
         with zipfile.ZipFile(path) as archive:

@@ -16,7 +16,7 @@ from diagnostics.schema.results.noise import NoiseAnswer, NoiseFamily
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import shortened
 from diagnostics.ui.dialogs import open_in_inspect
-from diagnostics.ui.session.choices import choose, remember
+from diagnostics.ui.session.choices import choose, toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.forms import Field
@@ -35,8 +35,8 @@ NAMES_OF_NOISE = (
 )
 
 
-def about_noise(spec: ModelSpec, methods: Methods) -> Request:
-    """Draw how much noise is drawn and which images are noise; return the question."""
+def noise_request(spec: ModelSpec, methods: Methods) -> Request:
+    """Draw how much noise is drawn and which images are noise; return the request."""
     session = current_session()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         fields = {
@@ -65,7 +65,7 @@ def about_noise(spec: ModelSpec, methods: Methods) -> Request:
 
 
 def _user_noise(shown: Sequence[File]) -> list[File]:
-    """Draw which of the images in hand are noise; a name may tell until a person does."""
+    """Draw which of the images shown are noise; a name may tell until a person does."""
     files = {file.sha256: file for file in shown}
     by_name = {key for key, file in files.items() if file.name.lower().startswith(NAMES_OF_NOISE)}
     choices = current_session().choices
@@ -134,8 +134,8 @@ def _open(family: NoiseFamily, numbers: Sequence[int], request: Request) -> None
     open_in_inspect.open_files([files[name] for name in names])
 
 
-def about_depth(spec: ModelSpec, families: Sequence[NoiseFamily]) -> Request | None:
-    """Draw which noise is followed through the layers; return the question once it is wanted."""
+def depth_request(spec: ModelSpec, families: Sequence[NoiseFamily]) -> Request | None:
+    """Draw which noise is followed through the layers; return the request once it is wanted."""
     session = current_session()
     if session.in_distribution is None:
         st.caption(
@@ -152,11 +152,10 @@ def about_depth(spec: ModelSpec, families: Sequence[NoiseFamily]) -> Request | N
         family = choose(
             "Noise", "noise.family", drawn, "Which noise is followed through the layers.", width=200
         )
-        remember("noise.deep", default=0, max_value=1)
-        wanted = st.toggle(
+        wanted = toggle(
             "Follow it through the layers",
-            key="noise.deep",
-            help="Every layer's answers to the labelled images are kept and averaged by class, "
+            "noise.deep",
+            "Every layer's answers to the labelled images are kept and averaged by class, "
             "which takes as long as asking about them once.",
         )
     if not wanted:

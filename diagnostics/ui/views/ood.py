@@ -34,7 +34,7 @@ CHART_PX = 520
 
 
 def preprocessing_request(spec: ModelSpec) -> Request:
-    """Return the question about the preprocessing: of the folder, or of the images in hand."""
+    """Return the request about the preprocessing: of the folder, or of the images shown."""
     session = current_session()
     images = () if session.in_distribution else session.shown_images()
     settings = session.preprocessing or spec.preprocessing
@@ -48,7 +48,7 @@ def preprocessing_request(spec: ModelSpec) -> Request:
 
 
 def detection_request(spec: ModelSpec, reference: File | None) -> Request:
-    """Return the question how strange the images in hand are."""
+    """Return the request how strange the images shown are."""
     session = current_session()
     return Request(
         "ood/detect",
@@ -61,7 +61,7 @@ def detection_request(spec: ModelSpec, reference: File | None) -> Request:
 
 
 def evaluation_request(spec: ModelSpec, reference: File | None) -> Request | None:
-    """Return the question how many strangers are told; None where there are none to ask about."""
+    """Return the request how many strangers are detected; None without a folder of them."""
     session = current_session()
     if reference is None or session.out_of_distribution is None:
         return None
@@ -107,7 +107,7 @@ def preprocessing(check: PreprocessingCheck, board: Board, heading: str, spec: M
 
 
 def distribution_shift(shift: DistributionShift | None) -> None:
-    """Say whether the images in hand reach the network as the in-distribution ones did."""
+    """Say whether the images shown reach the network as the in-distribution ones did."""
     if shift:
         sentence = markdown(shift["sentence"])
         if shift["verdict"] == "alike":
@@ -143,7 +143,7 @@ def evaluation(
     Args:
         answer: The answer about the out-of-distribution images.
         arrays: Scores of both sides, see `diagnostics.report.ood.roc.sides`.
-        read: The answer about the images in hand.
+        read: The answer about the images shown.
         board: Of the page.
         heading: Of the section.
     """

@@ -19,7 +19,7 @@ from diagnostics.schema.results.perturbation import (
 )
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown
-from diagnostics.ui.session.choices import remember
+from diagnostics.ui.session.choices import toggle
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
 from diagnostics.ui.widgets.board import Board
@@ -45,7 +45,7 @@ def draw(
     """Draw the sections about random changes of one image and about its single pixels.
 
     Args:
-        spec: The model in hand.
+        spec: The selected model.
         methods: All methods.
         board: Of the page; gets both sections.
         image: The image.
@@ -163,8 +163,7 @@ def _draw_one_pixel(
 
 
 def _wanted(key: str, label: str) -> bool:
-    remember(key, default=0, max_value=1)
-    return st.toggle(label, key=key, help="Starts the work, whose cost is stated below.")
+    return toggle(label, key, "Starts the work, whose cost is stated below.")
 
 
 def _request(

@@ -29,11 +29,11 @@ from diagnostics.schema.sufficient_pixels import (
 from diagnostics.text import counted, markdown, shortened
 from diagnostics.ui.dialogs import open_in_inspect
 from diagnostics.ui.dialogs.open_model import open_model
-from diagnostics.ui.session.choices import choose, remember
+from diagnostics.ui.session.choices import choose, remember, toggle
 from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets import forms
-from diagnostics.ui.widgets.board import Board, picture_source
+from diagnostics.ui.widgets.board import Board, picture_source, transient_chart
 from diagnostics.ui.widgets.cost import cost_sentence
 from diagnostics.ui.widgets.forms import Field
 from diagnostics.ui.widgets.model_picker import pick_models, pick_target
@@ -129,11 +129,10 @@ def _why_not(spec: ModelSpec) -> str:
 
 def _box() -> str:
     """Draw where the object is; return the box as the method takes it, empty without one."""
-    remember("sufficient.boxed", default=0, max_value=1)
-    boxed = st.toggle(
+    boxed = toggle(
         "Say where the object is",
-        key="sufficient.boxed",
-        help="Tests whether what lies outside your box drives the answer: once with the box "
+        "sufficient.boxed",
+        "Tests whether what lies outside your box drives the answer: once with the box "
         "hidden, once with all else hidden.",
     )
     if not boxed:
@@ -216,11 +215,8 @@ def partial_chart(request: Request) -> Callable[[Result], None]:
             return
         left = arrays["kept_counts/0"][-1]
         st.caption(f"{left} of {image['pixels']} pixels are left in the first search.")
-        st.plotly_chart(
-            charts.partial_curve(image, arrays),
-            key=f"sufficient.live.{request.key[:12]}.{next(numbers)}",
-            config={"displayModeBar": False},
-        )
+        key = f"sufficient.live.{request.key[:12]}.{next(numbers)}"
+        transient_chart(charts.partial_curve(image, arrays), key)
 
     return draw
 
@@ -358,11 +354,10 @@ def draw_comparison(
     session = current_session()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         image_file = _choose_image("compare.image")
-        remember("compare.sufficient", default=0, max_value=1)
-        chosen = st.toggle(
+        chosen = toggle(
             "Search each model",
-            key="compare.sufficient",
-            help="Pixels are removed in the usual way, with the four controls; the page of "
+            "compare.sufficient",
+            "Pixels are removed in the usual way, with the four controls; the page of "
             "sufficient pixels has every setting.",
         )
     if not chosen:

@@ -166,8 +166,18 @@ class Board:
             )
 
 
+def transient_chart(figure: Any, key: str) -> None:
+    """Draw a chart of a partial result, which is gone soon and belongs in no report.
+
+    Args:
+        figure: A plotly figure.
+        key: Another each time.
+    """
+    st.plotly_chart(figure, key=key, config={"displayModeBar": False})
+
+
 def transient_picture(picture: Picture) -> None:
-    """Draw a picture that is gone soon and belongs in no report, such as a partial result."""
+    """Draw a picture of a partial result, which is gone soon and belongs in no report."""
     width = picture.pixels.shape[1]
     st.image(picture.png, picture.caption, width=width, output_format="PNG", alt=picture.alt)
 

@@ -50,7 +50,7 @@ def folder(role: Role) -> File | None:
 
 
 def require_reference(spec: ModelSpec, place: DeltaGenerator) -> File | None:
-    """Return the reference of the model in hand, or end the page where it cannot be measured.
+    """Return the reference of the selected model, or end the page where it cannot be measured.
 
     Args:
         spec: Of the model.

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.schema.options import MethodInfo, Option, Range, Value
-from diagnostics.ui.session.choices import WIDTH, choose, remember
+from diagnostics.ui.session.choices import WIDTH, choose, toggle
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Field:
         label: Stands over the widget.
         help: Its tooltip.
         choices: The values to choose from: some of those that the method takes, or those that
-            depend on the model in hand.
+            depend on the selected model.
         title: How people read a choice.
         default: What is chosen at first.
         key: The widget's key, and its name in the address.
@@ -63,8 +63,7 @@ def _draw(info: MethodInfo, option: Option, field: Field, prefix: str) -> Value:
     if not key:
         return _plain(option, label, f"{info.id}.{option.name}", help_text)
     if option.kind == "bool":
-        remember(key, default=int(bool(default)), max_value=1)
-        return st.toggle(label, key=key, help=help_text)
+        return toggle(label, key, help_text, default=bool(default))
     titles = {name: field.title(value) for name, value in values.items()}
     return values[choose(label, key, titles, help_text, default=str(default), width=field.width)]
 

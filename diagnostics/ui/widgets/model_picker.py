@@ -56,7 +56,7 @@ def pick_target(spec: ModelSpec) -> int | None:
     target = choose(
         "Class explained",
         "class",
-        {"": TOP_CLASS, **_class_names(spec)},
+        {"": TOP_CLASS, **class_titles(spec)},
         "The map explains this class's logit, never its probability: a probability near "
         "one hardly changes whatever the pixels do.",
     )
@@ -70,12 +70,13 @@ def pick_against(spec: ModelSpec) -> int | None:
     against = choose(
         "Minus the logit of",
         "against",
-        {"": "nothing", str(STRONGEST): "the strongest other class", **_class_names(spec)},
+        {"": "nothing", str(STRONGEST): "the strongest other class", **class_titles(spec)},
         "With another class the map explains the margin: what speaks for the one class and "
         "against the other.",
     )
     return int(against) if against else None
 
 
-def _class_names(spec: ModelSpec) -> dict[str, str]:
+def class_titles(spec: ModelSpec) -> dict[str, str]:
+    """Return what people read of each class, by its index as text."""
     return {str(index): f"{index} {name}" for index, name in enumerate(spec.class_names)}

@@ -1,4 +1,4 @@
-"""What a method is given that looks at many images, and what it gives back."""
+"""What a method gets that looks at many images, and what it returns."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from diagnostics.schema.results.ood import ReferenceSource
 from diagnostics.text import counted
 
 ReportProgress: TypeAlias = Callable[[str, float], None]
-Made = TypeVar("Made")
+Processed = TypeVar("Processed")
 Answer = TypeVar("Answer", bound=Mapping[str, Any])
 
-AHEAD = 3  # passes whose images are decoded before the network asks for them
+AHEAD = 3  # batches whose images are decoded before the network needs them
 DECODERS = 2
 PART_BYTES = 32 * 2**20  # of a file; the wire takes no larger array than twice that
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Answer]):
-    """What a method found.
+    """What a method returns.
 
     Args:
         scores: The answer as JSON, the TypedDict of its topic in `diagnostics.schema.results`.
@@ -80,11 +80,13 @@ def report_passes(report: ReportProgress, activity: str, total: int) -> Callable
 ReportPartial: TypeAlias = Callable[[Callable[[], Outcome[Any]]], None]
 
 
-def in_parts(content: bytes) -> dict[str, NDArray[np.uint8]]:
+def split_file(content: bytes) -> dict[str, NDArray[np.uint8]]:
     """Return a file as the arrays "file/0", "file/1" and so on."""
-    whole = np.frombuffer(content, np.uint8)
-    starts = range(0, len(whole), PART_BYTES)
-    return {f"file/{place}": whole[at : at + PART_BYTES] for place, at in enumerate(starts)}
+    values = np.frombuffer(content, np.uint8)
+    starts = range(0, len(values), PART_BYTES)
+    return {
+        f"file/{index}": values[start : start + PART_BYTES] for index, start in enumerate(starts)
+    }
 
 
 @dataclass(frozen=True)
@@ -112,19 +114,19 @@ class Batch:
 
 
 class Context:
-    """Everything that a method may look at.
+    """The classifier, the images and the settings that a method works with.
 
     Args:
         classifier: The classifier, with the preprocessing in force.
-        files: Images in hand.
+        files: Single images.
         folder: Many images, or None.
         ood_folder: Images that belong to no class, or None.
-        reference: What was measured on known-good images, or None.
+        reference: Statistics of known-good images, or None.
         seed: Seed of everything random.
-        target: Index of the class that is meant; None means each image's first.
+        target: Index of the target class; None means each image's top class.
         progress: Called with what is being done, and which share of it is done, 0 to 1.
         partial: Called with a function that makes the outcome as it would be if the work ended
-            now; call it as often as you like, who listens decides how often it is made.
+            now; call it as often as you like, the listener decides how often it is made.
     """
 
     def __init__(
@@ -137,7 +139,7 @@ class Context:
         reference: Reference | None = None,
         seed: int = 0,
         target: int | None = None,
-        progress: ReportProgress = lambda doing, done: None,
+        progress: ReportProgress = lambda activity, done: None,
         partial: ReportPartial = lambda make: None,
     ) -> None:
         self.classifier, self.files, self.seed, self.progress = classifier, files, seed, progress
@@ -152,7 +154,7 @@ class Context:
         return self.classifier.preprocessing
 
     def samples(self) -> list[Sample]:
-        """Return the images in hand; they have no labels."""
+        """Return the single images; they have no labels."""
         return [Sample(file.name, UNKNOWN, Path(file.path).read_bytes) for file in self.files]
 
     def in_distribution(self) -> list[Sample]:
@@ -163,7 +165,7 @@ class Context:
         """
         if self._folder is None:
             raise InputError("This needs a folder of known-good images; add one.")
-        return self._listed(self._folder)
+        return self._labelled(self._folder)
 
     def out_of_distribution(self) -> list[Sample]:
         """Return the images of the folder of strangers; they have no labels.
@@ -193,122 +195,125 @@ class Context:
             return {"folder": None}
         return {"folder": {"name": self._folder.name, "sha256": self._folder.sha256}}
 
-    def shuffled(self, pictures: Sequence[Sample]) -> list[Sample]:
-        """Return pictures in a random order that the seed alone decides."""
-        order = np.random.default_rng(self.seed).permutation(len(pictures))
-        return [pictures[place] for place in order]
+    def shuffled(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return samples in a random order that the seed alone decides."""
+        order = np.random.default_rng(self.seed).permutation(len(samples))
+        return [samples[index] for index in order]
 
-    def decoded(self, pictures: Iterable[Sample]) -> Iterator[tuple[Sample, Decoded]]:
-        """Decode pictures, some ahead; those that cannot be read are left out and noted."""
-        return self._made(pictures, lambda image: image)
+    def decoded(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Decoded]]:
+        """Decode samples, some ahead; those that cannot be read are left out and noted."""
+        return self._processed(samples, lambda image: image)
 
     def batches(
-        self, pictures: Sequence[Sample], doing: str = "", *, distinct: bool = False
+        self, samples: Sequence[Sample], activity: str = "", *, distinct: bool = False
     ) -> Iterator[Batch]:
-        """Make pictures what the network receives, as many at a time as go through it at once.
+        """Make samples what the network receives, as many at a time as go through it at once.
 
         Args:
-            pictures: In their order.
-            doing: What is told as being done; empty tells nothing.
-            distinct: Leave out a picture whose bytes came before.
+            samples: In their order.
+            activity: What is reported as being done; empty reports nothing.
+            distinct: Leave out a sample whose bytes came before.
         """
         pipeline = Pipeline(self.preprocessing)
-        made = self._made(pictures, pipeline.run, distinct=distinct)
+        processed = self._processed(samples, pipeline.run, distinct=distinct)
         done = 0
-        while part := list(islice(made, batch_size(self.classifier))):
-            if doing:
-                self.progress(doing, done / max(len(pictures), 1))
+        while part := list(islice(processed, batch_size(self.classifier))):
+            if activity:
+                self.progress(activity, done / max(len(samples), 1))
             done += len(part)
             pixels = torch.from_numpy(np.stack([pixels for _, pixels in part]))
             yield Batch(
-                tuple(picture.name for picture, _ in part),
-                torch.tensor([picture.label for picture, _ in part]),
+                tuple(sample.name for sample, _ in part),
+                torch.tensor([sample.label for sample, _ in part]),
                 pixels.to(self.classifier.device),
             )
 
     def features(
-        self, pictures: Sequence[Sample], doing: str
+        self, samples: Sequence[Sample], activity: str
     ) -> tuple[tuple[str, ...], Tensor, Features]:
-        """Return names, labels and what the network gave for every readable picture.
+        """Return names, labels and features of every sample that can be read.
 
         Raises:
             InputError: When there is none.
         """
         names: list[str] = []
         labels, parts = [], []
-        for one in self.batches(pictures, doing):
-            names += one.names
-            labels.append(one.labels)
-            parts.append(extract_features(self.classifier, one.pixels))
+        for batch in self.batches(samples, activity):
+            names += batch.names
+            labels.append(batch.labels)
+            parts.append(extract_features(self.classifier, batch.pixels))
         if not parts:
             raise InputError(f"No image could be read. {''.join(self._left_out[:1])}".strip())
         return tuple(names), torch.cat(labels), concatenate(parts)
 
     def remarks(self) -> list[str]:
         """Return what should be known of the images, a sentence each."""
-        said = list(dict.fromkeys(self.notes))
+        remarks = list(dict.fromkeys(self.notes))
         if self._left_out:
             left_out = counted(len(self._left_out), "image")
-            said.append(f"{left_out} left out; the first: {self._left_out[0]}")
-        return said
+            remarks.append(f"{left_out} left out; the first: {self._left_out[0]}")
+        return remarks
 
-    def _listed(self, file: File) -> list[Sample]:
+    def _labelled(self, file: File) -> list[Sample]:
         folder = Folder(Path(file.path))
-        found = folder.labels(self.classifier.spec.class_names)
-        self.notes += [*folder.notes, *found.notes]
+        labels = folder.labels(self.classifier.spec.class_names)
+        self.notes += [*folder.notes, *labels.notes]
         return [
             Sample(entry.name, UNKNOWN if label is None else label, _reader(folder, entry))
-            for entry, label in zip(folder.entries, found.indices, strict=True)
+            for entry, label in zip(folder.entries, labels.indices, strict=True)
         ]
 
-    def _made(
+    def _processed(
         self,
-        pictures: Iterable[Sample],
-        make: Callable[[Decoded], Made],
+        samples: Iterable[Sample],
+        process: Callable[[Decoded], Processed],
         *,
         distinct: bool = False,
-    ) -> Iterator[tuple[Sample, Made]]:
-        """Read pictures one after the other, and decode and make them a few ahead."""
-        waiting: deque[tuple[Sample, Future[Made]]] = deque()
-        seen: set[bytes] = set()
+    ) -> Iterator[tuple[Sample, Processed]]:
+        """Read samples one after the other, and decode and process them a few ahead."""
+        waiting: deque[tuple[Sample, Future[Processed]]] = deque()
+        digests: set[bytes] = set()
         with ThreadPoolExecutor(DECODERS) as threads:
-            for picture in pictures:
-                content = self._read(picture, seen if distinct else None)
+            for sample in samples:
+                content = self._read(sample, digests if distinct else None)
                 if content is not None:
-                    waiting.append((picture, threads.submit(_made, picture, content, make)))
+                    future = threads.submit(_process, sample, content, process)
+                    waiting.append((sample, future))
                 while len(waiting) > AHEAD * DECODERS:
                     yield from self._next(waiting)
             while waiting:
                 yield from self._next(waiting)
 
-    def _next(self, waiting: deque[tuple[Sample, Future[Made]]]) -> Iterator[tuple[Sample, Made]]:
-        picture, future = waiting.popleft()
+    def _next(
+        self, waiting: deque[tuple[Sample, Future[Processed]]]
+    ) -> Iterator[tuple[Sample, Processed]]:
+        sample, future = waiting.popleft()
         try:
-            yield picture, future.result()
+            yield sample, future.result()
         except InputError as error:
             self._left_out.append(error.message)
 
-    def _read(self, picture: Sample, seen: set[bytes] | None) -> bytes | None:
-        """Return a picture's bytes; None, and a note, where there are none or they came before."""
+    def _read(self, sample: Sample, digests: set[bytes] | None) -> bytes | None:
+        """Return a sample's bytes; None, and a note, where there are none or they came before."""
         try:
-            content = picture.read()
+            content = sample.read()
         except InputError as error:
             self._left_out.append(error.message)
             return None
         except OSError:
-            self._left_out.append(f"{picture.name} is no longer there; add it again.")
+            self._left_out.append(f"{sample.name} is no longer there; add it again.")
             return None
-        if seen is not None:
+        if digests is not None:
             digest = hashlib.sha256(content).digest()
-            if digest in seen:
-                self._left_out.append(f"{picture.name} has the same bytes as one before it.")
+            if digest in digests:
+                self._left_out.append(f"{sample.name} has the same bytes as one before it.")
                 return None
-            seen.add(digest)
+            digests.add(digest)
         return content
 
 
-def _made(picture: Sample, content: bytes, make: Callable[[Decoded], Made]) -> Made:
-    return make(decode(content, picture.name))
+def _process(sample: Sample, content: bytes, process: Callable[[Decoded], Processed]) -> Processed:
+    return process(decode(content, sample.name))
 
 
 def _reader(folder: Folder, entry: Entry) -> Callable[[], bytes]:

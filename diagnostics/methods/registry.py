@@ -26,9 +26,9 @@ class Method:
     """A registered method.
 
     Args:
-        info: What is said of it.
+        info: Its description.
         function: Computes it.
-        forward_passes: How often it asks the network about each image, from spec and options.
+        forward_passes: How many forward passes each image takes, from spec and options.
     """
 
     info: MethodInfo
@@ -56,8 +56,8 @@ def method(
         source: Paper the method comes from.
         kind: What it answers, see `MethodInfo`.
         needs: What the model must offer.
-        forward_passes: How often the network is asked about each image, from the model's spec and
-            the options; None when the one pass is enough that Inspect makes anyway.
+        forward_passes: How many forward passes each image takes, from the model's spec and the
+            options; None when the single pass is enough that Inspect makes anyway.
         order: See `MethodInfo`.
         explanation: See `MethodInfo`.
 
@@ -164,15 +164,15 @@ def _option(name: str, hint: Any, default: Any, sentence: str) -> Option:
 
 def _argument_help(docstring: str) -> dict[str, str]:
     """Return the sentence of each entry in a Google-style "Args:" section."""
-    found: dict[str, str] = {}
+    sentences: dict[str, str] = {}
     _, _, section = docstring.partition("Args:\n")
     name = ""
     for line in section.splitlines():
         if not line.startswith("    "):
             break
         if line.startswith("     "):
-            found[name] += " " + line.strip()
+            sentences[name] += " " + line.strip()
         else:
             name, _, text = line.strip().partition(": ")
-            found[name] = text
-    return found
+            sentences[name] = text
+    return sentences

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from diagnostics.methods.context import Context, Outcome, in_parts
+from diagnostics.methods.context import Context, Outcome, split_file
 from diagnostics.methods.guard._evaluation import calibrate, gains_and_costs
 from diagnostics.methods.guard._export import export
 from diagnostics.methods.guard._splits import Splits
@@ -47,4 +47,4 @@ def outcome(
     calibrate(guard, splits.calibration, alpha)
     gains = gains_and_costs(guard, splits, alpha, name, score)
     content, problems = export(context, guard, layers, splits, gains)
-    return Outcome(GuardAnswer(**gains, problems=problems), in_parts(content))
+    return Outcome(GuardAnswer(**gains, problems=problems), split_file(content))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from diagnostics.methods.context import Context, Outcome, in_parts
+from diagnostics.methods.context import Context, Outcome, split_file
 from diagnostics.methods.registry import method
 from diagnostics.models.features import extract_features
 from diagnostics.reference.statistics import ReferenceBuilder, dumps
@@ -35,4 +35,4 @@ def fit_reference(context: Context) -> Outcome[ReferenceAnswer]:
         count += len(batch.names)
     reference = builder.build({"seed": context.seed, **context.source()})
     answer = ReferenceAnswer(reference=reference.about, notes=context.remarks())
-    return Outcome(answer, in_parts(dumps(reference)))
+    return Outcome(answer, split_file(dumps(reference)))

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import SwinTransformer, VisionTransformer
 
-from diagnostics.loaders.open import place, probed
+from diagnostics.loaders.open import to_device
+from diagnostics.loaders.probe import probe
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.sample_networks import LettersConv
 from diagnostics.schema.preprocessing import Preprocessing
@@ -172,5 +173,5 @@ def classifier(
         output=Output.LOGITS,
         preprocessing=settings,
     )
-    network = place(network).to(dtype)
-    return TorchClassifier(network, probed(network, spec), settings)
+    network = to_device(network).to(dtype)
+    return TorchClassifier(network, probe(network, spec), settings)

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders.weights import MOST_TENSORS
+from diagnostics.loaders.weights import MAX_TENSORS
 
 END = struct.Struct("<4s4H2LH")  # signature, disks, counts, size and start of the list, comment
 LOCATOR = struct.Struct("<4sLQL")
@@ -27,8 +27,8 @@ def checked(file: zipfile.ZipFile, path: Path) -> list[str]:
     if file.comment or file.start_dir != _stated_start(path):
         raise ModelError("The file is two archives in one, and readers differ on which; refused.")
     members = file.infolist()
-    if len(members) > MOST_TENSORS:
-        raise ModelError(f"The file has {len(members)} members; at most {MOST_TENSORS} are read.")
+    if len(members) > MAX_TENSORS:
+        raise ModelError(f"The file has {len(members)} members; at most {MAX_TENSORS} are read.")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise ModelError("The file's members are compressed, which torch never does; refused.")
     if sum(member.file_size for member in members) > path.stat().st_size:

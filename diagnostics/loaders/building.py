@@ -46,7 +46,7 @@ def published(architecture: str) -> dict[str, Any]:
     return _PUBLISHED[library](name)
 
 
-def _own(name: str, classes: int, channels: int | None) -> nn.Module:
+def _sample(name: str, classes: int, channels: int | None) -> nn.Module:
     return NETWORKS[name].build(num_classes=classes, in_chans=channels or 1)
 
 
@@ -72,7 +72,7 @@ def _replace_first_convolution(network: nn.Module, channels: int) -> None:
     for path, module in network.named_modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == 3:
             parent, _, name = path.rpartition(".")
-            made = nn.Conv2d(
+            replacement = nn.Conv2d(
                 channels,
                 module.out_channels,
                 module.kernel_size,  # type: ignore[arg-type]
@@ -81,23 +81,23 @@ def _replace_first_convolution(network: nn.Module, channels: int) -> None:
                 module.dilation,  # type: ignore[arg-type]
                 bias=module.bias is not None,
             )
-            setattr(network.get_submodule(parent), name, made)
+            setattr(network.get_submodule(parent), name, replacement)
             return
 
 
-def _own_published(name: str) -> dict[str, Any]:
-    own = NETWORKS[name]
+def _sample_published(name: str) -> dict[str, Any]:
+    network = NETWORKS[name]
     return {
         "channels": 1,
         "preprocessing": {
             "colour": False,
             "fit": "stretch",
-            "resize_px": own.side,
-            "height": own.side,
-            "width": own.side,
+            "resize_px": network.side,
+            "height": network.side,
+            "width": network.side,
             "interpolation": "bicubic",
-            "mean": (own.mean,),
-            "std": (own.std,),
+            "mean": (network.mean,),
+            "std": (network.std,),
         },
     }
 
@@ -147,9 +147,9 @@ def _timm_published(name: str) -> dict[str, Any]:
     }
 
 
-_BUILDERS = {"oversure": _own, "torchvision": _torchvision, "timm": _timm}
+_BUILDERS = {"oversure": _sample, "torchvision": _torchvision, "timm": _timm}
 _PUBLISHED = {
-    "oversure": _own_published,
+    "oversure": _sample_published,
     "torchvision": _torchvision_published,
     "timm": _timm_published,
 }

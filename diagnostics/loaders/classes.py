@@ -6,23 +6,25 @@ from diagnostics.models.sample_networks import NETWORKS
 from diagnostics.schema.spec import Check
 
 
-def fitting(given: tuple[str, ...], outputs: int) -> tuple[tuple[str, ...], Check]:
-    """Return one name per output; numbers stand where a given list is too short."""
-    if len(given) == outputs:
-        return given, Check("classes", "passed", f"{outputs} class names for {outputs} outputs.")
-    names = (*given[:outputs], *(f"class {index}" for index in range(len(given), outputs)))
+def match_names(names: tuple[str, ...], outputs: int) -> tuple[tuple[str, ...], Check]:
+    """Return one name per output; numbers stand where the list is too short."""
+    count = len(names)
+    if count == outputs:
+        message = f"{outputs} class names for {outputs} outputs."
+        return names, Check("classes", "passed", message)
+    padded = (*names[:outputs], *(f"class {index}" for index in range(count, outputs)))
     message = (
-        f"{len(given)} class names for {outputs} outputs: the names may be shifted; give a list "
-        f"of {outputs}."
+        f"{count} class names for {outputs} outputs: the names may be shifted; give a list of "
+        f"{outputs}."
     )
-    return names, Check("classes", "warned", message)
+    return padded, Check("classes", "warned", message)
 
 
 def known_names(architecture: str, outputs: int) -> tuple[tuple[str, ...], Check]:
     """Return the names a network is known for: letters, digits, ImageNet-1k, or numbers."""
     library, _, name = architecture.partition("/")
     if library == "oversure" and len(NETWORKS[name].class_names) == outputs:
-        return fitting(NETWORKS[name].class_names, outputs)
+        return match_names(NETWORKS[name].class_names, outputs)
     if library != "oversure" and outputs == 1000:
         message = "1000 outputs: ImageNet-1k names in torchvision's order are assumed."
         return imagenet_names(), Check("classes", "passed", message)

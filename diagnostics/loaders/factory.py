@@ -1,7 +1,7 @@
-"""Build a network with a function of the person's own, and give it the weights of a file.
+"""Build a network with a person's function, and give it the weights of a file.
 
-Only the command line and the Python API name such a function: it is the person's own code, on the
-person's own machine. The page never does.
+Only the command line and the Python API name such a function: it is the person's code, on the
+person's machine. The page never does.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
 from diagnostics.loaders import assumptions
-from diagnostics.loaders.loaded import Held
+from diagnostics.loaders.loaded import LoadedNetwork
 from diagnostics.schema.request import Factory
 
-WRITTEN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+PATTERN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
-def build(factory: Factory, tensors: dict[str, Tensor]) -> Held:
+def build(factory: Factory, tensors: dict[str, Tensor]) -> LoadedNetwork:
     """Return the network with its weights, and what could be found out about it.
 
     Args:
@@ -30,14 +30,14 @@ def build(factory: Factory, tensors: dict[str, Tensor]) -> Held:
     Raises:
         ModelError: When there is no such function, it fails, or its network takes other weights.
     """
-    network = _made(factory).eval()
-    _fill(network, tensors, factory.name)
+    network = _call(factory).eval()
+    _load_weights(network, tensors, factory.name)
     message = f"{factory.name} built it, and it takes all {len(tensors)} tensors of the file."
-    return assumptions.held(network, factory.name, (None, None, None), message)
+    return assumptions.loaded_network(network, factory.name, (None, None, None), message)
 
 
-def _made(factory: Factory) -> nn.Module:
-    if not WRITTEN.fullmatch(factory.name):
+def _call(factory: Factory) -> nn.Module:
+    if not PATTERN.fullmatch(factory.name):
         raise ModelError(
             f"A factory is written package.module:function; got {factory.name[:80]!r}."
         )
@@ -46,9 +46,9 @@ def _made(factory: Factory) -> nn.Module:
         sys.path.insert(0, factory.folder)
     try:
         network = getattr(importlib.import_module(module), function)()
-    except Exception as error:  # it is somebody's code
-        said = f"{type(error).__name__}: {str(error)[:160]}"
-        raise ModelError(f"{factory.name} does not build a network ({said}).") from error
+    except Exception as error:  # it is the person's code
+        reason = f"{type(error).__name__}: {str(error)[:160]}"
+        raise ModelError(f"{factory.name} does not build a network ({reason}).") from error
     if not isinstance(network, nn.Module):
         raise ModelError(
             f"{factory.name} must return a torch.nn.Module; it returned {type(network).__name__}."
@@ -56,21 +56,21 @@ def _made(factory: Factory) -> nn.Module:
     return network
 
 
-def _fill(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
-    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    missing = [key for key in wanted if key not in tensors]
-    foreign = [key for key in tensors if key not in wanted]
-    other = [
+def _load_weights(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    missing = [key for key in shapes if key not in tensors]
+    foreign = [key for key in tensors if key not in shapes]
+    reshaped = [
         f"{key} is {list(tensors[key].shape)} in the file and {list(shape)} in the network"
-        for key, shape in wanted.items()
+        for key, shape in shapes.items()
         if key in tensors and tuple(tensors[key].shape) != shape
     ]
-    parts = (
+    problems = (
         f"{len(missing)} tensors are missing, first {missing[0]}" if missing else "",
         f"{len(foreign)} are not the network's, first {foreign[0]}" if foreign else "",
-        other[0] if other else "",
+        reshaped[0] if reshaped else "",
     )
-    if any(parts):
-        said = "; ".join(part for part in parts if part)[:300]
-        raise ModelError(f"The file's tensors do not fit the network that {name} builds: {said}.")
+    if any(problems):
+        reason = "; ".join(filter(None, problems))[:300]
+        raise ModelError(f"The file's tensors do not fit the network that {name} builds: {reason}.")
     network.load_state_dict(tensors)

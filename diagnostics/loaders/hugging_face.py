@@ -23,35 +23,49 @@ from torch import Tensor, nn
 from diagnostics.errors import ModelError, OptionError
 from diagnostics.loaders import assumptions, building, safetensors
 from diagnostics.loaders.index import COUNTER
-from diagnostics.loaders.loaded import Held
-from diagnostics.loaders.prepared_by_processor import is_read, settings_of
+from diagnostics.loaders.loaded import LoadedNetwork
+from diagnostics.loaders.preview import Preview
+from diagnostics.loaders.processor_config import is_read, settings_of
+from diagnostics.loaders.registry import loader
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.spec import Check
 from diagnostics.versions import lacking
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
-CONFIG_MIB, MOST_TIMES_LARGER, MOST_MIB = 5, 20, 8192
+MAX_CONFIG_MIB = 5
+MAX_EXPANSION, MAX_MIB = 20, 8192  # of an archive
 INSTALL = "Install what is missing with: pip install 'oversure[huggingface]'."
-# What asks for code, for other files, or for other names of settings, wherever it stands.
-CODE = (
-    *("auto_map", "custom_pipelines", "quantization_config", "trust_remote_code", "attribute_map"),
-    *("kernel_config", "use_kernels", "attn_implementation", "experts_implementation"),
-    *("backbone", "use_timm_backbone", "checkpoint_path", "backbone_config"),
+# Settings that ask for code, for other files, or for other names of settings, wherever they stand.
+CODE_SETTINGS = (
+    "attn_implementation",
+    "attribute_map",
+    "auto_map",
+    "backbone",
+    "backbone_config",
+    "checkpoint_path",
+    "custom_pipelines",
+    "experts_implementation",
+    "kernel_config",
+    "quantization_config",
+    "trust_remote_code",
+    "use_kernels",
+    "use_timm_backbone",
 )
-OTHERS = ("shieldgemma2",)  # that transformers counts among image classifiers
-MOST_LAYERS = 1000
+NO_CLASSIFIERS = ("shieldgemma2",)  # that transformers counts among image classifiers
+MAX_LAYERS = 1000
 SUFFIX = "ForImageClassification"
 
 
-def is_folder(names: list[str]) -> bool:
-    """Say whether these names of members are those of such a folder."""
-    return any(name.split("/")[-1] == CONFIG for name in names) and any(
+def matches(file: Preview) -> bool:
+    """Say whether it is such a folder, or an archive of one."""
+    return any(name.split("/")[-1] == CONFIG for name in file.members) and any(
         name.endswith((".safetensors", "pytorch_model.bin", ".safetensors.index.json"))
-        for name in names
+        for name in file.members
     )
 
 
-def read(path: Path) -> Held:
+@loader("Hugging Face", matches, files="folders of Hugging Face", brings_network=True)
+def read(path: Path) -> LoadedNetwork:
     """Return the network of such a folder, with its labels and its preprocessing.
 
     Raises:
@@ -60,45 +74,50 @@ def read(path: Path) -> Held:
     folder = _Folder(path)
     config = folder.described(CONFIG)
     for key, value in _settings(config):
-        if key in CODE and value:
+        if key in CODE_SETTINGS and value:
             raise ModelError(
                 f"The folder's config.json asks for code or types of its own ({key}), which is "
                 "never run; save a model that transformers itself knows."
             )
-        if "layers" in key and isinstance(value, int) and value > MOST_LAYERS:
-            raise ModelError(f"{key} is {value} in config.json; at most {MOST_LAYERS} are built.")
+        if "layers" in key and isinstance(value, int) and value > MAX_LAYERS:
+            raise ModelError(f"{key} is {value} in config.json; at most {MAX_LAYERS} are built.")
     if not folder.has(WEIGHTS):
         raise ModelError(
             "The folder holds no model.safetensors in one piece; save it with "
             "model.save_pretrained(folder, max_shard_size='100GB')."
         )
     tensors = safetensors.tensors_of(folder.content(WEIGHTS))
-    architecture = config.get("architecture")
     try:
         if config.get("model_type") in (None, "timm_wrapper"):
-            name, network = _of_timm(str(architecture), config, tensors)
+            name, network = _of_timm(str(config.get("architecture")), config, tensors)
         else:
             name, network = _of_transformers(config, tensors)
-        described = folder.described(PROCESSOR) if folder.has(PROCESSOR) else {}
-        settings = settings_of(described, config)
+        processor = folder.described(PROCESSOR) if folder.has(PROCESSOR) else {}
+        settings = settings_of(processor, config)
     except (OptionError, KeyError, TypeError, ValueError, AttributeError) as error:
-        said = (str(error).splitlines() or [""])[0][:120]
-        raise ModelError(f"The folder's description cannot be used ({said}).") from None
+        reason = _first_line(error)
+        raise ModelError(f"The folder's description cannot be used ({reason}).") from None
     message = f"{name}, as config.json says; it takes all {len(tensors)} tensors."
-    held = assumptions.held(
+    loaded = assumptions.loaded_network(
         network.eval().requires_grad_(False), name, _sides(settings, config), message
     )
     if settings is not None:
-        known = Check("preprocessing", "passed", f"As the folder says: {settings.summary}.")
-        if described and "pretrained_cfg" not in config and not is_read(described):
-            said = (
-                f"Read of {PROCESSOR}: {settings.summary}. Its processor may do more than that; "
-                "compare what the network receives with what yours gives."
-            )
-            known = Check("preprocessing", "warned", said)
-        candidate = replace(held.candidate, preprocessing=settings)
-        held = Held(network, candidate, (held.checks[0], known))
-    return replace(held, class_names=_labels(config, held.candidate.classes))
+        candidate = replace(loaded.candidate, preprocessing=settings)
+        checked = _preprocessing_check(settings, processor, config)
+        loaded = LoadedNetwork(network, candidate, (loaded.checks[0], checked))
+    return replace(loaded, class_names=_class_names(config, loaded.candidate.classes))
+
+
+def _preprocessing_check(
+    settings: Preprocessing, processor: Mapping[str, Any], config: Mapping[str, Any]
+) -> Check:
+    if not processor or "pretrained_cfg" in config or is_read(processor):
+        return Check("preprocessing", "passed", f"As the folder says: {settings.summary}.")
+    message = (
+        f"Read of {PROCESSOR}: {settings.summary}. Its processor may do more than that; "
+        "compare what the network receives with what yours gives."
+    )
+    return Check("preprocessing", "warned", message)
 
 
 def _settings(config: Any) -> Iterator[tuple[str, Any]]:
@@ -125,11 +144,11 @@ class _Folder:
         self._path = path
         self._members: dict[str, str] = {}
         if path.is_dir():
-            self._members = {one.name: str(one) for one in path.iterdir() if one.is_file()}
+            self._members = {file.name: str(file) for file in path.iterdir() if file.is_file()}
             return
         with zipfile.ZipFile(path) as archive:
-            whole = sum(member.file_size for member in archive.infolist())
-            if whole > MOST_TIMES_LARGER * path.stat().st_size or whole > MOST_MIB * 2**20:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > MAX_EXPANSION * path.stat().st_size or unpacked > MAX_MIB * 2**20:
                 raise ModelError("The archive unpacks to far more than its size; refused.")
             names = archive.namelist()
             config = min((name for name in names if name.split("/")[-1] == CONFIG), key=len)
@@ -154,8 +173,8 @@ class _Folder:
 
     def described(self, name: str) -> dict[str, Any]:
         text = self.content(name)
-        if len(text) > CONFIG_MIB * 2**20:
-            raise ModelError(f"{name} exceeds {CONFIG_MIB} MiB; refused.")
+        if len(text) > MAX_CONFIG_MIB * 2**20:
+            raise ModelError(f"{name} exceeds {MAX_CONFIG_MIB} MiB; refused.")
         try:
             content = json.loads(text)
         except (ValueError, RecursionError):
@@ -174,16 +193,17 @@ def _of_timm(
         raise ModelError(f"timm has no network {architecture[:60]!r}.")
     if config.get("model_args"):
         raise ModelError("The network was built with settings of its own, which are not read.")
-    plain = {name.removeprefix("timm_model."): one for name, one in tensors.items()}
+    weights = {name.removeprefix("timm_model."): tensor for name, tensor in tensors.items()}
     classes = int(config.get("num_classes") or len(config.get("id2label") or ()) or 1000)
-    taken = (config.get("pretrained_cfg") or {}).get("input_size") or [3]
-    made = (f"timm/{architecture}", classes, int(taken[0]))
+    channels = ((config.get("pretrained_cfg") or {}).get("input_size") or [3])[0]
+    name = f"timm/{architecture}"
     with building.unallocated():  # a few names must not cost the memory of a large network
-        wanted = {name for name in building.build(*made).state_dict() if not name.endswith(COUNTER)}
-    _demand_all(architecture, wanted - plain.keys(), plain.keys() - wanted)
-    network = building.build(*made)
-    _fill(network, plain, architecture)
-    return made[0], network
+        unallocated = building.build(name, classes, int(channels))
+    names = {key for key in unallocated.state_dict() if not key.endswith(COUNTER)}
+    _demand_all(architecture, names - weights.keys(), weights.keys() - names)
+    network = building.build(name, classes, int(channels))
+    _load_weights(network, weights, architecture)
+    return name, network
 
 
 def _of_transformers(
@@ -203,45 +223,48 @@ def _of_transformers(
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     kind = str(config.get("model_type"))
     known = modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
-    named = [str(one) for one in config.get("architectures") or ()]
-    if kind not in known or kind in OTHERS or (named and not any(SUFFIX in one for one in named)):
+    named = [str(name) for name in config.get("architectures") or ()]
+    other = named and not any(SUFFIX in name for name in named)
+    if kind not in known or kind in NO_CLASSIFIERS or other:
         raise ModelError(
             f"The folder holds {', '.join(named)[:80] or kind[:40]}, which is no image classifier; "
             f"expected one whose name ends in {SUFFIX}."
         )
-    own = {key: value for key, value in config.items() if not key.startswith("_")}
-    for name in ("model_type", "name_or_path"):
-        own.pop(name, None)
+    ignored = ("model_type", "name_or_path", "torch_dtype", "dtype")
+    settings = {
+        key: value
+        for key, value in config.items()
+        if not key.startswith("_") and key not in ignored
+    }
     try:
         with warnings.catch_warnings(), torch.device("cpu"):
             warnings.simplefilter("ignore")
-            made = AutoConfig.for_model(kind, **{**own, "torch_dtype": None, "dtype": None})
-            classes: Any = AutoModelForImageClassification._model_mapping[type(made)]
+            built = AutoConfig.for_model(kind, torch_dtype=None, dtype=None, **settings)
+            classes: Any = AutoModelForImageClassification._model_mapping[type(built)]
             listed = classes if isinstance(classes, tuple) else (classes,)
-            chosen = next((one for one in listed if one.__name__ in named), listed[0])
-            network, found = chosen.from_pretrained(
+            chosen = next((cls for cls in listed if cls.__name__ in named), listed[0])
+            network, info = chosen.from_pretrained(
                 None,
-                config=made,
+                config=built,
                 state_dict=tensors,
                 attn_implementation="eager",
                 dtype=torch.float32,
                 output_loading_info=True,
             )
     except Exception as error:  # whatever a wrong description leads to
-        said = (str(error).splitlines() or [""])[0][:120]
-        raise ModelError(f"transformers cannot build this {kind} ({said}).") from None
-    _demand_all(kind, found["missing_keys"], found["unexpected_keys"])
+        raise ModelError(f"transformers cannot build this {kind} ({_first_line(error)}).") from None
+    _demand_all(kind, info["missing_keys"], info["unexpected_keys"])
     return f"transformers/{kind}", network
 
 
-def _fill(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+def _load_weights(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
     """Give a network its weights, and nothing less."""
     try:
-        left = nn.Module.load_state_dict(network, tensors, strict=False)
+        result = nn.Module.load_state_dict(network, tensors, strict=False)
     except RuntimeError as error:
-        said = str(error).splitlines()[-1].strip()[:160]
-        raise ModelError(f"The tensors do not fit {name}: {said}") from None
-    _demand_all(name, left.missing_keys, left.unexpected_keys)
+        line = str(error).splitlines()[-1].strip()[:160]
+        raise ModelError(f"The tensors do not fit {name}: {line}") from None
+    _demand_all(name, result.missing_keys, result.unexpected_keys)
 
 
 def _demand_all(name: str, absent: Iterable[str], foreign: Iterable[str]) -> None:
@@ -255,7 +278,7 @@ def _demand_all(name: str, absent: Iterable[str], foreign: Iterable[str]) -> Non
         )
 
 
-def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...] | None:
+def _class_names(config: Mapping[str, Any], classes: int) -> tuple[str, ...] | None:
     """Return the labels in the order of the outputs, where the folder names all of them."""
     labels = config.get("id2label") or {}
     if not labels and isinstance(config.get("label_names"), list):
@@ -263,3 +286,7 @@ def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...] | None:
     names = tuple(str(labels.get(str(index), f"class {index}")) for index in range(classes))
     generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))
     return names if labels and not generic else None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:120]

@@ -31,7 +31,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownNetwork:
     """One network of the index.
 
     Args:
@@ -54,7 +54,7 @@ class Index:
     """All known networks, the versions they were read from, and what could not be read."""
 
     versions: dict[str, str]
-    networks: tuple[Known, ...]
+    networks: tuple[KnownNetwork, ...]
     skipped: dict[str, str]
 
 
@@ -68,16 +68,16 @@ def read(path: Path = FILE) -> Index:
     """Read the index from its file, once in a process."""
     content = json.loads(lzma.decompress(path.read_bytes()))
     shapes = [tuple(shape) for shape in content["shapes"]]
-    names = [tuple(listed) for listed in content["names"]]
+    names = [tuple(group) for group in content["names"]]
     networks = tuple(
-        Known(
+        KnownNetwork(
             architecture,
-            names[listed],
-            tuple(shapes[shape] for shape in shaped),
+            names[name_index],
+            tuple(shapes[index] for index in shape_indices),
             channels,
-            content["preprocessing"][settings],
+            content["preprocessing"][settings_index],
         )
-        for architecture, listed, shaped, channels, settings in content["networks"]
+        for architecture, name_index, shape_indices, channels, settings_index in content["networks"]
     )
     return Index(content["versions"], networks, content["skipped"])
 
@@ -89,11 +89,16 @@ def write(index: Index, path: Path = FILE) -> None:
     settings: dict[str, int] = {}
     networks = []
     for known in index.networks:
-        listed = names.setdefault(known.names, len(names))
-        shaped = [shapes.setdefault(shape, len(shapes)) for shape in known.shapes]
         text = json.dumps(known.preprocessing, sort_keys=True)
-        setting = settings.setdefault(text, len(settings))
-        networks.append([known.architecture, listed, shaped, known.channels, setting])
+        networks.append(
+            [
+                known.architecture,
+                names.setdefault(known.names, len(names)),
+                [shapes.setdefault(shape, len(shapes)) for shape in known.shapes],
+                known.channels,
+                settings.setdefault(text, len(settings)),
+            ]
+        )
     content = {
         "versions": index.versions,
         "skipped": index.skipped,
@@ -129,21 +134,19 @@ def _architectures() -> Iterator[str]:
     yield from (f"timm/{name}" for name in timm.list_models())
 
 
-def _known(architecture: str) -> Known:
+def _known(architecture: str) -> KnownNetwork:
     from diagnostics.loaders.building import published
 
     first = _shapes(architecture, CLASSES[0], None)
-    own = published(architecture)
-    channels = own["channels"]
+    settings = published(architecture)
+    channels = settings["channels"]
     other = 1 if channels == 3 else 3
     second = _shapes(architecture, CLASSES[1], other)
-    return Known(
-        architecture,
-        tuple(first),
-        tuple(_marked(shape, second[name], channels, other) for name, shape in first.items()),
-        channels,
-        asdict(Preprocessing(**own["preprocessing"])),
-    )
+    shapes = tuple(_marked(shape, second[name], channels, other) for name, shape in first.items())
+    if not any(CLASS_AXIS in shape for shape in shapes):
+        raise LookupError("it gives no class scores")
+    preprocessing = asdict(Preprocessing(**settings["preprocessing"]))
+    return KnownNetwork(architecture, tuple(first), shapes, channels, preprocessing)
 
 
 def _shapes(architecture: str, classes: int, channels: int | None) -> dict[str, Shape]:
@@ -174,8 +177,8 @@ def main() -> None:
     """Make the index, or leave it when it fits the installed versions."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--if-stale", action="store_true", help="only when versions differ")
-    asked = parser.parse_args()
-    if asked.if_stale and FILE.exists():
+    arguments = parser.parse_args()
+    if arguments.if_stale and FILE.exists():
         with lzma.open(FILE) as stream:
             head = stream.read(200).decode(errors="ignore")
         if json.dumps(installed(), separators=(",", ":")) in head:

@@ -20,38 +20,116 @@ from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
 from diagnostics.loaders import assumptions
-from diagnostics.loaders.loaded import Held
+from diagnostics.loaders.loaded import LoadedNetwork
+from diagnostics.loaders.preview import Preview
+from diagnostics.loaders.registry import loader
 from diagnostics.models.layers import module_names
 from diagnostics.schema.spec import Candidate, Check, Fit
 from diagnostics.versions import lacking
 
 ARCHITECTURE = "keras"
-CONFIG_MIB, MOST_TIMES_LARGER = 5, 100
+MAX_CONFIG_MIB, MAX_EXPANSION = 5, 100
+HDF5 = b"\x89HDF\r\n\x1a\n"
 INSTALL = "Install what is missing with: pip install 'oversure[keras]'."
 MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 
 # Layers that only compute. Everything else, such as Lambda, may hold code or read files.
 LAYERS = {
-    *("Functional", "Sequential", "Model", "InputLayer", "Activation", "Dense", "EinsumDense"),
-    *("Conv1D", "Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Embedding"),
-    *("MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
-    *("MaxPooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "AveragePooling1D"),
-    *("BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization"),
-    *("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout"),
-    *("Flatten", "Reshape", "Permute", "RepeatVector", "Cropping2D", "ZeroPadding2D"),
-    *("UpSampling2D", "Resizing", "CenterCrop", "Rescaling", "Normalization", "Identity"),
-    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot"),
-    *("ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "MultiHeadAttention", "Attention"),
-    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomContrast", "RandomTranslation"),
+    "Activation",
+    "Add",
+    "AlphaDropout",
+    "Attention",
+    "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "CenterCrop",
+    "Concatenate",
+    "Conv1D",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Cropping2D",
+    "Dense",
+    "DepthwiseConv2D",
+    "Dot",
+    "Dropout",
+    "ELU",
+    "EinsumDense",
+    "Embedding",
+    "Flatten",
+    "Functional",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GroupNormalization",
+    "Identity",
+    "InputLayer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "Maximum",
+    "Minimum",
+    "Model",
+    "MultiHeadAttention",
+    "Multiply",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "RandomContrast",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "Resizing",
+    "SeparableConv2D",
+    "Sequential",
+    "Softmax",
+    "SpatialDropout2D",
+    "Subtract",
+    "UnitNormalization",
+    "UpSampling2D",
+    "ZeroPadding2D",
 }
-PARTS = {  # of layers: how weights begin, what holds them back, in which precision they are
-    *("DTypePolicy", "Policy", "Zeros", "Ones", "Constant", "RandomNormal", "RandomUniform"),
-    *("TruncatedNormal", "VarianceScaling", "GlorotUniform", "GlorotNormal", "HeNormal"),
-    *("HeUniform", "LecunNormal", "LecunUniform", "Orthogonal", "Identity", "L1", "L2", "L1L2"),
-    *("MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "__tuple__", "__keras_tensor__"),
-    *("SeedGenerator", "TypedDict"),
+# Parts of layers: how weights begin, what holds them back, in which precision they are.
+PARTS = {
+    "Constant",
+    "DTypePolicy",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "L1",
+    "L1L2",
+    "L2",
+    "LecunNormal",
+    "LecunUniform",
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "Ones",
+    "Orthogonal",
+    "Policy",
+    "RandomNormal",
+    "RandomUniform",
+    "SeedGenerator",
+    "TruncatedNormal",
+    "TypedDict",
+    "UnitNorm",
+    "VarianceScaling",
+    "Zeros",
+    "__keras_tensor__",
+    "__tuple__",
 }
-LARGEST_SCALE = 0.02  # of a Rescaling layer that takes values up to 255: 1/255, or 1/127.5
+MAX_SCALE = 0.02  # of a Rescaling layer that takes values up to 255: 1/255, or 1/127.5
 
 
 class KerasNetwork(nn.Module):
@@ -73,7 +151,7 @@ class KerasNetwork(nn.Module):
         return self._model[0](images.permute(0, 2, 3, 1), training=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> KerasNetwork:
-        """Copy the model whole, so that the copy's layers are those that it runs."""
+        """Copy the whole model, so that the copy's layers are those that it runs."""
         copy = KerasNetwork(deepcopy(self._model[0], memo)).train(self.training)
         needs = [one.requires_grad for one in self.parameters()]
         for weights, need in zip(copy.parameters(), needs, strict=True):
@@ -81,7 +159,14 @@ class KerasNetwork(nn.Module):
         return copy
 
 
-def read(path: Path) -> Held:
+def matches(file: Preview) -> bool:
+    """Say whether it is HDF5, or an archive of a description and of weights in HDF5."""
+    zipped = "config.json" in file.members and "model.weights.h5" in file.members
+    return file.head.startswith(HDF5) or zipped
+
+
+@loader("Keras", matches, files="Keras", brings_network=True)
+def read(path: Path) -> LoadedNetwork:
     """Return the network of a Keras file.
 
     Raises:
@@ -92,16 +177,8 @@ def read(path: Path) -> Held:
         raise ModelError(f"This is a Keras model, and {lacks}. {INSTALL}")
     zipped = zipfile.is_zipfile(path)
     config = _zipped_config(path) if zipped else _hdf5_config(path)
-    try:
-        classes = sorted(set(_classes(config)) - LAYERS - PARTS)
-    except RecursionError:
-        raise ModelError("The model's description is nested too deeply; refused.") from None
-    if classes:
-        raise ModelError(
-            f"The model uses {', '.join(one[:40] for one in classes[:4])}, which may hold code or "
-            "is not known here; build it from Keras's standard layers."
-        )
-    model = _loaded(path, ".keras" if zipped else ".h5")
+    _refuse_code(config)
+    model = _load(path, ".keras" if zipped else ".h5")
     sides = model.input_shape
     if not isinstance(sides, tuple) or len(sides) != 4 or sides[3] not in (1, 3):
         raise ModelError(
@@ -109,34 +186,50 @@ def read(path: Path) -> Held:
             f"this network takes {str(sides)[:80]}."
         )
     network = KerasNetwork(model).eval()
-    size, outputs = assumptions.tried(network, sides[3], sides[1], sides[2])
-    whole = _scales_bytes(config)
-    settings = assumptions.assumed(size, whole=whole)
-    count = len(list(network.children()))
-    message = f"The file holds its network: {count} layers."
+    size, outputs = assumptions.find_input_size(network, sides[3], sides[1], sides[2])
+    takes_bytes = _scales_bytes(config)
+    settings = assumptions.assumed_preprocessing(size, takes_bytes=takes_bytes)
+    message = f"The file holds its network: {len(list(network.children()))} layers."
     candidate = Candidate(ARCHITECTURE, Fit.EXACT, outputs, *size, settings, message)
     checks = [Check("network", "passed", message)]
-    if whole:
+    if takes_bytes:
         scaled = "The network scales its images itself, so values from 0 to 255 go in."
         checks.append(Check("preprocessing", "passed", scaled))
     else:
-        checks += assumptions.warnings(settings, open_size=None in sides[1:3])
-    return Held(network, candidate, tuple(checks))
+        checks += assumptions.assumption_checks(settings, open_size=None in sides[1:3])
+    return LoadedNetwork(network, candidate, tuple(checks))
+
+
+def _refuse_code(config: Any) -> None:
+    """Refuse a description that asks for anything but layers that compute.
+
+    Raises:
+        ModelError: When it does.
+    """
+    try:
+        classes = sorted(set(_classes(config)) - LAYERS - PARTS)
+    except RecursionError:
+        raise ModelError("The model's description is nested too deeply; refused.") from None
+    if classes:
+        raise ModelError(
+            f"The model uses {', '.join(name[:40] for name in classes[:4])}, which may hold code "
+            "or is not known here; build it from Keras's standard layers."
+        )
 
 
 def _layers(model: Any, inside: str = "") -> dict[str, Any]:
     """Return the layers that compute, each once; those inside a model bear its name as well."""
-    found: dict[str, Any] = {}
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            further = _layers(layer, f"{inside}{layer.name}/")
+    layers: dict[str, Any] = {}
+    for child in model.layers:
+        if hasattr(child, "layers"):
+            further = _layers(child, f"{inside}{child.name}/")
         else:
-            further = {f"{inside}{layer.name}": layer}
-        for name, one in further.items():
-            is_new = not any(one is known for known in found.values())
-            if is_new and type(one).__name__ != "InputLayer":
-                found[name] = one
-    return found
+            further = {f"{inside}{child.name}": child}
+        for name, layer in further.items():
+            is_new = not any(layer is known for known in layers.values())
+            if is_new and type(layer).__name__ != "InputLayer":
+                layers[name] = layer
+    return layers
 
 
 def _scales_bytes(config: Any) -> bool:
@@ -144,7 +237,7 @@ def _scales_bytes(config: Any) -> bool:
     if isinstance(config, Mapping):
         scale = (config.get("config") or {}).get("scale") if "class_name" in config else None
         if config.get("class_name") == "Rescaling" and isinstance(scale, int | float):
-            return abs(scale) <= LARGEST_SCALE
+            return abs(scale) <= MAX_SCALE
         return any(map(_scales_bytes, config.values()))
     return isinstance(config, list) and any(map(_scales_bytes, config))
 
@@ -152,13 +245,13 @@ def _scales_bytes(config: Any) -> bool:
 def _zipped_config(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        whole = sum(member.file_size for member in members)
+        unpacked = sum(member.file_size for member in members)
         if not {member.filename for member in members} <= MEMBERS:
             raise ModelError("The .keras file holds more than a model; save it with model.save.")
-        if whole > MOST_TIMES_LARGER * path.stat().st_size:
+        if unpacked > MAX_EXPANSION * path.stat().st_size:
             raise ModelError("The .keras file unpacks to a hundred times its size; refused.")
-        if archive.getinfo("config.json").file_size > CONFIG_MIB * 2**20:
-            raise ModelError(f"The model's description exceeds {CONFIG_MIB} MiB; refused.")
+        if archive.getinfo("config.json").file_size > MAX_CONFIG_MIB * 2**20:
+            raise ModelError(f"The model's description exceeds {MAX_CONFIG_MIB} MiB; refused.")
         try:
             text = archive.read("config.json")
             inside = archive.read("model.weights.h5")
@@ -227,12 +320,12 @@ def _json(text: Any) -> Any:
 def _classes(config: Any) -> Iterator[str]:
     """Yield the name of every class that a description asks for."""
     if isinstance(config, Mapping):
-        named = config.get("class_name")
-        if named is not None:
-            own = str(config.get("registered_name") or named).rpartition(">")[2]
+        name = config.get("class_name")
+        if name is not None:
+            registered = str(config.get("registered_name") or name).rpartition(">")[2]
             home = str(config.get("module") or "keras")
-            known = own == named and home.split(".")[0] in ("keras", "builtins")
-            yield str(named) if known else f"{home}.{own}"
+            known = registered == name and home.split(".")[0] in ("keras", "builtins")
+            yield str(name) if known else f"{home}.{registered}"
         for value in config.values():
             yield from _classes(value)
     elif isinstance(config, list):
@@ -240,7 +333,7 @@ def _classes(config: Any) -> Iterator[str]:
             yield from _classes(value)
 
 
-def _loaded(path: Path, ending: str) -> Any:
+def _load(path: Path, ending: str) -> Any:
     """Let Keras build the model, without compiling it and without anything that runs code."""
     os.environ["KERAS_BACKEND"] = "torch"
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -256,8 +349,8 @@ def _loaded(path: Path, ending: str) -> Any:
             with torch.device("cpu"):
                 model = keras.saving.load_model(named, compile=False, safe_mode=True)
         except Exception as error:  # whatever a damaged description leads to
-            said = (str(error).splitlines() or [""])[0][:160]
-            raise ModelError(f"Keras cannot build this model ({said}).") from None
+            line = (str(error).splitlines() or [""])[0][:160]
+            raise ModelError(f"Keras cannot build this model ({line}).") from None
     if not hasattr(model, "layers") or not hasattr(model, "input_shape"):
         raise ModelError("The file holds no model of layers.")
     return model

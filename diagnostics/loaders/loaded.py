@@ -10,7 +10,7 @@ from diagnostics.schema.spec import Candidate, Check
 
 
 @dataclass(frozen=True)
-class Held:
+class LoadedNetwork:
     """A network with its weights.
 
     Args:

@@ -5,62 +5,89 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from diagnostics.errors import ModelError, OutputError
 from diagnostics.loaders import assumptions
+from diagnostics.loaders._onnx_graph import OnnxModel, parse
+from diagnostics.loaders._onnx_runtime import Runtime, RuntimeNetwork
 from diagnostics.loaders.graph_network import network_of
-from diagnostics.loaders.loaded import Held
-from diagnostics.loaders.onnx_graph import Written, parse
-from diagnostics.loaders.onnx_runtime import Runtime, RuntimeNetwork
+from diagnostics.loaders.loaded import LoadedNetwork
+from diagnostics.loaders.preview import Preview
+from diagnostics.loaders.registry import loader
+from diagnostics.models.outputs import relative_difference
 from diagnostics.schema.spec import Check
 
 ARCHITECTURE = "onnx"
 SEVERAL = Check(
     "output", "warned", "Several of its outputs look like class scores; the first is taken."
 )
-TOLERANCE, SMALLEST = 1e-4, 1e-6
-OF_HALVES = 2e-2  # what onnxruntime rounds away in half precision
+TOLERANCE = 1e-4  # of the largest score
+HALF_TOLERANCE = 2e-2  # what onnxruntime rounds away in half precision
 
 
-def read(path: Path) -> Held:
+def matches(file: Preview) -> bool:
+    """Say whether a file begins with a version of ONNX, and soon names its producer or graph."""
+    version, field = file.head[1:2], file.head[2:3]
+    return file.head[:1] == b"\x08" and version < b"\x20" and field in (b"\x12", b"\x3a", b"\x1a")
+
+
+@loader("ONNX", matches, files="ONNX", brings_network=True)
+def read(path: Path) -> LoadedNetwork:
     """Return the network of an ONNX file: torch's, or onnxruntime's where torch has none.
 
     Raises:
         ModelError: When the file is refused, damaged, or no network of one image.
     """
-    written = parse(path)
-    sides = (written.channels, written.height, written.width)
-    message = f"The file holds its network: {len(written.graph.nodes)} operations."
-    more = (SEVERAL,) * written.several
+    model = parse(path)
+    message = f"The file holds its network: {len(model.graph.nodes)} operations."
+    several = (SEVERAL,) if model.has_several_outputs else ()
     try:
-        network, checks = network_of(written.graph, written.batch)
-        checks = (*more, *checks)
-        found = assumptions.held(network, ARCHITECTURE, sides, message, checks, whole=written.whole)
-        size = found.candidate.channels, found.candidate.height, found.candidate.width
-        compared = _compared(path, written, network, size)
-        return replace(found, checks=(found.checks[0], compared, *found.checks[1:]))
+        return _converted(path, model, message, several)
     except OutputError:
         raise  # whoever computes it
     except ModelError as error:
         try:
-            runtime = RuntimeNetwork(Runtime(path, written))
+            runtime = RuntimeNetwork(Runtime(path, model))
         except ModelError:
             raise error from None
         missing = Check(
             "gradients", "warned", f"{error} onnxruntime computes it, without gradients."
         )
-        found = assumptions.held(
-            runtime, ARCHITECTURE, sides, message, [missing, *more], whole=written.whole
+        loaded = assumptions.loaded_network(
+            runtime,
+            ARCHITECTURE,
+            model.sides,
+            message,
+            [missing, *several],
+            takes_bytes=model.takes_bytes,
         )
-        floats = [one for one in written.graph.constants.values() if one.is_floating_point()]
-        return replace(found, parameters=sum(one.numel() for one in floats))
+        floats = [tensor for tensor in model.graph.constants.values() if tensor.is_floating_point()]
+        return replace(loaded, parameters=sum(tensor.numel() for tensor in floats))
+
+
+def _converted(
+    path: Path, model: OnnxModel, message: str, several: tuple[Check, ...]
+) -> LoadedNetwork:
+    """Return the network as torch computes it."""
+    network, checks = network_of(model.graph, model.batch)
+    loaded = assumptions.loaded_network(
+        network,
+        ARCHITECTURE,
+        model.sides,
+        message,
+        (*several, *checks),
+        takes_bytes=model.takes_bytes,
+    )
+    candidate = loaded.candidate
+    size = (candidate.channels, candidate.height, candidate.width)
+    first, *others = loaded.checks
+    return replace(loaded, checks=(first, _compared(path, model, network, size), *others))
 
 
 def _compared(
-    path: Path, written: Written, network: nn.Module, size: tuple[int, int, int]
+    path: Path, model: OnnxModel, network: nn.Module, size: tuple[int, int, int]
 ) -> Check:
     """Hold the network against onnxruntime on random images.
 
@@ -68,24 +95,23 @@ def _compared(
         ModelError: When they differ: no picture of such a network would be true.
     """
     images = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
-    images = (images * 127).round() if written.whole else images
+    images = (images * 127).round() if model.takes_bytes else images
     try:
-        theirs = Runtime(path, written).run(images, ())[0].astype(np.float64)
+        scores = Runtime(path, model).run(images, ())[0]
     except ModelError as error:
         return Check("conversion", "warned", f"Nothing compares: {error}")
     with torch.no_grad():
-        ours = network(images).double().numpy()
+        ours, theirs = network(images).double(), torch.from_numpy(scores).double()
     if ours.shape != theirs.shape:
         raise ModelError(
             f"Computed with torch the network gives {list(ours.shape)}, and onnxruntime gives "
             f"{list(theirs.shape)}, so torch's would not be true."
         )
-    off = float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), SMALLEST))
-    if not off <= (OF_HALVES if written.half else TOLERANCE):
+    difference = relative_difference(ours, theirs)
+    if not difference <= (HALF_TOLERANCE if model.is_half else TOLERANCE):
         raise ModelError(
-            f"Computed with torch the network's answers differ from onnxruntime's by {off:.1e} of "
-            "the largest, so torch's would not be true."
+            f"Computed with torch the network's answers differ from onnxruntime's by "
+            f"{difference:.1e} of the largest, so torch's would not be true."
         )
-    return Check(
-        "conversion", "passed", f"The same answers as onnxruntime's, within {max(off, 1e-9):.0e}."
-    )
+    within = max(difference, 1e-9)
+    return Check("conversion", "passed", f"The same answers as onnxruntime's, within {within:.0e}.")

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from diagnostics.data.image import Decoded
-from diagnostics.errors import ModelError, NotOfferedError
-from diagnostics.loaders import Opened, assumptions, open_weights, opened
-from diagnostics.loaders.loaded import Held
-from diagnostics.models.attention import global_layers
-from diagnostics.models.batchnorm import batchnorm_layers
+from diagnostics.errors import ArchitectureError, ModelError, OversureError
+from diagnostics.loaders import architectures, assumptions, factory, index
+from diagnostics.loaders.architectures import NetworkInput
+from diagnostics.loaders.classes import known_names, match_names
+from diagnostics.loaders.loaded import LoadedNetwork
+from diagnostics.loaders.probe import probe
+from diagnostics.loaders.registry import Loader, recognise
+from diagnostics.loaders.weights import Weights
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.ensemble import MEMBERS, EnsembleNetwork, ensemble_spec
-from diagnostics.models.head import find_head
-from diagnostics.models.layers import list_layers
-from diagnostics.models.outputs import as_logits, head, recognise
 from diagnostics.preprocessing.pipeline import Pipeline, network_input
-from diagnostics.schema.layouts import Size
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
-from diagnostics.schema.spec import Candidate, Check, LayerInfo, ModelSpec, Need, Output
+from diagnostics.schema.spec import Candidate, Check, ModelSpec, Need, Output
 
-PROBES = 8
-MIXED, SMALL = 0.01, 1e-6  # of scores that differ from batch to batch
+NO_MEMORY = "can't allocate memory"
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,27 @@ class Model:
         return TorchClassifier(self.network, self.spec, preprocessing or self.spec.preprocessing)
 
 
+@dataclass(frozen=True)
+class OpenedFile:
+    """What came out of a weights file, before its network was looked at.
+
+    Args:
+        format: How the file is written.
+        network: The network with its weights; None while a person must choose which one.
+        candidates: The networks that fit, best first; the chosen one first.
+        parameters: Number of learned values.
+        class_names: One name per output.
+        checks: What was looked at.
+    """
+
+    format: str
+    network: nn.Module | None
+    candidates: tuple[Candidate, ...]
+    parameters: int
+    class_names: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+
 def open_model(source: ModelSource, images: Sequence[Decoded]) -> Model:
     """Open a weights file, recognise its network, and look at what leaves it.
 
@@ -65,15 +87,8 @@ def open_model(source: ModelSource, images: Sequence[Decoded]) -> Model:
         ArchitectureError: When no known network takes its tensors.
     """
     if source.others:
-        members = [open_model(one, images).classifier() for one in source.members]
-        network = EnsembleNetwork(members)
-        known = ensemble_spec(source, members)
-        spec = probed(network, known, known.output)
-        one_members = {Need.FEATURES, Need.HEAD}  # of its last member alone
-        own = tuple(one for one in spec.layers if one.name.startswith(MEMBERS))  # no mean and std
-        spec = replace(spec, offers=spec.offers - one_members, head="", layers=own)
-        return Model(spec, network)
-    return model_of(source, open_weights(source, _ranker(images) if images else None))
+        return _ensemble(source, images)
+    return _model(source, open_file(source, _network_input(images) if images else None))
 
 
 def open_live(
@@ -94,118 +109,191 @@ def open_live(
     if preprocessing is not None:
         sides = [3 if preprocessing.colour else 1, preprocessing.height, preprocessing.width]
     message = f"The network {name}, as it is in your process."
-    held = assumptions.held(network.eval().requires_grad_(False), name, sides, message)
+    network = network.eval().requires_grad_(False)
+    loaded = assumptions.loaded_network(network, name, sides, message)
     if preprocessing is not None:
-        candidate = replace(held.candidate, preprocessing=preprocessing)
-        held = Held(network, candidate, held.checks[:1])
-    return model_of(source, opened(source, "module", held))
+        candidate = replace(loaded.candidate, preprocessing=preprocessing)
+        loaded = LoadedNetwork(network, candidate, loaded.checks[:1])
+    return _model(source, _of_loaded(source, "module", loaded))
 
 
-def model_of(source: ModelSource, found: Opened) -> Model:
-    """Return the model that was opened, looked at if it is decided which network it is."""
-    first = found.candidates[0]
-    if found.network is None:
-        return Model(_spec(source, found, first, architecture=""), None)
-    network = place(found.network)
-    spec = _spec(source, found, first, first.architecture)
+def open_file(source: ModelSource, network_input: NetworkInput | None = None) -> OpenedFile:
+    """Open a weights file and recognise its network.
+
+    Args:
+        source: The file, and what a person decided about it.
+        network_input: Gives the images at hand as a candidate's network would receive them, to
+            rank candidates where the tensors cannot tell.
+
+    Raises:
+        ModelError: When the file cannot be opened.
+        ArchitectureError: When no known network takes its tensors.
+    """
+    path = Path(source.file.path)
+    loader = guarded(recognise, path)
+    loader.permit(source)
+    if loader.brings_network and source.factory is not None:
+        raise _holds_network(loader, source.factory.name)
+    content = guarded(loader.read, path)
+    if isinstance(content, LoadedNetwork):
+        name, architecture = source.architecture, content.candidate.architecture
+        if name is not None and not architectures.is_called(architecture, name):
+            raise _holds_network(loader, name)
+        return _of_loaded(source, loader.format, content)
+    if source.factory is not None:
+        built = factory.build(source.factory, content.tensors)
+        return _of_loaded(source, loader.format, built)
+    return _of_weights(source, loader.format, content, network_input)
+
+
+def guarded(read: Callable[[Path], Result], path: Path) -> Result:
+    """Return what a function makes of a file; what it did not foresee is damage of the file.
+
+    Raises:
+        ModelError: When the file cannot be read.
+        MemoryError: When memory does not suffice.
+    """
     try:
-        return Model(probed(network, spec, source.output), network)
-    except RuntimeError:  # some networks view their values as if channels came first in memory
-        network = network.to(memory_format=torch.contiguous_format)
-        return Model(probed(network, spec, source.output), network)
+        return read(path)
+    except (OversureError, MemoryError):
+        raise
+    except Exception as error:  # whatever a damaged file leads a library to
+        if NO_MEMORY in str(error):
+            raise MemoryError from error
+        raise ModelError(
+            f"The file is damaged, or holds what nobody writes there ({type(error).__name__}); "
+            "save it again."
+        ) from error
 
 
-def place(network: nn.Module) -> nn.Module:
+def to_device(network: nn.Module) -> nn.Module:
     """Put a network where it runs fastest, ready for inspection: frozen, in evaluation mode."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = network.eval().requires_grad_(False)
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def probed(network: nn.Module, spec: ModelSpec, output: str | None = None) -> ModelSpec:
-    """Return the spec with what one look at the running network adds: output, layers, offers.
-
-    Args:
-        network: Frozen and in evaluation mode.
-        spec: Gives the input size and the preprocessing.
-        output: What a person says the outputs are; None recognises them.
-
-    Raises:
-        ModelError: When the network gives no class scores.
-    """
-    classifier = TorchClassifier(network, spec, spec.preprocessing)
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.rand(PROBES, spec.channels, spec.height, spec.width, generator=generator)
-    pixels[0], pixels[1], pixels[PROBES // 2 :] = 0, 1, pixels[PROBES // 2 :].round()
-    with torch.no_grad():
-        scores = head(network(classifier.network_input(pixels)))
-    kind, checks = recognise(scores)
-    if output is not None:
-        kind, checks = Output(output), (Check("output", "passed", f"{output}, as you said."),)
-    fed = classifier.network_input(pixels[:2])
-    layers = list_layers(network, fed)
-    offers = _offers(network, layers, (spec.height, spec.width))
-    last, by_weights = find_head(network, fed, layers, as_logits(scores[:2], kind))
-    offers |= {Need.FEATURES} if last else set()
-    offers |= {Need.HEAD} if by_weights else set()
-    with torch.enable_grad():
-        again = head(network(fed.detach().requires_grad_()))
-    if again.requires_grad:
-        offers |= {Need.GRADIENTS}
-    off = float((again.detach() - scores[:2]).abs().max() / scores[:2].abs().max().clamp_min(SMALL))
-    if off > MIXED:
-        message = (
-            f"An image's scores change with the others in its batch, by up to {off:.0%} here; what "
-            "is shown of it holds among the images beside it."
-        )
-        checks = (*checks, Check("batch", "warned", message))
-    return replace(
-        spec,
-        output=kind,
-        layers=layers,
-        offers=offers,
-        checks=(*spec.checks, *checks),
-        head=last,
+def _ensemble(source: ModelSource, images: Sequence[Decoded]) -> Model:
+    members = [open_model(member, images).classifier() for member in source.members]
+    network = EnsembleNetwork(members)
+    known = ensemble_spec(source, members)
+    spec = probe(network, known, known.output)
+    of_the_last_member = {Need.FEATURES, Need.HEAD}
+    # The layers that compute the mean and the standard deviation are no layers of a member.
+    layers = tuple(layer for layer in spec.layers if layer.name.startswith(MEMBERS))
+    return Model(
+        replace(spec, offers=spec.offers - of_the_last_member, head="", layers=layers), network
     )
 
 
-def _offers(network: nn.Module, layers: Sequence[LayerInfo], image_size: Size) -> frozenset[Need]:
-    """Say what methods may use of a network, besides its gradients."""
-    offers = {Need.LAYERS} if layers else set()
-    if batchnorm_layers(network):
-        offers.add(Need.BATCHNORM)
-    with suppress(NotOfferedError):
-        global_layers(layers, image_size)
-        offers.add(Need.ATTENTION)
-    return frozenset(offers)
+def _model(source: ModelSource, file: OpenedFile) -> Model:
+    """Return the model, looked at if it is decided which network it is."""
+    first = file.candidates[0]
+    if file.network is None:
+        return Model(_spec(source, file, first, architecture=""), None)
+    network = to_device(file.network)
+    spec = _spec(source, file, first, first.architecture)
+    try:
+        return Model(probe(network, spec, source.output), network)
+    except RuntimeError:  # some networks view their values as if channels came first in memory
+        network = network.to(memory_format=torch.contiguous_format)
+        return Model(probe(network, spec, source.output), network)
 
 
-def _spec(
-    source: ModelSource, opened: Opened, candidate: Candidate, architecture: str
-) -> ModelSpec:
+def _of_loaded(source: ModelSource, format: str, loaded: LoadedNetwork) -> OpenedFile:
+    """Return a file that brings its network."""
+    names, check = _class_names(source, loaded.candidate, loaded.class_names)
+    parameters = loaded.parameters or _count(loaded.network)
+    checks = (*loaded.checks, check)
+    return OpenedFile(format, loaded.network, (loaded.candidate,), parameters, names, checks)
+
+
+def _of_weights(
+    source: ModelSource, format: str, weights: Weights, network_input: NetworkInput | None
+) -> OpenedFile:
+    """Return a file of weights, its network recognised."""
+    known = index.read()
+    choice = architectures.choose(source.architecture, weights, known)
+    chosen, candidates = choice.network, choice.candidates
+    if chosen is not None:
+        candidates = (chosen, *(other for other in candidates if other != chosen))
+    elif network_input is not None:
+        candidates = architectures.ranked(candidates, weights.tensors, network_input)
+    names, names_check = _class_names(source, candidates[0])
+    network = architectures.build_with(candidates[0], weights.tensors)
+    return OpenedFile(
+        format=format,
+        network=network if chosen else None,
+        candidates=candidates,
+        parameters=_count(network),
+        class_names=names,
+        checks=(*_file_checks(weights, known), choice.check, names_check),
+    )
+
+
+def _holds_network(loader: Loader, name: str) -> ArchitectureError:
+    """Hold a person who named a network to the one in the file."""
+    return ArchitectureError(
+        f"A file of {loader.format} holds its own network, so {name} cannot be chosen; leave the "
+        "name out."
+    )
+
+
+def _class_names(
+    source: ModelSource, candidate: Candidate, own: tuple[str, ...] | None = None
+) -> tuple[tuple[str, ...], Check]:
+    """Return the names that a person gave, or the file, or those that the network is known for."""
+    names = own if source.class_names is None else source.class_names
+    if names is None:
+        return known_names(candidate.architecture, candidate.classes)
+    return match_names(names, candidate.classes)
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _file_checks(weights: Weights, known: index.Index) -> list[Check]:
+    checks = [Check("file", "passed", note) for note in weights.notes]
+    bad = [name for name, tensor in weights.tensors.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        message = f"{len(bad)} tensors hold values that are not finite, first {bad[0][:80]}."
+        checks.append(Check("weights", "failed", message))
+    if known.versions != index.installed():
+        indexed = ", ".join(f"{name} {number}" for name, number in known.versions.items())
+        installed = ", ".join(f"{name} {number}" for name, number in index.installed().items())
+        message = (
+            f"Networks are recognised as in {indexed}; installed are {installed}. Run "
+            "python -m diagnostics.loaders to make the index anew."
+        )
+        checks.append(Check("index", "warned", message))
+    return checks
+
+
+def _spec(source: ModelSource, file: OpenedFile, first: Candidate, architecture: str) -> ModelSpec:
     return ModelSpec(
         name=source.file.name,
-        format=opened.format,
+        format=file.format,
         architecture=architecture,
         sha256=source.file.sha256,
-        parameters=opened.parameters,
-        height=candidate.height,
-        width=candidate.width,
-        channels=candidate.channels,
-        class_names=opened.class_names,
+        parameters=file.parameters,
+        height=first.height,
+        width=first.width,
+        channels=first.channels,
+        class_names=file.class_names,
         output=Output.LOGITS,
-        preprocessing=candidate.preprocessing,
-        checks=opened.checks,
-        candidates=opened.candidates,
+        preprocessing=first.preprocessing,
+        checks=file.checks,
+        candidates=file.candidates,
     )
 
 
-def _ranker(images: Sequence[Decoded]) -> Callable[[Candidate], Tensor]:
+def _network_input(images: Sequence[Decoded]) -> NetworkInput:
     """Return what gives a candidate's network input for the images at hand."""
 
     def inputs(candidate: Candidate) -> Tensor:
         pipeline = Pipeline(candidate.preprocessing)
-        fed = [network_input(pipeline.run(image), candidate.preprocessing) for image in images]
-        return torch.from_numpy(np.stack(fed))
+        values = [network_input(pipeline.run(image), candidate.preprocessing) for image in images]
+        return torch.from_numpy(np.stack(values))
 
     return inputs

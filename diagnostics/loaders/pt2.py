@@ -8,9 +8,11 @@ weights, which are numbers.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,31 @@ from torch import Tensor
 from diagnostics.errors import ModelError
 from diagnostics.loaders import archive, assumptions
 from diagnostics.loaders.graph_network import network_of
-from diagnostics.loaders.loaded import Held
-from diagnostics.loaders.pt2_parts import AGAIN, DENSE, DTYPES, read_json, read_tensors
+from diagnostics.loaders.loaded import LoadedNetwork
+from diagnostics.loaders.preview import Preview
+from diagnostics.loaders.registry import loader
 from diagnostics.models.graph import Graph, Node
 from diagnostics.models.graph.aten import ATEN, Device, Slot, arguments, single
 from diagnostics.models.graph.pure import without_writes
 from diagnostics.schema.spec import Check
 
-MOST_NODES = 50_000
+MAX_NODES = 50_000
+MAX_DESCRIPTION_MIB = 64
 SCHEMA = 8
+DENSE = 7  # layout
+AGAIN = "save it again: torch.export.save(torch.export.export(model.eval(), (images,)), path)."
+DTYPES = {  # by the format's number; half precision is computed in single, as everywhere here
+    1: torch.uint8,
+    2: torch.int8,
+    3: torch.int16,
+    4: torch.int32,
+    5: torch.int64,
+    6: torch.float16,
+    7: torch.float32,
+    8: torch.float64,
+    12: torch.bool,
+    13: torch.bfloat16,
+}
 FORMATS = {
     1: torch.contiguous_format,
     2: torch.channels_last,
@@ -36,15 +54,28 @@ FORMATS = {
     4: torch.preserve_format,
 }
 AS_THEY_ARE = (
-    *("as_none", "as_int", "as_ints", "as_string", "as_strings", "as_bool", "as_bools"),
-    *("as_int_lists", "as_float_lists"),
+    "as_bool",
+    "as_bools",
+    "as_float_lists",
+    "as_int",
+    "as_int_lists",
+    "as_ints",
+    "as_none",
+    "as_string",
+    "as_strings",
 )
-WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 ASSERTIONS = ("._assert", "sym_constrain_range", "._check")
 PREFIXES = {"torch.ops.aten.": "", "_operator.": "number."}
 
 
-def read(path: Path) -> Held:
+def matches(file: Preview) -> bool:
+    """Say whether it is an archive with the description of a graph."""
+    return any(name.endswith("/models/model.json") for name in file.members)
+
+
+@loader("pt2", matches, files=".pt2", brings_network=True)
+def read(path: Path) -> LoadedNetwork:
     """Return the network of an exported program.
 
     Raises:
@@ -55,17 +86,18 @@ def read(path: Path) -> Held:
         graph = program.graph()
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError):
         raise ModelError(f"The exported program is damaged; {AGAIN}") from None
-    sides = program.sides
-    network, checks = network_of(graph, sides[0] if isinstance(sides[0], int) else None)
-    count = len(graph.nodes)
-    message = f"The file holds its network: {count} operations of torch."
-    if program.several:
+    batch, *sides = program.sides
+    network, checks = network_of(graph, batch if isinstance(batch, int) else None)
+    message = f"The file holds its network: {len(graph.nodes)} operations of torch."
+    if program.has_several_outputs:
         warning = "Several of its outputs look like class scores; the first is taken."
         checks = (*checks, Check("output", "warned", warning))
-    if program.learns:
+    if program.is_training:
         warning = "It was exported while training; dropout and batch statistics are off here."
         checks = (*checks, Check("mode", "warned", warning))
-    return assumptions.held(network, "pt2", sides[1:], message, checks, whole=program.takes_bytes)
+    return assumptions.loaded_network(
+        network, "pt2", sides, message, checks, takes_bytes=program.takes_bytes
+    )
 
 
 class _Program:
@@ -78,22 +110,22 @@ class _Program:
             if len(described) != 1:
                 raise ModelError(f"The file holds {len(described)} programs; expected one; {AGAIN}")
             root = described[0].removesuffix("models/model.json")
-            program = read_json(file, described[0])
+            program = _read_json(file, described[0])
             if program["schema_version"]["major"] != SCHEMA:
                 raise ModelError(f"The program was saved by another version of torch; {AGAIN}")
             module = program["graph_module"]
             self._graph, self._signature = module["graph"], module["signature"]
             self._calls = module.get("module_call_graph") or []
-            self.several = False  # whether more than one output looks like class scores
+            self.has_several_outputs = False  # whether more than one output looks like class scores
             self._tensors: dict[str, Tensor] = {}
             for kind in ("weights", "constants"):
                 config = f"{root}data/{kind}/model_{kind}_config.json"
                 if config in members:
-                    listed = read_json(file, config)["config"]
-                    self._tensors |= dict(read_tensors(file, f"{root}data/{kind}/", listed))
+                    listed = _read_json(file, config)["config"]
+                    self._tensors |= dict(_read_tensors(file, f"{root}data/{kind}/", listed))
         self._values: dict[str, Any] = {}  # that are known: weights by name, and plain numbers
         self._image = self._find_inputs()
-        self.learns = any(_is_training(node) for node in self._graph["nodes"])
+        self.is_training = any(_is_training(node) for node in self._graph["nodes"])
 
     def _find_inputs(self) -> str:
         images = []
@@ -134,14 +166,14 @@ class _Program:
     @property
     def takes_bytes(self) -> bool:
         """Whether the images go in as whole numbers."""
-        return DTYPES.get(self._graph["tensor_values"][self._image]["dtype"]) in WHOLE
+        return DTYPES.get(self._graph["tensor_values"][self._image]["dtype"]) in INTEGERS
 
     def graph(self) -> Graph:
         """Return the graph, without what it only asserts."""
         described = self._graph["nodes"]
-        if len(described) > MOST_NODES:
+        if len(described) > MAX_NODES:
             raise ModelError(
-                f"The program has {len(described)} nodes; at most {MOST_NODES} are read."
+                f"The program has {len(described)} nodes; at most {MAX_NODES} are read."
             )
         names = _layer_names(described)
         nodes = [
@@ -166,7 +198,7 @@ class _Program:
         if "logits" in keys and len(keys) == len(named):
             return str(named[keys.index("logits")])
         flat = [one for one in named if len(self._sizes(one)) == 2] or named
-        self.several = len(flat) > 1
+        self.has_several_outputs = len(flat) > 1
         return str(flat[0])
 
     def _keys(self) -> list[str]:
@@ -231,6 +263,55 @@ class _Program:
             return known
         inputs.append(str(name))
         return Slot(len(inputs) - 1, number)
+
+
+def _read_json(file: zipfile.ZipFile, name: str) -> Any:
+    """Return the content of a member that is JSON.
+
+    Raises:
+        ModelError: When it is too large or damaged.
+    """
+    if file.getinfo(name).file_size > MAX_DESCRIPTION_MIB * 2**20:
+        raise ModelError(f"The program's description exceeds {MAX_DESCRIPTION_MIB} MiB; refused.")
+    try:
+        return json.loads(file.read(name))
+    except (zipfile.BadZipFile, zlib.error):
+        raise ModelError("The file is cut off or damaged; save it again.") from None
+
+
+def _read_tensors(
+    file: zipfile.ZipFile, folder: str, listed: Mapping[str, Any]
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield tensors that lie in an archive as plain numbers.
+
+    Raises:
+        ModelError: When one is anything else, or claims more than is there.
+    """
+    for name, one in listed.items():
+        if one["use_pickle"] or not str(one["path_name"]).startswith(("weight_", "tensor_")):
+            raise ModelError(
+                f"The program keeps {name[:60]!r} as a pickle or an object, which may hold code; "
+                f"refused. To have it, {AGAIN}"
+            )
+        yield name, _tensor(name, file.read(folder + one["path_name"]), one["tensor_meta"])
+
+
+def _tensor(name: str, content: bytes, meta: Mapping[str, Any]) -> Tensor:
+    dtype = DTYPES.get(meta["dtype"])
+    if dtype is None or meta["layout"] != DENSE:
+        raise ModelError(f"The tensor {name[:60]!r} has a type that is not computed.")
+    sizes, strides = ([one["as_int"] for one in meta[key]] for key in ("sizes", "strides"))
+    offset, count = meta["storage_offset"]["as_int"], len(content) // dtype.itemsize
+    reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
+    empty = any(size == 0 for size in sizes)
+    if min([*sizes, *strides, offset]) < 0 or (reach >= count and not empty):
+        raise ModelError(f"The tensor {name[:60]!r} claims more than the file holds; refused.")
+    if math.prod(sizes) > count:
+        raise ModelError(f"The tensor {name[:60]!r} repeats its values; refused.")
+    if not content:
+        return torch.empty(sizes, dtype=single(dtype))
+    flat = torch.frombuffer(bytearray(content[: count * dtype.itemsize]), dtype=dtype)
+    return flat.as_strided(sizes, strides, offset).to(single(dtype))
 
 
 def _only_asserts(node: Mapping[str, Any]) -> bool:

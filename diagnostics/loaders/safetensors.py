@@ -1,4 +1,4 @@
-"""Read .safetensors."""
+"""Read .safetensors: named tensors behind a header that is JSON."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from safetensors.torch import load, load_file
 from torch import Tensor
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders.weights import MOST_TENSORS, Weights, plain, unwrapped
+from diagnostics.loaders.preview import Preview
+from diagnostics.loaders.registry import loader
+from diagnostics.loaders.weights import MAX_TENSORS, Weights, plain, unwrapped
 
-HEADER_MIB = 10
+MAX_HEADER_MIB = 10
 
 
+def matches(file: Preview) -> bool:
+    """Say whether a file begins with the length of its header and the header."""
+    length = int.from_bytes(file.head[:8], "little")
+    return file.head[8:9] == b"{" and 2 <= length <= file.size - 8
+
+
+@loader("safetensors", matches, files=".safetensors")
 def read(path: Path) -> Weights:
     """Return the tensors of a safetensors file; the format sorts them, so their order is lost.
 
@@ -25,8 +34,8 @@ def read(path: Path) -> Weights:
     """
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
-        _check(length, stream.read(min(length, HEADER_MIB * 2**20)))
-    return replace(unwrapped(_whole(lambda: load_file(path))), in_order=False)
+        _check(length, stream.read(min(length, MAX_HEADER_MIB * 2**20)))
+    return replace(unwrapped(_tensors(lambda: load_file(path))), in_order=False)
 
 
 def tensors_of(content: bytes) -> dict[str, Tensor]:
@@ -36,24 +45,24 @@ def tensors_of(content: bytes) -> dict[str, Tensor]:
         ModelError: When the header is too large or the file is damaged.
     """
     length = int.from_bytes(content[:8], "little")
-    _check(length, content[8 : 8 + min(length, HEADER_MIB * 2**20)])
-    return {name: plain(name, one) for name, one in _whole(lambda: load(content)).items()}
+    _check(length, content[8 : 8 + min(length, MAX_HEADER_MIB * 2**20)])
+    return {name: plain(name, tensor) for name, tensor in _tensors(lambda: load(content)).items()}
 
 
 def _check(length: int, header: bytes) -> None:
-    if length > HEADER_MIB * 2**20:
+    if length > MAX_HEADER_MIB * 2**20:
         raise ModelError(
-            f"The header has {length / 2**20:.0f} MiB; at most {HEADER_MIB} MiB are read."
+            f"The header has {length / 2**20:.0f} MiB; at most {MAX_HEADER_MIB} MiB are read."
         )
     try:
         count = len(json.loads(header))
     except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"The safetensors file is damaged: {str(error)[:100]}.") from None
-    if count > MOST_TENSORS:
-        raise ModelError(f"The file has {count} tensors; at most {MOST_TENSORS} are read.")
+    if count > MAX_TENSORS:
+        raise ModelError(f"The file has {count} tensors; at most {MAX_TENSORS} are read.")
 
 
-def _whole(load: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def _tensors(load: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     try:
         tensors = load()
     except (SafetensorError, ValueError, TypeError, RecursionError) as error:

@@ -9,9 +9,17 @@ import torch
 
 from diagnostics.errors import ModelError
 from diagnostics.loaders import archive
+from diagnostics.loaders.preview import Preview
+from diagnostics.loaders.registry import loader
 from diagnostics.loaders.weights import Weights, unwrapped
 
 
+def matches(file: Preview) -> bool:
+    """Say whether torch pickled it, and its pickles name nothing but plain tensors."""
+    return file.foreign_names is not None and not file.foreign_names
+
+
+@loader("state_dict", matches, files="state_dicts")
 def read(path: Path) -> Weights:
     """Return the tensors of a file that torch saved.
 

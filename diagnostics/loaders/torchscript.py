@@ -18,15 +18,18 @@ from torch import Tensor, nn
 from diagnostics.errors import ModelError
 from diagnostics.loaders import assumptions
 from diagnostics.loaders.graph_network import Unlisted, network_of
-from diagnostics.loaders.loaded import Held
+from diagnostics.loaders.loaded import LoadedNetwork
+from diagnostics.loaders.preview import Preview
+from diagnostics.loaders.registry import loader
 from diagnostics.models.graph import Graph, Node
 from diagnostics.models.graph.aten import ATEN, Device, Slot, arguments, single
 from diagnostics.models.graph.pure import without_writes
-from diagnostics.models.outputs import head
+from diagnostics.models.outputs import class_scores, relative_difference
+from diagnostics.schema.request import ModelSource
 from diagnostics.schema.spec import Check
 
 ARCHITECTURE = "torchscript"
-TOLERANCE, SMALLEST = 1e-4, 1e-6
+TOLERANCE = 1e-4  # of the largest score
 GROUPS = ("prim::ListConstruct", "prim::TupleConstruct")
 PARTS = ("prim::ListUnpack", "prim::TupleUnpack")
 OF_WORDS = ("aten::format", "aten::warn")
@@ -36,11 +39,27 @@ OF_WEIGHTS = ("_convolution", "conv2d", "conv1d", "linear", "addmm")
 FLOAT = torch.float32  # in which half precision is computed
 ENUMS: dict[str, Sequence[Any]] = {  # what numbers stand for, as arguments of this name
     "dtype": (
-        *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, FLOAT, FLOAT),
-        *(torch.float64, None, None, None, torch.bool, None, None, None, FLOAT),
+        torch.uint8,
+        torch.int8,
+        torch.int16,
+        torch.int32,
+        torch.int64,
+        FLOAT,
+        FLOAT,
+        torch.float64,
+        None,
+        None,
+        None,
+        torch.bool,
+        None,
+        None,
+        None,
+        FLOAT,
     ),
     "memory_format": (
-        *(torch.contiguous_format, torch.preserve_format, torch.channels_last),
+        torch.contiguous_format,
+        torch.preserve_format,
+        torch.channels_last,
         torch.channels_last_3d,
     ),
     "layout": (torch.strided,),
@@ -50,39 +69,62 @@ LOST = (
     "If it was saved by torch.jit.trace, the branches that its example image did not take are lost."
 )
 NO_LAYERS = "The program answers itself, so its layers cannot be shown"
+NOT_PERMITTED = (
+    "This is a TorchScript program, which runs code of its own, and TorchScript is off here. "
+    "Where the sandbox is strict, `oversure app --torchscript` turns it on; or save the weights "
+    "alone: torch.save(model.state_dict(), 'weights.pt')."
+)
 
 
-def read(path: Path) -> Held:
+def matches(file: Preview) -> bool:
+    """Say whether it is an archive of torch with code in it."""
+    return any("/code/" in name or name.endswith("constants.pkl") for name in file.members)
+
+
+def permit(source: ModelSource) -> None:
+    """Refuse programs where a person did not allow them.
+
+    Raises:
+        ModelError: When they are off.
+    """
+    if not source.programs:
+        raise ModelError(NOT_PERMITTED)
+
+
+@loader("TorchScript", matches, files="TorchScript", brings_network=True, permit=permit)
+def read(path: Path) -> LoadedNetwork:
     """Return the network of a TorchScript program. Loading it runs code that it brings.
 
     Raises:
         ModelError: When the file is damaged, or no network of one image.
     """
-    program = _loaded(path)
-    whole = Unlisted(program, None)
-    found = assumptions.held(whole, ARCHITECTURE, (None, None, None), "A TorchScript program.")
-    size = (found.candidate.channels, found.candidate.height, found.candidate.width)
+    program = _load(path)
+    unlisted = Unlisted(program, None)
+    loaded = assumptions.loaded_network(
+        unlisted, ARCHITECTURE, (None, None, None), "A TorchScript program."
+    )
+    first, *others = loaded.checks
+    size = (loaded.candidate.channels, loaded.candidate.height, loaded.candidate.width)
     traced = Check("program", "warned", LOST)
     try:
         network, operations = _converted(program)
-        off = _difference(network, whole, size)
-        if not off <= TOLERANCE:
-            raise ModelError(f"its graph, computed by itself, differs by {off:.1e}")
+        difference = _difference(network, unlisted, size)
+        if not difference <= TOLERANCE:
+            raise ModelError(f"its graph, computed by itself, differs by {difference:.1e}")
     except FAILURES as error:
-        read = isinstance(error, ModelError)
-        said = str(error)[:120].rstrip(".") if read else "its graph does what is not read here"
-        layers = Check("layers", "warned", f"{NO_LAYERS} ({said}).")
-        return replace(found, checks=(found.checks[0], traced, layers, *found.checks[1:]))
+        reason = "its graph does what is not read here"
+        if isinstance(error, ModelError):
+            reason = str(error)[:120].rstrip(".")
+        layers = Check("layers", "warned", f"{NO_LAYERS} ({reason}).")
+        return replace(loaded, checks=(first, traced, layers, *others))
     message = f"A TorchScript program of {operations} operations."
-    candidate = replace(found.candidate, message=message)
-    alike = (
-        f"Computed from its graph, it gives the program's own answers, within {max(off, 1e-9):.0e}."
-    )
-    checks = (Check("network", "passed", message), Check("layers", "passed", alike), traced)
-    return Held(network, candidate, (*checks, *found.checks[1:]))
+    within = max(difference, 1e-9)
+    same = f"Computed from its graph, it gives the program's own answers, within {within:.0e}."
+    checks = (Check("network", "passed", message), Check("layers", "passed", same), traced, *others)
+    return LoadedNetwork(network, replace(loaded.candidate, message=message), checks)
 
 
-def _loaded(path: Path) -> nn.Module:
+def _load(path: Path) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -90,8 +132,8 @@ def _loaded(path: Path) -> nn.Module:
                 str(path), map_location="cpu"
             ).eval()
         except Exception as error:  # whatever its own code raises
-            said = (str(error).strip().splitlines() or [""])[-1][:120]
-            raise ModelError(f"torch cannot load this TorchScript program ({said}).") from None
+            line = (str(error).strip().splitlines() or [""])[-1][:120]
+            raise ModelError(f"torch cannot load this TorchScript program ({line}).") from None
     for parameter in program.parameters():
         parameter.requires_grad_(False)
     return program.float()
@@ -101,10 +143,8 @@ def _loaded(path: Path) -> nn.Module:
 def _difference(network: nn.Module, program: nn.Module, size: tuple[int, int, int]) -> float:
     """Return how far answers are apart at most, as a share of the largest."""
     images = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
-    ours, theirs = network(images), head(program(images))
-    if ours.shape != theirs.shape:
-        return float("inf")
-    return float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(SMALLEST))
+    ours, theirs = network(images), class_scores(program(images))
+    return relative_difference(ours, theirs) if ours.shape == theirs.shape else float("inf")
 
 
 def _converted(program: nn.Module) -> tuple[nn.Module, int]:

@@ -14,7 +14,7 @@ from diagnostics.errors import ModelError
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "params_ema", "ema")
 PREFIXES = ("_orig_mod.", "module.", "model.", "net.", "network.")
-MOST_TENSORS = 20_000
+MAX_TENSORS = 20_000
 DEPTH = 4
 
 
@@ -88,11 +88,11 @@ def plain(name: str, tensor: Tensor) -> Tensor:
     if tensor.is_complex():
         raise ModelError(f"The tensor {name[:80]!r} is complex; classifiers take real numbers.")
     tensor = tensor.detach()
-    held = tensor.untyped_storage().nbytes()
-    if tensor.numel() * tensor.element_size() > held:
+    stored = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > stored:
         raise ModelError(
             f"The tensor {name[:80]!r} claims {tensor.numel():,} values and the file holds "
-            f"{held // tensor.element_size():,}; the file is damaged or made to exhaust memory."
+            f"{stored // tensor.element_size():,}; the file is damaged or made to exhaust memory."
         )
     halves = (torch.float16, torch.bfloat16, torch.float64)
     return tensor.float() if tensor.dtype in halves else tensor

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from diagnostics.models.layers import capture
-from diagnostics.models.outputs import as_logits, head
+from diagnostics.models.outputs import as_logits, class_scores
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.spec import ModelSpec
 
@@ -92,7 +92,7 @@ class TorchClassifier:
 
     def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return the logits of pixels in [0, 1]; differentiable if the pixels require it."""
-        return as_logits(head(self.network(self.network_input(pixels))), self.spec.output)
+        return as_logits(class_scores(self.network(self.network_input(pixels))), self.spec.output)
 
     def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
         """Return logits and the named layers' activations from one forward pass."""

@@ -12,7 +12,7 @@ from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import MAX_STATISTICS, capture_statistics, spatial_layers
 from diagnostics.models.guard import Guard, Outputs
 from diagnostics.models.head import HeadInput, capture_head
-from diagnostics.models.outputs import as_logits, head
+from diagnostics.models.outputs import as_logits, class_scores
 from diagnostics.schema.layouts import layout
 from diagnostics.schema.spec import LayerInfo, ModelSpec
 
@@ -68,7 +68,7 @@ def guard_outputs(
         if layers:
             size = (spec.height, spec.width)
             statistics = stack.enter_context(capture_statistics(network, layers, size))
-        scores = head(network(network_input))
+        scores = class_scores(network(network_input))
     nothing = scores[:, :0]
     features = head_inputs[0].features if head_inputs else nothing
     parts = [statistics[layer.name] for layer in layers]

@@ -14,9 +14,10 @@ from diagnostics.errors import OutputError
 from diagnostics.schema.spec import Check, Output
 
 TOLERANCE = 1e-4
+SMALLEST = 1e-6  # of scores that others are compared with
 
 
-def head(raw: Any) -> Float[Tensor, "n k"]:
+def class_scores(raw: Any) -> Float[Tensor, "n k"]:
     """Return the class scores among what a network gave.
 
     A dict's "logits" entry, or the first tensor of a dict, tuple or list, counts; trailing axes
@@ -52,6 +53,12 @@ def as_logits(scores: Float[Tensor, "n k"], output: Output) -> Float[Tensor, "n 
     if output is Output.SIGMOID_PROBABILITIES:
         return scores.clamp_min(tiny).log() - (1 - scores).clamp_min(tiny).log()
     return scores
+
+
+def relative_difference(scores: Tensor, reference: Tensor) -> float:
+    """Return by how much scores differ at most from others, as a share of the largest of these."""
+    largest = reference.abs().max().clamp_min(SMALLEST)
+    return float((scores - reference).abs().max() / largest)
 
 
 def recognise(scores: Float[Tensor, "n k"]) -> tuple[Output, tuple[Check, ...]]:

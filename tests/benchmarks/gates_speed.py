@@ -12,7 +12,8 @@ from torchvision.models import resnet18
 
 from diagnostics.data import samples
 from diagnostics.execution.local import LocalRunner
-from diagnostics.loaders import sniff, state_dict
+from diagnostics.loaders import state_dict
+from diagnostics.loaders.registry import recognise
 from diagnostics.schema.request import ModelSource, Request
 from diagnostics.worker import WorkerRunner
 
@@ -36,7 +37,7 @@ def _gate(folder: Path) -> tuple[str, float, float, str]:
         torch.load(path, weights_only=True)
         raws.append(time.perf_counter() - started)
         started = time.perf_counter()
-        sniff.sniff(path)
+        recognise(path)
         state_dict.read(path)
         looks.append(time.perf_counter() - started)
     return "gates of a 100 MiB state_dict beside reading it", min(looks) - min(raws), 0.3, "s"

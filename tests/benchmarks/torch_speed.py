@@ -20,7 +20,7 @@ from torchvision.models import resnet18
 
 from diagnostics.execution.inspection import InspectionRequest, inspect
 from diagnostics.loaders import onnx
-from diagnostics.loaders.open import place
+from diagnostics.loaders.open import to_device
 from diagnostics.methods.attribution.integrated_gradients import integrated_gradients
 from diagnostics.methods.attribution.occlusion import occlusion
 from diagnostics.methods.attribution.score_cam import score_cam
@@ -77,7 +77,7 @@ def graphs(paired: Paired) -> Iterator[Figure]:
                 input_names=["images"],
                 dynamic_axes=axes,
             )
-        network = place(onnx.read(path).network)
+        network = to_device(onnx.read(path).network)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for count in (1, 8):
         images = torch.rand(count, 3, 224, 224)

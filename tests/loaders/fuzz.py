@@ -22,7 +22,9 @@ import torch
 from torch import nn
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders import OWN_NETWORK, READERS, foreseen, sniff
+from diagnostics.loaders import torchscript
+from diagnostics.loaders.open import guarded
+from diagnostics.loaders.registry import recognise
 from tests.loaders import written
 
 FORESEEN = ("opened", "refused", "too large")
@@ -124,9 +126,9 @@ def attempt(content: bytes, path: Path) -> str:
     """Return what came of a file: one of `FORESEEN`, or an error that nobody foresaw."""
     path.write_bytes(content)
     try:
-        kind = foreseen(sniff.sniff, path)
-        if kind != sniff.TORCHSCRIPT:
-            foreseen((READERS | OWN_NETWORK)[kind], path)
+        loader = guarded(recognise, path)
+        if loader.read is not torchscript.read:
+            guarded(loader.read, path)
     except ModelError:
         return "refused"
     except MemoryError:

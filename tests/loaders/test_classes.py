@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from diagnostics.loaders.classes import fitting, known_names
+from diagnostics.loaders.classes import known_names, match_names
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_wrong_count_names_both_counts(count):
-    names, check = fitting(("a", "b", "c", "d")[:count], 3)
+    names, check = match_names(("a", "b", "c", "d")[:count], 3)
     assert len(names) == 3
     assert check.status == "warned"
     assert f"{count} class names for 3 outputs" in check.message

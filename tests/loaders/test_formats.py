@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import nn
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders import OWN_NETWORK, READERS, safetensors, sniff, state_dict
-from diagnostics.loaders.sniff import SAFETENSORS, STATE_DICT
+from diagnostics.loaders import keras, onnx, safetensors, state_dict
+from diagnostics.loaders.registry import recognise
 from tests.loaders import hostile
 
 
@@ -29,8 +29,7 @@ def file(tmp_path):
 
 
 def opened(path):
-    kind = sniff.sniff(path)
-    return READERS[kind](path) if kind in READERS else OWN_NETWORK[kind](path)
+    return recognise(path).read(path)
 
 
 def torch_saved(content, **options):
@@ -45,16 +44,16 @@ WEIGHTS = {"fc.weight": torch.arange(6.0).reshape(2, 3), "fc.bias": torch.tensor
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (save(WEIGHTS), SAFETENSORS),
-        (torch_saved(WEIGHTS), STATE_DICT),
-        (torch_saved(WEIGHTS, _use_new_zipfile_serialization=False), STATE_DICT),
+        (save(WEIGHTS), safetensors),
+        (torch_saved(WEIGHTS), state_dict),
+        (torch_saved(WEIGHTS, _use_new_zipfile_serialization=False), state_dict),
     ],
     ids=["safetensors", "zip", "legacy"],
 )
 @pytest.mark.parametrize("name", ["weights.pt", "weights.onnx", "weights"])
 def test_weights_are_read_whatever_the_file_is_called(file, content, expected, name):
     path = file(content, name)
-    assert sniff.sniff(path) == expected
+    assert recognise(path).read is expected.read
     weights = opened(path)
     assert set(weights.tensors) == set(WEIGHTS)
     assert all(torch.equal(weights.tensors[name], WEIGHTS[name]) for name in WEIGHTS)
@@ -120,11 +119,11 @@ def test_real_onnx_and_keras_files_are_recognised(real_file):
         "rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx"
     )
     letters = real_file("cifar-10-model", "cifar_10_model/trained_models/cnn_model.h5")
-    assert sniff.sniff(text_lines) == sniff.ONNX
-    assert sniff.sniff(letters) == sniff.KERAS
+    assert recognise(text_lines).read is onnx.read
+    assert recognise(letters).read is keras.read
 
 
-@pytest.mark.parametrize("reader", ["sniffed", "state_dict"])
+@pytest.mark.parametrize("reader", ["recognised", "state_dict"])
 @pytest.mark.parametrize(
     "content",
     [
@@ -140,7 +139,7 @@ def test_code_in_a_file_never_runs(file, tmp_path, content, reader):
     marker = tmp_path / "marker"
     path = file(content(marker))
     with pytest.raises(ModelError):
-        opened(path) if reader == "sniffed" else state_dict.read(path)
+        opened(path) if reader == "recognised" else state_dict.read(path)
     assert not marker.exists()
 
 
@@ -180,7 +179,7 @@ def test_a_safetensors_header_has_a_limit(file):
     with pytest.raises(ModelError, match="at most 10 MiB"):
         safetensors.read(path)
     with pytest.raises(ModelError):
-        sniff.sniff(path)
+        recognise(path)
 
 
 def test_a_safetensors_file_may_not_have_countless_tensors(file):

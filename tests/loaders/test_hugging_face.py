@@ -18,8 +18,8 @@ from diagnostics.data.image import decode
 from diagnostics.data.samples import file_at, image_files
 from diagnostics.errors import ModelError
 from diagnostics.loaders import hugging_face as loader
-from diagnostics.loaders import sniff
 from diagnostics.loaders.open import open_model
+from diagnostics.loaders.registry import recognise
 from diagnostics.models.layers import list_layers
 from diagnostics.preprocessing.pipeline import Pipeline, network_input
 from diagnostics.schema.request import INSPECT, File, ModelSource, Request
@@ -165,7 +165,7 @@ def test_images_are_prepared_as_the_folder_says(folder, case):
 def test_a_network_of_timm_is_read_with_its_settings_and_labels(tmp_path):
     network = timm.create_model("test_vit", num_classes=5).eval()
     path = written.hugging_face(network, (3, 160, 160), tmp_path / "model.zip")
-    assert sniff.sniff(path) == sniff.HUGGING_FACE
+    assert recognise(path).read is loader.read
     opened = open_model(source(path), ())
     assert opened.spec.architecture == "timm/test_vit"
     assert opened.spec.class_names[4] == "label 4"
@@ -238,7 +238,7 @@ def test_weights_that_are_pickled_or_missing_are_refused(folder, tmp_path):
         loader.read(path)
     (path / "config.json").unlink()
     with pytest.raises(ModelError, match="holds no model"):
-        sniff.sniff(path)
+        recognise(path)
 
 
 @pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000, '{"model_type": 3}', "null"])

@@ -17,7 +17,7 @@ from diagnostics.data.samples import image_files
 from diagnostics.errors import ModelError
 from diagnostics.execution.executor import Executor
 from diagnostics.loaders import keras as loader
-from diagnostics.loaders import sniff
+from diagnostics.loaders.registry import recognise
 from diagnostics.schema.request import INSPECT, File, ModelSource, Request
 from diagnostics.schema.spec import read
 from diagnostics.worker import WorkerRunner
@@ -79,7 +79,7 @@ def test_logits_and_gradients_are_those_of_keras(saved, name, ending):
     keras.utils.set_random_seed(1)
     model = MODELS[name]()
     path = saved(model, ending)
-    assert sniff.sniff(path) == sniff.KERAS
+    assert recognise(path).read is loader.read
     held = loader.read(path)
     images = torch.rand(2, held.candidate.channels, *model.input_shape[1:3], requires_grad=True)
     theirs = model(images.permute(0, 2, 3, 1), training=False)

@@ -20,8 +20,8 @@ from diagnostics.data import samples
 from diagnostics.errors import ArchitectureError, ModelError
 from diagnostics.execution.executor import Executor
 from diagnostics.loaders import onnx as loader
-from diagnostics.loaders import sniff
 from diagnostics.loaders.open import open_model
+from diagnostics.loaders.registry import recognise
 from diagnostics.models.graph.network import GraphNetwork
 from diagnostics.models.layers import capture
 from diagnostics.models.sample_networks import LettersConv
@@ -228,7 +228,7 @@ def small(written, **rest):
 
 def test_a_file_is_recognised_by_its_content(written):
     path = small(written)
-    assert sniff.sniff(path) == sniff.ONNX
+    assert recognise(path).read is loader.read
 
 
 def test_onnxruntime_reports_nothing_to_anybody(written):

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from diagnostics.data.samples import image_files
 from diagnostics.errors import ModelError
-from diagnostics.loaders import pt2, sniff, torchscript
+from diagnostics.loaders import pt2, torchscript
 from diagnostics.loaders.open import open_model
+from diagnostics.loaders.registry import recognise
 from diagnostics.models.layers import capture
 from diagnostics.schema.request import INSPECT, OPEN, File, ModelSource, Request
 from diagnostics.schema.spec import Need
@@ -52,8 +53,8 @@ def said(spec, name):
 def test_logits_and_gradients_are_those_of_the_network(tmp_path, name, way):
     network, shape = made(name)
     path = WAYS[way](network, shape, tmp_path / "model")
-    assert sniff.sniff(path) == (sniff.PT2 if "pt2" in way else sniff.TORCHSCRIPT)
     read = pt2.read if "pt2" in way else torchscript.read
+    assert recognise(path).read is read
     opened = read(path).network
     images = torch.rand(3, *shape, requires_grad=True)
     theirs, ours = network(images), opened(images)

@@ -12,8 +12,9 @@ from torch import nn
 from torchvision import models
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders import pickled_module, sniff
+from diagnostics.loaders import pickle_names, pickled_module
 from diagnostics.loaders.open import open_model
+from diagnostics.loaders.registry import recognise
 from diagnostics.schema.request import File, ModelSource
 from tests.loaders import hostile
 from tests.networks_for_tests import FunctionalResidual
@@ -52,7 +53,7 @@ def test_a_module_of_known_classes_answers_as_it_did(saved, make):
     torch.manual_seed(0)
     network = make().eval()
     path = saved(network)
-    assert sniff.sniff(path) == sniff.MODULE
+    assert recognise(path).format == "module"
     model = opened(path)
     assert model.spec.format == "module"
     images = torch.rand(2, model.spec.channels, model.spec.height, model.spec.width)
@@ -93,7 +94,7 @@ STRANGE = {
 @pytest.mark.parametrize("make", STRANGE.values(), ids=STRANGE.keys())
 def test_any_other_class_is_refused_with_what_to_do(saved, make):
     with pytest.raises(ModelError, match="whole pickled model") as caught:
-        sniff.sniff(saved(make()))
+        recognise(saved(make()))
     recipe = caught.value.message.split("\n")[1:]
     assert len(recipe) == 3
     assert recipe[2].strip() == "torch.save(model.state_dict(), 'weights.pt')"
@@ -117,12 +118,12 @@ def test_any_other_class_is_refused_with_what_to_do(saved, make):
     ],
 )
 def test_only_classes_are_known_and_only_where_they_were_defined(name):
-    assert pickled_module.known(name) is None
+    assert pickle_names.known(name) is None
 
 
 def test_a_known_class_under_the_name_of_another_home_is_not_known():
-    assert pickled_module.known("torch.nn.modules.linear Linear") is nn.Linear
-    assert pickled_module.known("torch.nn.modules.activation Linear") is None
+    assert pickle_names.known("torch.nn.modules.linear Linear") is nn.Linear
+    assert pickle_names.known("torch.nn.modules.activation Linear") is None
 
 
 def test_the_reader_alone_makes_nothing_that_is_not_known(tmp_path, monkeypatch):

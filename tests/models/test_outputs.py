@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from diagnostics.errors import ModelError
-from diagnostics.models.outputs import as_logits, head, recognise
+from diagnostics.models.outputs import as_logits, class_scores, recognise
 from diagnostics.schema.spec import Output
 
 LOGITS = torch.randn(4, 10, generator=torch.Generator().manual_seed(0)) * 3
@@ -65,7 +65,7 @@ def test_outputs_that_are_not_finite_are_reported():
     "raw", [LOGITS, (LOGITS, None), {"logits": LOGITS}, [LOGITS], LOGITS[:, :, None, None]]
 )
 def test_the_class_scores_are_found(raw):
-    assert torch.equal(head(raw), LOGITS)
+    assert torch.equal(class_scores(raw), LOGITS)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_the_class_scores_are_found(raw):
 )
 def test_what_is_no_classifier_is_refused_by_its_shape(raw, named):
     with pytest.raises(ModelError, match=named.replace("[", r"\[").replace("]", r"\]")):
-        head(raw)
+        class_scores(raw)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders import OWN_NETWORK, READERS, open_weights, sniff
+from diagnostics.loaders.open import open_file
+from diagnostics.loaders.registry import recognise
 from diagnostics.schema.request import File, ModelSource, Request
 from diagnostics.worker import WorkerRunner, Zygote, sandbox, selftest
 from tests.loaders import hostile_programs, written
@@ -73,7 +74,7 @@ def test_the_parser_alone_refuses_every_file_and_runs_none(corpus):
     opened = []
     for path in files:
         with contextlib.suppress(ModelError):
-            open_weights(ModelSource(File(str(path), "0" * 64, path.name)))
+            open_file(ModelSource(File(str(path), "0" * 64, path.name)))
             opened.append(kind_of(path))
     assert not list(markers.iterdir())
     assert set(opened) <= set(NEUTRALISED)
@@ -123,8 +124,7 @@ def test_files_that_do_no_harm_are_opened(tmp_path):
             path = write(network, shape, tmp_path / f"{name} {way}")
             count += 1
             try:
-                kind = sniff.sniff(path)
-                (READERS | OWN_NETWORK)[kind](path)
+                recognise(path).read(path)
             except ModelError as error:
                 refused.append(f"{path.name}: {error.message}")
     assert count >= 40

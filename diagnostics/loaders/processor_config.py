@@ -8,13 +8,21 @@ from typing import Any
 from diagnostics.schema.preprocessing import Kernel, Preprocessing
 
 KERNELS: dict[int, Kernel] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box"}
-# Processors whose way is the one read here; others do something of their own.
+# Processors that do just what is read here of their settings; others do something else.
 READ = (
-    *("ViT", "ConvNext", "ConvNeXT", "Bit", "Beit", "CLIP", "Siglip", "Swin", "Segformer"),
-    *("MobileNetV1", "MobileNetV2", "ResNet", "Hiera", "Dinov2", "PvtImage", "ViTHybrid"),
+    "Beit",
+    "Bit",
+    "CLIP",
+    "ConvNext",
+    "MobileNetV1",
+    "MobileNetV2",
+    "PvtImage",
+    "Segformer",
+    "Siglip",
+    "ViT",
 )
-SMALL = 384  # px; below it ConvNeXt's processor crops, from it on it stretches
-USUAL = 1 / 255
+CONVNEXT_CROPS_BELOW_PX = 384  # from there on its processor stretches
+BYTE_RANGE = 1 / 255
 
 
 def settings_of(processor: Mapping[str, Any], config: Mapping[str, Any]) -> Preprocessing | None:
@@ -35,27 +43,28 @@ def settings_of(processor: Mapping[str, Any], config: Mapping[str, Any]) -> Prep
     shortest = _shortest(processor.get("size"))
     crops = bool(processor.get("do_center_crop", crop is not None and shortest is not None))
     share = processor.get("crop_pct")
-    if isinstance(share, int | float) and shortest:  # ConvNeXt's way
-        crops, crop = shortest < SMALL, (shortest, shortest)
+    if isinstance(share, int | float) and shortest:  # as ConvNeXt does
+        crops, crop = shortest < CONVNEXT_CROPS_BELOW_PX, (shortest, shortest)
         size, shortest = (None, int(shortest / share)) if crops else (crop, None)
-    taken = (crop if crops else None) or size or (shortest and (shortest, shortest))
-    if not taken:
+    input_size = (crop if crops else None) or size or (shortest and (shortest, shortest))
+    if not input_size:
         return None
-    factor = processor.get("rescale_factor", USUAL) if processor.get("do_rescale", True) else 1.0
-    plain = not processor.get("do_normalize", True)
-    mean = [0.0] if plain else processor.get("image_mean") or [0.5]
-    std = [1.0] if plain else processor.get("image_std") or [0.5]
-    channels = max(len(mean), len(std), 1)
-    channels = 3 if plain else channels
+    factor = (
+        processor.get("rescale_factor", BYTE_RANGE) if processor.get("do_rescale", True) else 1.0
+    )
+    normalises = processor.get("do_normalize", True)
+    mean = processor.get("image_mean") or [0.5] if normalises else [0.0]
+    std = processor.get("image_std") or [0.5] if normalises else [1.0]
+    channels = max(len(mean), len(std), 1) if normalises else 3
     kernel = processor.get("resample")
-    raw = abs(factor - USUAL) > USUAL / 100
+    raw = abs(factor - BYTE_RANGE) > BYTE_RANGE / 100
     units = factor if raw else 1.0
     return Preprocessing(
         colour=channels == 3,
         fit="crop" if crops or size is None else "stretch",
-        resize_px=shortest or min(size or taken),
-        height=int(taken[0]),
-        width=int(taken[1]),
+        resize_px=shortest or min(size or input_size),
+        height=int(input_size[0]),
+        width=int(input_size[1]),
         interpolation=KERNELS[2 if kernel is None else int(kernel)],
         bgr=bool(processor.get("do_flip_channel_order")),
         value_range=255 if raw else 1,

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders.onnx_graph import Written
+from diagnostics.loaders._onnx_graph import OnnxModel
 from diagnostics.models.layers import module_names
 
 TYPES: dict[str, type[np.generic]] = {
-    **{"tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(int32)": np.int32},
-    **{"tensor(int64)": np.int64, "tensor(double)": np.float64, "tensor(float16)": np.float16},
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
 }
 
 
@@ -27,68 +31,68 @@ class Runtime:
 
     Args:
         path: The file, which was looked at already.
-        written: What was found in it.
+        model: What it holds.
 
     Raises:
         ModelError: When onnxruntime does not take it.
     """
 
-    def __init__(self, path: Path, written: Written) -> None:
-        self._path, self._written = path, written
-        self.nodes = [node for node in written.graph.nodes if node.outputs]
+    def __init__(self, path: Path, model: OnnxModel) -> None:
+        self._path, self._model = path, model
+        self.nodes = [node for node in model.graph.nodes if node.outputs]
         self._sessions: dict[bool, Any] = {}
         try:
-            self._session(listening=False)
+            self._session(all_values=False)
         except Exception as error:  # whatever its C++ raises
-            raise ModelError(f"onnxruntime does not run this file ({_said(error)}).") from None
+            raise ModelError(f"onnxruntime does not run this file ({_last_line(error)}).") from None
 
-    def run(self, images: Tensor, more: Sequence[str]) -> list[NDArray[Any]]:
-        """Return the scores of images of shape (n, c, h, w), and other values by name.
+    def run(self, images: Tensor, names: Sequence[str]) -> list[NDArray[Any]]:
+        """Return the scores of images of shape (n, c, h, w), and the values of these names.
 
         Raises:
             ModelError: When onnxruntime fails.
         """
         values = (images * 1.0).cpu().numpy()
-        values = values.transpose(0, 2, 3, 1) if self._written.graph.channels_last else values
-        step = self._written.batch or len(values)
+        values = values.transpose(0, 2, 3, 1) if self._model.graph.channels_last else values
+        step = self._model.batch or len(values)
         try:
-            session = self._session(listening=bool(more))
-            taken = session.get_inputs()[0]
-            fed = values.astype(TYPES.get(taken.type, np.float32))
-            names = [self._written.graph.output, *more]
+            session = self._session(all_values=bool(names))
+            image = session.get_inputs()[0]
+            values = values.astype(TYPES.get(image.type, np.float32))
+            outputs = [self._model.graph.output, *names]
             parts = [
-                session.run(names, {taken.name: _filled(fed[at : at + step], step)})
-                for at in range(0, len(fed), step)
+                session.run(outputs, {image.name: _filled(values[start : start + step], step)})
+                for start in range(0, len(values), step)
             ]
         except Exception as error:  # whatever its C++ raises
-            raise ModelError(f"onnxruntime does not run this file ({_said(error)}).") from None
-        return [_joined(own, step, len(fed)) for own in zip(*parts, strict=True)]
+            raise ModelError(f"onnxruntime does not run this file ({_last_line(error)}).") from None
+        return [_joined(output, step, len(values)) for output in zip(*parts, strict=True)]
 
-    def _session(self, *, listening: bool) -> Any:
+    def _session(self, *, all_values: bool) -> Any:
         """Return the session that gives the scores, or the one that gives every value.
 
         They are two because values that somebody may ask for stand in the way of fusion.
         """
-        if listening not in self._sessions:
+        if all_values not in self._sessions:
             onnxruntime = _imported()
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1
             options.log_severity_level = 4
             content = self._path.read_bytes()
-            self._sessions[listening] = onnxruntime.InferenceSession(
-                self._with_outputs(content) if listening else content,
+            self._sessions[all_values] = onnxruntime.InferenceSession(
+                self._with_outputs(content) if all_values else content,
                 options,
                 providers=["CPUExecutionProvider"],
             )
-        return self._sessions[listening]
+        return self._sessions[all_values]
 
     def _with_outputs(self, content: bytes) -> bytes:
         import onnx
 
         model = onnx.load_model_from_string(content)
-        known = {one.name for one in model.graph.output}
-        wanted = [node.outputs[0] for node in self.nodes if node.outputs[0] not in known]
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
+        known = {output.name for output in model.graph.output}
+        names = [node.outputs[0] for node in self.nodes if node.outputs[0] not in known]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
         return bytes(model.SerializeToString())
 
 
@@ -110,10 +114,11 @@ class RuntimeNetwork(nn.Module):
             self._values[name] = node.outputs[0]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the scores of images of shape (n, c, h, w); layers that are listened to speak."""
-        heard = [name for name, module in self.named_children() if module._forward_hooks]
-        scores, *values = self._runtime.run(images.detach(), [self._values[one] for one in heard])
-        for name, value in zip(heard, values, strict=True):
+        """Return the scores of images of shape (n, c, h, w); layers with hooks run them."""
+        hooked = [name for name, module in self.named_children() if module._forward_hooks]
+        names = [self._values[name] for name in hooked]
+        scores, *values = self._runtime.run(images.detach(), names)
+        for name, value in zip(hooked, values, strict=True):
             self.get_submodule(name)(torch.from_numpy(value))
         return torch.from_numpy(scores)
 
@@ -128,7 +133,7 @@ def _imported() -> Any:
     return onnxruntime
 
 
-def _said(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[-1][:120]
 
 
@@ -140,6 +145,6 @@ def _filled(values: NDArray[Any], count: int) -> NDArray[Any]:
 def _joined(parts: Sequence[NDArray[Any]], step: int, images: int) -> NDArray[Any]:
     """Put together what parts of the images gave; what has no axis of images gets one."""
     if len(parts) == 1 or (parts[0].ndim and len(parts[0]) == step):
-        whole = np.concatenate(parts) if parts[0].ndim else np.stack(parts)
-        return whole[:images] if len(whole) == len(parts) * step else whole
+        joined = np.concatenate(parts) if parts[0].ndim else np.stack(parts)
+        return joined[:images] if len(joined) == len(parts) * step else joined
     return np.stack(parts)

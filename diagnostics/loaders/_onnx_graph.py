@@ -21,19 +21,19 @@ from diagnostics.versions import lacking
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
-MOST_BYTES = 2 * 2**30
-MOST_NODES = 50_000
-MOST_CONSTANT = 2**31  # bytes of one constant
+MAX_BYTES = 2 * 2**30
+MAX_NODES = 50_000
+MAX_CONSTANT_BYTES = 2**31
 DOMAINS = ("", "ai.onnx")
 GRAPHS = (5, 10)  # types of attributes that hold graphs: loops and branches
 TENSOR = 4  # type of an attribute
 HALVES = (10, 16)  # element types
-WHOLE = (2, 3, 6, 7)  # element types of inputs that are no fractions
+INTEGERS = (2, 3, 6, 7)  # element types
 INSTALL = "Install what is missing with: pip install 'oversure[onnx]'."
 
 
 @dataclass(frozen=True)
-class Written:
+class OnnxModel:
     """A graph, and what the file says of its images.
 
     Args:
@@ -42,9 +42,9 @@ class Written:
         height: In px; None where the file leaves it open.
         width: In px.
         batch: For how many images it was written; None for any number.
-        whole: Whether the images go in as whole numbers, 0 to 255.
-        several: Whether more than one output looks like class scores.
-        half: Whether anything was written in half precision, which is computed in single here.
+        takes_bytes: Whether the images go in as whole numbers, 0 to 255.
+        has_several_outputs: Whether more than one output looks like class scores.
+        is_half: Whether anything was written in half precision, which is computed in single here.
     """
 
     graph: Graph
@@ -52,12 +52,17 @@ class Written:
     height: int | None
     width: int | None
     batch: int | None
-    whole: bool
-    several: bool = False
-    half: bool = False
+    takes_bytes: bool
+    has_several_outputs: bool = False
+    is_half: bool = False
+
+    @property
+    def sides(self) -> tuple[int | None, int | None, int | None]:
+        """Channels, height and width of the images; None for what the file leaves open."""
+        return self.channels, self.height, self.width
 
 
-def parse(path: Path) -> Written:
+def parse(path: Path) -> OnnxModel:
     """Return what an ONNX file holds.
 
     Raises:
@@ -76,7 +81,7 @@ def _parsed(path: Path) -> ModelProto:
     from google.protobuf.message import DecodeError
 
     size = path.stat().st_size
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise ModelError(f"The file has {size / 2**30:.1f} GiB; ONNX files have at most 2 GiB.")
     model = onnx.ModelProto()
     try:
@@ -94,9 +99,9 @@ def _refuse_unsafe(model: ModelProto) -> None:
     Raises:
         ModelError: When the file holds such a thing.
     """
-    if len(model.graph.node) > MOST_NODES:
+    if len(model.graph.node) > MAX_NODES:
         raise ModelError(
-            f"The graph has {len(model.graph.node)} nodes; at most {MOST_NODES} are read."
+            f"The graph has {len(model.graph.node)} nodes; at most {MAX_NODES} are read."
         )
     if model.functions:
         raise ModelError("The file defines functions of its own; export it without them.")
@@ -108,7 +113,7 @@ def _refuse_unsafe(model: ModelProto) -> None:
             )
         if tensor.data_type not in TYPES:
             raise ModelError(f"The tensor {tensor.name[:60]!r} has a type that is not computed.")
-        if any(side < 0 for side in tensor.dims) or _bytes(tensor.dims) > MOST_CONSTANT:
+        if any(side < 0 for side in tensor.dims) or _bytes(tensor.dims) > MAX_CONSTANT_BYTES:
             raise ModelError(f"The tensor {tensor.name[:60]!r} claims a shape that is too large.")
     for node in model.graph.node:
         if node.domain not in DOMAINS:
@@ -137,7 +142,7 @@ def _bytes(sides: Sequence[int]) -> int:
     return total
 
 
-def _graph(model: ModelProto) -> Written:
+def _graph(model: ModelProto) -> OnnxModel:
     proto = model.graph
     constants = {one.name: _tensor(one) for one in proto.initializer}
     inputs = [one for one in proto.input if one.name not in constants]
@@ -166,12 +171,12 @@ def _graph(model: ModelProto) -> Written:
         channels_last=last,
         one_image=sides[0] == 1,
     )
-    taken = inputs[0].type.tensor_type.elem_type in WHOLE
+    taken = inputs[0].type.tensor_type.elem_type in INTEGERS
     flat = [one for one in proto.output if len(one.type.tensor_type.shape.dim) == 2]
     several = len(flat) > 1 and all(one.name != "logits" for one in flat)
     channels, height, width = (sides[place] for place in ((3, 1, 2) if last else (1, 2, 3)))
     kinds = {inputs[0].type.tensor_type.elem_type, *(one.data_type for one in proto.initializer)}
-    return Written(
+    return OnnxModel(
         graph, channels, height, width, sides[0], taken, several, bool(kinds & set(HALVES))
     )
 

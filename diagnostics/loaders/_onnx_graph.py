@@ -121,7 +121,7 @@ def _refuse_unsafe(model: ModelProto) -> None:
                 f"The operator {node.op_type[:40]!r} of {node.domain[:40]!r} is no standard ONNX; "
                 "export the model with standard operators."
             )
-        if any(own.type in GRAPHS for own in node.attribute):
+        if any(attribute.type in GRAPHS for attribute in node.attribute):
             raise ModelError(
                 f"The operator {node.op_type[:40]!r} holds a graph of its own, a loop or a branch; "
                 "export the model for a fixed input, without control flow."
@@ -129,7 +129,8 @@ def _refuse_unsafe(model: ModelProto) -> None:
 
 
 def _tensors(graph: GraphProto) -> Iterator[Any]:
-    inside = (own.t for node in graph.node for own in node.attribute if own.type == TENSOR)
+    attributes = (attribute for node in graph.node for attribute in node.attribute)
+    inside = (attribute.t for attribute in attributes if attribute.type == TENSOR)
     yield from chain(graph.initializer, inside)
     if graph.sparse_initializer:
         raise ModelError("The file holds sparse tensors; export it with dense ones.")
@@ -144,26 +145,27 @@ def _bytes(sides: Sequence[int]) -> int:
 
 def _graph(model: ModelProto) -> OnnxModel:
     proto = model.graph
-    constants = {one.name: _tensor(one) for one in proto.initializer}
-    inputs = [one for one in proto.input if one.name not in constants]
+    constants = {tensor.name: _tensor(tensor) for tensor in proto.initializer}
+    inputs = [value for value in proto.input if value.name not in constants]
     if len(inputs) != 1:
         raise ModelError(
             f"An image classifier takes one image; this network takes {len(inputs)} inputs."
         )
-    sides = [_side(one) for one in inputs[0].type.tensor_type.shape.dim]
+    sides = [_side(dimension) for dimension in inputs[0].type.tensor_type.shape.dim]
     if len(sides) != 4:
         raise ModelError(
             f"An image classifier takes images of shape [n, c, h, w]; this network takes "
-            f"{_written(inputs[0])}, so it is not one."
+            f"{_shape_text(inputs[0])}, so it is not one."
         )
     last = sides[3] in (1, 3) and sides[1] not in (1, 3)
     if not last and sides[1] not in (1, 3, None):
         raise ModelError(
-            f"Images have one channel or three; this network takes {_written(inputs[0])}."
+            f"Images have one channel or three; this network takes {_shape_text(inputs[0])}."
         )
-    version = max((one.version for one in model.opset_import if one.domain in DOMAINS), default=0)
+    versions = [opset.version for opset in model.opset_import if opset.domain in DOMAINS]
+    version = max(versions, default=0)
     graph = Graph(
-        nodes=tuple(_node(one, version) for one in proto.node),
+        nodes=tuple(_node(node, version) for node in proto.node),
         constants=constants,
         input=inputs[0].name,
         output=_output(proto.output).name,
@@ -171,28 +173,36 @@ def _graph(model: ModelProto) -> OnnxModel:
         channels_last=last,
         one_image=sides[0] == 1,
     )
-    taken = inputs[0].type.tensor_type.elem_type in INTEGERS
-    flat = [one for one in proto.output if len(one.type.tensor_type.shape.dim) == 2]
-    several = len(flat) > 1 and all(one.name != "logits" for one in flat)
-    channels, height, width = (sides[place] for place in ((3, 1, 2) if last else (1, 2, 3)))
-    kinds = {inputs[0].type.tensor_type.elem_type, *(one.data_type for one in proto.initializer)}
+    flat = [value for value in proto.output if len(value.type.tensor_type.shape.dim) == 2]
+    several = len(flat) > 1 and all(value.name != "logits" for value in flat)
+    image_type = inputs[0].type.tensor_type.elem_type
+    types = {image_type, *(tensor.data_type for tensor in proto.initializer)}
+    channels, height, width = (sides[axis] for axis in ((3, 1, 2) if last else (1, 2, 3)))
     return OnnxModel(
-        graph, channels, height, width, sides[0], taken, several, bool(kinds & set(HALVES))
+        graph=graph,
+        channels=channels,
+        height=height,
+        width=width,
+        batch=sides[0],
+        takes_bytes=image_type in INTEGERS,
+        has_several_outputs=several,
+        is_half=bool(types & set(HALVES)),
     )
 
 
 def _output(outputs: Sequence[ValueInfoProto]) -> ValueInfoProto:
     """Return the output that looks like class scores: "logits", or the first of shape (n, k)."""
-    flat = [one for one in outputs if len(one.type.tensor_type.shape.dim) == 2]
-    return next((one for one in outputs if one.name == "logits"), (flat or outputs)[0])
+    flat = [value for value in outputs if len(value.type.tensor_type.shape.dim) == 2]
+    return next((value for value in outputs if value.name == "logits"), (flat or outputs)[0])
 
 
 def _side(dimension: Any) -> int | None:
     return int(dimension.dim_value) if dimension.dim_value > 0 else None
 
 
-def _written(value: ValueInfoProto) -> str:
-    sides = [str(_side(one) or one.dim_param or "?") for one in value.type.tensor_type.shape.dim]
+def _shape_text(value: ValueInfoProto) -> str:
+    dimensions = value.type.tensor_type.shape.dim
+    sides = [str(_side(dimension) or dimension.dim_param or "?") for dimension in dimensions]
     return f"[{', '.join(sides)}]"
 
 
@@ -201,13 +211,15 @@ def _node(node: NodeProto, version: int) -> Node:
 
     try:
         attributes = {
-            own.name: _tensor(own.t) if own.type == TENSOR else _text(get_attribute_value(own))
-            for own in node.attribute
+            attribute.name: _tensor(attribute.t)
+            if attribute.type == TENSOR
+            else _text(get_attribute_value(attribute))
+            for attribute in node.attribute
         }
     except ValueError:
         raise ModelError(f"The node {node.name[:60]!r} is damaged.") from None
-    own = {**attributes, "version": version}
-    return Node(node.op_type, node.name, tuple(node.input), tuple(node.output), own)
+    attributes["version"] = version
+    return Node(node.op_type, node.name, tuple(node.input), tuple(node.output), attributes)
 
 
 def _text(value: Any) -> Any:
@@ -222,6 +234,6 @@ def _tensor(tensor: Any) -> Tensor:
         values = onnx.numpy_helper.to_array(tensor)
     except (ValueError, TypeError):
         raise ModelError(f"The tensor {tensor.name[:60]!r} is damaged.") from None
-    kept = values.dtype.kind in "iub" or values.dtype in (np.float32, np.float64)
-    single = values if kept else values.astype(np.float32)
+    is_computed = values.dtype.kind in "iub" or values.dtype in (np.float32, np.float64)
+    single = values if is_computed else values.astype(np.float32)
     return torch.from_numpy(np.array(single))

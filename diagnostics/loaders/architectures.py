@@ -162,13 +162,13 @@ def is_called(architecture: str, name: str) -> bool:
 
 def _named(name: str, fitting: Sequence[Candidate]) -> Candidate:
     """Return the candidate that a person called by its id, or by its name alone."""
-    called = [one for one in fitting if is_called(one.architecture, name)]
+    called = [candidate for candidate in fitting if is_called(candidate.architecture, name)]
     if len(called) == 1:
         return called[0]
     if called:
-        ids = " or ".join(one.architecture for one in called)
-        raise ArchitectureError(f"{name} may be {ids}; write one of them.")
-    fits = ", ".join(one.architecture for one in fitting[:MAX_NAMED])
+        choices = " or ".join(candidate.architecture for candidate in called)
+        raise ArchitectureError(f"{name} may be {choices}; write one of them.")
+    fits = ", ".join(candidate.architecture for candidate in fitting[:MAX_NAMED])
     raise ArchitectureError(f"The tensors do not fit {name}; they fit {fits}.")
 
 
@@ -195,13 +195,13 @@ def named_preprocessing(name: str, settings: Preprocessing, index: Index) -> Pre
     if len(published) > 1:
         ids = " or ".join(known.architecture for known in called)
         raise OptionError(f"{name} may be {ids}; write one of them.")
-    (found,) = published
-    share = settings.height / found.height
+    (preprocessing,) = published
+    resize_px = round(preprocessing.resize_px * settings.height / preprocessing.height)
     return replace(
-        found,
+        preprocessing,
         height=settings.height,
         width=settings.width,
-        resize_px=max(1, round(found.resize_px * share)),
+        resize_px=max(1, resize_px),
     )
 
 

@@ -66,7 +66,7 @@ def loaded_network(
         network: In evaluation mode.
         architecture: What to call it.
         sides: Channels, height and width of its images; None for what is left open.
-        message: One sentence: what was found.
+        message: One sentence: what the network is.
         checks: What else was looked at.
         takes_bytes: Whether the images go in as whole numbers, 0 to 255.
 

@@ -34,12 +34,12 @@ class Unlisted(nn.Module):
         parts = torch.split(images, self._batch)
         missing = self._batch - len(parts[-1])
         filled = torch.cat([parts[-1], parts[-1][-1:].expand(missing, *images.shape[1:])])
-        found = [self._network[0](part) for part in (*parts[:-1], filled)]
-        return torch.cat(found)[: len(images)]
+        scores = [self._network[0](part) for part in (*parts[:-1], filled)]
+        return torch.cat(scores)[: len(images)]
 
-    def named_parameters(self, *given: Any, **named: Any) -> Iterator[tuple[str, nn.Parameter]]:
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the network's parameters."""
-        return self._network[0].named_parameters(*given, **named)
+        return self._network[0].named_parameters(*args, **kwargs)
 
     def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._network[0]._apply(function, recurse)  # type: ignore[no-untyped-call]

@@ -153,9 +153,8 @@ class KerasNetwork(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> KerasNetwork:
         """Copy the whole model, so that the copy's layers are those that it runs."""
         copy = KerasNetwork(deepcopy(self._model[0], memo)).train(self.training)
-        needs = [one.requires_grad for one in self.parameters()]
-        for weights, need in zip(copy.parameters(), needs, strict=True):
-            weights.requires_grad_(need)
+        for ours, theirs in zip(self.parameters(), copy.parameters(), strict=True):
+            theirs.requires_grad_(ours.requires_grad)
         return copy
 
 

@@ -240,10 +240,10 @@ def _holds_network(loader: Loader, name: str) -> ArchitectureError:
 
 
 def _class_names(
-    source: ModelSource, candidate: Candidate, own: tuple[str, ...] | None = None
+    source: ModelSource, candidate: Candidate, of_file: tuple[str, ...] | None = None
 ) -> tuple[tuple[str, ...], Check]:
     """Return the names that a person gave, or the file, or those that the network is known for."""
-    names = own if source.class_names is None else source.class_names
+    names = of_file if source.class_names is None else source.class_names
     if names is None:
         return known_names(candidate.architecture, candidate.classes)
     return match_names(names, candidate.classes)

@@ -75,11 +75,11 @@ def known(name: str) -> Any:
     for library in ("torchvision", "timm"):  # libraries, and nothing that a file names
         if home.startswith(library):
             importlib.import_module(f"{library}.models")
-    found = vars(sys.modules[home]).get(class_name) if home in sys.modules else None
-    if not inspect.isclass(found) or found.__module__ != home:
+    cls = vars(sys.modules[home]).get(class_name) if home in sys.modules else None
+    if not inspect.isclass(cls) or cls.__module__ != home:
         return None
-    is_module = issubclass(found, nn.Module) and not issubclass(found, NEVER)
-    return found if is_module or issubclass(found, enum.Enum) else None
+    is_module = issubclass(cls, nn.Module) and not issubclass(cls, NEVER)
+    return cls if is_module or issubclass(cls, enum.Enum) else None
 
 
 def _globals(pickled: bytes) -> set[str]:

@@ -114,11 +114,11 @@ def _as_known(network: nn.Module, kind: str) -> LoadedNetwork | None:
     if not same:
         return None
     first, *others = same
-    own = getattr(network, "pretrained_cfg", None)  # timm's modules say what they were trained with
-    settings = settings_of({}, {"pretrained_cfg": own}) if isinstance(own, dict) else None
+    config = getattr(network, "pretrained_cfg", None)  # with what a module of timm was trained
+    settings = settings_of({}, {"pretrained_cfg": config}) if isinstance(config, dict) else None
     if settings is not None and settings.colour != (first.channels == 3):
         settings = None  # of the network before its first layer was changed
-    scalings = {(one.preprocessing.mean, one.preprocessing.std) for one in same}
+    scalings = {(other.preprocessing.mean, other.preprocessing.std) for other in same}
     is_doubtful = settings is None and len(scalings) > 1
     settings = settings or first.preprocessing
     published = f"As published for it: {settings.summary}."

@@ -12,7 +12,7 @@ import math
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ MAX_NODES = 50_000
 MAX_DESCRIPTION_MIB = 64
 SCHEMA = 8
 DENSE = 7  # layout
+KEYWORD = 2  # kind of an argument
 AGAIN = "save it again: torch.export.save(torch.export.export(model.eval(), (images,)), path)."
 DTYPES = {  # by the format's number; half precision is computed in single, as everywhere here
     1: torch.uint8,
@@ -53,17 +54,24 @@ FORMATS = {
     3: torch.channels_last_3d,
     4: torch.preserve_format,
 }
-AS_THEY_ARE = (
-    "as_bool",
-    "as_bools",
-    "as_float_lists",
-    "as_int",
-    "as_int_lists",
-    "as_ints",
-    "as_none",
-    "as_string",
-    "as_strings",
-)
+LITERALS: dict[str, Callable[[Any], Any]] = {  # what arguments of these kinds stand for
+    "as_bool": lambda value: value,
+    "as_bools": lambda values: values,
+    "as_device": lambda _: Device(),
+    "as_float": float,
+    "as_floats": lambda values: [float(value) for value in values],
+    "as_float_lists": lambda values: values,
+    "as_int": lambda value: value,
+    "as_int_lists": lambda values: values,
+    "as_ints": lambda values: values,
+    "as_memory_format": lambda number: FORMATS[number],
+    "as_none": lambda _: None,
+    "as_scalar_type": lambda number: single(DTYPES[number]),
+    "as_string": lambda value: value,
+    "as_strings": lambda values: values,
+}
+NESTED = ("as_sym_int", "as_sym_float", "as_sym_bool", "as_optional_tensor")
+NESTED_LISTS = ("as_sym_ints", "as_sym_floats", "as_sym_bools", "as_optional_tensors")
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 ASSERTIONS = ("._assert", "sym_constrain_range", "._check")
 PREFIXES = {"torch.ops.aten.": "", "_operator.": "number."}
@@ -132,8 +140,8 @@ class _Program:
         for spec in self._signature["input_specs"]:
             ((kind, content),) = spec.items()
             if kind in ("parameter", "buffer", "tensor_constant"):
-                known = content.get(f"{kind}_name")
-                self._values[content["arg"]["name"]] = self._tensors[known]
+                tensor = self._tensors[content.get(f"{kind}_name")]
+                self._values[content["arg"]["name"]] = tensor
             elif kind == "user_input" and "as_tensor" in content["arg"]:
                 images.append(content["arg"]["as_tensor"]["name"])
             elif kind == "constant_input":
@@ -148,10 +156,10 @@ class _Program:
                 f"An image classifier takes one image; this program takes {len(images)} tensors."
             )
         if len(self._sizes(images[0])) != 4:
-            written = ", ".join(str(side or "?") for side in self._sizes(images[0]))
+            shape = ", ".join(str(side or "?") for side in self._sizes(images[0]))
             raise ModelError(
                 "An image classifier takes images of shape [n, c, h, w]; this program takes "
-                f"[{written}], so it is not one."
+                f"[{shape}], so it is not one."
             )
         return str(images[0])
 
@@ -182,22 +190,22 @@ class _Program:
             if not _only_asserts(node)
         ]
         pure, output = without_writes(nodes, self._image, self._output())
-        tensors = {name: one for name, one in self._values.items() if isinstance(one, Tensor)}
+        tensors = {name: value for name, value in self._values.items() if isinstance(value, Tensor)}
         return Graph(pure, tensors, self._image, output, ATEN, one_image=self.sides[0] == 1)
 
     def _output(self) -> str:
         """Return the output of shape (n, k), as class scores are; the first where none is."""
-        named = [
+        names = [
             spec["user_output"]["arg"]["as_tensor"]["name"]
             for spec in self._signature["output_specs"]
             if "as_tensor" in spec.get("user_output", {}).get("arg", {})
         ]
-        if not named:
+        if not names:
             raise ModelError("The program gives no tensor; a classifier gives class scores.")
         keys = self._keys()
-        if "logits" in keys and len(keys) == len(named):
-            return str(named[keys.index("logits")])
-        flat = [one for one in named if len(self._sizes(one)) == 2] or named
+        if "logits" in keys and len(keys) == len(names):
+            return str(names[keys.index("logits")])
+        flat = [name for name in names if len(self._sizes(name)) == 2] or names
         self.has_several_outputs = len(flat) > 1
         return str(flat[0])
 
@@ -212,49 +220,39 @@ class _Program:
 
     def _node(self, described: Mapping[str, Any], name: str) -> Node:
         target = str(described["target"])
-        prefix = next((one for one in PREFIXES if target.startswith(one)), None)
+        prefix = next((prefix for prefix in PREFIXES if target.startswith(prefix)), None)
         if prefix is None:
             raise ModelError(f"The program uses {target[:60]}, which is not computed here.")
         inputs: list[str] = []
-        positional, named = [], {}
-        for given in described["inputs"]:
-            value = self._argument(given["arg"], inputs)
-            if given.get("kind") == 2:
-                named[str(given["name"])] = value
+        positional, keyword = [], {}
+        for entry in described["inputs"]:
+            value = self._argument(entry["arg"], inputs)
+            if entry.get("kind") == KEYWORD:
+                keyword[str(entry["name"])] = value
             else:
                 positional.append(value)
-        outputs = [one for output in described["outputs"] for one in _named(output)]
-        own = arguments(positional, named)
+        outputs = [name for output in described["outputs"] for name in _names(output)]
         operator = PREFIXES[prefix] + target.removeprefix(prefix)
-        return Node(operator, name, tuple(inputs), tuple(outputs), own)
+        attributes = arguments(positional, keyword)
+        return Node(operator, name, tuple(inputs), tuple(outputs), attributes)
 
     def _argument(self, argument: Mapping[str, Any], inputs: list[str]) -> Any:
         """Return an argument's value, its inputs added to the node's."""
         ((kind, value),) = argument.items()
-        if kind == "as_none":
-            return None
-        if kind in AS_THEY_ARE:
-            return value
-        if kind in ("as_float", "as_floats"):
-            return [float(one) for one in value] if kind == "as_floats" else float(value)
+        if kind in LITERALS:
+            return LITERALS[kind](value)
+        if kind in NESTED:
+            return self._argument(value, inputs)
+        if kind in NESTED_LISTS:
+            return [self._argument(item, inputs) for item in value]
         if kind == "as_tensor":
             return self._slot(value["name"], inputs, number=False)
-        if kind in ("as_sym_int", "as_sym_float", "as_sym_bool", "as_optional_tensor"):
-            return self._argument(value, inputs)
+        if kind == "as_tensors":
+            return [self._slot(tensor["name"], inputs, number=False) for tensor in value]
         if kind == "as_name":
             return self._slot(value, inputs, number=True)
-        if kind == "as_tensors":
-            return [self._slot(one["name"], inputs, number=False) for one in value]
-        if kind in ("as_sym_ints", "as_sym_floats", "as_sym_bools", "as_optional_tensors"):
-            return [self._argument(one, inputs) for one in value]
-        if kind == "as_scalar_type":
-            return single(DTYPES[value])
-        if kind == "as_memory_format":
-            return FORMATS[value]
         if kind == "as_layout" and value == DENSE:
             return torch.strided
-        if kind == "as_device":
-            return Device()
         raise ModelError(f"The program holds an argument of kind {kind[3:40]}, which is not read.")
 
     def _slot(self, name: str, inputs: list[str], *, number: bool) -> Any:
@@ -285,22 +283,22 @@ def _read_tensors(
     """Yield tensors that lie in an archive as plain numbers.
 
     Raises:
-        ModelError: When one is anything else, or claims more than is there.
+        ModelError: When a tensor is anything else, or claims more than is there.
     """
-    for name, one in listed.items():
-        if one["use_pickle"] or not str(one["path_name"]).startswith(("weight_", "tensor_")):
+    for name, entry in listed.items():
+        if entry["use_pickle"] or not str(entry["path_name"]).startswith(("weight_", "tensor_")):
             raise ModelError(
                 f"The program keeps {name[:60]!r} as a pickle or an object, which may hold code; "
                 f"refused. To have it, {AGAIN}"
             )
-        yield name, _tensor(name, file.read(folder + one["path_name"]), one["tensor_meta"])
+        yield name, _tensor(name, file.read(folder + entry["path_name"]), entry["tensor_meta"])
 
 
 def _tensor(name: str, content: bytes, meta: Mapping[str, Any]) -> Tensor:
     dtype = DTYPES.get(meta["dtype"])
     if dtype is None or meta["layout"] != DENSE:
         raise ModelError(f"The tensor {name[:60]!r} has a type that is not computed.")
-    sizes, strides = ([one["as_int"] for one in meta[key]] for key in ("sizes", "strides"))
+    sizes, strides = ([size["as_int"] for size in meta[key]] for key in ("sizes", "strides"))
     offset, count = meta["storage_offset"]["as_int"], len(content) // dtype.itemsize
     reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
     empty = any(size == 0 for size in sizes)
@@ -330,16 +328,16 @@ def _only_asserts(node: Mapping[str, Any]) -> bool:
 
 def _is_training(node: Mapping[str, Any]) -> bool:
     """Say whether a node is what only training does."""
-    given = {one["name"]: one["arg"].get("as_bool") for one in node["inputs"]}
-    drops = "dropout" in node["target"] and given.get("train")
-    return bool(drops or ("batch_norm" in node["target"] and given.get("training")))
+    flags = {entry["name"]: entry["arg"].get("as_bool") for entry in node["inputs"]}
+    drops = "dropout" in node["target"] and flags.get("train")
+    return bool(drops or ("batch_norm" in node["target"] and flags.get("training")))
 
 
-def _named(output: Mapping[str, Any]) -> list[str]:
+def _names(output: Mapping[str, Any]) -> list[str]:
     """Return the names of what a node gives."""
     ((_, value),) = output.items()
     if isinstance(value, list):
-        return [str(one["name"]) for one in value]
+        return [str(tensor["name"]) for tensor in value]
     if value is None or value is True:
         return [""]
     return [str(value.get("name") or value["as_name"])]

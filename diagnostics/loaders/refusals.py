@@ -15,8 +15,6 @@ RECIPE = (
     "    model = torch.load('model.pt', weights_only=False)\n"
     "    torch.save(model.state_dict(), 'weights.pt')"
 )
-DAMAGED = "The file is cut off or damaged; upload it again."
-ARCHIVE = "This is a zip archive; unpack it and choose the weights inside."
 MAGIC = {
     b"\x1f\x8b": "This is a gzip archive; unpack it and choose the weights inside.",
     b"\x89PNG": "This is a PNG image, no model; add it as an image.",
@@ -41,29 +39,30 @@ def why_not(file: Preview, opened: Sequence[str]) -> str:
         )
     if not file.head:
         return "The file is empty (0 bytes); upload it again."
-    for magic, sentence in MAGIC.items():
-        if file.head.startswith(magic):
-            return sentence
+    if sentence := _by_head(file.head):
+        return sentence
     if file.damaged:
-        return DAMAGED
+        return "The file is cut off or damaged; upload it again."
     if file.foreign_names:
         return _foreign(file.foreign_names)
     if file.head.startswith(b"PK"):
         return _archive(file.members)
-    if file.head[:1] == b"\x80":
+    if file.head.startswith(b"\x80"):
         return (
             "This is a Python pickle that torch did not save, and opening one runs its code; "
             f"refused. {SAVE}"
         )
-    if file.head[257:262] == b"ustar":
-        return "This is a tar archive; unpack it and choose the weights inside."
+    opens = f"this version opens {', '.join(opened[:-1])} and {opened[-1]}"
     if b"TFL3" in (file.head[:4], file.head[4:8]):
-        return f"This is a TensorFlow Lite model; {_opens(opened)}."
-    return f"This is no model file that can be recognised; {_opens(opened)}. {SAVE}"
+        return f"This is a TensorFlow Lite model; {opens}."
+    return f"This is no model file that can be recognised; {opens}. {SAVE}"
 
 
-def _opens(files: Sequence[str]) -> str:
-    return f"this version opens {', '.join(files[:-1])} and {files[-1]}"
+def _by_head(head: bytes) -> str:
+    """Say what a file is that gives itself away by how it begins; empty where it does not."""
+    if head[257:262] == b"ustar":
+        return "This is a tar archive; unpack it and choose the weights inside."
+    return next((text for magic, text in MAGIC.items() if head.startswith(magic)), "")
 
 
 def _foreign(names: Iterable[str]) -> str:
@@ -81,4 +80,4 @@ def _archive(members: Sequence[str]) -> str:
             "This is an exported program as older versions of torch wrote it; load and save it "
             "again with torch.export.load and torch.export.save."
         )
-    return ARCHIVE
+    return "This is a zip archive; unpack it and choose the weights inside."

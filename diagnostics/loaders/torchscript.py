@@ -131,7 +131,7 @@ def _load(path: Path) -> nn.Module:
             program: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
                 str(path), map_location="cpu"
             ).eval()
-        except Exception as error:  # whatever its own code raises
+        except Exception as error:  # whatever its code raises
             line = (str(error).strip().splitlines() or [""])[-1][:120]
             raise ModelError(f"torch cannot load this TorchScript program ({line}).") from None
     for parameter in program.parameters():
@@ -173,10 +173,10 @@ class _Reader:
         Raises:
             ModelError: When it branches, or does something that is not read.
         """
-        (image,) = [one for one in self._graph.inputs() if str(one.type()) == "Tensor"]
-        nodes = [node for one in self._graph.nodes() if (node := self._node(one))]
+        (image,) = [value for value in self._graph.inputs() if str(value.type()) == "Tensor"]
+        nodes = [node for raw in self._graph.nodes() if (node := self._node(raw))]
         output = next(iter(self._graph.outputs()))
-        scores = self._now(self._lists.get(output.debugName(), [output])[0])
+        scores = self._original(self._lists.get(output.debugName(), [output])[0])
         pure, last = without_writes(nodes, image.debugName(), scores.debugName())
         return Graph(pure, self._tensors, image.debugName(), last, ATEN)
 
@@ -193,7 +193,7 @@ class _Reader:
             parts = self._lists.get(inputs[0].debugName())
             for output, part in zip(outputs, parts or (), strict=bool(parts)):
                 self._same[output.debugName()] = part
-        elif kind in OF_WORDS or (kind == "prim::If" and not outputs and _only_complains(node)):
+        elif kind in OF_WORDS or (kind == "prim::If" and not outputs and _only_refuses(node)):
             pass
         elif kind.startswith("aten::") and kind not in OF_LISTS:
             return self._operation(node, inputs, outputs)
@@ -209,49 +209,50 @@ class _Reader:
 
     def _operation(self, node: Any, inputs: list[Any], outputs: list[Any]) -> Node:
         schema = torch._C.parse_schema(node.schema())
-        own: list[str] = []
-        positional, named = [], {}
+        names: list[str] = []
+        positional, keyword = [], {}
         for argument, value in zip(schema.arguments, inputs, strict=True):
-            read = self._argument(value, argument.name, own)
+            read = self._argument(value, argument.name, names)
             if argument.kwarg_only:
-                named[argument.name] = read
+                keyword[argument.name] = read
             else:
                 positional.append(read)
-        for user in (use.user for one in outputs for use in one.uses()):
+        for user in (use.user for output in outputs for use in output.uses()):
             if user.kind() in PARTS:
                 outputs = list(user.outputs())
         operation = node.kind().removeprefix("aten::")
         operator = f"{operation}.{schema.overload_name or 'default'}"
         label = _module(operation, inputs) or operation.strip("_")
-        given = tuple(one.debugName() for one in outputs)
-        return Node(operator, label, tuple(own), given, arguments(positional, named))
+        output_names = tuple(output.debugName() for output in outputs)
+        attributes = arguments(positional, keyword)
+        return Node(operator, label, tuple(names), output_names, attributes)
 
     def _argument(self, value: Any, argument: str, inputs: list[str]) -> Any:
         """Return an argument's value, its inputs added to the node's."""
-        kind, value = str(value.type()), self._now(value)
+        kind, value = str(value.type()), self._original(value)
         name = value.debugName()
         if name in self._lists:
-            return [self._argument(one, argument, inputs) for one in self._lists[name]]
+            return [self._argument(item, argument, inputs) for item in self._lists[name]]
         if name in self._known:
             return _plain(self._known[name], argument)
         inputs.append(name)
         return Slot(len(inputs) - 1, kind in ("int", "float", "bool", "Scalar", "number"))
 
-    def _now(self, value: Any) -> Any:
+    def _original(self, value: Any) -> Any:
         while value.debugName() in self._same:
             value = self._same[value.debugName()]
         return value
 
 
-def _only_complains(node: Any) -> bool:
+def _only_refuses(node: Any) -> bool:
     """Say whether a branch is there only to refuse an input."""
-    inside = {one.kind() for block in node.blocks() for one in block.nodes()}
+    inside = {inner.kind() for block in node.blocks() for inner in block.nodes()}
     return inside <= {"prim::RaiseException", "prim::Constant", "aten::format", "aten::add"}
 
 
 def _module(operation: str, inputs: list[Any]) -> str:
     """Return the path of the module whose weight an operation takes; empty where unknown."""
-    names = [one.debugName() for one in inputs]
+    names = [value.debugName() for value in inputs]
     weight = next((name for name in names if name.endswith(".weight")), "")
     return weight.removeprefix("self.").removesuffix(".weight") * (operation in OF_WEIGHTS)
 

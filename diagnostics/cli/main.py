@@ -273,5 +273,5 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     report = examine()
     lines = [f"{one.status:8} {one.name}: {one.message}" for one in report.checks]
-    emit(arguments, "doctor", report.described(), lines)
+    emit(arguments, "doctor", report.content(), lines)
     return DONE

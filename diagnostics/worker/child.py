@@ -23,7 +23,7 @@ from diagnostics.worker.sandbox import GPU, lock_down
 
 GIB = 2**30
 IDLE_SECONDS = 900
-MEMORY_GIB, MOST_MEMORY_GIB = 4, 12
+MEMORY_GIB, MAX_MEMORY_GIB = 4, 12
 STATM = Path("/proc/self/statm")  # of addresses: the libraries alone map some gigabytes
 NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 
@@ -34,7 +34,7 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path, threa
     Args:
         connection: To the server.
         entry: Makes the executor.
-        home: Folder of this process's own, made now and emptied at the end; the zygote deletes it.
+        home: Folder of this process, made now and emptied at the end; the zygote deletes it.
         threads: With how many it computes; 0 takes half of the processors.
 
     Returns:
@@ -63,14 +63,16 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path, threa
 
 
 def prepare(home: Path, threads: int = 0) -> None:
-    """Give the process a home of its own, low priority, and limits."""
+    """Give the process a home, low priority, and limits."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     home.mkdir(mode=0o700)
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")}
+    harmless = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")
+    }
     os.environ.clear()
-    os.environ.update(kept, HOME=str(home), TMPDIR=str(home))
+    os.environ.update(harmless, HOME=str(home), TMPDIR=str(home))
     tempfile.tempdir = str(home)  # Python remembers the zygote's
     os.nice(10)
     with suppress(OSError):
@@ -88,7 +90,7 @@ def prepare(home: Path, threads: int = 0) -> None:
 def memory_limit(*weights: Path) -> int:
     """Return how many bytes a worker with these weights may use, beside what libraries take."""
     size = sum(path.stat().st_size for path in weights)
-    return int(min(MEMORY_GIB * GIB + 2 * size, MOST_MEMORY_GIB * GIB))
+    return int(min(MEMORY_GIB * GIB + 2 * size, MAX_MEMORY_GIB * GIB))
 
 
 def _weights(request: Request) -> list[Path]:
@@ -117,10 +119,10 @@ def answer(connection: socket.socket, executor: Any, request: Request) -> None:
         result = executor.execute(request, on_progress)
         wire.send(connection, wire.result_message(result), result.arrays)
     except Exception as error:
-        wire.send(connection, _explained(error, request))
+        wire.send(connection, _error_message(error, request))
 
 
-def _explained(error: Exception, request: Request) -> dict[str, str]:
+def _error_message(error: Exception, request: Request) -> dict[str, str]:
     """Say what went wrong; what nobody foresaw gets a number, and its trace stays in the log."""
     if isinstance(error, OversureError):
         return {"type": "error", "kind": type(error).__name__, "message": error.message}

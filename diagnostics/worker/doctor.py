@@ -14,7 +14,7 @@ from diagnostics.worker import selftest
 from diagnostics.worker.sandbox import GPU, Level
 
 GIB = 2**30
-LEAST_FREE_GIB = 5
+MIN_FREE_GIB = 5
 STATUS_OF_LEVEL: dict[Level, Status] = {
     Level.STRICT: "passed",
     Level.PARTIAL: "warned",
@@ -24,36 +24,36 @@ STATUS_OF_LEVEL: dict[Level, Status] = {
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, and the sandbox's test act by act."""
+    """Everything that was checked, and the sandbox's test act by act."""
 
     checks: tuple[Check, ...]
     sandbox: selftest.Outcome
 
-    def described(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return {"checks": [asdict(one) for one in self.checks], "sandbox": asdict(self.sandbox)}
+        return {"checks": [asdict(check) for check in self.checks], "sandbox": asdict(self.sandbox)}
 
 
 def examine() -> Report:
     """Look at this machine."""
-    found = selftest.outcome()
-    checks = [Check("sandbox", STATUS_OF_LEVEL[found.level], sandbox_sentence(found))]
+    outcome = selftest.outcome()
+    checks = [Check("sandbox", STATUS_OF_LEVEL[outcome.level], sandbox_sentence(outcome))]
     checks += map(_library, floors())
     has_gpu = GPU.exists()
     checks.append(Check("device", "passed", "an NVIDIA GPU" if has_gpu else "the processor"))
     free = shutil.disk_usage(tempfile.gettempdir()).free / GIB
-    enough: Status = "passed" if free >= LEAST_FREE_GIB else "warned"
+    enough: Status = "passed" if free >= MIN_FREE_GIB else "warned"
     checks.append(Check("disk", enough, f"{free:.0f} GiB are free for uploads"))
-    return Report(tuple(checks), found)
+    return Report(tuple(checks), outcome)
 
 
-def sandbox_sentence(found: selftest.Outcome) -> str:
+def sandbox_sentence(outcome: selftest.Outcome) -> str:
     """Say how far the processes that hold models are locked down."""
-    count = f"{found.refused} of {len(found.acts)} forbidden acts are refused"
-    if found.level is Level.STRICT:
+    count = f"{outcome.refused} of {len(outcome.acts)} forbidden acts are refused"
+    if outcome.level is Level.STRICT:
         return f"strict: {count} to the processes that hold models"
-    if found.level is Level.PARTIAL:
-        free = ", ".join(name for name, refused in found.acts.items() if not refused)
+    if outcome.level is Level.PARTIAL:
+        free = ", ".join(name for name, refused in outcome.acts.items() if not refused)
         return f"partial: {count}; a process that holds a model could still {free}"
     return (
         "none: this system cannot lock down the processes that hold models; open only files that "

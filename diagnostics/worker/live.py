@@ -63,7 +63,7 @@ class Listener:
 
     Args:
         path: Where the socket is made; only this user may reach the folder.
-        executor: Answers; asked by one thread at a time.
+        executor: Answers, to one thread at a time.
     """
 
     def __init__(self, path: Path, executor: Any) -> None:

@@ -84,7 +84,7 @@ class WorkerRunner:
             OversureError: When the request cannot be answered; the text says why.
         """
         self._cancelled = False
-        with self._turn, self._place(request, on_progress):
+        with self._turn, self._slot(request, on_progress):
             self._drop_abandoned()
             worker = self._ready()
             self._abandoned = True
@@ -100,7 +100,7 @@ class WorkerRunner:
                     "Start again."
                 ) from None
             except (EOFError, OSError, ValueError):
-                raise self._ended() from None
+                raise self._crash_error() from None
             except OversureError as error:
                 self._abandoned = False
                 if isinstance(error, WorkerMemoryError):
@@ -109,14 +109,14 @@ class WorkerRunner:
             self._abandoned = False
             return result
 
-    def _place(
+    def _slot(
         self, request: Request, on_progress: ProgressCallback | None
     ) -> AbstractContextManager[None]:
-        """Wait for a place among the questions of all, and say so."""
+        """Wait for a slot among the questions of all, and report that."""
         if self._admission is None:
             return nullcontext()
 
-        def tell(before: int, seconds: float) -> None:
+        def on_wait(before: int, seconds: float) -> None:
             if self._cancelled:
                 raise CancelledError(CANCELLED)
             others = "another question" if before == 1 else f"{before} other questions"
@@ -124,8 +124,8 @@ class WorkerRunner:
             if on_progress is not None:
                 on_progress(Progress(activity, 0.0, seconds))
 
-        return self._admission.place(
-            self._owner, long=request.method not in (OPEN, INSPECT, FIELD), tell=tell
+        return self._admission.slot(
+            self._owner, long=request.method not in (OPEN, INSPECT, FIELD), on_wait=on_wait
         )
 
     def cancel(self) -> None:
@@ -158,7 +158,7 @@ class WorkerRunner:
     def _answer(
         self, worker: Worker, request: Request, on_progress: ProgressCallback | None
     ) -> Result:
-        started = heard = time.monotonic()
+        started = received = time.monotonic()
         progress = Progress("Waiting for the model's process", 0.0)
         while True:
             if select.select([worker.connection], [], [], POLL_SECONDS)[0]:
@@ -168,13 +168,13 @@ class WorkerRunner:
                 if header["type"] == "error":
                     raise by_name(str(header.get("kind")))(str(header.get("message"))[:1000])
                 progress = wire.read_progress(header, arrays, request.key)
-                heard = time.monotonic()
-            self._demand_in_time(started, heard)
+                received = time.monotonic()
+            self._demand_in_time(started, received)
             if on_progress is not None:
                 on_progress(progress)
-                progress = replace(progress, partial=None)  # told once
+                progress = replace(progress, partial=None)  # reported once
 
-    def _demand_in_time(self, started: float, heard: float) -> None:
+    def _demand_in_time(self, started: float, received: float) -> None:
         """End a worker that takes too long in all, or has been silent for too long."""
         now, limits = time.monotonic(), self._limits
         if now - started > limits.wall_seconds:
@@ -183,7 +183,7 @@ class WorkerRunner:
                 f"The model's process was ended after its limit of {limits.wall_seconds:g} s. Show "
                 "fewer images or choose a quicker method, or start again."
             )
-        if now - heard > limits.silent_seconds:
+        if now - received > limits.silent_seconds:
             self._kill()
             raise WorkerTimeoutError(
                 f"The model's process made no progress for {limits.silent_seconds:g} s and was "
@@ -220,25 +220,26 @@ class WorkerRunner:
         """Put a request's files where the worker may read them; it can read no others."""
         if self._inbox is None:
             return request
-        inbox, wanted = self._inbox, {file.sha256 for file in request.files}
+        inbox, needed = self._inbox, {file.sha256 for file in request.files}
         for path in inbox.iterdir():
-            if path.name not in wanted:  # files that were taken away meanwhile
+            if path.name not in needed:  # files that were taken away meanwhile
                 path.unlink(missing_ok=True)
         return replace(
             request,
             model=replace(
                 request.model,
                 others=tuple(
-                    replace(one, file=_handed(one.file, inbox)) for one in request.model.others
+                    replace(other, file=_handed_over(other.file, inbox))
+                    for other in request.model.others
                 ),
             ),
-            images=tuple(_handed(image, inbox) for image in request.images),
-            folder=request.folder and _handed(request.folder, inbox),
-            ood_folder=request.ood_folder and _handed(request.ood_folder, inbox),
-            reference=request.reference and _handed(request.reference, inbox),
+            images=tuple(_handed_over(image, inbox) for image in request.images),
+            folder=request.folder and _handed_over(request.folder, inbox),
+            ood_folder=request.ood_folder and _handed_over(request.ood_folder, inbox),
+            reference=request.reference and _handed_over(request.reference, inbox),
         )
 
-    def _ended(self) -> OversureError:
+    def _crash_error(self) -> OversureError:
         """Say how the worker ended, in words."""
         code = self._kill()
         if self._cancelled:
@@ -259,18 +260,18 @@ class WorkerRunner:
         )
 
 
-def _handed(file: File, inbox: Path) -> File:
+def _handed_over(file: File, inbox: Path) -> File:
     """Link or copy a file into a folder; one that is gone stays where it was, unreadable."""
-    place = inbox / file.sha256
+    target = inbox / file.sha256
     with suppress(OSError):
-        if not place.exists():
+        if not target.exists():
             try:
-                os.link(file.path, place)
+                os.link(file.path, target)
             except OSError:  # on another disk, or another user's
-                half = place.with_suffix(".half")
+                half = target.with_suffix(".half")
                 shutil.copyfile(file.path, half)
-                half.replace(place)
-        return replace(file, path=str(place))
+                half.replace(target)
+        return replace(file, path=str(target))
     return file
 
 

@@ -33,27 +33,106 @@ X86_64 = 0xC000003E
 
 # System calls by number on x86-64, those made most often first.
 CALLS = {
-    **{"futex": 202, "read": 0, "write": 1, "sched_yield": 24, "mmap": 9, "munmap": 11},
-    **{"madvise": 28, "brk": 12, "mprotect": 10, "mremap": 25, "msync": 26, "mincore": 27},
-    **{"sendto": 44, "recvfrom": 45, "sendmsg": 46, "recvmsg": 47, "shutdown": 48},
-    **{"poll": 7, "ppoll": 271, "select": 23, "pselect6": 270},
-    **{"clock_gettime": 228, "clock_getres": 229, "clock_nanosleep": 230, "nanosleep": 35},
-    **{"gettimeofday": 96, "times": 100, "getrusage": 98, "sysinfo": 99, "uname": 63},
-    **{"close": 3, "close_range": 436, "lseek": 8, "pread64": 17},
-    **{"pwrite64": 18, "readv": 19, "writev": 20, "stat": 4, "fstat": 5, "lstat": 6},
-    **{"newfstatat": 262, "statx": 332, "statfs": 137, "fstatfs": 138, "access": 21},
-    **{"faccessat": 269, "faccessat2": 439, "readlink": 89, "readlinkat": 267, "getcwd": 79},
-    **{"getdents64": 217, "dup": 32, "dup2": 33, "dup3": 292, "flock": 73},
-    **{"fsync": 74, "fdatasync": 75, "ftruncate": 77, "fallocate": 285, "fadvise64": 221},
-    **{"mkdir": 83, "mkdirat": 258, "rmdir": 84, "unlink": 87, "unlinkat": 263},
-    **{"rename": 82, "renameat": 264, "renameat2": 316, "umask": 95, "pipe2": 293},
-    **{"eventfd2": 290, "epoll_create1": 291, "epoll_ctl": 233, "epoll_wait": 232},
-    **{"epoll_pwait": 281, "getpid": 39, "gettid": 186, "getppid": 110, "getuid": 102},
-    **{"geteuid": 107, "getgid": 104, "getegid": 108, "getpgid": 121, "getsid": 124},
-    **{"getpriority": 140, "getrandom": 318, "getcpu": 309, "sched_getaffinity": 204},
-    **{"rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "sigaltstack": 131},
-    **{"set_tid_address": 218, "set_robust_list": 273, "rseq": 334, "membarrier": 324},
-    **{"arch_prctl": 158, "restart_syscall": 219, "exit": 60, "exit_group": 231},
+    "futex": 202,
+    "read": 0,
+    "write": 1,
+    "sched_yield": 24,
+    "mmap": 9,
+    "munmap": 11,
+    "madvise": 28,
+    "brk": 12,
+    "mprotect": 10,
+    "mremap": 25,
+    "msync": 26,
+    "mincore": 27,
+    "sendto": 44,
+    "recvfrom": 45,
+    "sendmsg": 46,
+    "recvmsg": 47,
+    "shutdown": 48,
+    "poll": 7,
+    "ppoll": 271,
+    "select": 23,
+    "pselect6": 270,
+    "clock_gettime": 228,
+    "clock_getres": 229,
+    "clock_nanosleep": 230,
+    "nanosleep": 35,
+    "gettimeofday": 96,
+    "times": 100,
+    "getrusage": 98,
+    "sysinfo": 99,
+    "uname": 63,
+    "close": 3,
+    "close_range": 436,
+    "lseek": 8,
+    "pread64": 17,
+    "pwrite64": 18,
+    "readv": 19,
+    "writev": 20,
+    "stat": 4,
+    "fstat": 5,
+    "lstat": 6,
+    "newfstatat": 262,
+    "statx": 332,
+    "statfs": 137,
+    "fstatfs": 138,
+    "access": 21,
+    "faccessat": 269,
+    "faccessat2": 439,
+    "readlink": 89,
+    "readlinkat": 267,
+    "getcwd": 79,
+    "getdents64": 217,
+    "dup": 32,
+    "dup2": 33,
+    "dup3": 292,
+    "flock": 73,
+    "fsync": 74,
+    "fdatasync": 75,
+    "ftruncate": 77,
+    "fallocate": 285,
+    "fadvise64": 221,
+    "mkdir": 83,
+    "mkdirat": 258,
+    "rmdir": 84,
+    "unlink": 87,
+    "unlinkat": 263,
+    "rename": 82,
+    "renameat": 264,
+    "renameat2": 316,
+    "umask": 95,
+    "pipe2": 293,
+    "eventfd2": 290,
+    "epoll_create1": 291,
+    "epoll_ctl": 233,
+    "epoll_wait": 232,
+    "epoll_pwait": 281,
+    "getpid": 39,
+    "gettid": 186,
+    "getppid": 110,
+    "getuid": 102,
+    "geteuid": 107,
+    "getgid": 104,
+    "getegid": 108,
+    "getpgid": 121,
+    "getsid": 124,
+    "getpriority": 140,
+    "getrandom": 318,
+    "getcpu": 309,
+    "sched_getaffinity": 204,
+    "rt_sigaction": 13,
+    "rt_sigprocmask": 14,
+    "rt_sigreturn": 15,
+    "sigaltstack": 131,
+    "set_tid_address": 218,
+    "set_robust_list": 273,
+    "rseq": 334,
+    "membarrier": 324,
+    "arch_prctl": 158,
+    "restart_syscall": 219,
+    "exit": 60,
+    "exit_group": 231,
 }
 OPEN, OPENAT, FCNTL = 2, 257, 72
 WRITES, TRUNCATES = 0x3, 0x200  # flags of open
@@ -113,7 +192,7 @@ def _become_nobody(libc: ctypes.CDLL, folders: Sequence[Path]) -> None:
     Of root's, only the right to read files of others is kept, because the interpreter may lie in
     a folder that only root may enter; and only where Landlock says which files that may be.
     """
-    kept = 0
+    capabilities = 0
     if os.geteuid() == 0 and libc.syscall(RULESET, None, 0, 1) >= 1:
         with suppress(OSError):  # a container may keep even root from it
             for folder in folders:
@@ -122,8 +201,9 @@ def _become_nobody(libc: ctypes.CDLL, folders: Sequence[Path]) -> None:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
-            kept = READ_OTHERS
-    libc.capset(struct.pack("<Ii", 0x20080522, 0), struct.pack("<6I", kept, kept, 0, 0, 0, 0))
+            capabilities = READ_OTHERS
+    header = struct.pack("<Ii", 0x20080522, 0)
+    libc.capset(header, struct.pack("<6I", capabilities, capabilities, 0, 0, 0, 0))
 
 
 def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Sequence[Path]) -> None:
@@ -140,21 +220,21 @@ def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Seque
     writing = rights & ~(
         1 << 0 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12
     )  # no exec, no nodes
-    for paths, given in ((readable, READ_FILE | READ_FOLDER), (writable, writing)):
+    for paths, allowed in ((readable, READ_FILE | READ_FOLDER), (writable, writing)):
         for path in paths:
-            _allow(libc, ruleset, path, given)
+            _allow(libc, ruleset, path, allowed)
     libc.syscall(RESTRICT, ruleset, 0)
     os.close(ruleset)
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return  # what is not there cannot be read
-    given = rights if path.is_dir() else rights & OF_FILES
-    libc.syscall(ADD_RULE, ruleset, 1, struct.pack("<Qi", given, place), 0)
-    os.close(place)
+    allowed = rights if path.is_dir() else rights & OF_FILES
+    libc.syscall(ADD_RULE, ruleset, 1, struct.pack("<Qi", allowed, descriptor), 0)
+    os.close(descriptor)
 
 
 def _restrict_calls(libc: ctypes.CDLL) -> None:
@@ -176,16 +256,16 @@ def _program(pid: int) -> list[bytes]:
     code += _if(CLONE3, [_answer(REFUSE | ENOSYS)])  # libc then falls back to clone
     only_threads = [_load(16), _op(0x54, 0, 0, CLONE_THREAD), *_if(0, [refuse]), _answer(ALLOW)]
     code += _if(CLONE, only_threads)
-    for number, place in ((OPENAT, 32), (OPEN, 24)):  # to read and to empty is no reading
-        masked = [_load(place), _op(0x54, 0, 0, WRITES | TRUNCATES)]
+    for number, offset in ((OPENAT, 32), (OPEN, 24)):  # to read and to empty is no reading
+        masked = [_load(offset), _op(0x54, 0, 0, WRITES | TRUNCATES)]
         code += _if(number, [*masked, *_if(TRUNCATES, [refuse]), _answer(ALLOW)])
-    owners = [one for value in OWNERS for one in _if(value, [refuse])]
+    owners = [op for value in OWNERS for op in _if(value, [refuse])]
     code += _if(FCNTL, [_load(24), *owners, _answer(ALLOW)])
     for number in (KILL_PROCESS, TGKILL):
         code += _if(number, [_load(16), *_if(pid, [_answer(ALLOW)]), refuse])
-    for number, place, values in ((IOCTL, 24, HARMLESS_IOCTLS), (PRCTL, 16, NAMES_OF_THREADS)):
-        chosen = [one for value in values for one in _if(value, [_answer(ALLOW)])]
-        code += _if(number, [_load(place), *chosen, refuse])
+    for number, offset, values in ((IOCTL, 24, HARMLESS_IOCTLS), (PRCTL, 16, NAMES_OF_THREADS)):
+        chosen = [op for value in values for op in _if(value, [_answer(ALLOW)])]
+        code += _if(number, [_load(offset), *chosen, refuse])
     reads_limits = [_load(32), *_unless(0, [refuse]), _load(36), *_unless(0, [refuse])]
     code += _if(PRLIMIT, [*reads_limits, _answer(ALLOW)])
     return [*code, refuse]

@@ -25,9 +25,13 @@ from diagnostics.worker.sandbox import Level, lock_down
 
 SECONDS = 20
 # Acts that succeed in any process that is not locked down: if none is refused, nothing is.
-FREE_TO_ANYBODY = (
-    *("read the list of users", "list the root folder", "write to the temporary folder"),
-    *("open a TCP socket", "open a UDP socket", "start a process"),
+ALLOWED_TO_ANYBODY = (
+    "read the list of users",
+    "list the root folder",
+    "write to the temporary folder",
+    "open a TCP socket",
+    "open a UDP socket",
+    "start a process",
 )
 REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 
@@ -52,39 +56,39 @@ class Outcome:
 
 @cache
 def outcome() -> Outcome:
-    """Run the test in a process of its own, once; what goes wrong there counts as none."""
+    """Run the test in another process, once; what goes wrong there counts as none."""
     command = [sys.executable, "-m", "diagnostics.worker.selftest"]
     try:
-        said = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True).stdout
-        content = json.loads(said)
+        process = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)
+        content = json.loads(process.stdout)
         return Outcome(Level(content["level"]), dict(content["acts"]))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
         return Outcome(Level.NONE, {})
 
 
-def tried() -> Outcome:
+def run() -> Outcome:
     """Try everything in a child that locks itself down."""
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        home, kept = Path(one), Path(other) / "kept"
-        kept.write_text("readable", "utf-8")
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        home, readable = Path(first), Path(second) / "readable"
+        readable.write_text("readable", "utf-8")
         worker = os.fork()
         if worker == 0:
-            os._exit(_child(home, kept))
+            os._exit(_child(home, readable))
         os.waitpid(worker, 0)
-        said = home / "outcome.json"
-        acts = json.loads(said.read_text("utf-8")) if said.exists() else {}
-    able = acts.pop("work that is allowed", False)
+        file = home / "outcome.json"
+        acts = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    can_work = acts.pop("work that is allowed", False)
     level = Level.STRICT if acts and all(acts.values()) else Level.PARTIAL
-    locked = any(acts.get(name) for name in FREE_TO_ANYBODY)
-    return Outcome(level if able and locked else Level.NONE, acts)
+    is_locked = any(acts.get(name) for name in ALLOWED_TO_ANYBODY)
+    return Outcome(level if can_work and is_locked else Level.NONE, acts)
 
 
-def _child(home: Path, kept: Path) -> int:
-    acts = _acts(home, kept)
-    lock_down([kept], [home])
-    found = {name: _is_refused(act) for name, act in acts.items()}
-    found["work that is allowed"] = kept.read_text("utf-8") == "readable"
-    (home / "outcome.json").write_text(json.dumps(found), "utf-8")
+def _child(home: Path, readable: Path) -> int:
+    acts = _acts(home, readable)
+    lock_down([readable], [home])
+    refused = {name: _is_refused(act) for name, act in acts.items()}
+    refused["work that is allowed"] = readable.read_text("utf-8") == "readable"
+    (home / "outcome.json").write_text(json.dumps(refused), "utf-8")
     return 0
 
 
@@ -96,7 +100,7 @@ def _is_refused(act: Callable[[], object]) -> bool:
     return False
 
 
-def _acts(home: Path, kept: Path) -> dict[str, Callable[[], object]]:
+def _acts(home: Path, readable: Path) -> dict[str, Callable[[], object]]:
     """Return the forbidden acts; none of them leaves anything behind if it succeeds."""
     outside = Path(tempfile.gettempdir()) / f"oversure-forbidden-{os.getpid()}"
     parent, ours = os.getppid(), Path(__file__)
@@ -136,7 +140,7 @@ def _acts(home: Path, kept: Path) -> dict[str, Callable[[], object]]:
         "write to the temporary folder": write(outside),
         "write beside our code": write(ours.with_name("forbidden.txt")),
         "change our code": lambda: ours.open("r+b").close(),
-        "empty a file it may read": lambda: os.close(os.open(kept, os.O_RDONLY | os.O_TRUNC)),
+        "empty a file it may read": lambda: os.close(os.open(readable, os.O_RDONLY | os.O_TRUNC)),
         "have others signalled": lambda: fcntl.fcntl(1, 8, os.getpid()),
         "open a TCP socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close(),
         "open a UDP socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
@@ -165,4 +169,4 @@ def _acts(home: Path, kept: Path) -> dict[str, Callable[[], object]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(tried())))
+    print(json.dumps(asdict(run())))

@@ -22,16 +22,16 @@ START_SECONDS = 120
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
-KEPT = ("PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
-KEPT_KINDS = ("PYTHON", "OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_")
+HARMLESS = ("PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+HARMLESS_PREFIXES = ("PYTHON", "OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_")
 
 
-def _harmless() -> dict[str, str]:
+def _harmless_environment() -> dict[str, str]:
     """Return the environment without what a worker must not know: it can read all of it."""
     return {
         name: value
         for name, value in os.environ.items()
-        if name in KEPT or name.startswith(KEPT_KINDS)
+        if name in HARMLESS or name.startswith(HARMLESS_PREFIXES)
     }
 
 
@@ -84,11 +84,16 @@ class Zygote:
         with theirs:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "diagnostics.worker.zygote"),
-                    *(str(theirs.fileno()), entry, str(self.folder), str(threads or 0)),
+                    sys.executable,
+                    "-m",
+                    "diagnostics.worker.zygote",
+                    str(theirs.fileno()),
+                    entry,
+                    str(self.folder),
+                    str(threads or 0),
                 ],
                 pass_fds=[theirs.fileno()],
-                env={**_harmless(), **ONE_THREAD},
+                env={**_harmless_environment(), **ONE_THREAD},
                 stdin=subprocess.DEVNULL,
             )
 

@@ -60,10 +60,10 @@ def send(
         TooLargeError: When the other side would refuse it for its size; nothing was sent.
     """
     arrays = arrays or {}
-    whole = sum(values.nbytes for values in arrays.values())
+    total = sum(values.nbytes for values in arrays.values())
     largest = max((values.nbytes for values in arrays.values()), default=0)
-    if whole > (MESSAGE_MIB - 1) * MIB or largest > (ARRAY_MIB - 1) * MIB:
-        raise TooLargeError(f"The answer has {whole / MIB:.0f} MiB")
+    if total > (MESSAGE_MIB - 1) * MIB or largest > (ARRAY_MIB - 1) * MIB:
+        raise TooLargeError(f"The answer has {total / MIB:.0f} MiB")
     blocks = {name: _npy(values) for name, values in arrays.items()}
     sizes = [{"name": name, "bytes": len(block)} for name, block in blocks.items()]
     text = json.dumps({**header, "arrays": sizes}, allow_nan=False).encode()
@@ -148,8 +148,8 @@ def read_result(header: Mapping[str, Any], arrays: Arrays, key: str) -> Result:
     """
     scores, seconds = header.get("scores"), header.get("seconds")
     versions = header.get("versions")
-    fine = isinstance(scores, dict) and isinstance(versions, dict) and header.get("key") == key
-    if not fine or not isinstance(seconds, int | float):
+    is_answer = isinstance(scores, dict) and isinstance(versions, dict) and header.get("key") == key
+    if not is_answer or not isinstance(seconds, int | float):
         raise ProtocolError("a result that is not as agreed")
     return Result(key, arrays, scores, float(seconds), versions)  # type: ignore[arg-type]
 
@@ -166,15 +166,16 @@ def read_progress(header: Mapping[str, Any], arrays: Arrays, key: str) -> Progre
     Raises:
         ProtocolError: When it is of another request, or not as agreed.
     """
-    activity, done, left = header.get("activity"), header.get("done"), header.get("seconds_left")
-    numbers = isinstance(done, int | float) and (left is None or isinstance(left, int | float))
-    if not isinstance(activity, str) or not numbers:
+    activity, done = header.get("activity"), header.get("done")
+    seconds_left = header.get("seconds_left")
+    has_numbers = isinstance(done, int | float) and isinstance(seconds_left, int | float | None)
+    if not isinstance(activity, str) or not has_numbers:
         raise ProtocolError("a progress that is not as agreed")
     partial = header.get("partial")
     if partial is not None and not isinstance(partial, dict):
         raise ProtocolError("an answer so far that is not as agreed")
-    found = None if partial is None else read_result(partial, arrays, key)
-    return Progress(activity[:200], min(max(float(done or 0), 0.0), 1.0), left, found)
+    result = None if partial is None else read_result(partial, arrays, key)
+    return Progress(activity[:200], min(max(float(done or 0), 0.0), 1.0), seconds_left, result)
 
 
 def _npy(values: NDArray[Any]) -> bytes:

@@ -35,18 +35,18 @@ def main(descriptor: int, entry: str, folder: Path, threads: int) -> None:
     executor = _entry(entry)
     workers: set[int] = set()
     warming = executor.warm_up()
-    cold = True
+    is_cold = True
     while True:
-        if cold and not select.select([control], [], [], IDLE_SECONDS)[0]:
-            cold = next(warming, None) is not None
+        if is_cold and not select.select([control], [], [], IDLE_SECONDS)[0]:
+            is_cold = next(warming, None) is not None
             continue
-        asked, descriptors, _, _ = socket.recv_fds(control, 1 + NUMBER.size, 1)
-        if not asked:
+        message, descriptors, _, _ = socket.recv_fds(control, 1 + NUMBER.size, 1)
+        if not message:
             break
-        if asked[:1] == FORK:
+        if message[:1] == FORK:
             workers.add(_fork(control, descriptors[0], executor, folder, threads))
-        elif asked[:1] == WAIT:
-            worker = NUMBER.unpack(asked[1:])[0]
+        elif message[:1] == WAIT:
+            worker = NUMBER.unpack(message[1:])[0]
             workers.discard(worker)
             status = _status(worker)
             shutil.rmtree(folder / str(worker), ignore_errors=True)

@@ -24,7 +24,7 @@ class Person:
         waits, release = threading.Event(), threading.Event()
 
         def work():
-            with self.admission.place(owner, long=long, tell=lambda *_: waits.set()):
+            with self.admission.slot(owner, long=long, on_wait=lambda *_: waits.set()):
                 self.order.append(name)
                 waits.set()
                 release.wait(10)
@@ -101,14 +101,14 @@ def test_one_person_has_only_so_many_places(order):
 
 
 def test_too_many_who_wait_are_told_so():
-    admission = Admission(1, most_waiting=10)
+    admission = Admission(1, max_waiting=10)
     with ExitStack() as stack:
-        stack.enter_context(admission.place(ONE, long=False))
+        stack.enter_context(admission.slot(ONE, long=False))
         person = Person(admission, [])
         person.ask(TWO, "waits")
         with (
             pytest.raises(BusyError, match="1 questions wait"),
-            admission.place(TWO, long=False),
+            admission.slot(TWO, long=False),
         ):
             pass
 
@@ -116,10 +116,10 @@ def test_too_many_who_wait_are_told_so():
 def test_how_many_are_before_and_how_long_it_takes_is_told():
     admission = Admission(1)
     for _ in range(20):  # so that the mean is known
-        with admission.place(ONE, long=False):
+        with admission.slot(ONE, long=False):
             time.sleep(0.02)
     told = []
-    with admission.place(ONE, long=False):
+    with admission.slot(ONE, long=False):
         person = Person(admission, [])
         person.ask(TWO, "before")
 
@@ -127,7 +127,7 @@ def test_how_many_are_before_and_how_long_it_takes_is_told():
             told.append((before, seconds))
             raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt), admission.place(THREE, long=False, tell=tell):
+        with pytest.raises(KeyboardInterrupt), admission.slot(THREE, long=False, on_wait=tell):
             pass
     assert told[0][0] == 1
     assert 0.02 < told[0][1] < 1
@@ -139,11 +139,11 @@ def test_whoever_gives_up_leaves_the_queue(order):
     def impatient(*_):
         raise TimeoutError
 
-    with admission.place(ONE, long=False):
+    with admission.slot(ONE, long=False):
         for _ in range(6):
-            with pytest.raises(TimeoutError), admission.place(TWO, long=False, tell=impatient):
+            with pytest.raises(TimeoutError), admission.slot(TWO, long=False, on_wait=impatient):
                 pass
-    with admission.place(TWO, long=False):
+    with admission.slot(TWO, long=False):
         order.append("done")
     assert order == ["done"]
 
@@ -151,5 +151,5 @@ def test_whoever_gives_up_leaves_the_queue(order):
 def test_an_error_gives_the_place_back():
     admission = Admission(1)
     for _ in range(3):
-        with pytest.raises(ValueError, match="mine"), admission.place(ONE, long=True):
+        with pytest.raises(ValueError, match="mine"), admission.slot(ONE, long=True):
             raise ValueError("mine")

@@ -87,7 +87,7 @@ def test_root_becomes_nobody_who_reads_only_what_was_handed_over(tmp_path):
 def test_what_one_half_cannot_refuse_is_partial(monkeypatch, tmp_path):
     """Landlock alone leaves the system calls free, and the test must say so."""
     monkeypatch.setattr(sandbox, "_restrict_calls", lambda libc: None)
-    found = selftest.tried()
+    found = selftest.run()
     assert found.level is sandbox.Level.PARTIAL
     assert found.acts["read the list of users"]
     assert not found.acts["start a process"]
@@ -95,7 +95,7 @@ def test_what_one_half_cannot_refuse_is_partial(monkeypatch, tmp_path):
 
 def test_without_either_half_the_level_is_none(monkeypatch):
     monkeypatch.setattr(selftest, "lock_down", lambda readable, writable: None)
-    assert selftest.tried().level is sandbox.Level.NONE
+    assert selftest.run().level is sandbox.Level.NONE
 
 
 def test_a_process_with_threads_is_not_locked_down(tmp_path):

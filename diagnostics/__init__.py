@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diagnostics.live import Shown, show
+    from diagnostics.live import RunningApp, show
     from diagnostics.notebook import LoadedModel, inspect, load, run
 
-__all__ = ["LoadedModel", "Shown", "inspect", "load", "run", "show"]
+__all__ = ["LoadedModel", "RunningApp", "inspect", "load", "run", "show"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +17,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from diagnostics import live, notebook
 
-    return getattr(live if name in ("Shown", "show") else notebook, name)
+    return getattr(live if name in ("RunningApp", "show") else notebook, name)

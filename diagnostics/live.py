@@ -35,7 +35,7 @@ SOCKET, BEGIN = "model", "begin.json"
 START_SECONDS = 60
 
 
-class Shown:
+class RunningApp:
     """An app that shows a model; it ends with this process.
 
     Args:
@@ -83,7 +83,7 @@ def show(
     port: int = 0,
     block: bool | None = None,
     browser: bool = True,
-) -> Shown:
+) -> RunningApp:
     """Open the app on a network that is in this process.
 
     The app looks at a copy, made now: your network stays as it is and may be trained further.
@@ -100,31 +100,31 @@ def show(
         browser: Whether to open the page in a browser.
 
     Raises:
-        InputError: When something given cannot be used.
+        InputError: When the model or an image cannot be used.
     """
     try:
         ours = copy.deepcopy(model)
-    except Exception as error:  # whatever a stranger's class raises
+    except Exception as error:  # whatever the class raises
         raise ModelError(f"The network cannot be copied ({error}).") from error
     with ExitStack() as stack:
-        shown = _shown(stack, ours, images, preprocessing, _names(classes), port)
+        app = _start(stack, ours, images, preprocessing, _names(classes), port)
         stack.pop_all()  # it goes on; whatever failed before has tidied up
-    print(shown)
+    print(app)
     if browser:
-        webbrowser.open(shown.address)
+        webbrowser.open(app.address)
     if block or (block is None and not _is_interactive()):
-        shown.wait()
-    return shown
+        app.wait()
+    return app
 
 
-def _shown(
+def _start(
     stack: ExitStack,
     network: nn.Module,
     images: Sequence[Any],
     preprocessing: Preprocessing | None,
     names: tuple[str, ...] | None,
     port: int,
-) -> Shown:
+) -> RunningApp:
     """Start the server; what must be tidied up if that fails is put on the stack."""
     from diagnostics.execution.executor import Executor
     from diagnostics.loaders.open import open_live
@@ -132,23 +132,25 @@ def _shown(
 
     folder = tempfile.TemporaryDirectory(prefix="oversure-")
     stack.callback(folder.cleanup)
-    place = Path(folder.name)
-    source = ModelSource(_file(network, place / SOCKET), class_names=names)
+    path = Path(folder.name)
+    source = ModelSource(_file(network, path / SOCKET), class_names=names)
     opened = open_live(source, network, preprocessing)
-    files = [_written(image, place / f"image-{i}.png") for i, image in enumerate(images)]
-    listener = Listener(place / SOCKET, Executor(lambda wanted, images: opened))
+    files = [_image_file(image, path / f"image-{i}.png") for i, image in enumerate(images)]
+    listener = Listener(path / SOCKET, Executor(lambda source, images: opened))
     stack.callback(listener.close)
     port = port or _free_port()
     begin = {
-        **{"source": asdict(source), "images": [asdict(one) for one in files], "port": port},
+        "source": asdict(source),
+        "images": [asdict(file) for file in files],
+        "port": port,
         "preprocessing": preprocessing and asdict(preprocessing),
     }
-    (place / BEGIN).write_text(json.dumps(begin), "utf-8")
+    (path / BEGIN).write_text(json.dumps(begin), "utf-8")
     command = [sys.executable, "-m", "diagnostics.ui.server.live", folder.name]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     stack.callback(process.kill)
     _wait(f"http://127.0.0.1:{port}", process)
-    return Shown(f"http://127.0.0.1:{port}", folder, process, listener)
+    return RunningApp(f"http://127.0.0.1:{port}", folder, process, listener)
 
 
 def _file(network: nn.Module, path: Path) -> File:
@@ -165,8 +167,8 @@ def _names(classes: Sequence[str] | str | Path | None) -> tuple[str, ...] | None
     return None if classes is None else tuple(map(str, classes))
 
 
-def _written(image: Any, path: Path) -> File:
-    """Return an image as a file; one that is in memory is written as PNG."""
+def _image_file(image: Any, path: Path) -> File:
+    """Return an image as a file; what is in memory is written as PNG."""
     if isinstance(image, str | Path):
         return file_at(Path(image))
     if not isinstance(image, Image.Image):

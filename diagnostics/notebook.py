@@ -43,7 +43,7 @@ def load(
         weights: A .safetensors file, or a state_dict saved by torch.
         architecture: Which network, where the tensors cannot tell.
         classes: Class names: .txt, .json, .csv, or a folder with a folder for each class.
-        factory: "package.module:function" that returns the network, for one of your own.
+        factory: "package.module:function" that returns the network, if it is your own.
 
     Raises:
         InputError: When the file cannot be opened; the text says what to do.
@@ -67,7 +67,7 @@ def inspect(
     against: int | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Result:
-    """Return what the network received, said, looked at and did for each image.
+    """Return what the network received, predicted, looked at and did for each image.
 
     Args:
         model: From `load`.
@@ -91,7 +91,7 @@ def inspect(
         options["layers"] = tuple(layers)
     if attributions is not None:
         options["attributions"] = tuple(attributions)
-    return _ask(INSPECT, model, images, preprocessing, target, against, options)
+    return _run(INSPECT, model, images, preprocessing, target, against, options)
 
 
 def run(
@@ -119,10 +119,10 @@ def run(
         InputError: When a setting does not fit.
         NotOfferedError: When this model cannot answer the method.
     """
-    return _ask(method, model, images, preprocessing, target, against, dict(options))
+    return _run(method, model, images, preprocessing, target, against, dict(options))
 
 
-def _ask(
+def _run(
     method: str,
     model: LoadedModel,
     images: Sequence[str | Path],

@@ -16,7 +16,7 @@ import diagnostics
 from diagnostics.data.samples import image_files
 from diagnostics.errors import ImageError, ModelError, WorkerCrashedError
 from diagnostics.execution.executor import Executor
-from diagnostics.live import _written
+from diagnostics.live import _image_file
 from diagnostics.loaders.open import open_live
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import INSPECT, File, ModelSource, Request
@@ -100,9 +100,9 @@ def test_show_serves_a_copy_and_leaves_the_network_as_it_was():
 
 def test_images_in_memory_are_written_as_they_are(tmp_path):
     values = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
-    file = _written(values, tmp_path / "a.png")
+    file = _image_file(values, tmp_path / "a.png")
     assert np.array_equal(np.asarray(Image.open(file.path)), values)
-    grey = _written(values[..., :1] / 255, tmp_path / "b.png")
+    grey = _image_file(values[..., :1] / 255, tmp_path / "b.png")
     assert np.array_equal(np.asarray(Image.open(grey.path)), values[..., 0])
 
 
@@ -118,7 +118,7 @@ def test_images_in_memory_are_written_as_they_are(tmp_path):
 )
 def test_what_is_no_image_is_named(tmp_path, values):
     with pytest.raises(ImageError):
-        _written(values, tmp_path / "a.png")
+        _image_file(values, tmp_path / "a.png")
 
 
 def test_what_is_no_classifier_is_named():

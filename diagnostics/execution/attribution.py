@@ -26,8 +26,8 @@ class ImageHeatmap:
     Args:
         layer: At which it was taken; empty for a map of pixels.
         values: Shape (h, w); None where there is none.
-        note: Why there is none, or what should be seen of it.
-        remark: What else is said of it.
+        note: Why there is none, or a warning.
+        remark: What else people should read with it.
         signed: Whether values lie on both sides of zero.
         any_class: Whether it is the same for every class.
     """
@@ -73,14 +73,14 @@ def heatmaps(
             classifier = Counted(classifier, report_passes(report, method.info.title, total))
     heatmap = method.function(classifier, pixels, target, **settings)
     check(heatmap, pixels)
-    found = []
+    images = []
     for row, (index, note) in enumerate(zip(targets, notes(heatmap), strict=True)):
         if index is None or index == against:
-            found.append(
+            images.append(
                 ImageHeatmap(heatmap.layer, note=NOT_FINITE if index is None else NO_MARGIN)
             )
             continue
-        found.append(
+        images.append(
             ImageHeatmap(
                 heatmap.layer,
                 heatmap.values[row].detach().float().cpu().numpy(),
@@ -90,4 +90,4 @@ def heatmaps(
                 any_class=heatmap.any_class,
             )
         )
-    return found
+    return images

@@ -98,7 +98,7 @@ class Executor:
             OversureError: When the request cannot be answered; the text says why.
         """
         progress = ProgressReporter(on_progress)
-        with torch.random.fork_rng(devices=()):  # it may be somebody's own process
+        with torch.random.fork_rng(devices=()):  # it may be a person's process
             torch.manual_seed(request.seed)
             outcome = self._answer(request, progress)
         versions = {library: version(library) for library in LIBRARIES}
@@ -157,11 +157,11 @@ class Executor:
             first_image = first_image or next(iter(pixels), "")
             leader = first_image if settings.shared_maps else ""
             inspection = Inspection(request, classifier, settings, leader, report)
-            found = self._cache.inspect(inspection, pixels)
+            inspected = self._cache.inspect(inspection, pixels)
             for row, (file, image) in enumerate(zip(files, prepared, strict=True), start):
                 result = InspectionResult()
-                if file.sha256 in found:
-                    result = found[file.sha256].copy()  # the cache keeps its own
+                if file.sha256 in inspected:
+                    result = inspected[file.sha256].copy()  # the cache keeps the original
                     results.append(result)
                 entries.append(_image_entry(file, image, result))
                 arrays |= _image_arrays(f"{row}/", image, result)

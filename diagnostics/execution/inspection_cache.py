@@ -133,9 +133,9 @@ class InspectionCache:
         forward = {image: result for image, result in known.items() if result is not None}
         if inspection.request.method != INSPECT or not forward:
             return {}
-        found = inspection.explain([images[image] for image in forward])
+        explained = inspection.explain([images[image] for image in forward])
         results = {}
-        for image, attributions in zip(forward, found, strict=True):
+        for image, attributions in zip(forward, explained, strict=True):
             _remember(self._attributions, inspection.attribution_key(image), attributions)
             results[image] = InspectionResult(forward[image], attributions)
         return results

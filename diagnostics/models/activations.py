@@ -71,13 +71,13 @@ def view(
             continue
         statistics = _Statistics(values, layout(layer, image_size))
         for row, of_image in enumerate(views):
-            one = statistics.view(row, layer, tuple(values.shape[1:]))
-            of_image.append(one)
+            layer_view = statistics.view(row, layer, tuple(values.shape[1:]))
+            of_image.append(layer_view)
             if layer.name in drawn:
                 channels = shared_maps.get(layer.name) if shared_maps is not None else None
-                _draw(one, layer, values[row], image_size, max_maps, query, channels)
+                _draw(layer_view, layer, values[row], image_size, max_maps, query, channels)
                 if shared_maps is not None and channels is None:
-                    shared_maps[layer.name] = one.entry.get("channels", [])
+                    shared_maps[layer.name] = layer_view.entry.get("channels", [])
     return views
 
 
@@ -89,16 +89,16 @@ def count_silent(views: Sequence[Sequence[LayerView]]) -> None:
     with one value in all is silent when that is zero.
     """
     for same_layer in zip(*views, strict=True):
-        extremes = [one.extremes for one in same_layer if one.extremes is not None]
+        extremes = [view.extremes for view in same_layer if view.extremes is not None]
         silent: SilentUnits | None = None
         if extremes:
-            low = np.min([one[0] for one in extremes], axis=0)
-            high = np.max([one[1] for one in extremes], axis=0)
+            low = np.min(extremes, axis=0)[0]
+            high = np.max(extremes, axis=0)[1]
             single = len(extremes) * same_layer[0].cells == 1
             quiet = (high == 0) if single else (high - low < SILENT)
             silent = SilentUnits(units=quiet.size, silent=int(quiet.sum()), images=len(extremes))
-        for one in same_layer:
-            one.entry["silent"] = silent
+        for view in same_layer:
+            view.entry["silent"] = silent
 
 
 class _Statistics:

@@ -49,12 +49,12 @@ class Trace:
                 "": self.pixels,
                 **{name: value for name, value in self.activations.items() if value.requires_grad},
             }
-            found = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 score, list(sources.values()), retain_graph=True, allow_unused=True
             )
             self._gradients[key] = {
                 name: torch.zeros_like(source) if gradient is None else gradient
-                for (name, source), gradient in zip(sources.items(), found, strict=True)
+                for (name, source), gradient in zip(sources.items(), gradients, strict=True)
             }
         return self._gradients[key]
 
@@ -117,9 +117,9 @@ class Margin:
     """A `Classifier` whose logits are margins: each class's logit minus that of another class.
 
     Args:
-        classifier: The classifier asked.
+        classifier: The classifier.
         against: Index of the other class; None takes, for each image, the strongest class but
-            the one in question.
+            the explained one.
     """
 
     def __init__(self, classifier: Classifier, against: int | None = None) -> None:
@@ -143,8 +143,8 @@ class Margin:
     def _margins(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         if self._against is not None:
             return logits - logits[:, self._against, None]
-        best, place = logits.topk(2, dim=1)
-        is_best = torch.arange(logits.shape[1], device=logits.device) == place[:, :1]
+        best, index = logits.topk(2, dim=1)
+        is_best = torch.arange(logits.shape[1], device=logits.device) == index[:, :1]
         return logits - torch.where(is_best, best[:, 1:], best[:, :1])
 
 
@@ -152,7 +152,7 @@ class Counted:
     """A `Classifier` that says how many images it was asked about.
 
     Args:
-        classifier: The classifier asked.
+        classifier: The classifier.
         count: Called with the number of images after each pass.
     """
 

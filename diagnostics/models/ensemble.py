@@ -22,8 +22,8 @@ MEMBERS = "members."  # what the names of their layers begin with
 class EnsembleNetwork(nn.Module):
     """Gives the mean of its members' logits, for pixels in [0, 1].
 
-    Every member's own channel order, value range, mean and std are applied inside; a member of
-    another size receives the pixels resized to its own.
+    Every member's channel order, value range, mean and std are applied inside; a member of another
+    size receives the pixels resized to it.
 
     Args:
         classifiers: The members, with their preprocessing.
@@ -31,13 +31,13 @@ class EnsembleNetwork(nn.Module):
 
     def __init__(self, classifiers: Sequence[TorchClassifier]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(one.network for one in classifiers)
+        self.members = nn.ModuleList(member.network for member in classifiers)
         self.classifiers = tuple(classifiers)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return the mean logits, shape (n, k)."""
-        answers = [one.logits(_sized(pixels, one.spec)) for one in self.classifiers]
-        return torch.stack([answer.to(pixels.dtype) for answer in answers]).mean(0)
+        logits = [member.logits(_resized(pixels, member.spec)) for member in self.classifiers]
+        return torch.stack([values.to(pixels.dtype) for values in logits]).mean(0)
 
 
 def ensemble_spec(source: ModelSource, classifiers: Sequence[TorchClassifier]) -> ModelSpec:
@@ -46,31 +46,31 @@ def ensemble_spec(source: ModelSource, classifiers: Sequence[TorchClassifier]) -
     Raises:
         ModelError: When its members do not see the same images or name other classes.
     """
-    specs = [one.spec for one in classifiers]
+    specs = [member.spec for member in classifiers]
     if why := why_apart(specs):
         raise ModelError(why)
     first = specs[0]
-    sizes = {(one.height, one.width) for one in specs}
-    said = f"{len(classifiers)} models; the mean of their logits is the answer."
+    sizes = {(spec.height, spec.width) for spec in specs}
+    message = f"{len(classifiers)} models; the mean of their logits is the answer."
     if len(sizes) > 1:
-        said += f" Pixels are made {first.width} x {first.height} and resized for the others."
+        message += f" Pixels are made {first.width} x {first.height} and resized for the others."
     return ModelSpec(
         name=source.name,
         format="ensemble",
-        architecture=" + ".join(one.architecture for one in specs),
+        architecture=" + ".join(spec.architecture for spec in specs),
         sha256=source.sha256,
-        parameters=sum(one.parameters for one in specs),
+        parameters=sum(spec.parameters for spec in specs),
         height=first.height,
         width=first.width,
         channels=first.channels,
         class_names=first.class_names,
         output=Output.SIGMOID_LOGITS if first.output.independent else Output.LOGITS,
         preprocessing=_pixels_only(classifiers[0]),
-        checks=(Check("ensemble", "passed", said),),
+        checks=(Check("ensemble", "passed", message),),
     )
 
 
-def _sized(pixels: Tensor, spec: ModelSpec) -> Tensor:
+def _resized(pixels: Tensor, spec: ModelSpec) -> Tensor:
     size = (spec.height, spec.width)
     if tuple(pixels.shape[2:]) == size:
         return pixels

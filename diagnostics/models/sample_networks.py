@@ -60,8 +60,8 @@ class DigitsConv(nn.Module):
         super().__init__()
         widths = (in_chans, 32, 64, 128)
         stages: list[nn.Module] = []
-        for taken, given in pairwise(widths):
-            stages += [nn.Conv2d(taken, given, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        for inputs, outputs in pairwise(widths):
+            stages += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         self.conv_layers = nn.Sequential(*stages)
         self.flatten = nn.Flatten()
         self.fc_layers = nn.Sequential(

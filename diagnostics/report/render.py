@@ -19,7 +19,8 @@ NOT_A_NUMBER = (255, 0, 160)
 PADDING = ((128, 128, 128), (168, 168, 168))
 GAP = (128, 128, 128)
 NEUTRAL = 247
-MOST, MANY = 0.995, 500
+QUANTILE = 0.995  # of the magnitudes that a scale of most values covers
+MIN_VALUES = 500  # fewer are covered completely
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Cells:
         gap: Px between two cells.
         labels: What each cell is, in their order; cells without a label hold nothing.
         numbers: Number of each cell, a channel's or unit's index, in the same order.
-        pixels: Whether each px of a cell is a value of its own.
+        pixels: Whether each px of a cell is a value by itself.
     """
 
     columns: int
@@ -47,7 +48,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture and what must be said with it.
+    """A picture and the words that belong to it.
 
     Args:
         pixels: Shape (h, w, 3), 8 bit, at their true size.
@@ -71,8 +72,8 @@ class Picture:
 
 def _table(anchors: list[str]) -> NDArray[np.float64]:
     rgb = np.array([colors.hex_to_rgb(anchor) for anchor in anchors], np.float64)
-    at = np.linspace(0, len(rgb) - 1, 256)
-    return np.stack([np.interp(at, np.arange(len(rgb)), rgb[:, c]) for c in range(3)], 1)
+    position = np.linspace(0, len(rgb) - 1, 256)
+    return np.stack([np.interp(position, np.arange(len(rgb)), rgb[:, c]) for c in range(3)], 1)
 
 
 def _hex(anchor: str) -> str:
@@ -102,12 +103,12 @@ class Scale:
     Args:
         limit: Value at the bright or red end; the blue end is its negative.
         signed: Whether values lie on both sides of zero.
-        beyond: How many values lie beyond the limit; they are drawn in the colours of the ends.
+        clipped: How many values lie beyond the limit; they are drawn in the colours of the ends.
     """
 
     limit: float
     signed: bool
-    beyond: int = 0
+    clipped: int = 0
 
     @classmethod
     def covering(cls, *arrays: NDArray[Any], signed: bool | None = None) -> Scale:
@@ -128,23 +129,23 @@ class Scale:
         """Return the scale that covers all but the largest few of many values.
 
         A handful of pixels would otherwise leave the rest of a heatmap in the dark. Maps of few
-        cells are covered whole.
+        cells are covered completely.
 
         Args:
             arrays: Arrays to be compared by colour.
             signed: None takes the signed scale if any value lies below zero.
         """
-        whole = cls.covering(*arrays, signed=signed)
+        full = cls.covering(*arrays, signed=signed)
         sizes = np.concatenate([np.abs(array[np.isfinite(array)]) for array in arrays])
-        limit = float(np.quantile(sizes, MOST)) if sizes.size >= MANY else 0.0
-        if limit == 0 or limit == whole.limit:
-            return whole
-        return cls(limit, whole.signed, int((sizes > limit).sum()))
+        limit = float(np.quantile(sizes, QUANTILE)) if sizes.size >= MIN_VALUES else 0.0
+        if limit == 0 or limit == full.limit:
+            return full
+        return cls(limit, full.signed, int((sizes > limit).sum()))
 
     def at(self, values: NDArray[Any]) -> Scale:
         """Return this scale as it lies over one of several arrays."""
-        beyond = np.abs(values[np.isfinite(values)]) > self.limit
-        return Scale(self.limit, self.signed, int(beyond.sum()) if self.beyond else 0)
+        clipped = int((np.abs(values[np.isfinite(values)]) > self.limit).sum())
+        return Scale(self.limit, self.signed, clipped if self.clipped else 0)
 
     def colour(self, values: NDArray[Any]) -> Rgb:
         """Return an 8-bit colour for every value, NaN and infinity in the reserved colour."""
@@ -160,8 +161,8 @@ class Scale:
     def ends(self) -> str:
         """The values at the two ends of the scale, and how many lie beyond them."""
         low = number(-self.limit) if self.signed and self.limit else "0"
-        beyond = f", {self.beyond} values beyond the ends" if self.beyond else ""
-        return f"colours {low} … {number(self.limit)}{beyond}"
+        clipped = f", {self.clipped} values beyond the ends" if self.clipped else ""
+        return f"colours {low} … {number(self.limit)}{clipped}"
 
 
 def missing(pixels: Rgb, where: NDArray[np.bool_]) -> Rgb:
@@ -209,8 +210,8 @@ def tiles(maps: NDArray[Any], scale: Scale | None, *, gap: int = 1) -> Rgb:
     rows = math.ceil(count / columns)
     sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
     sheet[:] = _hatch(*sheet.shape[:2])
-    filled = np.arange(rows * columns).reshape(rows, columns) < count
-    sheet[_cells(filled, height + gap, width + gap)[: sheet.shape[0], : sheet.shape[1]]] = GAP
+    has_map = np.arange(rows * columns).reshape(rows, columns) < count
+    sheet[_cells(has_map, height + gap, width + gap)[: sheet.shape[0], : sheet.shape[1]]] = GAP
     for index, values in enumerate(maps):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         coloured = (scale or Scale.covering(values)).colour(values)
@@ -256,14 +257,14 @@ def _hatch(height: int, width: int) -> Rgb:
     """Draw the slanted lines that stand where there is no value."""
     rows, columns = np.indices((height, width))
     slanted = ((rows + columns) // 2 % 2 == 0)[..., None]
-    one, other = np.array(PADDING, np.uint8)
-    lines: Rgb = np.where(slanted, one, other)
+    dark, light = np.array(PADDING, np.uint8)
+    lines: Rgb = np.where(slanted, dark, light)
     return lines
 
 
 def _index(share: NDArray[Any]) -> NDArray[np.intp]:
-    places: NDArray[np.intp] = np.rint(share * 255).astype(np.intp)
-    return places
+    indices: NDArray[np.intp] = np.rint(share * 255).astype(np.intp)
+    return indices
 
 
 def _mark(shown: Rgb, bad: NDArray[np.bool_]) -> Rgb:

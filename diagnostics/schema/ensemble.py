@@ -31,8 +31,8 @@ def why_apart(specs: Sequence[ModelSpec]) -> str:
                 f"{both} mean different things by their outputs: in one of them each class is a "
                 "yes or no of its own. Say what the outputs are when you open them."
             )
-        made, usual = spec.preprocessing, first.preprocessing
-        if any(getattr(made, name) != getattr(usual, name) for name in SHARED):
+        settings, expected = spec.preprocessing, first.preprocessing
+        if any(getattr(settings, name) != getattr(expected, name) for name in SHARED):
             return (
                 f"{both} differ in how an image is turned, fitted or blurred before they see it; "
                 "an ensemble sees one image. Mean and std may differ."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from diagnostics.schema.spec import LayerInfo, ModelSpec
 
 Size = tuple[int, int]
-MOST_EXTRA_TOKENS = 8
+MAX_EXTRA_TOKENS = 8
 SCORES = "attention scores"  # kind of a layer whose values are arranged like attention weights
 
 
@@ -46,7 +46,7 @@ def token_grid(tokens: int, image_size: Size) -> tuple[int, int, int] | None:
     other extra tokens, which come first. None when no such grid fits.
     """
     height, width = image_size
-    for extra in range(min(MOST_EXTRA_TOKENS, tokens - 2) + 1):
+    for extra in range(min(MAX_EXTRA_TOKENS, tokens - 2) + 1):
         rows = round(((tokens - extra) * height / width) ** 0.5)
         patch = height // rows if rows else 0
         if patch and (rows, (tokens - extra) / rows) == (height // patch, width // patch):
@@ -87,11 +87,11 @@ def last_maps(spec: ModelSpec) -> str:
     normalised tokens before the last attention.
     """
     image_size = (spec.height, spec.width)
-    found = norm = ""
+    last = norm = ""
     for layer in spec.layers:
         kind = layout(layer, image_size)
         if _map_size(layer, kind):
-            found = layer.name
+            last = layer.name
         elif (
             kind == "tokens"
             and "norm" in layer.kind.lower()
@@ -99,8 +99,8 @@ def last_maps(spec: ModelSpec) -> str:
         ):
             norm = layer.name
         elif kind == "attention":
-            found = norm or found
-    return found
+            last = norm or last
+    return last
 
 
 def _map_size(layer: LayerInfo, kind: str) -> Size | None:

@@ -109,13 +109,13 @@ class MethodInfo:
     Args:
         id: "family/name", the same everywhere.
         kind: What it answers: a "map" of each image, a "score" of each image that others ask for,
-            a "guard" to take along, or an "analysis" with an answer of its own.
+            a "guard" to take along, or an "analysis" with any other answer.
         title: The name people read.
         summary: First line of the method's docstring.
         source: Paper the method comes from.
         needs: Names of the `Need`s the model must offer.
         options: The method's settings, in the order of its signature.
-        expensive: Whether it asks the network many times about each image.
+        expensive: Whether each image takes many forward passes.
         order: Where it stands among its kind on a page, lower first.
         explanation: What a page says after its title; empty takes the summary.
     """
@@ -131,21 +131,21 @@ class MethodInfo:
     order: int = 0
     explanation: str = ""
 
-    def read(self, written: Mapping[str, str]) -> dict[str, Value]:
+    def read(self, texts: Mapping[str, str]) -> dict[str, Value]:
         """Return the values of options that a person wrote as text.
 
         Raises:
             OptionError: When an option is unknown or its text is no value of it.
         """
-        return {name: self.option(name).read(text) for name, text in written.items()}
+        return {name: self.option(name).read(text) for name, text in texts.items()}
 
-    def check(self, given: Mapping[str, Value]) -> dict[str, Value]:
-        """Return every option's value: the given one checked, the default otherwise.
+    def check(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Return every option's value: the checked one of these, the default otherwise.
 
         Raises:
-            OptionError: When a given option is unknown or outside its range.
+            OptionError: When an option is unknown or its value outside the range.
         """
-        checked = {name: self.option(name).check(value) for name, value in given.items()}
+        checked = {name: self.option(name).check(value) for name, value in values.items()}
         return {option.name: option.default for option in self.options} | checked
 
     def option(self, name: str) -> Option:

@@ -104,20 +104,20 @@ def loads(text: str) -> Recipe:
 
 
 def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing:
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
     }
-    colour = given.get("colour", True)
+    colour = values.get("colour", True)
     if not colour:
-        given = {"mean": (0.0,), "std": (1.0,), **given}
-    for key, value in given.items():
+        values = {"mean": (0.0,), "std": (1.0,), **values}
+    for key, value in values.items():
         kind = type(getattr(Preprocessing, key))
         if kind is bool and not isinstance(value, bool):
             raise RecipeError(f"{key} must be true or false; got {value!r}.")
         if kind is tuple and not _numbers(value):
             raise RecipeError(f"{key} must be a list of numbers; got {value!r}.")
     try:
-        return Preprocessing(**given)
+        return Preprocessing(**values)
     except OptionError as error:
         raise RecipeError(f"In the recipe, {error.message}") from None
     except TypeError:

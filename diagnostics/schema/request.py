@@ -1,4 +1,4 @@
-"""What is asked of a model and what comes back: the only things that cross a process border."""
+"""What goes to a model and what comes back: the only things that cross a process border."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ class ModelSource:
     @property
     def weights(self) -> tuple[File, ...]:
         """The files of its weights, of an ensemble those of all its members."""
-        return tuple(one.file for one in self.members)
+        return tuple(member.file for member in self.members)
 
     @property
     def sha256(self) -> str:
         """Hash of the weights; of an ensemble, of all its members' hashes."""
         if not self.others:
             return self.file.sha256
-        hashes = " ".join(one.sha256 for one in self.members)
+        hashes = " ".join(member.sha256 for member in self.members)
         return hashlib.sha256(hashes.encode()).hexdigest()
 
     @property
@@ -91,12 +91,12 @@ class ModelSource:
         """What people call it: its file, or its members' files without their endings."""
         if not self.others:
             return self.file.name
-        return " + ".join(one.name.rpartition(".")[0] or one.name for one in self.members)
+        return " + ".join(member.name.rpartition(".")[0] or member.name for member in self.members)
 
     def content(self) -> dict[str, Any]:
         """Return what decides its answers, as JSON; paths and names are not part of it."""
-        own = {**asdict(self), "file": self.file.sha256}
-        return {**own, "others": [one.content() for one in self.others]}
+        others = [other.content() for other in self.others]
+        return {**asdict(self), "file": self.file.sha256, "others": others}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Request:
 
     Args:
         method: `OPEN`, `INSPECT`, `FIELD`, or a method's id "family/name".
-        model: The model asked.
+        model: The model.
         images: Image files, in the order of the answers.
         preprocessing: How images become pixels; None takes the model's own.
         target: Index of the class to explain; None explains each image's top class.
@@ -134,7 +134,7 @@ class Request:
     def files(self) -> tuple[File, ...]:
         """Every file but the first model's that the answer is computed from."""
         others = (getattr(self, name) for name in FOLDERS)
-        members = (one.file for one in self.model.others)
+        members = (other.file for other in self.model.others)
         return (*self.images, *members, *(file for file in others if file is not None))
 
     @property

@@ -293,12 +293,12 @@ def _photo(values: NDArray[Any], alt: str, name: str) -> Picture:
 
 def _difference(change: NDArray[Any], times: int, stem: str) -> Cell:
     """Draw a change on a scale whose ends are a whole step from black to white, over the factor."""
-    scale = Scale(1 / times, signed=True, beyond=1).at(change)
+    scale = Scale(1 / times, signed=True, clipped=1).at(change)
     sheet = render.tiles(np.moveaxis(change, 2, 0), scale)
     channels = "" if change.shape[2] == 1 else "red, green and blue one after the other; "
     end = number(GREYS / times)
     title = f"Difference, amplified {times} ×" if times > 1 else "Difference, exact"
-    beyond = f", {scale.beyond} values beyond the ends" if scale.beyond else ""
+    beyond = f", {scale.clipped} values beyond the ends" if scale.clipped else ""
     caption = f"{channels}colours −{end} … {end} grey levels{beyond}"
     alt = f"{title}: the changed image minus the image. {WHITE}"
     return Cell(title=title, pictures=(Picture(sheet, alt, caption, f"{stem}-difference-{times}"),))

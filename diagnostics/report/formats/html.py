@@ -28,9 +28,9 @@ def page(title: str, facts: Mapping[str, str], sections: Sections) -> str:
     Returns:
         A whole page.
     """
-    made = {**facts, "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    dated = {**facts, "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
     items = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in made.items()
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in dated.items()
     )
     body = "".join(_section(heading, rows) for heading, rows in sections.items() if rows)
     return (
@@ -74,7 +74,7 @@ def _cell(cell: Cell) -> str:
         _text("div", cell.sure, "answer"),
         "".join(_bar(bar) for bar in cell.bars),
         _text("div", cell.empty, "empty"),
-        f'<div class="pictures">{"".join(_picture(one) for one in cell.pictures)}</div>',
+        f'<div class="pictures">{"".join(map(_picture, cell.pictures))}</div>',
         *(_text("p", note) for note in (*cell.notes, *cell.details)),
         *(_text("p", warning, "warning") for warning in cell.warnings),
     ]

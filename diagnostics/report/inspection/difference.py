@@ -23,7 +23,9 @@ from diagnostics.schema.results.inspection import (
 from diagnostics.text import number
 
 OTHER_CLASS = "This map explains another class than the pinned image's, so nothing is subtracted."
-OWN_CLASS = "Each map subtracts its image's own strongest other class, so none can be compared."
+STRONGEST_CLASS = (
+    "Each map subtracts its image's own strongest other class, so none can be compared."
+)
 OTHER_SHAPE = "The pinned image gives other maps or another shape, so nothing is subtracted."
 
 
@@ -55,7 +57,7 @@ def heatmaps(answer: Result) -> list[Cell]:
         if first["target"] != other["target"] and not other["any_class"]:
             return Cell(empty=OTHER_CLASS)
         if other["against"] == STRONGEST and not other["any_class"]:
-            return Cell(empty=OWN_CLASS)
+            return Cell(empty=STRONGEST_CLASS)
         before, after = arrays[f"0/{first['array']}"], arrays[f"{index}/{other['array']}"]
         if before.shape != after.shape:
             return Cell(empty=OTHER_SHAPE)
@@ -89,8 +91,8 @@ def difference(
     Args:
         first: The other image's entry.
         before: The other image's values.
-        entry: The one image's entry.
-        after: The one image's values.
+        entry: This image's entry.
+        after: This image's values.
         name: Of the difference.
     """
     if first["channels"] != entry["channels"] or before.shape != after.shape:

@@ -157,8 +157,8 @@ def patches(
         field: The answer with the cell's receptive field.
     """
     scores: InspectAnswer = answer.scores
-    found: FieldAnswer = field.scores
-    box = found["field"]
+    field_scores: FieldAnswer = field.scores
+    box = field_scores["field"]
     if box is None:
         return [Cell(empty="No pixel reaches this cell: it is the same for every image.")]
     cells = []

@@ -34,7 +34,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("transformers")
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
-FORMATS = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 BEGIN, END = "<!-- formats:begin -->\n", "<!-- formats:end -->"
 LETTERS = samples.model_files()["letters_conv"]
 IMAGES = tuple(samples.image_files()[name] for name in samples.FIRST_IMAGES[:3])
@@ -229,11 +229,11 @@ def table() -> str:
 
 
 def test_the_table_of_formats_in_the_readme_is_what_was_tried():
-    text = FORMATS.read_text("utf-8")
+    text = DOCUMENT.read_text("utf-8")
     assert text.partition(BEGIN)[2].partition(END)[0] == table()
 
 
 if __name__ == "__main__":
-    before, _, rest = FORMATS.read_text("utf-8").partition(BEGIN)
-    FORMATS.write_text(before + BEGIN + table() + END + rest.partition(END)[2], "utf-8")
+    before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
+    DOCUMENT.write_text(before + BEGIN + table() + END + rest.partition(END)[2], "utf-8")
     sys.exit()

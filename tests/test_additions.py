@@ -72,6 +72,25 @@ def coin(context: Context, *, alpha: Annotated[float, Range(0.001, 0.5)] = 0.05)
     """
     return Outcome({})
 ''',
+    "diagnostics/corruptions/dusk.py": '''
+"""A corruption for the test."""
+
+from diagnostics.corruptions.registry import corruption
+
+
+@corruption(
+    "Dusk",
+    "Every value is multiplied by what is left of the light.",
+    unit="of the light",
+    phrase="{} of the light",
+    limits=(0, 1),
+    default_range=(1, 0),
+    identity=1,
+)
+def dusk(values, light, random):
+    """Darken."""
+    return values * light
+''',
     "pages/3_stress/9_shadows.py": '''
 """Shadows: a page for the test."""
 
@@ -184,6 +203,15 @@ def test_an_attribution_is_run_with_its_own_flags(tree):
 def test_an_ood_score_is_given_with_the_others(tree):
     answer = json.loads(answered(tree, "-m", "diagnostics", "score", *SAMPLE, "--json"))
     assert "ood/darkness" in answer["images"][0]["scores"]
+
+
+@pytest.mark.slow
+def test_a_corruption_is_an_axis_of_sweeps(listed, tree):
+    (axis,) = [one for one in listed["corruption/sweep"]["options"] if one["name"] == "axis"]
+    assert "dusk" in axis["choices"]
+    words = ("run", "corruption/sweep", *SAMPLE, "--axis", "dusk", "--steps", "3", "--json")
+    answer = json.loads(answered(tree, "-m", "diagnostics", *words))
+    assert answer["axes"][0]["values"] == [1, 0.5, 0]
 
 
 @pytest.mark.slow

@@ -45,8 +45,16 @@ SAME_DESIGN = {
 }
 # Words that name a cut of a design and not the design.
 CUTS = {"Condensed", "Narrow", "Light", "Medium", "Black", "Heavy", "Thin", "Hairline", "Cn"} | {
-    *("Semibold", "ExtraLight", "PS", "L", "Math", "Regular", "Bold", "Italic"),
-    *("Ultra-Light", "Gothic-Book"),
+    "Semibold",
+    "ExtraLight",
+    "PS",
+    "L",
+    "Math",
+    "Regular",
+    "Bold",
+    "Italic",
+    "Ultra-Light",
+    "Gothic-Book",
 }
 NOT_LETTERS = ("Math", "Symbol", "Dings", "D050000L")
 SIDE_PX, INSIDE_PX, LARGE_PX = 28, 24, 96

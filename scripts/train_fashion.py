@@ -33,8 +33,16 @@ DATA = Path("/usr/share/datasets/fashion-mnist")
 FOLDER = ROOT / "benchmarks" / "trained"
 FIGURES = FOLDER / "fashion.json"
 CLASSES = (
-    *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
-    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
 )
 FILES = {"train": "train", "test": "t10k"}
 MEAN, STD = 0.2860, 0.3530  # of the training pixels

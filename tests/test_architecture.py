@@ -73,8 +73,12 @@ THIRD_PARTY = {
 NOT_FOR_THE_UI = {"torch", "torchvision", "timm", "captum", "safetensors"}
 OPENS_CODE = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 OPENS_CODE_CALLS = {
-    *("torch.load", "torch.jit.load", "torch.export.load", "torch.package.PackageImporter"),
-    *("torch.hub.load", "torch.hub.load_state_dict_from_url"),
+    "torch.load",
+    "torch.jit.load",
+    "torch.export.load",
+    "torch.package.PackageImporter",
+    "torch.hub.load",
+    "torch.hub.load_state_dict_from_url",
 }
 BANNED_NAMES = {"utils", "helpers", "common", "core", "base", "manager", "service"}
 

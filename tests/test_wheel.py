@@ -62,7 +62,9 @@ def test_the_samples_are_found_beside_the_package(python, unpacked):
 def test_the_command_line_answers(python, unpacked):
     samples = unpacked / "diagnostics" / "app" / "sample_images"
     said = python(
-        *("-m", "diagnostics", "inspect"),
+        "-m",
+        "diagnostics",
+        "inspect",
         str(samples / "models" / "letters_conv.safetensors"),
         str(samples / "letter-x-fuzzy.png"),
     )

@@ -32,8 +32,13 @@ UNKNOWN = -1  # index of the class of an image without a label, where None canno
 ENCRYPTED = 1  # a flag of an entry
 BLOCK = 512
 UNREADABLE = (
-    *(OSError, EOFError, ValueError, RuntimeError),
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 
 Held = tuple[int, Callable[[], bytes]]  # a file's declared size, and what reads it

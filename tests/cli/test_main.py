@@ -45,16 +45,31 @@ def test_inspect_speaks_schema_1(inspected):
     answer = inspected(X)
     assert answer["schema"] == 1
     assert {
-        *("format", "architecture", "candidates", "sha256", "parameters", "input"),
-        *("classes", "output", "checks", "layers"),
+        "format",
+        "architecture",
+        "candidates",
+        "sha256",
+        "parameters",
+        "input",
+        "classes",
+        "output",
+        "checks",
+        "layers",
     } <= answer["model"].keys()
     assert answer["model"]["input"] == {"channels": 1, "height": 28, "width": 28}
     assert answer["model"]["checks"][0].keys() == {"name", "status", "message"}
     assert answer["model"]["layers"][0].keys() == {"name", "kind", "shape"}
     (image,) = answer["images"]
     assert {
-        *("file", "sha256", "error", "preprocessing", "warnings", "top", "margin"),
-        *("layers", "attributions"),
+        "file",
+        "sha256",
+        "error",
+        "preprocessing",
+        "warnings",
+        "top",
+        "margin",
+        "layers",
+        "attributions",
     } <= image.keys()
     stage = {"stage", "shape", "low", "high", "mean", "std", "picture"}
     assert all(stage <= made.keys() for made in image["preprocessing"])
@@ -206,8 +221,17 @@ def test_a_failed_worker_is_exit_code_3(oversure, monkeypatch):
 
 def test_run_writes_one_method(oversure, tmp_path):
     code, out, _ = oversure(
-        *("run", "attribution/grad_cam", MODEL, X, "--layer", "conv1"),
-        *("--target", "4", "--json", "--out", tmp_path),
+        "run",
+        "attribution/grad_cam",
+        MODEL,
+        X,
+        "--layer",
+        "conv1",
+        "--target",
+        "4",
+        "--json",
+        "--out",
+        tmp_path,
     )
     assert code == 0
     (entry,) = json.loads(out)["images"][0]["attributions"]

@@ -64,7 +64,9 @@ def pickled_weight(index: int, marker: str) -> bytes:
 def _constant(prefix: str, index: int, marker: str) -> bytes:
     def change(content: dict) -> None:
         content["config"]["evil"] = {
-            **{"path_name": f"{prefix}_0", "is_param": False, "use_pickle": False},
+            "path_name": f"{prefix}_0",
+            "is_param": False,
+            "use_pickle": False,
             "tensor_meta": None,
         }
 

@@ -12,8 +12,15 @@ pytest.importorskip("keras")
 pytest.importorskip("onnx")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 FORMATS = (
-    *("safetensors", "state_dict", "legacy", "whole module", "ONNX", "pt2", "Hugging Face"),
-    *("Keras .keras", "Keras .h5"),
+    "safetensors",
+    "state_dict",
+    "legacy",
+    "whole module",
+    "ONNX",
+    "pt2",
+    "Hugging Face",
+    "Keras .keras",
+    "Keras .h5",
 )
 
 

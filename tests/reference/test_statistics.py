@@ -235,8 +235,18 @@ def test_a_truncated_file_is_refused_in_words(tmp_path, share):
         {"reference": json.dumps({"format": FORMAT})},
     ],
     ids=[
-        *("none", "empty", "other", "blank", "cut", "list", "null", "number", "text"),
-        *("older", "deep", "no model"),
+        "none",
+        "empty",
+        "other",
+        "blank",
+        "cut",
+        "list",
+        "null",
+        "number",
+        "text",
+        "older",
+        "deep",
+        "no model",
     ],
 )
 def test_a_file_with_other_words_in_it_is_refused_in_words(tmp_path, metadata):

@@ -29,8 +29,24 @@ from diagnostics.models.graph.aten_names import (
 from diagnostics.models.graph.shaping import sized
 
 OF_NUMBERS: dict[str, Callable[..., Any]] = {  # Python's own, on sizes
-    **{name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "mod", "neg")},
-    **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge", "pow")},
+    **{
+        name: getattr(operator, name)
+        for name in [
+            "add",
+            "sub",
+            "mul",
+            "truediv",
+            "mod",
+            "neg",
+            "eq",
+            "ne",
+            "lt",
+            "le",
+            "gt",
+            "ge",
+            "pow",
+        ]
+    },
     "floordiv": torch.floor_divide,
 }
 LARGEST_POWER = 64

@@ -17,8 +17,13 @@ Given: TypeAlias = list[Tensor | None]
 
 OF_IMAGES = 4  # axes
 FAILURES = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError),
-    *(RuntimeError, TypeError, ValueError),
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
 )
 
 

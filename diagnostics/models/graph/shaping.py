@@ -16,8 +16,15 @@ MOST_VALUES = 2**28  # that an operator may make out of nothing
 
 # Element types by ONNX's number; half precision is computed in single, as everywhere here.
 TYPES = {
-    **{1: torch.float32, 10: torch.float32, 16: torch.float32, 11: torch.float64},
-    **{2: torch.uint8, 3: torch.int8, 6: torch.int32, 7: torch.int64, 9: torch.bool},
+    1: torch.float32,
+    10: torch.float32,
+    16: torch.float32,
+    11: torch.float64,
+    2: torch.uint8,
+    3: torch.int8,
+    6: torch.int32,
+    7: torch.int64,
+    9: torch.bool,
 }
 
 

@@ -95,7 +95,10 @@ def test_every_image_stands_at_its_confidence_in_the_row_of_its_family(families)
         assert x == pytest.approx(100 * known[name]["confidence"][number])
         assert abs(y - rows[name]) < 0.5
     assert [text.split("<")[1].split(">")[1] for text in figure.layout.yaxis.ticktext] == [
-        *("Real images", "Your noise", "Uniform noise", "Blank images"),
+        "Real images",
+        "Your noise",
+        "Uniform noise",
+        "Blank images",
     ]
 
 

@@ -106,8 +106,13 @@ def test_an_upload_that_breaks_off_leaves_nothing(folder):
     token = uploads.issue(folder, 2**30)
     given = iter([{"type": "http.request", "body": CONTENT[: 2**20], "more_body": True}])
     scope = {
-        **{"type": "http", "method": "PUT", "query_string": b"", "root_path": ""},
-        **{"path": uploads.address(token), "path_params": {}, "server": ("testserver", 80)},
+        "type": "http",
+        "method": "PUT",
+        "query_string": b"",
+        "root_path": "",
+        "path": uploads.address(token),
+        "path_params": {},
+        "server": ("testserver", 80),
         "headers": [(b"origin", b"http://testserver"), (b"host", b"testserver")],
     }
     seen = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from cachetools import LRUCache
 
 from diagnostics.errors import OversureError
@@ -51,13 +53,39 @@ def fine(page):
     return page
 
 
-def pressed(page, label):
+def page_text(page):
+    """Return what stands on the page in sentences, without the marks that keep it plain."""
+    elements = (*page.markdown, *page.caption, *page.warning, *page.error)
+    return "\n".join(element.value for element in elements).replace("\\", "")
+
+
+def section_headings(page):
+    """Return the headings of the sections, without those of folded numbers."""
+    return [section.label for section in page.expander if section.label != "Numbers"]
+
+
+def button_labels(page):
+    """Return what stands on the buttons."""
+    return [button.label for button in page.button]
+
+
+def charts(page):
+    """Return the charts as plotly describes them."""
+    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+
+
+def chart_titles(page):
+    """Return what stands over the charts."""
+    return [chart["layout"]["title"]["text"] for chart in charts(page)]
+
+
+def press(page, label):
     """Return the page after a click on the one button of that label."""
     (button,) = [button for button in page.button if button.label == label]
     return fine(button.click().run())
 
 
-def opened(app, name, **address):
+def open_page(app, name, **address):
     """Return one of `PAGES` of an app, opened by its address.
 
     Args:

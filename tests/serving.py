@@ -91,22 +91,22 @@ AT_REST = (
 )
 
 
-def opened(page: Page, url: str) -> Page:
+def open_page(page: Page, url: str) -> Page:
     """Open an address and wait until the page shows its answers."""
     page.set_default_timeout(PATIENCE_MS)
     page.goto(url)
     page.get_by_role("button", name="Report").wait_for()  # stands there when all is drawn
-    settled(page)
+    settle(page)
     return page
 
 
-def given(page: Page, dialog: Literal["add", "open"], path: Path) -> None:
+def choose_file(page: Page, dialog: Literal["add", "open"], path: Path) -> None:
     """Choose a file in the dialog that adds images or opens a model."""
     page.locator(f".st-key-{dialog} button").first.click()
     page.locator("input[type=file]").first.set_input_files(str(path))
 
 
-def settled(page: Page) -> None:
+def settle(page: Page) -> None:
     """Wait until the script has run and every row is drawn."""
     page.locator(".row, [data-testid=stAlert]").first.wait_for()
     page.wait_for_function(AT_REST)

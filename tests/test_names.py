@@ -83,8 +83,8 @@ def watched(app):
 @pytest.mark.parametrize("place", ["inspect", "layers", "attributions"])
 def test_no_name_runs_or_asks_for_anything(app, watched, place, tmp_path):
     page, strange = watched
-    serving.opened(page, f"{app}/{'' if place == 'inspect' else place}?top=20")
-    serving.settled(page)
+    serving.open_page(page, f"{app}/{'' if place == 'inspect' else place}?top=20")
+    serving.settle(page)
     for name in ("The model", "Numbers", "Class"):
         shown = page.get_by_text(name, exact=False).first
         if shown.count() and shown.is_visible():

@@ -34,7 +34,7 @@ def _server() -> Iterator[tuple[str, float, float, str]]:
     with serving.server() as (address, process):
         yield "server ready", time.perf_counter() - started, 1.5, "s"
         with serving.browser() as chrome:
-            page = serving.opened(chrome.new_page(), address)
+            page = serving.open_page(chrome.new_page(), address)
             what = f"image dropped until its answer is on the screen, letters, median of {DROPS}"
             yield what, _drops(page, 28, 1), 1.0, "s"
         server = psutil.Process(process.pid)
@@ -50,7 +50,7 @@ def _large_images() -> Iterator[tuple[str, float, float, str]]:
         photo = str(samples.image_files()["photo-raccoon"].path)
         named = (str(weights), photo, "--architecture", "torchvision/resnet18")
         with serving.server(arguments=named) as (address, _), serving.browser() as chrome:
-            page = serving.opened(chrome.new_page(), address)
+            page = serving.open_page(chrome.new_page(), address)
             what = f"image dropped until its answer is on the screen, ResNet-18, median of {DROPS}"
             yield what, _drops(page, 224, 3), 1.0, "s"
 
@@ -75,7 +75,7 @@ def _drop(page: serving.Page, side: int, channels: int, seed: int) -> float:
         chooser.set_input_files(str(path))
         page.locator(".cell", has_text=name).locator(".answer").wait_for()
     took = time.perf_counter() - started
-    serving.settled(page)
+    serving.settle(page)
     return took
 
 

@@ -120,11 +120,11 @@ def _upload() -> Iterator[tuple[str, float, float, str]]:
             for _ in range(UPLOAD_MIB // 16):
                 file.write(os.urandom(2**24))
         with serving.server() as (address, process), serving.browser() as chrome:
-            page = serving.opened(chrome.new_page(), address)
+            page = serving.open_page(chrome.new_page(), address)
             server = psutil.Process(process.pid)
             before = server.memory_info().rss / 2**20
             started = time.perf_counter()
-            serving.given(page, "open", path)
+            serving.choose_file(page, "open", path)
             page.locator("[role=dialog]").get_by_text("no model file").wait_for()
             took = time.perf_counter() - started
             grown = server.memory_info().rss / 2**20 - before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +18,15 @@ from diagnostics.report.adversarial.tables import first_shown
 from diagnostics.schema.request import ModelSource, Request, Result
 from diagnostics.schema.results.adversarial import NoPerturbation
 from diagnostics.ui.session.state import current_session
-from tests.pages_for_tests import RecordedRunner, fine, opened, pressed
+from tests.pages_for_tests import (
+    RecordedRunner,
+    charts,
+    fine,
+    open_page,
+    page_text,
+    press,
+    section_headings,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -65,37 +72,25 @@ def requests(monkeypatch, answer):
     return requests
 
 
-def headings(page):
-    return [section.label for section in page.expander if section.label != "Numbers"]
-
-
-def charts(page):
-    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
-
-
-def texts(page):
-    return " ".join(text.value.replace("\\", "") for text in (*page.markdown, *page.caption))
-
-
 def test_nothing_is_looked_for_before_the_button_and_its_cost_is_said(app, requests):
-    page = opened(app, PAGE, **ADDRESS)
-    assert headings(page) == HEADINGS[:1]
+    page = open_page(app, PAGE, **ADDRESS)
+    assert section_headings(page) == HEADINGS[:1]
     assert not requests
-    assert "380 passes forward and back" in texts(page)
-    page = pressed(page, LOOK)
+    assert "380 passes forward and back" in page_text(page)
+    page = press(page, LOOK)
     assert len(requests) == 1
-    assert headings(page) == HEADINGS
+    assert section_headings(page) == HEADINGS
     assert page.query_params["attack.wanted"] == requests[0].key[:12]
     page.selectbox(key="attack.steps").set_value("300")
     page = fine(page.run())
-    assert headings(page) == HEADINGS[:1]
+    assert section_headings(page) == HEADINGS[:1]
     assert len(requests) == 1
     page.selectbox(key="attack.steps").set_value("50")
-    assert headings(fine(page.run())) == HEADINGS
+    assert section_headings(fine(page.run())) == HEADINGS
 
 
 def test_a_deep_link_opens_the_answer_at_its_place(app, requests, answer):
-    page = pressed(opened(app, PAGE, **ADDRESS), LOOK)
+    page = press(open_page(app, PAGE, **ADDRESS), LOOK)
     page.slider(key="attack.epsilon").set_value(60)
     page.selectbox(key="attack.norm").set_value("linf")
     page = fine(page.run())
@@ -104,13 +99,13 @@ def test_a_deep_link_opens_the_answer_at_its_place(app, requests, answer):
     title = charts(page)[1]["layout"]["title"]["text"]
     for key, value in address.items():
         app.query_params[key] = value
-    again = opened(app, PAGE)
+    again = open_page(app, PAGE)
     assert charts(again)[1]["layout"]["title"]["text"] == title
     assert again.slider(key="attack.epsilon").value == 60
 
 
 def test_the_slider_shows_the_probabilities_along_the_change(app, requests, answer):
-    page = pressed(opened(app, PAGE, **ADDRESS), LOOK)
+    page = press(open_page(app, PAGE, **ADDRESS), LOOK)
     images = answer.scores["images"]
     index = first_shown(images, "l2")
     along = answer.arrays[f"{index}/l2/logits"]
@@ -126,7 +121,7 @@ def test_the_slider_shows_the_probabilities_along_the_change(app, requests, answ
 
 
 def test_the_changed_image_opens_in_inspect_as_it_was_rounded(app, requests, answer, sessions):
-    page = pressed(pressed(opened(app, PAGE, **ADDRESS), LOOK), "Open in Inspect")
+    page = press(press(open_page(app, PAGE, **ADDRESS), LOOK), "Open in Inspect")
     assert page.title[0].value == "Inspect"
     file = sessions[-1].shown_images()[0]
     index = first_shown(answer.scores["images"], "l2")
@@ -138,7 +133,7 @@ def test_the_changed_image_opens_in_inspect_as_it_was_rounded(app, requests, ans
 
 
 def test_where_it_looked_before_and_after_is_shown_once_wanted(app, requests):
-    page = pressed(opened(app, PAGE, **ADDRESS), LOOK)
+    page = press(open_page(app, PAGE, **ADDRESS), LOOK)
     before = len(page.get("bidi_component"))
     page = fine(page.toggle(key="attack.looked").set_value(True).run())
     assert not page.error
@@ -169,10 +164,10 @@ def test_partial_answers_are_shown_after_a_cancel(app, monkeypatch, answer):
         raise WorkerMemoryError(CANCELLED)
 
     monkeypatch.setattr(RecordedRunner, "run", cancelled)
-    page = pressed(opened(app, PAGE, **ADDRESS), LOOK)
+    page = press(open_page(app, PAGE, **ADDRESS), LOOK)
     assert [info.value for info in page.info] == [CANCELLED]
-    assert "Not found for 1 image" in texts(page)
-    assert headings(page) == [*HEADINGS[:3], *HEADINGS[4:]]
+    assert "Not found for 1 image" in page_text(page)
+    assert section_headings(page) == [*HEADINGS[:3], *HEADINGS[4:]]
 
 
 def test_a_model_that_always_says_the_same_gives_not_found(app, sessions, tmp_path):
@@ -180,10 +175,10 @@ def test_a_model_that_always_says_the_same_gives_not_found(app, sessions, tmp_pa
     last = [name for name in tensors if name.endswith("weight")][-1]
     tensors[last].zero_()
     save_file(tensors, tmp_path / "same.safetensors")
-    page = opened(app, PAGE, **ADDRESS)
+    page = open_page(app, PAGE, **ADDRESS)
     sessions[-1].select_model(ModelSource(file_at(tmp_path / "same.safetensors")))
-    page = pressed(fine(page.run()), LOOK)
-    assert "No change was found" in texts(page)
-    assert "Not found." in texts(page)
+    page = press(fine(page.run()), LOOK)
+    assert "No change was found" in page_text(page)
+    assert "Not found." in page_text(page)
     (table,) = page.dataframe
     assert set(table.value["becomes"]) == {"not found"}

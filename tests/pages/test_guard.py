@@ -10,7 +10,14 @@ import pytest
 from diagnostics.errors import CANCELLED, WorkerMemoryError
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import guard
-from tests.pages_for_tests import RecordedRunner, fine, opened, pressed
+from tests.pages_for_tests import (
+    RecordedRunner,
+    button_labels,
+    fine,
+    open_page,
+    press,
+    section_headings,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -21,11 +28,7 @@ TRY = "Try it with letters, and digits as strangers"
 @pytest.fixture
 def page(app):
     """The page with the samples in hand."""
-    return opened(app, PAGE)
-
-
-def headings(page):
-    return [one.label for one in page.expander if one.label != "Numbers"]
+    return open_page(app, PAGE)
 
 
 def test_nothing_is_fitted_before_it_is_asked_for(page, monkeypatch):
@@ -33,10 +36,10 @@ def test_nothing_is_fitted_before_it_is_asked_for(page, monkeypatch):
     assert "none of the above" in said
     asked = []
     monkeypatch.setattr(RecordedRunner, "run", lambda _, request, watch=None: asked.append(request))
-    page = pressed(page, TRY)
-    assert "Fit the guards" in [button.label for button in page.button]
+    page = press(page, TRY)
+    assert "Fit the guards" in button_labels(page)
     assert not asked
-    assert headings(page) == ["What guards are fitted on"]
+    assert section_headings(page) == ["What guards are fitted on"]
 
 
 def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
@@ -55,17 +58,17 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
 
     monkeypatch.setattr(RecordedRunner, "run", fail)
     monkeypatch.setattr(guard, "notes", watched)
-    page = pressed(pressed(page, TRY), "Fit the guards")
+    page = press(press(page, TRY), "Fit the guards")
     assert [error.value.replace("\\", "") for error in page.error] == ["The memory is full."]
-    assert "Start again" in [button.label for button in page.button]
-    assert len(headings(page)) == 4
-    labels = [button.label for button in page.button]
+    assert "Start again" in button_labels(page)
+    assert len(section_headings(page)) == 4
+    labels = button_labels(page)
     assert labels.count("Open the guarded model") == 2
     columns = list(page.dataframe[0].value.columns)
     assert columns == ["kind of image", "Below 90 % sure", "Threshold", "Discriminator"]
     assert any("discriminator learned on" in one.value for one in page.warning)
     monkeypatch.setattr(RecordedRunner, "run", run)
-    page = pressed(page, "Start again")
+    page = press(page, "Start again")
     assert not page.error
     session = sessions[-1]
     guards = [
@@ -75,10 +78,10 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     assert not any(result.arrays for result in guards)
     page.selectbox(key="guard.alpha").set_value("0.1")
     page = fine(page.run())
-    assert "Fit the guards" in [button.label for button in page.button]
+    assert "Fit the guards" in button_labels(page)
     page.selectbox(key="guard.alpha").set_value("0.05")
     page = fine(page.run())
-    assert len(headings(page)) == 4
+    assert len(section_headings(page)) == 4
     (button, *_) = [one for one in page.button if one.label == "Open the guarded model"]
     button.click()
     page = fine(page.run())
@@ -88,15 +91,15 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
 
 
 def test_a_cancelled_guard_says_so(page, monkeypatch):
-    page = pressed(page, TRY)
+    page = press(page, TRY)
 
     def cancel(*_):
         raise WorkerMemoryError(CANCELLED)
 
     monkeypatch.setattr(RecordedRunner, "run", cancel)
-    page = pressed(page, "Fit the guards")
+    page = press(page, "Fit the guards")
     assert [one.value for one in page.info] == [CANCELLED] * 3
-    assert headings(page) == ["What guards are fitted on"]
+    assert section_headings(page) == ["What guards are fitted on"]
 
 
 def packed(contents):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,15 @@ from safetensors.torch import load_file, save_file
 from diagnostics.data import samples
 from diagnostics.data.samples import file_at
 from diagnostics.schema.request import ModelSource
-from tests.pages_for_tests import fine, opened, pressed
+from tests.pages_for_tests import (
+    button_labels,
+    chart_titles,
+    charts,
+    fine,
+    open_page,
+    page_text,
+    press,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -27,48 +34,36 @@ MODEL = ModelSource(samples.model_files()["letters_conv"])
 @pytest.fixture
 def on(app, sessions):
     """Return a function that opens a page."""
-    return lambda name, **address: opened(app, name, **address)
-
-
-def charts(page):
-    return [json.loads(one.proto.spec) for one in page.get("plotly_chart")]
-
-
-def titles(page):
-    return [chart["layout"]["title"]["text"] for chart in charts(page)]
-
-
-def text_of(page):
-    return " ".join(one.value.replace("\\", "") for one in (*page.markdown, *page.caption))
+    return lambda name, **address: open_page(app, name, **address)
 
 
 def test_without_a_folder_noise_is_compared_with_the_images_in_hand(on):
     page = on(NOISE)
-    assert titles(page)[0] == "Confidence in 386 images of noise, 3 real"
-    assert "Sample folder" in [button.label for button in page.button]
+    assert chart_titles(page)[0] == "Confidence in 386 images of noise, 3 real"
+    assert "Sample folder" in button_labels(page)
     (multiselect,) = [one for one in page.multiselect if one.label == "Noise of yours"]
     images = samples.image_files()
     assert multiselect.value == [images[name].sha256 for name in ("noise-uniform", "blank-black")]
-    assert "This needs a folder with labels" in text_of(page)
+    assert "This needs a folder with labels" in page_text(page)
 
 
 def test_a_person_says_which_images_are_noise(on):
     page = on(NOISE)
     (multiselect,) = [one for one in page.multiselect if one.label == "Noise of yours"]
     page = fine(multiselect.set_value([]).run())
-    assert titles(page)[0] == "Confidence in 384 images of noise, 5 real"
+    assert chart_titles(page)[0] == "Confidence in 384 images of noise, 5 real"
     page.multiselect(key="shown").set_value(page.multiselect(key="shown").value[:4])
     page = fine(page.run())
-    assert titles(page)[0] == "Confidence in 384 images of noise, 4 real"
+    assert chart_titles(page)[0] == "Confidence in 384 images of noise, 4 real"
 
 
 def test_with_the_sample_folder_noise_is_followed_through_the_layers_once_wanted(on):
-    page = pressed(on(NOISE), "Sample folder")
+    page = press(on(NOISE), "Sample folder")
     assert not page.error
-    assert titles(page)[0] == "Confidence in 386 images of noise, 256 real"
-    assert len(titles(page)) == 3
+    assert chart_titles(page)[0] == "Confidence in 386 images of noise, 256 real"
+    assert len(chart_titles(page)) == 3
     page = fine(page.toggle(key="noise.deep").set_value(True).run())
-    assert titles(page)[3] == "Uniform noise, nearest class mean (n = 32)"
+    assert chart_titles(page)[3] == "Uniform noise, nearest class mean (n = 32)"
     layers = charts(page)[3]["layout"]["xaxis"]["ticktext"]
     assert layers[0] == "conv1"
     assert layers[-1] == "fc2"
@@ -83,8 +78,8 @@ def test_the_axis_of_confidence_can_be_read_in_percent(on):
 def test_the_surest_draws_open_in_inspect(on, sessions, folder):
     page = on(NOISE)
     if folder:
-        page = pressed(page, "Sample folder")
-    page = pressed(page, "Scrambled phases")
+        page = press(page, "Sample folder")
+    page = press(page, "Scrambled phases")
     assert page.title[0].value == "Inspect"
     names = [file.name for file in sessions[-1].shown_images()[:4]]
     assert all(name.startswith("draw ") and name.endswith(" phase.png") for name in names)
@@ -92,17 +87,17 @@ def test_the_surest_draws_open_in_inspect(on, sessions, folder):
 
 @pytest.mark.parametrize("label", ["Real images", "Your noise"])
 def test_real_images_and_noise_of_ones_own_open_in_inspect(on, sessions, label):
-    page = pressed(pressed(on(NOISE), "Sample folder"), label)
+    page = press(press(on(NOISE), "Sample folder"), label)
     assert page.title[0].value == "Inspect"
     names = [file.name for file in sessions[-1].shown_images()]
     assert ("noise-uniform.png" in names[:2]) == (label == "Your noise")
 
 
 def test_draws_that_were_opened_are_neither_real_nor_a_persons_noise(on):
-    page = pressed(on(NOISE), "Checkerboards")
-    page = opened(page, NOISE)
+    page = press(on(NOISE), "Checkerboards")
+    page = open_page(page, NOISE)
     real, own = 3, 1  # the blank image has no column any more
-    assert titles(page)[0] == f"Confidence in {384 + own} images of noise, {real} real"
+    assert chart_titles(page)[0] == f"Confidence in {384 + own} images of noise, {real} real"
 
 
 def test_a_model_without_finite_answers_is_said(on, sessions, tmp_path):
@@ -112,11 +107,11 @@ def test_a_model_without_finite_answers_is_said(on, sessions, tmp_path):
     page = on(NOISE)
     sessions[-1].select_model(replace(MODEL, file=file_at(tmp_path / "broken.safetensors")))
     page = fine(page.run())
-    assert "No answer to noise is finite." in text_of(page)
-    assert not titles(page)
+    assert "No answer to noise is finite." in page_text(page)
+    assert not chart_titles(page)
     sessions[-1].in_distribution = samples.folders()["in_distribution"]
     page = page.run()
-    page = opened(page, CALIBRATION)
+    page = open_page(page, CALIBRATION)
     assert "nothing can be measured" in page.error[0].value.replace("\\", "")
 
 
@@ -126,8 +121,8 @@ def test_a_folder_without_labels_is_said_without_a_trace(on, sessions, tmp_path)
     sessions[-1].in_distribution = folder_file(tmp_path)
     page = fine(page.run())
     assert "No image of this folder has a label" in page.error[0].value.replace("\\", "")
-    page = opened(page, NOISE)
-    assert titles(page)[0] == "Confidence in 386 images of noise, 1 real"
+    page = open_page(page, NOISE)
+    assert chart_titles(page)[0] == "Confidence in 386 images of noise, 1 real"
     page = fine(page.toggle(key="noise.deep").set_value(True).run())
     assert "2 labelled images or more" in page.error[0].value.replace("\\", "")
 

@@ -9,7 +9,7 @@ import pytest
 from diagnostics.cli.main import parser, session_defaults
 from diagnostics.data import samples
 from diagnostics.ui.server.startup import SessionDefaults, configure
-from tests.pages_for_tests import RecordedRunner, fine, opened
+from tests.pages_for_tests import RecordedRunner, fine, open_page, page_text
 
 pytestmark = pytest.mark.slow
 
@@ -18,21 +18,15 @@ PAGE = "pages/2_trust/2_ood.py"
 
 @pytest.fixture
 def page(app):
-    return opened(app, PAGE)
+    return open_page(app, PAGE)
 
 
 def pressed(page, key):
     return fine(page.button(key=key).click().run())
 
 
-def text(page):
-    """Return what stands on the page in sentences, without the marks that keep it plain."""
-    parts = (*page.markdown, *page.caption, *page.warning, *page.error)
-    return "\n".join(one.value for one in parts).replace("\\", "")
-
-
 def test_without_a_folder_values_are_shown_and_nothing_is_promised(page):
-    shown = text(page)
+    shown = page_text(page)
     assert "Without known-good images a value is only a number" in shown
     assert "cannot see" in shown
     assert "Promised" not in shown
@@ -44,17 +38,17 @@ def test_without_a_folder_values_are_shown_and_nothing_is_promised(page):
 
 def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
     page = pressed(page, "sample.in_distribution")
-    shown = text(page)
+    shown = page_text(page)
     assert "Promised: of images like the known-good ones, at most 5 %" in shown
     assert "strangers missed" not in shown
     page = pressed(page, "sample.out_of_distribution")
-    shown = text(page)
+    shown = page_text(page)
     assert "known-good images flagged" in shown
     assert "of 160 strangers missed" in shown
     assert not page.error
     page.selectbox(key="novelty.score").set_value("ood/msp")
     page = fine(page.run())
-    assert "By Doubt (MSP)" in text(page)
+    assert "By Doubt (MSP)" in page_text(page)
     assert page.query_params["novelty.score"] == "ood/msp"
 
 
@@ -64,9 +58,9 @@ def test_fewer_false_alarms_are_promised_without_running_the_model_again(page, m
     monkeypatch.setattr(RecordedRunner, "run", lambda *request: requests.append(request))
     page.selectbox(key="novelty.alpha").set_value("0.01")
     page = fine(page.run())
-    assert "at most 1 %" in text(page)
+    assert "at most 1 %" in page_text(page)
     page.selectbox(key="novelty.alpha").set_value("0.001")
-    assert "cannot promise 0.1 %: nothing is ever flagged" in text(fine(page.run()))
+    assert "cannot promise 0.1 %: nothing is ever flagged" in page_text(fine(page.run()))
     assert not requests
 
 
@@ -93,13 +87,13 @@ def test_a_wrong_preprocessing_comes_first_and_offers_the_switch(begun):
     assert "switch the preprocessing above first" in second
     page = pressed(page, "novelty.switch.0")
     assert not page.warning
-    assert "**Fine.**" in text(page)
+    assert "**Fine.**" in page_text(page)
     (invert,) = [box for box in inspect(page).checkbox if box.label == "Invert black and white"]
     assert not invert.value
 
 
 def inspect(page):
-    return opened(page, "pages/1_look/1_inspect.py")
+    return open_page(page, "pages/1_look/1_inspect.py")
 
 
 def bring(monkeypatch, **paths):
@@ -117,7 +111,7 @@ def test_a_folder_that_is_none_is_an_error_and_can_be_put_away(page, tmp_path, m
     assert len(page.error) == 1
     page = pressed(page, "away.in_distribution")
     assert not page.error
-    assert "Without known-good images" in text(page)
+    assert "Without known-good images" in page_text(page)
 
 
 def test_strangers_without_an_image_leave_the_verdicts_standing(page, tmp_path, monkeypatch):
@@ -128,7 +122,7 @@ def test_strangers_without_an_image_leave_the_verdicts_standing(page, tmp_path, 
     bring(monkeypatch, out_of_distribution=path)
     page = pressed(page, "sample.out_of_distribution")
     assert len(page.error) == 1
-    assert "Promised" in text(page)
+    assert "Promised" in page_text(page)
 
 
 def test_an_image_that_cannot_be_read_keeps_its_column(begun, tmp_path):
@@ -144,4 +138,4 @@ def test_where_no_image_can_be_read_the_page_says_so(begun, tmp_path):
     path = tmp_path / "broken.png"
     path.write_bytes(b"\x89PNG not an image")
     page = begun(str(path))
-    assert "No image could be read" in text(page)
+    assert "No image could be read" in page_text(page)

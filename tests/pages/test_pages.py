@@ -13,7 +13,7 @@ from diagnostics.ui.server.startup import SessionDefaults, configure
 from tests.conftest import ROOT
 from tests.loaders import written
 from tests.networks_for_tests import FunctionalResidual
-from tests.pages_for_tests import PAGES, RecordedRunner, fine, opened, pressed
+from tests.pages_for_tests import PAGES, RecordedRunner, fine, open_page, press
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def test_without_images_there_is_one_way_forward(app):
     page.multiselect(key="shown").set_value([])
     page = fine(page.run())
     assert "No image is shown" in page.info[0].value
-    page = fine(pressed(page, "Show the samples"))
+    page = fine(press(page, "Show the samples"))
     assert len(page.multiselect(key="shown").value) == 5
     assert not page.info
 
@@ -48,7 +48,7 @@ def test_without_a_model_the_page_says_why_and_offers_to_start_again(app, monkey
         assert errors(page) == ["The memory is full."]
         assert any("failed" in caption.value for caption in page.caption)
         assert not page.title
-    page = fine(pressed(page, "Start again"))
+    page = fine(press(page, "Start again"))
     assert not page.error
     assert page.title[0].value == "Inspect"
 
@@ -121,11 +121,11 @@ def test_every_method_that_the_model_answers_draws_itself(app):
 
 @pytest.mark.parametrize("name", [name for name in PAGES[1:] if offers_samples(name)])
 def test_every_page_that_needs_images_offers_the_samples(app, name):
-    page = opened(app, name)
+    page = open_page(app, name)
     page.multiselect(key="shown").set_value([])
     page = fine(page.run())
     assert "No image is shown" in page.info[0].value
-    page = fine(pressed(page, "Show the samples"))
+    page = fine(press(page, "Show the samples"))
     assert not page.info
 
 
@@ -135,7 +135,7 @@ def test_every_page_says_why_the_model_failed(app, monkeypatch, name):
         raise WorkerMemoryError("The memory is full.")
 
     monkeypatch.setattr(RecordedRunner, "run", fail)
-    page = opened(app, name)
+    page = open_page(app, name)
     assert errors(page) == ["The memory is full."]
 
 
@@ -145,7 +145,7 @@ def test_a_choice_is_the_same_on_every_page(app):
     page.slider(key="opacity").set_value(85)
     page.toggle(key="looked.shared").set_value(True)
     fine(page.run())
-    page = opened(app, "pages/1_look/3_attributions.py")
+    page = open_page(app, "pages/1_look/3_attributions.py")
     assert page.selectbox(key="class").value == "3"
     assert page.slider(key="opacity").value == 85
     assert page.toggle(key="looked.shared").value is True
@@ -153,16 +153,16 @@ def test_a_choice_is_the_same_on_every_page(app):
 
 
 def test_the_gallery_without_a_method_offers_the_quickest(app):
-    page = opened(app, "pages/1_look/3_attributions.py")
+    page = open_page(app, "pages/1_look/3_attributions.py")
     page.multiselect(key="gallery").set_value([])
     page = fine(page.run())
     assert "No method is chosen" in page.info[0].value
-    page = fine(pressed(page, "Show the quickest"))
+    page = fine(press(page, "Show the quickest"))
     assert len(page.multiselect(key="gallery").value) == 3
 
 
 def test_every_layer_can_be_looked_at_in_depth(app):
-    page = opened(app, "pages/1_look/2_layers.py")
+    page = open_page(app, "pages/1_look/2_layers.py")
     for place in range(len(page.selectbox(key="deep").options)):
         page.selectbox(key="deep").select_index(place)
         page = fine(page.run())
@@ -171,7 +171,7 @@ def test_every_layer_can_be_looked_at_in_depth(app):
 
 
 def test_one_image_alone_is_compared_with_itself(app):
-    page = opened(app, "pages/1_look/2_layers.py")
+    page = open_page(app, "pages/1_look/2_layers.py")
     page.multiselect(key="shown").set_value(page.multiselect(key="shown").value[:1])
     page = fine(page.run())
     assert page.selectbox(key="one").value == page.selectbox(key="other").value
@@ -229,7 +229,7 @@ def test_a_model_that_is_two_networks_must_be_chosen_before_anything_is_shown(be
     assert page.radio[0].value is None
     page.radio[0].set_value("timm/tf_efficientnet_lite0")
     page.selectbox(key="open.output").set_value("independent logits")
-    page = fine(pressed(fine(page.run()), "Use this model"))
+    page = fine(press(fine(page.run()), "Use this model"))
     assert page.title[0].value == "Inspect"
     assert any("independent logits" in caption.value for caption in page.caption)
 
@@ -254,13 +254,13 @@ def test_a_preset_scales_what_the_network_receives(app):
 
 
 def test_the_numbers_are_shown_for_every_image(app):
-    page = fine(pressed(fine(app.run()), "Numbers"))
+    page = fine(press(fine(app.run()), "Numbers"))
     assert len(page.dataframe) == 5
     assert list(page.dataframe[0].value.columns)[:3] == ["class", "index", "probability"]
 
 
 def test_noise_is_added_in_front(app):
-    page = fine(pressed(fine(app.run()), "Noise"))
+    page = fine(press(fine(app.run()), "Noise"))
     assert len(page.multiselect(key="shown").value) == 6
     assert page.multiselect(key="shown").options[-1] == "uniform 1.png"
 
@@ -270,7 +270,7 @@ def test_every_method_can_stand_in_the_gallery_at_once(app):
     names = [info.id for info in known if "attention" not in info.needs]
     app.query_params["gallery"] = ",".join(names)
     app.query_params["images"] = "letter-x-thin,noise-uniform"
-    page = opened(app, "pages/1_look/3_attributions.py")
+    page = open_page(app, "pages/1_look/3_attributions.py")
     assert not page.error
     assert page.multiselect(key="gallery").value == names
 
@@ -278,7 +278,7 @@ def test_every_method_can_stand_in_the_gallery_at_once(app):
 def test_a_method_that_cannot_answer_leaves_the_others_standing(app):
     app.query_params["model"] = "letters_dense"
     app.query_params["gallery"] = "attribution/grad_cam,attribution/gradient,attribution/gradient"
-    page = opened(app, "pages/1_look/3_attributions.py")
+    page = open_page(app, "pages/1_look/3_attributions.py")
     assert len(page.error) == 1
     assert "dense layers only" in errors(page)[0]
     assert len(page.multiselect(key="gallery").value) == 2
@@ -291,7 +291,7 @@ def test_a_model_that_gives_no_numbers_is_shown_and_said(app, begun, tmp_path, n
     tensors[first].flatten()[0] = float("nan")
     save_file(tensors, tmp_path / "broken.safetensors")
     begun(tmp_path / "broken.safetensors", samples.image_files()["noise-uniform"].path)
-    assert not opened(app, name).exception
+    assert not open_page(app, name).exception
 
 
 def test_a_model_without_layers_says_why_on_every_page(begun, tmp_path):

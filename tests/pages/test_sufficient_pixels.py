@@ -7,7 +7,7 @@ import pytest
 from diagnostics.execution.local import LocalRunner
 from diagnostics.schema.request import INSPECT, Request
 from diagnostics.text import shortened
-from tests.pages_for_tests import fine, opened, pressed
+from tests.pages_for_tests import button_labels, fine, open_page, page_text, press
 
 pytestmark = pytest.mark.slow
 
@@ -19,12 +19,7 @@ EXAMPLE = "Example: three pixels of an x"
 @pytest.fixture
 def page(app):
     """The page after its example."""
-    return pressed(opened(app, PAGE), EXAMPLE)
-
-
-def text_of(page):
-    texts = (*page.markdown, *page.caption, *page.warning)
-    return "\n".join(element.value for element in texts).replace("\\", "")
+    return press(open_page(app, PAGE), EXAMPLE)
 
 
 def tables(page):
@@ -32,10 +27,10 @@ def tables(page):
 
 
 def test_nothing_is_searched_before_the_button_and_its_cost_is_shown(app, sessions):
-    page = opened(app, PAGE)
-    assert "Press Search" in text_of(page)
-    assert "448 passes forward and back" in text_of(page)
-    assert "all four controls included" in text_of(page)
+    page = open_page(app, PAGE)
+    assert "Press Search" in page_text(page)
+    assert "448 passes forward and back" in page_text(page)
+    assert "all four controls included" in page_text(page)
     answers = [result.scores.get("images") for result in sessions[-1].results.values()]
     assert not [images for images in answers if isinstance(images, list)]
     page.multiselect(key="shown").set_value([])
@@ -44,13 +39,13 @@ def test_nothing_is_searched_before_the_button_and_its_cost_is_shown(app, sessio
 
 
 def test_the_example_finds_three_pixels_and_lays_them_to_the_mask(page):
-    assert "Mask-induced, inconclusive: 0.38 % of the pixels (3 of 784" in text_of(page)
+    assert "Mask-induced, inconclusive: 0.38 % of the pixels (3 of 784" in page_text(page)
     table = next(table for table in tables(page) if "control" in table)
     names = ["Blank image", "Other fills", "Widened subset", "Wrong classes"]
     assert list(table["control"]) == names
     assert list(table["result"]) == ["holds", "fails", "holds", "fails"]
-    assert "Not border-driven" in text_of(page)
-    assert "3 random pixels instead" in text_of(page)
+    assert "Not border-driven" in page_text(page)
+    assert "3 random pixels instead" in page_text(page)
     assert not page.error
     numbers = next(table for table in tables(page) if "pixels kept" in table)
     assert {"784", "3", "0"} <= set(numbers["pixels kept"])
@@ -59,15 +54,15 @@ def test_the_example_finds_three_pixels_and_lays_them_to_the_mask(page):
 def test_another_setting_waits_for_the_button_and_its_address_opens_it(page):
     page.selectbox(key="sufficient.fill").select("blur")
     page = fine(page.run())
-    assert "Press Search" in text_of(page)
+    assert "Press Search" in page_text(page)
     page = fine(page.button(key="sufficient.search").click().run())
-    assert "The blank image already suffices" in text_of(page)
-    assert "Open the kept pixels in Inspect" not in [button.label for button in page.button]
+    assert "The blank image already suffices" in page_text(page)
+    assert "Open the kept pixels in Inspect" not in button_labels(page)
     run = page.query_params["sufficient.run"]
     assert run
-    page = opened(page, "pages/1_look/1_inspect.py")
-    page = opened(page, PAGE, **{"sufficient.run": run[0] if isinstance(run, list) else run})
-    assert "Press Search" not in text_of(page)
+    page = open_page(page, "pages/1_look/1_inspect.py")
+    page = open_page(page, PAGE, **{"sufficient.run": run[0] if isinstance(run, list) else run})
+    assert "Press Search" not in page_text(page)
 
 
 def test_without_controls_it_cannot_be_told_and_a_box_tests_the_background(page):
@@ -75,15 +70,15 @@ def test_without_controls_it_cannot_be_told_and_a_box_tests_the_background(page)
     page.toggle(key="sufficient.boxed").set_value(True)
     page.selectbox(key="sufficient.subsets").select("2")
     page = fine(page.run())
-    assert "all four controls" not in text_of(page)
+    assert "all four controls" not in page_text(page)
     page = fine(page.button(key="sufficient.search").click().run())
-    assert "Can't tell" in text_of(page)
-    assert "Disjoint subsets, each enough by itself" in text_of(page)
-    assert "lie outside your box" in text_of(page)
+    assert "Can't tell" in page_text(page)
+    assert "Disjoint subsets, each enough by itself" in page_text(page)
+    assert "lie outside your box" in page_text(page)
 
 
 def test_the_kept_pixels_open_in_inspect_and_get_the_very_confidence(page, sessions):
-    page = pressed(page, "Open the kept pixels in Inspect")
+    page = press(page, "Open the kept pixels in Inspect")
     assert page.title[0].value == "Inspect"
     session = sessions[-1]
     first = session.shown_images()[0]
@@ -96,8 +91,8 @@ def test_the_kept_pixels_open_in_inspect_and_get_the_very_confidence(page, sessi
 def test_two_models_and_their_ensemble_stand_side_by_side(page):
     page.multiselect(key="compare.models").set_value([CONV, DENSE])
     page = fine(page.run())
-    page = pressed(page, "Search on these models")
+    page = press(page, "Search on these models")
     table = next(table for table in tables(page) if "smallest subset" in table)
     assert list(table["model"]) == [CONV, DENSE, "ensemble of these"]
     assert all("pixels (" in size for size in table["smallest subset"])
-    assert f"{shortened(CONV, 40)} needs" in text_of(page)
+    assert f"{shortened(CONV, 40)} needs" in page_text(page)

@@ -152,7 +152,7 @@ def dialog(page, address):
     """Open the dialog that brings a folder of known-good images."""
     page.set_default_timeout(serving.PATIENCE_MS)
     page.goto(f"{address}/ood")
-    serving.settled(page)
+    serving.settle(page)
     page.get_by_role("button", name="Add a folder").first.click()
     page.locator(ZONE).wait_for()
     return page.locator("[role=dialog]")
@@ -247,7 +247,7 @@ def test_a_folder_is_chosen_and_cancelled_by_keyboard(app, page, tmp_path):
 
 def test_a_model_is_sent_as_one_file_still(app, page):
     page.set_default_timeout(serving.PATIENCE_MS)
-    serving.opened(page, app)
+    serving.open_page(page, app)
     page.locator(".st-key-open button").first.click()
     zone = page.locator(ZONE)
     zone.wait_for()

@@ -15,8 +15,8 @@ class Agreement:
     """What m models predict for n images.
 
     Args:
-        said: Index of each model's predicted class, shape (m, n).
-        together: Index of the first class of the mean logits, shape (n,).
+        predicted: Index of each model's predicted class, shape (m, n).
+        ensemble_predicted: Index of the first class of the mean logits, shape (n,).
         total: Entropy of the mean probabilities, in nats, shape (n,).
         expected: Mean entropy of each model's probabilities, in nats: the uncertainty within each.
         disagreement: The rest, their mutual information: the uncertainty between them.

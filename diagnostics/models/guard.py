@@ -61,7 +61,9 @@ class Guard(nn.Module):
         }
         tensors = {**defaults, **tensors}
         self.formula, self.names = formula, tuple(tensors)
-        self.counts = {name: int(one) for name, one in tensors.items() if one.dtype == torch.int64}
+        self.counts = {
+            name: int(value) for name, value in tensors.items() if value.dtype == torch.int64
+        }
         for name, value in tensors.items():
             self.register_buffer(name, value.detach().clone(memory_format=torch.contiguous_format))
 
@@ -87,8 +89,12 @@ def load(folder: Path) -> tuple[Guard, dict[str, Any], dict[str, Tensor]]:
     about = tomllib.loads((folder / "guard.toml").read_text("utf-8"))
     formula = runpy.run_path(str(folder / "formula.py"))[about["guard"]["formula"]]
     tensors = read_tensors(folder / "guard.safetensors")
-    test = {name.removeprefix("test."): one for name, one in tensors.items() if "test." in name}
-    fitted = {name: one for name, one in tensors.items() if "test." not in name}
+    test = {
+        name.removeprefix("test."): value
+        for name, value in tensors.items()
+        if name.startswith("test.")
+    }
+    fitted = {name: value for name, value in tensors.items() if not name.startswith("test.")}
     return Guard(formula, fitted), about, test
 
 

@@ -35,10 +35,15 @@ def standalone_source(function: Callable[..., Any], about: str) -> str:
     """
     collected: dict[str, object] = {}
     _collect(function, collected)
-    values = [f"{name} = {one!r}" for name, one in collected.items() if not inspect.isfunction(one)]
-    functions = [_definition(one) for one in collected.values() if inspect.isfunction(one)]
-    constants = ["\n".join(values)] if values else []
-    return "\n\n\n".join([HEADER.format(about=about), *constants, *functions]) + "\n"
+    parts, constants = [], []
+    for name, value in collected.items():
+        if inspect.isfunction(value):
+            parts.append(_definition(value))
+        else:
+            constants.append(f"{name} = {value!r}")
+    if constants:
+        parts.insert(0, "\n".join(constants))
+    return "\n\n\n".join([HEADER.format(about=about), *parts]) + "\n"
 
 
 def _collect(function: Callable[..., Any], collected: dict[str, object]) -> None:

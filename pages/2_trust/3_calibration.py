@@ -26,12 +26,12 @@ spec, methods = sidebar.selection()
 board = Board(TITLE, QUESTION, spec)
 
 with board.section(MEASURED):
-    known = folder("in_distribution")
-    if known is None:
+    images = folder("in_distribution")
+    if images is None:
         st.markdown(NO_FOLDER)
         board.offer_report()
         st.stop()
-    request = calibration.calibration_request(spec, methods, known)
+    request = calibration.calibration_request(spec, methods, images)
     answer: CalibrationAnswer = run_request(request, st.empty()).scores
     st.caption(markdown(tables.left_out(answer)))
 with board.section(VERDICT):
@@ -57,5 +57,5 @@ with board.section(CLASSES):
     elif answer["most_confused"]:
         st.markdown("**Most frequent confusions**")
         board.table(CLASSES, tables.confused(answer))
-board.facts["Labelled images"] = f"{known.name}, n = {answer['n']}"
+board.facts["Labelled images"] = f"{images.name}, n = {answer['n']}"
 board.offer_report()

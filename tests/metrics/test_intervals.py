@@ -101,12 +101,12 @@ def test_a_guard_that_cannot_be_is_refused(n, alpha, level):
 
 
 def test_bands_of_means_hold_the_true_mean_about_as_often_as_they_say():
-    held = 0
+    holds = 0
     for seed in range(300):
         sample = np.random.default_rng(1000 + seed).normal(2.0, 3.0, 80)
         low, high = bootstrap(lambda drawn, s=sample: s[drawn].mean(), 80, seed=seed, level=0.9)
-        held += low <= 2.0 <= high
-    assert 0.83 <= held / 300 <= 0.95
+        holds += low <= 2.0 <= high
+    assert 0.83 <= holds / 300 <= 0.95
 
 
 def test_a_band_of_a_mean_has_the_width_of_the_normal_law():

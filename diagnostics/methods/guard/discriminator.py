@@ -44,9 +44,9 @@ def discriminator(
     splits = SplitBuilder(context, layers).build(LEARNABLE)
     outputs, truth = splits.two_sides()
     features = outputs.layers.double()
-    known = splits.train.outputs.layers.double()
-    mean = known.mean(0)
-    std = known.std(0).clamp_min(1e-6) + features.std() * 1e-3
+    train = splits.train.outputs.layers.double()
+    mean = train.mean(0)
+    std = train.std(0).clamp_min(1e-6) + features.std() * 1e-3
     tensors = {"guard_mean": mean, "guard_std": std}
     tensors |= _learn(context, (features - mean) / std, truth)
     return outcome(context, "discriminator", Guard(log_odds, tensors), layers, splits, alpha)

@@ -49,9 +49,9 @@ def extra_class(
     splits = SplitBuilder(context, ()).build((*NOISE, OUT_OF_DISTRIBUTION))
     outputs, truth = splits.two_sides()
     features = outputs.features.double()
-    known = splits.train.outputs.features.double()
-    mean = known.mean(0)
-    std = known.std(0).clamp_min(1e-6) + features.std() * 1e-3
+    train = splits.train.outputs.features.double()
+    mean = train.mean(0)
+    std = train.std(0).clamp_min(1e-6) + features.std() * 1e-3
     context.progress("Learning the extra class", 0.6)
     weights, bias = logistic_regression(
         ((features - mean) / std).numpy(),
@@ -99,5 +99,6 @@ def logistic_regression(
         return float(value), gradient
 
     options = {"maxiter": 10_000, "maxfun": 100_000, "gtol": 1e-10, "ftol": 1e-16, "maxcor": 20}
-    found = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", options=options)
-    return found.x[:-1], float(found.x[-1])
+    start = np.zeros(rows.shape[1])
+    *weights, bias = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x.tolist()
+    return np.array(weights), bias

@@ -85,7 +85,8 @@ class Panel:
     def levels(self, count: int) -> list[int]:
         """Return the grey level of each of the first blank images, 0 to 255."""
         count = min(count, noise.FAMILIES["constant"].distinct or count)
-        return [int(np.rint(self.draw("constant", one).flat[0] * 255)) for one in range(count)]
+        draws = (self.draw("constant", number) for number in range(count))
+        return [int(np.rint(draw.flat[0] * 255)) for draw in draws]
 
     def logits(self, family: str, count: int) -> Tensor:
         """Return the logits of a family's first draws that differ, shape (count or fewer, k)."""

@@ -29,12 +29,12 @@ def reliability(answer: CalibrationAnswer) -> go.Figure:
 
     Bins that the answer calls few are hatched.
     """
-    bins = [one for one in answer["reliability"] if one["n"]]
-    middles = [50 * (one["confidence_from"] + one["confidence_to"]) for one in bins]
-    widths = [100 * (one["confidence_to"] - one["confidence_from"]) for one in bins]
-    hatches = {"shape": ["/" if one["few"] else "" for one in bins], "fillmode": "replace"}
-    accuracy = [100 * (one["accuracy"] or 0) for one in bins]
-    intervals = [wilson(hits(one), one["n"]) for one in bins]
+    bins = [row for row in answer["reliability"] if row["n"]]
+    middles = [50 * (row["confidence_from"] + row["confidence_to"]) for row in bins]
+    widths = [100 * (row["confidence_to"] - row["confidence_from"]) for row in bins]
+    hatches = {"shape": ["/" if row["few"] else "" for row in bins], "fillmode": "replace"}
+    accuracy = [100 * (row["accuracy"] or 0) for row in bins]
+    intervals = [wilson(hits(row), row["n"]) for row in bins]
     drawing = make_subplots(
         rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.7, 0.3]
     )
@@ -50,9 +50,9 @@ def reliability(answer: CalibrationAnswer) -> go.Figure:
             color=GREY,
         ),
         hovertext=[
-            f"{_confidence_range(one)}: right in {rate(hits(one), one['n'])}, mean confidence "
-            f"{100 * (one['confidence'] or 0):.1f} %"
-            for one in bins
+            f"{_confidence_range(row)}: right in {rate(hits(row), row['n'])}, mean confidence "
+            f"{100 * (row['confidence'] or 0):.1f} %"
+            for row in bins
         ],
         hovertemplate=HOVER,
         row=1,
@@ -68,7 +68,7 @@ def reliability(answer: CalibrationAnswer) -> go.Figure:
         col=1,
     )
     drawing.add_scatter(
-        x=[100 * (one["confidence"] or 0) for one in bins],
+        x=[100 * (row["confidence"] or 0) for row in bins],
         y=accuracy,
         mode="markers",
         marker={"size": 10, "symbol": "diamond"},
@@ -79,37 +79,37 @@ def reliability(answer: CalibrationAnswer) -> go.Figure:
     )
     drawing.add_bar(
         x=middles,
-        y=[one["n"] for one in bins],
+        y=[row["n"] for row in bins],
         width=widths,
         marker={"pattern": hatches, "color": GREY},
-        text=[str(one["n"]) for one in bins],
+        text=[str(row["n"]) for row in bins],
         textposition="outside",
         cliponaxis=False,
-        hovertext=[f"{_confidence_range(one)}: {one['n']} images" for one in bins],
+        hovertext=[f"{_confidence_range(row)}: {row['n']} images" for row in bins],
         hovertemplate=HOVER,
         row=2,
         col=1,
     )
     title = f"Accuracy at each confidence (n = {answer['n']})"
     chart.frame(drawing, title, 560, right=20, barmode="overlay")
-    most = max((one["n"] for one in bins), default=1)
+    largest = max((row["n"] for row in bins), default=1)
     drawing.update_yaxes(title="images right (%)", range=[0, 104], zeroline=False, row=1, col=1)
-    drawing.update_yaxes(title="images", range=[0, 1.3 * most], nticks=4, row=2, col=1)
+    drawing.update_yaxes(title="images", range=[0, 1.3 * largest], nticks=4, row=2, col=1)
     drawing.update_xaxes(range=[0, 100], dtick=20, zeroline=False)
     drawing.update_xaxes(title="confidence (%)", row=2, col=1)
     return drawing
 
 
-def hits(one: ReliabilityBin) -> int:
+def hits(row: ReliabilityBin) -> int:
     """Return how many images of a bin were predicted right."""
-    return round((one["accuracy"] or 0) * one["n"])
+    return round((row["accuracy"] or 0) * row["n"])
 
 
 def per_class(answer: CalibrationAnswer) -> go.Figure:
     """Draw how often each class is recognised, the worst first, with its 95 % interval."""
     classes, names = worst_first(answer), answer["class_names"]
     shown = classes[:MAX_CLASSES]
-    accuracy = [100 * (one["hits"] / one["n"]) for one in shown]
+    accuracy = [100 * (row["hits"] / row["n"]) for row in shown]
     title = f"{len(shown)} worst of {len(classes)} classes"
     if len(shown) == len(classes):
         title = "each class"
@@ -122,16 +122,18 @@ def per_class(answer: CalibrationAnswer) -> go.Figure:
         mode="markers",
         marker={"size": 9},
         error_x=chart.error_bars(
-            accuracy, [100 * one["low"] for one in shown], [100 * one["high"] for one in shown]
+            accuracy,
+            [100 * row["low"] for row in shown],
+            [100 * row["high"] for row in shown],
         ),
         hovertext=[
-            f"{escaped(names[one['class_index']], HOVER_LENGTH)}: {rate(one['hits'], one['n'])}"
-            for one in shown
+            f"{escaped(names[row['class_index']], HOVER_LENGTH)}: {rate(row['hits'], row['n'])}"
+            for row in shown
         ],
         hovertemplate=HOVER,
     )
     chart.reference_line(drawing, x=100 * (answer["accuracy"]["hits"] / answer["n"]))
-    shown_names = [names[one["class_index"]] for one in shown]
+    shown_names = [names[row["class_index"]] for row in shown]
     drawing.update_yaxes(
         title="true class", **chart.rows_axis(chart.names_on_axis(shown_names, NAME_LENGTH))
     )
@@ -146,8 +148,8 @@ def confusion(answer: CalibrationAnswer) -> go.Figure | None:
     counts = np.asarray(answer["confusion"])
     indices = np.arange(len(counts))
     hover_names = [escaped(name, HOVER_LENGTH) for name in answer["class_names"]]
-    most = max(int(counts.max()), 1)
-    steps = [*(step for step in COLOUR_STEPS if step < most), most]
+    largest = max(int(counts.max()), 1)
+    steps = [*(step for step in COLOUR_STEPS if step < largest), largest]
     counts_written = counts[counts > 0].size and len(counts) <= MAX_CLASSES_WITH_COUNTS
     drawing = chart.figure(
         f"True class and class said (n = {answer['n']})",
@@ -159,7 +161,7 @@ def confusion(answer: CalibrationAnswer) -> go.Figure | None:
         x=indices,
         y=indices,
         zmin=0,
-        zmax=float(np.log1p(most)),
+        zmax=float(np.log1p(largest)),
         colorscale=SEQUENTIAL,
         xgap=0.5,
         ygap=0.5,
@@ -195,9 +197,9 @@ def confusion(answer: CalibrationAnswer) -> go.Figure | None:
 
 def worst_first(answer: CalibrationAnswer) -> list[ClassAccuracy]:
     """Return the classes that have images, the least often recognised first."""
-    with_images = [one for one in answer["per_class"] if one["n"]]
-    return sorted(with_images, key=lambda one: (one["hits"] / one["n"], -one["n"]))
+    with_images = [row for row in answer["per_class"] if row["n"]]
+    return sorted(with_images, key=lambda row: (row["hits"] / row["n"], -row["n"]))
 
 
-def _confidence_range(one: ReliabilityBin) -> str:
-    return f"confidence {100 * one['confidence_from']:.0f} to {100 * one['confidence_to']:.0f} %"
+def _confidence_range(row: ReliabilityBin) -> str:
+    return f"confidence {100 * row['confidence_from']:.0f} to {100 * row['confidence_to']:.0f} %"

@@ -131,15 +131,15 @@ def bins(answer: CalibrationAnswer) -> Table:
     """Return the bins of the reliability diagram."""
     rows = tuple(
         {
-            "confidence": f"{100 * one['confidence_from']:.0f} to "
-            f"{100 * one['confidence_to']:.0f} %",
-            "images": str(one["n"]),
-            "mean confidence": f"{100 * (one['confidence'] or 0):.1f} %" if one["n"] else "",
-            "right (95 % interval)": rate(hits(one), one["n"]) if one["n"] else "",
+            "confidence": f"{100 * row['confidence_from']:.0f} to "
+            f"{100 * row['confidence_to']:.0f} %",
+            "images": str(row["n"]),
+            "mean confidence": f"{100 * (row['confidence'] or 0):.1f} %" if row["n"] else "",
+            "right (95 % interval)": rate(hits(row), row["n"]) if row["n"] else "",
         }
-        for one in answer["reliability"]
+        for row in answer["reliability"]
     )
-    few = sum(one["few"] and one["n"] > 0 for one in answer["reliability"])
+    few = sum(row["few"] and row["n"] > 0 for row in answer["reliability"])
     note = (
         "Diamonds stand at the mean confidence of each bin: on the dashed line the model is right "
         "as often as it says, below it, it is too sure. Grey strokes are 95 % intervals."
@@ -153,10 +153,13 @@ def classes(answer: CalibrationAnswer) -> Table:
     """Return how often each class is recognised, the worst first."""
     names = answer["class_names"]
     rows = tuple(
-        {"class": names[one["class_index"]], "right (95 % interval)": rate(one["hits"], one["n"])}
-        for one in worst_first(answer)
+        {
+            "class": names[row["class_index"]],
+            "right (95 % interval)": rate(row["hits"], row["n"]),
+        }
+        for row in worst_first(answer)
     )
-    without = sum(not one["n"] for one in answer["per_class"])
+    without = sum(not row["n"] for row in answer["per_class"])
     note = "The dashed line is the accuracy of all images together."
     if without:
         note += f" {counted(without, 'class has', 'classes have')} no image here."
@@ -166,7 +169,7 @@ def classes(answer: CalibrationAnswer) -> Table:
 def confused(answer: CalibrationAnswer) -> Table:
     """Return which classes are taken for which most often."""
     names = answer["class_names"]
-    totals = {one["class_index"]: one["n"] for one in answer["per_class"]}
+    totals = {row["class_index"]: row["n"] for row in answer["per_class"]}
     rows = tuple(
         {
             "true class": names[true],
@@ -187,12 +190,12 @@ def wrong(answer: CalibrationAnswer) -> Table:
     names = answer["class_names"]
     rows = tuple(
         {
-            "file": one["file"],
-            "true class": names[one["true"]],
-            "said": names[one["predicted"]],
-            "confidence": probability(one["confidence"], one["one_minus_p"]),
+            "file": row["file"],
+            "true class": names[row["true"]],
+            "said": names[row["predicted"]],
+            "confidence": probability(row["confidence"], row["one_minus_p"]),
         }
-        for one in answer["confident_errors"]
+        for row in answer["confident_errors"]
     )
     return Table(rows, title="Wrong answers, the surest first")
 

@@ -84,8 +84,8 @@ def costs(guards: Guards) -> go.Figure:
     )
     for row, (title, lanes) in enumerate(panels.items(), 1):
         ends = _rejected_ends(lanes, alpha) if row == 1 else _right_ends(lanes)
-        places = [float(index) for index in range(len(lanes))]
-        _add_lanes(drawing, lanes, places, ends, title, row, alpha if row == 1 else 0.0)
+        rows_at = [float(index) for index in range(len(lanes))]
+        _add_lanes(drawing, lanes, rows_at, ends, title, row, alpha if row == 1 else 0.0)
         axis = chart.rows_axis(
             [lane.title for lane in lanes],
             range=[len(lanes) - 0.6, -0.7],
@@ -137,12 +137,12 @@ def _add_lanes(
     away = AWAY * (high - low) / 100
     for lane, y in zip(lanes, heights, strict=True):
         rate, colour = lane.rate, _colour(lane)
-        share, least, most = (100 * (rate[end] or 0.0) for end in ("value", "low", "high"))
-        room_at_left = least - low > high - most
+        share, lower, upper = (100 * (rate[end] or 0.0) for end in ("value", "low", "high"))
+        room_at_left = lower - low > high - upper
         drawing.add_scatter(
             x=[share],
             y=[y],
-            error_x=chart.error_bars([share], [least], [most], type="data", width=3, color=colour),
+            error_x=chart.error_bars([share], [lower], [upper], type="data", width=3, color=colour),
             mode="markers",
             marker={
                 "size": 11,
@@ -156,7 +156,7 @@ def _add_lanes(
             **cell,
         )
         drawing.add_scatter(
-            x=[least - away if room_at_left else max(most, line) + away],
+            x=[lower - away if room_at_left else max(upper, line) + away],
             y=[y],
             text=[lane.text],
             mode="text",
@@ -180,8 +180,8 @@ def _symbol(lane: Lane) -> str:
 
 def _rejected_ends(lanes: Sequence[Lane], alpha: float) -> tuple[float, float]:
     """Return the ends of an axis that begins at none and holds every interval and the promise."""
-    most = max(alpha, *(100 * lane.rate["high"] for lane in lanes))
-    return -0.03 * most, min(1.9 * most, 102.0)
+    highest = max(alpha, *(100 * lane.rate["high"] for lane in lanes))
+    return -0.03 * highest, min(1.9 * highest, 102.0)
 
 
 def _right_ends(lanes: Sequence[Lane]) -> tuple[float, float]:

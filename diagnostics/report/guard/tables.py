@@ -191,15 +191,15 @@ def caught_numbers(guards: Guards) -> Table:
 def cost_numbers(guards: Guards) -> Table:
     """Return what the guards cost as a table, a row for each and one for the bare model."""
     nothing = {BARE: f"none of {guards[0].answer['rejected']['n']}"}
-    lost = nothing | {lane.title: lane.text for lane in rejected(guards)}
-    kept = {lane.title: lane.text for lane in right(guards)}
+    rejected_texts = nothing | {lane.title: lane.text for lane in rejected(guards)}
+    right_texts = {lane.title: lane.text for lane in right(guards)}
     rows = tuple(
         {
             "who answers": title,
             "known-good images rejected": text,
-            "right and not rejected": kept.get(title, "no labels"),
+            "right and not rejected": right_texts.get(title, "no labels"),
         }
-        for title, text in lost.items()
+        for title, text in rejected_texts.items()
     )
     note = (
         "Brackets and thin lines are 95 % intervals. A guard never changes which class comes "

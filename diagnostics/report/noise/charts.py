@@ -158,7 +158,7 @@ def _cells(
     """Return a cell for each family and class: a bar, because a bar can be clicked."""
     cells = [(y, x) for y in range(len(rows)) for x in range(len(columns))]
     values = [value for family in rows for value in tables.percentages(family, columns, classes)]
-    most = max(values, default=100.0)
+    largest = max(values, default=100.0)
     return {
         "x": [x for _, x in cells],
         "y": [CELL] * len(cells),
@@ -168,7 +168,7 @@ def _cells(
             "color": values,
             "colorscale": SEQUENTIAL,
             "cmin": 0,
-            "cmax": most,
+            "cmax": largest,
             "line": {"width": 0},
             "colorbar": {
                 "orientation": "h",
@@ -187,7 +187,7 @@ def _cells(
         "insidetextanchor": "middle",
         "textangle": 0,
         "insidetextfont": {
-            "color": ["#fff" if value < chart.DARK * most else "#000" for value in values]
+            "color": ["#fff" if value < chart.DARK * largest else "#000" for value in values]
         },
         "hovertext": [
             f"{escaped(rows[y]['title'])}, {escaped(names[x])}: "

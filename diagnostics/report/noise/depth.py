@@ -21,10 +21,10 @@ def nearest(answer: DepthAnswer) -> list[str]:
     """Return the ids of the classes that the noise is nearest to, the last layer's first."""
     layers = answer["layers"]
     last = layers[-1]["shares"]
-    most = {name: max(layer["shares"][name] for layer in layers) for name in answer["classes"]}
-    first = min(most, key=lambda name: (-last[name], -most[name]))
-    others = sorted((name for name in most if name != first), key=lambda name: -most[name])
-    return [name for name in (first, *others[: MAX_CLASSES - 1]) if most[name] > 0]
+    peak = {name: max(layer["shares"][name] for layer in layers) for name in answer["classes"]}
+    first = min(peak, key=lambda name: (-last[name], -peak[name]))
+    others = sorted((name for name in peak if name != first), key=lambda name: -peak[name])
+    return [name for name in (first, *others[: MAX_CLASSES - 1]) if peak[name] > 0]
 
 
 def curve(answer: DepthAnswer, title: str) -> go.Figure:

@@ -86,12 +86,16 @@ def headline(families: Sequence[NoiseFamily], classes: Sequence[str]) -> str:
     most_confident = f"The surest answer to noise is {name}, {confidence} ({_in_sentence(top)})."
     if level is None:
         return f"{most_confident} No real images are there to compare it with."
-    most = max(all_noise, key=lambda family: wilson(count_reaching(family, level), family["n"])[0])
-    hits, n = count_reaching(most, level), most["n"]
+
+    def least_rate(family: NoiseFamily) -> float:
+        return wilson(count_reaching(family, level), family["n"])[0]
+
+    nearest = max(all_noise, key=least_rate)
+    hits, n = count_reaching(nearest, level), nearest["n"]
     real = f"as of {level.reached_by} ({level.text} or more)"
     if not hits:
         return f"The model is as sure of no image of noise {real}. {most_confident}"
-    return f"{most['title']}: the model is as sure of {rate(hits, n)} {real}. {most_confident}"
+    return f"{nearest['title']}: the model is as sure of {rate(hits, n)} {real}. {most_confident}"
 
 
 def not_finite(families: Sequence[NoiseFamily]) -> str:
@@ -146,9 +150,9 @@ def majority_rate(family: NoiseFamily) -> str:
 
 def evenness(entropy: float, n: int, classes: int) -> str:
     """Return how evenly n answers are spread over the classes, and the most that n can reach."""
-    most = min(n, classes)
-    least_count, remainder = divmod(n, most)
-    shares = np.array([least_count + 1] * remainder + [least_count] * (most - remainder)) / n
+    used = min(n, classes)
+    per_class, remainder = divmod(n, used)
+    shares = np.array([per_class + 1] * remainder + [per_class] * (used - remainder)) / n
     limit = -(shares * np.log(shares)).sum() / np.log(max(classes, 2))
     text = f"{entropy:.2f}"
     return text if limit > NEARLY_ONE else f"{text} (at most {limit:.2f})"
@@ -156,8 +160,8 @@ def evenness(entropy: float, n: int, classes: int) -> str:
 
 def counts(family: NoiseFamily, classes: int) -> Values:
     """Return how often each class was predicted, shape (classes,)."""
-    found: Values = np.bincount(family["predicted"], minlength=classes).astype(np.float64)
-    return found
+    by_class: Values = np.bincount(family["predicted"], minlength=classes).astype(np.float64)
+    return by_class
 
 
 def columns(families: Sequence[NoiseFamily], classes: int) -> list[int]:

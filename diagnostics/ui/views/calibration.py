@@ -1,4 +1,4 @@
-"""The controls of the calibration page: the request, and the wrong answers in Inspect."""
+"""The calibration page: the bins of confidence, and the wrong answers in Inspect."""
 
 from __future__ import annotations
 

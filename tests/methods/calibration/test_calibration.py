@@ -87,11 +87,11 @@ def test_few_images_give_no_verdict_and_say_why():
     ("sharpness", "verdict"), [(1.0, "fits"), (2.0, "too sure"), (0.4, "not sure enough")]
 )
 def test_verdicts_follow_the_law_that_drew_the_labels(sharpness, verdict):
-    given = [
+    verdicts = [
         measured(*drawn_from_softmax(400, sharpness=sharpness, seed=seed), resamples=100)["verdict"]
         for seed in range(12)
     ]
-    assert given.count(verdict) >= 10
+    assert verdicts.count(verdict) >= 10
 
 
 def test_errors_that_cancel_on_average_are_called_uneven():
@@ -109,18 +109,18 @@ def test_right_answers_that_chance_allows_are_not_held_against_the_model():
 
 def test_bands_of_the_error_hold_the_true_error_where_plain_quantiles_do_not():
     """Answers of confidence c are right with chance c - 0.02, so the true error is 0.02."""
-    held = held_by_quantiles = 0
+    holds = quantiles_hold = 0
     for seed in range(60):
         random = np.random.default_rng(seed)
         sure = 0.6 + 0.4 * random.beta(3, 1, 150)
         logits = np.stack([np.log(sure / (1 - sure)), np.zeros(150)], axis=1)
         right = random.random(150) < sure - 0.02
         band = measured(logits, (~right).astype(int), resamples=100, seed=seed)["ece"]
-        held += band["low"] <= 0.02 <= band["high"]
+        holds += band["low"] <= 0.02 <= band["high"]
         low, high = bootstrap(lambda d, s=sure, r=right: ece(s[d], r[d]), 150, seed=seed)
-        held_by_quantiles += low <= 0.02 <= high
-    assert held >= 48
-    assert held_by_quantiles <= 15
+        quantiles_hold += low <= 0.02 <= high
+    assert holds >= 48
+    assert quantiles_hold <= 15
 
 
 def test_what_calibrated_answers_show_by_chance_has_the_size_of_the_binomial_law():

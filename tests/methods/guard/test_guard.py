@@ -286,18 +286,18 @@ def test_logistic_regression_finds_the_same_as_newtons_method(penalty):
     """With offsets and unequal sides, each of which weighs one half."""
     random = np.random.default_rng(3)
     features = random.normal(size=(120, 4))
-    strange = (features[:, 0] + random.normal(size=120) > 0.7).astype(float)
+    truth = (features[:, 0] + random.normal(size=120) > 0.7).astype(float)
     offsets = random.normal(size=120)
-    share = strange.mean()
-    balance = np.where(strange > 0, 0.5 / share, 0.5 / (1 - share)) / len(strange)
+    share = truth.mean()
+    balance = np.where(truth > 0, 0.5 / share, 0.5 / (1 - share)) / len(truth)
     rows, penalties = np.c_[features, np.ones(120)], np.diag([2 * penalty] * 4 + [0])
     exact = np.zeros(5)
     for _ in range(30):
         odds = 1 / (1 + np.exp(-(rows @ exact + offsets)))
-        slope = rows.T @ (balance * (odds - strange)) + penalties @ exact
+        slope = rows.T @ (balance * (odds - truth)) + penalties @ exact
         curve = (rows * (balance * odds * (1 - odds))[:, None]).T @ rows + penalties
         exact -= np.linalg.solve(curve, slope)
-    weights, bias = logistic_regression(features, offsets, strange, penalty)
+    weights, bias = logistic_regression(features, offsets, truth, penalty)
     np.testing.assert_allclose([*weights, bias], exact, atol=1e-7)
 
 

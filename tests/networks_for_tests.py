@@ -127,6 +127,14 @@ def linear(pixels: int = 16, classes: int = 4, channels: int = 1) -> nn.Sequenti
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * pixels, classes))
 
 
+def seeded(network: nn.Module, seed: int = 0, std: float = 0.5) -> nn.Module:
+    """The network with parameters from a normal distribution; random numbers go on from there."""
+    torch.manual_seed(seed)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=std)
+    return network
+
+
 # Networks that are exported to other formats: how to make one, and what images it takes.
 EXPORTED = {
     "residual": (lambda: FunctionalResidual(classes=4), (3, 16, 16)),

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from tests.benchmarks import (
     attack_speed,
+    attribution_speed,
     gates_speed,
+    inspection_speed,
     random_speed,
     reference_speed,
     serving_speed,
     sharing_speed,
     subset_speed,
-    torch_speed,
-    trust_speed,
 )
 
 LATEST = Path("benchmarks/latest.json")
@@ -67,8 +67,8 @@ def _seconds(run: Callable[[], object]) -> float:
 def main() -> int:
     """Measure, print, write; the exit code says whether every limit was kept."""
     measured = (
-        *torch_speed.figures(paired),
-        *trust_speed.figures(paired),
+        *inspection_speed.figures(paired),
+        *attribution_speed.figures(paired),
         *gates_speed.figures(paired),
         *attack_speed.figures(),
         *random_speed.figures(paired),

@@ -12,21 +12,26 @@ Values = NDArray[np.float64]
 
 
 def area(
-    score: Callable[[Values], float], image: Values, blank: Values, heatmap: Values, *, insert: bool
+    score: Callable[[Values], float],
+    image: Values,
+    baseline: Values,
+    heatmap: Values,
+    *,
+    insert: bool,
 ) -> float:
     """Return the area under the curve of the score over the share of pixels, by trapezoids.
 
     Args:
         score: Of an image of the same shape.
         image: Shape (h, w).
-        blank: What stands where a pixel is missing.
+        baseline: What stands where a pixel is missing.
         heatmap: Which pixels go first: those with the largest value.
-        insert: Put pixels into the blank image instead of taking them from the whole one.
+        insert: Put pixels into the baseline instead of taking them from the image.
     """
-    shown = (blank if insert else image).copy()
+    shown = (baseline if insert else image).copy()
     scores = [score(shown)]
-    for place in np.argsort(-heatmap, axis=None, kind="stable"):
-        shown.flat[place] = (image if insert else blank).flat[place]
+    for pixel in np.argsort(-heatmap, axis=None, kind="stable"):
+        shown.flat[pixel] = (image if insert else baseline).flat[pixel]
         scores.append(score(shown))
     steps = [(before + after) / 2 for before, after in pairwise(scores)]
     return sum(steps) / len(steps)

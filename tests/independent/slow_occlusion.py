@@ -8,15 +8,15 @@ def slow_occlusion(classifier, pixels, target, *, window, stride, value):
     height, width = pixels.shape[2:]
     maps = []
     for image, index in zip(pixels, target, strict=True):
-        whole = classifier.logits(image[None])[0, index]
+        complete = classifier.logits(image[None])[0, index]
         falls, counts = torch.zeros(height, width), torch.zeros(height, width)
         tops, lefts = (range(0, max(side - window, 0) + stride, stride) for side in (height, width))
         for top in tops:
             for left in lefts:
                 covered = image.clone()
                 covered[:, top : top + window, left : left + window] = value
-                place = (slice(top, top + window), slice(left, left + window))
-                falls[place] += (whole - classifier.logits(covered[None])[0, index]).item()
-                counts[place] += 1
+                area = (slice(top, top + window), slice(left, left + window))
+                falls[area] += (complete - classifier.logits(covered[None])[0, index]).item()
+                counts[area] += 1
         maps.append(falls / counts)
     return torch.stack(maps)

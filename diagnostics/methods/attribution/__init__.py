@@ -14,14 +14,9 @@ from diagnostics.methods.attribution._checks import (
     explained_classifier,
 )
 from diagnostics.methods.attribution._heatmap import Heatmap, check, notes
-from diagnostics.methods.attribution._masking import (
-    Baseline,
-    baseline_image,
-    cell_indices,
-)
+from diagnostics.methods.attribution._masking import baseline_image, cell_indices
 
 __all__ = [
-    "Baseline",
     "Heatmap",
     "baseline_image",
     "cell_indices",

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from diagnostics.errors import NotOfferedError, OptionError
 from diagnostics.methods.attribution import (
-    Baseline,
     Heatmap,
     baseline_image,
     check,
@@ -31,11 +30,16 @@ from diagnostics.methods.faithfulness._randomization import Part, randomized
 from diagnostics.methods.registry import Method, parse
 from diagnostics.models.classifier import Classifier, Counted, TorchClassifier
 from diagnostics.schema.options import Value
-from diagnostics.schema.results.faithfulness import Evaluation, InsertionDeletion, Randomization
+from diagnostics.schema.results.faithfulness import (
+    Evaluation,
+    Fill,
+    InsertionDeletion,
+    Randomization,
+)
 from diagnostics.schema.spec import ModelSpec
 
 PARTS: tuple[Part, ...] = get_args(Part)
-FILLS: tuple[Baseline, ...] = ("mean", "blur")
+FILLS: tuple[Fill, ...] = get_args(Fill)
 SEEDS = 2  # other draws of a method that is random
 ROUNDING = 1e-3  # logits
 FLAT = 1e-6  # of the logit
@@ -215,7 +219,7 @@ class Evaluator:
 
     def _insertion_deletion(
         self, image: Tensor, target: int, values: Tensor, arrays: dict[str, Tensor]
-    ) -> dict[str, InsertionDeletion]:
+    ) -> dict[Fill, InsertionDeletion]:
         """Compare insertion and deletion by the heatmap with those by random maps, on each fill."""
         grid = Grid.over(image)
         explained = explained_classifier(self._counted, self._request.against)
@@ -223,7 +227,7 @@ class Evaluator:
         noise = torch.rand(self._request.random_maps, *values.shape[1:], generator=generator)
         order = grid.order(values, generator)
         orders = torch.cat([order, order.flip(1), grid.order(noise, generator)])
-        areas: dict[str, InsertionDeletion] = {}
+        areas: dict[Fill, InsertionDeletion] = {}
         for fill in FILLS:
             curves = deletion(explained, image, baseline_image(image, fill), target, orders, grid)
             deleted, inserted, random = curves[:1], insertion(curves[1:2]), curves[2:]

@@ -8,6 +8,7 @@ from statistics import median_high
 from diagnostics.schema.results.faithfulness import (
     CriterionEntry,
     Evaluation,
+    Fill,
     InsertionDeletion,
     Randomization,
     Status,
@@ -95,7 +96,7 @@ def _randomization(randomization: Randomization, cells: int) -> CriterionEntry:
     return criterion("for", f"Changes with the weights: {figures}.{missing}")
 
 
-def _insertion_deletion(fills: Mapping[str, InsertionDeletion]) -> CriterionEntry:
+def _insertion_deletion(fills: Mapping[Fill, InsertionDeletion]) -> CriterionEntry:
     """Whether the places it ranks first matter more than places drawn at random."""
 
     def criterion(status: Status, reason: str) -> CriterionEntry:
@@ -113,7 +114,7 @@ def _insertion_deletion(fills: Mapping[str, InsertionDeletion]) -> CriterionEntr
     return criterion("open", f"Better than chance in part: {figures}")
 
 
-def _wins(areas: InsertionDeletion, fill: str) -> str:
+def _wins(areas: InsertionDeletion, fill: Fill) -> str:
     n = areas["random_maps"]
     inserted, deleted = (
         round(areas["insertion_win_rate"] * n),

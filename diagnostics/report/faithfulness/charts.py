@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from diagnostics.report import chart
 from diagnostics.report.formatting import escaped
 from diagnostics.report.table import Table
-from diagnostics.schema.results.faithfulness import InsertionDeletion, TrustEntry
+from diagnostics.schema.results.faithfulness import Fill, InsertionDeletion, TrustEntry
 from diagnostics.text import signed
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -30,7 +30,7 @@ def curves(entry: TrustEntry, arrays: Arrays, index: int, fill: str) -> go.Figur
         entry: One image's part of the answer.
         arrays: Of the answer.
         index: Which image it is.
-        fill: What stands where a cell is missing, "mean" or "blur".
+        fill: What stands where a cell is missing, see `Fill`.
     """
     random = arrays[f"{index}/{fill}/random"]
     drawing = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.09)
@@ -93,7 +93,7 @@ def areas(entry: TrustEntry) -> Table:
     return Table(tuple(rows), title=f"Insertion and deletion, {entry['file']}", said=said)
 
 
-def _rows(fill: str, areas: InsertionDeletion) -> tuple[dict[str, str], dict[str, str]]:
+def _rows(fill: Fill, areas: InsertionDeletion) -> tuple[dict[str, str], dict[str, str]]:
     n = areas["random_maps"]
 
     def row(curve: str, area: float, random: list[float], win_rate: float) -> dict[str, str]:

@@ -29,7 +29,6 @@ EXPLAINED = (
     "on its one image."
 )
 NAMES = {"trust": "Trust", "doubt": "Doubt", "can't tell": "Can't tell"}
-FILLS = ("mean", "blur")
 MAPS = ("map", "head", "all")  # arrays that are drawn
 
 
@@ -78,8 +77,8 @@ def _figures(criterion: CriterionEntry, evaluation: Evaluation) -> str:
         return f"random weights: {', '.join(medians)}"
     if name == "insertion_deletion":
         fills = evaluation["insertion_deletion"]
-        wins = [f"{fill} {_wins(fills[fill])}" for fill in FILLS]
-        return f"beats random maps: {', '.join(wins)} of {fills[FILLS[0]]['random_maps']}"
+        wins = ", ".join(f"{fill} {_wins(areas)}" for fill, areas in fills.items())
+        return f"beats random maps: {wins} of {fills['mean']['random_maps']}"
     if name == "seeds":
         return f"between seeds: {signed(median_high(evaluation['seed_correlations']))}"
     if name == "completeness" and evaluation["sum"] is not None and evaluation["rise"] is not None:

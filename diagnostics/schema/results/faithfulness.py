@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 Verdict: TypeAlias = Literal["trust", "doubt", "can't tell"]
 Status: TypeAlias = Literal["for", "against", "open"]
+Fill: TypeAlias = Literal["mean", "blur"]  # of the image, in the place of its missing cells
 CriterionName: TypeAlias = Literal[
     "map", "randomization", "insertion_deletion", "seeds", "completeness"
 ]
@@ -52,7 +53,7 @@ class Evaluation(TypedDict):
     """What was measured of one heatmap.
 
     `seed_correlations` are rank correlations with heatmaps of other seeds, none where nothing is
-    drawn; `insertion_deletion` is by the name of the fill, "mean" or "blur". `sum` and `rise` are
+    drawn; `insertion_deletion` is by the fill. `sum` and `rise` are
     in logits, and None where the heatmap does not promise to sum to the rise of the logit over its
     baseline; `rounding` is how far they may lie apart in any case.
     """
@@ -60,7 +61,7 @@ class Evaluation(TypedDict):
     cells: int
     randomization: Randomization
     seed_correlations: list[float]
-    insertion_deletion: dict[str, InsertionDeletion]
+    insertion_deletion: dict[Fill, InsertionDeletion]
     sum: float | None
     rise: float | None
     rounding: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 import streamlit as st
 
@@ -11,7 +12,7 @@ from diagnostics import text
 from diagnostics.report.faithfulness import charts, tables
 from diagnostics.schema.options import MethodChoice
 from diagnostics.schema.request import Request, Result
-from diagnostics.schema.results.faithfulness import TrustAnswer, TrustCostAnswer
+from diagnostics.schema.results.faithfulness import Fill, TrustAnswer, TrustCostAnswer
 from diagnostics.schema.results.inspection import ImageEntry
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.ui.session.choices import choose, toggle
@@ -113,7 +114,7 @@ def _draw_curves(evaluated: Result, board: Board, heading: str, key: str) -> Non
             fill = choose(
                 "Fill",
                 f"{key}.fill",
-                {fill: f"{fill} of the image" for fill in tables.FILLS},
+                {fill: f"{fill} of the image" for fill in get_args(Fill)},
                 "What stands where a cell is missing.",
             )
         entry = answer["images"][index]

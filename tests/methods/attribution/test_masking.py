@@ -13,16 +13,9 @@ from diagnostics.methods.attribution.kernel_shap import coalitions, kernel_shap
 from diagnostics.methods.attribution.rise import rise
 from diagnostics.methods.registry import find
 from tests.independent.slow_rise import slow_rise
-from tests.networks_for_tests import FunctionalResidual, classifier, linear
+from tests.networks_for_tests import FunctionalResidual, classifier, linear, seeded
 
 TARGET = torch.tensor([1, 3])
-
-
-def seeded(network):
-    torch.manual_seed(1)
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return network
 
 
 def images(side=9, channels=1):
@@ -31,25 +24,25 @@ def images(side=9, channels=1):
 
 
 @pytest.mark.parametrize(("cells", "samples"), [(3, 510), (4, 100)], ids=["every set", "drawn"])
-def test_kernel_shap_of_a_linear_network_is_what_the_cells_gave(cells, samples):
-    network = seeded(linear(64))
-    found = kernel_shap(
+def test_kernel_shap_of_a_linear_network_is_what_the_cells_add(cells, samples):
+    network = seeded(linear(64), 1)
+    values = kernel_shap(
         classifier(network, 8), images(8), TARGET, cells=cells, samples=samples, fill="grey"
     ).values
     parts = network[1].weight[TARGET].reshape(2, 8, 8) * (images(8)[:, 0] - 0.5)
-    place = torch.arange(8) * cells // 8
+    cell = torch.arange(8) * cells // 8
     expected = torch.zeros(2, cells, cells)
     for row in range(8):
         for column in range(8):
-            expected[:, place[row], place[column]] += parts[:, row, column].detach()
-    assert torch.allclose(found, expected, atol=2e-5)
+            expected[:, cell[row], cell[column]] += parts[:, row, column].detach()
+    assert torch.allclose(values, expected, atol=2e-5)
 
 
 def test_kernel_shap_with_every_set_is_the_mean_over_all_orders():
     """The definition of Shapley values, set by set."""
-    model = classifier(seeded(FunctionalResidual(classes=4)), 8, 3, dtype=torch.float64)
+    model = classifier(seeded(FunctionalResidual(classes=4), 1), 8, 3, dtype=torch.float64)
     image = images(8, 3).double()[:1]
-    found = kernel_shap(model, image, TARGET[:1], cells=2, samples=16, fill="black").values[0]
+    values = kernel_shap(model, image, TARGET[:1], cells=2, samples=16, fill="black").values[0]
 
     def value(cells):
         shown = torch.zeros_like(image)
@@ -60,33 +53,33 @@ def test_kernel_shap_with_every_set_is_the_mean_over_all_orders():
         return float(model.logits(shown)[0, TARGET[0]])
 
     for cell in range(4):
-        others, total = [one for one in range(4) if one != cell], 0.0
+        others, total = [other for other in range(4) if other != cell], 0.0
         for size in range(4):
             for group in combinations(others, size):
                 gain = value((*group, cell)) - value(group)
                 total += gain / (4 * comb(3, size))
-        assert found.flatten()[cell] == pytest.approx(total, abs=1e-9)
+        assert values.flatten()[cell] == pytest.approx(total, abs=1e-9)
 
 
 def test_sets_are_drawn_in_pairs_of_opposites_by_the_shapley_kernel():
-    kept, weights = coalitions(12, 4000, seed=5)
-    assert torch.equal(kept[::2], ~kept[1::2])
+    members, weights = coalitions(12, 4000, seed=5)
+    assert torch.equal(members[::2], ~members[1::2])
     assert weights.unique().tolist() == [1.0]
-    sizes = torch.bincount(kept.sum(1), minlength=13)[1:12].double()
+    sizes = torch.bincount(members.sum(1), minlength=13)[1:12].double()
     expected = torch.tensor([1 / (size * (12 - size)) for size in range(1, 12)]).double()
     expected *= 4000 / expected.sum()
     assert ((sizes - expected).abs() < 5 * expected.sqrt()).all()
-    assert not torch.equal(coalitions(12, 4000, seed=6)[0], kept)
+    assert not torch.equal(coalitions(12, 4000, seed=6)[0], members)
 
 
 @pytest.mark.parametrize("side", [9, 13])
 def test_rise_is_that_of_one_mask_after_the_other(side):
-    model = classifier(seeded(FunctionalResidual(classes=4)), side, 3)
-    given = images(side, 3)
+    model = classifier(seeded(FunctionalResidual(classes=4), 1), side, 3)
+    pixels = images(side, 3)
     torch.manual_seed(7)
-    found = rise(model, given, TARGET, masks=70, cells=4, keep=0.4, fill="white").values
-    expected = slow_rise(model, given, TARGET, masks=70, cells=4, keep=0.4, value=1.0)
-    assert torch.allclose(found, expected, atol=1e-5)
+    values = rise(model, pixels, TARGET, masks=70, cells=4, keep=0.4, fill="white").values
+    expected = slow_rise(model, pixels, TARGET, masks=70, cells=4, keep=0.4, value=1.0)
+    assert torch.allclose(values, expected, atol=1e-5)
 
 
 def test_rise_ranks_what_a_linear_network_adds():
@@ -103,10 +96,10 @@ def test_rise_ranks_what_a_linear_network_adds():
 
 @pytest.mark.parametrize("name", ["kernel_shap", "rise"])
 def test_the_seed_alone_decides(name):
-    model, found = classifier(seeded(FunctionalResidual(classes=4)), 8, 3), []
-    given = images(8, 3)
+    model, pixels = classifier(seeded(FunctionalResidual(classes=4), 1), 8, 3), images(8, 3)
+    maps = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        found.append(find(f"attribution/{name}").function(model, given, TARGET).values)
-    assert torch.equal(found[0], found[1])
-    assert not torch.allclose(found[0], found[2])
+        maps.append(find(f"attribution/{name}").function(model, pixels, TARGET).values)
+    assert torch.equal(maps[0], maps[1])
+    assert not torch.allclose(maps[0], maps[2])

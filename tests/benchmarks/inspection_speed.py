@@ -1,30 +1,22 @@
-"""What Inspect computes, against bare passes and peer libraries: ResNet-18 at 224 px."""
+"""What Inspect computes and how graphs run, against bare passes: ResNet-18 at 224 px."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from copy import deepcopy
+from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import captum.attr
 import onnxruntime
 import torch
-from pytorch_grad_cam import ScoreCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
 from torchvision.models import resnet18
 
 from diagnostics.execution.inspection import InspectionRequest, inspect
 from diagnostics.loaders import onnx
 from diagnostics.loaders.open import to_device
-from diagnostics.methods.attribution.integrated_gradients import integrated_gradients
-from diagnostics.methods.attribution.occlusion import occlusion
-from diagnostics.methods.attribution.score_cam import score_cam
-from diagnostics.methods.attribution.smooth_grad import smooth_grad
 from diagnostics.schema.preprocessing import Preprocessing
 from tests.networks_for_tests import classifier
 
@@ -32,13 +24,11 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 Paired = Callable[..., float]
 Figure = tuple[str, float, float, str]
-TARGET = torch.tensor([3])
 
 
 def figures(paired: Paired) -> Iterator[Figure]:
     """Yield what was measured, the value, its limit and its unit."""
     yield from inspection(paired)
-    yield from peers(paired)
     yield from graphs(paired)
 
 
@@ -91,44 +81,3 @@ def graphs(paired: Paired) -> Iterator[Figure]:
 
         what = f"ONNX forward pass through torch, {count} at once, against onnxruntime"
         yield what, paired(ours, theirs), 1.5, "x"
-
-
-def peers(paired: Paired) -> Iterator[Figure]:
-    """Yield how much faster our methods are than the peers as they are called by default."""
-    torch.manual_seed(0)
-    pixels = torch.rand(1, 3, 224, 224)
-    bare = resnet18().eval()
-    plain = Preprocessing(fit="none", height=224, width=224, mean=(0.0,) * 3, std=(1.0,) * 3)
-    model = classifier(deepcopy(bare), 224, 3, 1000, plain)
-
-    def score_cam_of_peer() -> None:
-        with redirect_stderr(StringIO()), ScoreCAM(bare, [bare.layer4]) as cam:
-            cam(pixels, [ClassifierOutputTarget(3)])
-
-    saliency = captum.attr.NoiseTunnel(captum.attr.Saliency(bare))
-    pairs = {
-        "integrated gradients, 50 steps, against captum": (
-            3.0,
-            lambda: integrated_gradients(model, pixels, TARGET),
-            lambda: captum.attr.IntegratedGradients(bare).attribute(pixels, target=TARGET),
-        ),
-        "occlusion, 32 px every 16 px, against captum": (
-            1.8,
-            lambda: occlusion(model, pixels, TARGET, fill="black"),
-            lambda: captum.attr.Occlusion(bare).attribute(
-                pixels, (3, 32, 32), (3, 16, 16), target=TARGET
-            ),
-        ),
-        "SmoothGrad, 25 samples, against captum": (
-            1.3,
-            lambda: smooth_grad(model, pixels, TARGET),
-            lambda: saliency.attribute(pixels, nt_samples=25, stdevs=0.15, target=TARGET),
-        ),
-        "Score-CAM, 512 maps, against pytorch-grad-cam": (
-            1.8,
-            lambda: score_cam(model, pixels, TARGET, layer="layer4"),
-            score_cam_of_peer,
-        ),
-    }
-    for what, (limit, ours, other) in pairs.items():
-        yield what, 1 / paired(ours, other, rounds=3), limit, "x faster"

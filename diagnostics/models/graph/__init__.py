@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-Given: TypeAlias = Sequence[Any]  # tensors, and None for what is left out
+Inputs: TypeAlias = Sequence[Any]  # tensors, and None for what is left out
 Attributes: TypeAlias = Mapping[str, Any]
-Operator: TypeAlias = Callable[[Given, Attributes], Any]
+Operator: TypeAlias = Callable[[Inputs, Attributes], Any]
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Language:
 
     Args:
         operators: What each operator computes of its inputs and attributes.
-        of_shapes: Operators whose results are the same for every image.
-        is_by_row: Says whether a node computes each row of its first input by itself.
-        of_equals: Operators whose inputs meet row by row.
-        of_last_axes: Operators that do not care how many axes come before the last ones.
+        shape_operators: Operators whose results are the same for every image.
+        is_by_image: Says whether a node computes each row of its first input by itself.
+        pair_operators: Operators whose inputs meet row by row.
+        last_axes_operators: Operators that do not care how many axes come before the last ones.
         is_softmax: Says whether a node is a softmax over the last of so many axes.
     """
 
     operators: Mapping[str, Operator]
-    of_shapes: Collection[str]
-    is_by_row: Callable[[Node], bool]
-    of_equals: Collection[str]
-    of_last_axes: Collection[str]
+    shape_operators: Collection[str]
+    is_by_image: Callable[[Node], bool]
+    pair_operators: Collection[str]
+    last_axes_operators: Collection[str]
     is_softmax: Callable[[Node, int], bool]
 
 

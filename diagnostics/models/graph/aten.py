@@ -14,42 +14,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.models.graph import Attributes, Given, Language, Node, Operator
+from diagnostics.models.graph import Attributes, Inputs, Language, Node, Operator
 from diagnostics.models.graph.aten_names import (
+    BY_IMAGE,
     DROPOUTS,
     ELEMENTWISE,
-    EQUALS,
     LAST_AXES,
-    MADE,
-    NEVER,
     OTHERS,
-    ROWS,
+    PAIRS,
+    SIZES_ARGUMENT,
+    UNSAFE,
     VIEWS,
 )
-from diagnostics.models.graph.shaping import sized
+from diagnostics.models.graph.shaping import checked_shape
 
-OF_NUMBERS: dict[str, Callable[..., Any]] = {  # Python's own, on sizes
-    **{
-        name: getattr(operator, name)
-        for name in [
-            "add",
-            "sub",
-            "mul",
-            "truediv",
-            "mod",
-            "neg",
-            "eq",
-            "ne",
-            "lt",
-            "le",
-            "gt",
-            "ge",
-            "pow",
-        ]
-    },
+NUMBER_OPERATORS: dict[str, Callable[..., Any]] = {  # of Python, on sizes
+    "add": operator.add,
+    "eq": operator.eq,
     "floordiv": torch.floor_divide,
+    "ge": operator.ge,
+    "gt": operator.gt,
+    "le": operator.le,
+    "lt": operator.lt,
+    "mod": operator.mod,
+    "mul": operator.mul,
+    "ne": operator.ne,
+    "neg": operator.neg,
+    "pow": operator.pow,
+    "sub": operator.sub,
+    "truediv": operator.truediv,
 }
-LARGEST_POWER = 64
+MAX_POWER = 64
 
 
 @dataclass(frozen=True)
@@ -57,21 +52,21 @@ class Slot:
     """An argument that is one of a node's inputs.
 
     Args:
-        place: Which one.
+        position: Of the input.
         number: Whether it is taken as a number instead of a tensor.
     """
 
-    place: int
+    position: int
     number: bool = False
 
 
 class Device:
-    """An argument that is a device: the one where the other arguments are."""
+    """An argument that is a device: that of the other arguments."""
 
 
-def arguments(positional: Sequence[Any], named: Mapping[str, Any]) -> Attributes:
+def arguments(positional: Sequence[Any], keyword: Mapping[str, Any]) -> Attributes:
     """Return a node's attributes: the arguments of its call, with a `Slot` for each input."""
-    return {"positional": tuple(positional), "named": dict(named)}
+    return {"positional": tuple(positional), "keyword": dict(keyword)}
 
 
 def single(dtype: torch.dtype) -> torch.dtype:
@@ -87,65 +82,69 @@ def writes(node: Node) -> bool:
 def _call(function: Callable[..., Any]) -> Operator:
     """Return an operator that calls a function with the node's arguments."""
 
-    def computed(given: Given, own: Attributes) -> Any:
-        device = next((one.device for one in given if isinstance(one, Tensor) and one.ndim), None)
-        positional = [_filled(one, given, device) for one in own["positional"]]
-        named = {
-            name: _filled(one, given, device)
-            for name, one in own["named"].items()
+    def compute(inputs: Inputs, attributes: Attributes) -> Any:
+        tensors = (value for value in inputs if isinstance(value, Tensor) and value.ndim)
+        device = next((tensor.device for tensor in tensors), None)
+        positional = [_filled(value, inputs, device) for value in attributes["positional"]]
+        keyword = {
+            name: _filled(value, inputs, device)
+            for name, value in attributes["keyword"].items()
             if name != "memory_format"  # how values lie in memory is not what they are
         }
-        found = function(*positional, **named)
-        return torch.tensor(found) if isinstance(found, bool | int | float) else found
+        result = function(*positional, **keyword)
+        return torch.tensor(result) if isinstance(result, bool | int | float) else result
 
-    return computed
+    return compute
 
 
-def _bounded(name: str, computed: Operator) -> Operator:
+def _bounded(name: str, compute: Operator) -> Operator:
     """Return an operator that refuses to make far more values than a classifier needs."""
-    if name not in MADE:
-        return computed
+    if name not in SIZES_ARGUMENT:
+        return compute
 
-    def checked(given: Given, own: Attributes) -> Any:
-        sizes = own["positional"][MADE[name]]
-        sides = (
-            [_filled(one, given, None) for one in sizes] if isinstance(sizes, tuple | list) else []
-        )
-        whole = [int(one) for one in sides]
+    def compute_bounded(inputs: Inputs, attributes: Attributes) -> Any:
+        sizes = attributes["positional"][SIZES_ARGUMENT[name]]
+        if not isinstance(sizes, tuple | list):
+            sizes = []
+        sides = [int(_filled(size, inputs, None)) for size in sizes]
         if name in ("repeat", "tile"):
-            whole.append(given[0].numel())
-        sized(whole)
-        return computed(given, own)
+            sides.append(inputs[0].numel())
+        checked_shape(sides)
+        return compute(inputs, attributes)
 
-    return checked
+    return compute_bounded
 
 
-def _of_numbers(function: Callable[..., Any]) -> Operator:
+def _number_operator(function: Callable[..., Any]) -> Operator:
     """Return an operator of Python on sizes: numbers only, and none that grow without end."""
 
-    def computed(given: Given, own: Attributes) -> Any:
-        values = [_filled(one, given, None) for one in own["positional"]]
-        if not all(isinstance(one, int | float | Tensor) for one in values):
+    def compute(inputs: Inputs, attributes: Attributes) -> Any:
+        values = [_filled(value, inputs, None) for value in attributes["positional"]]
+        if not all(isinstance(value, int | float | Tensor) for value in values):
             raise ValueError("only numbers can be computed with")
-        if function is operator.pow and abs(float(values[1])) > LARGEST_POWER:
+        if function is operator.pow and abs(float(values[1])) > MAX_POWER:
             raise ValueError("a power that large is refused")
-        found = function(*values)
-        return found if isinstance(found, Tensor) else torch.tensor(found)
+        result = function(*values)
+        return result if isinstance(result, Tensor) else torch.tensor(result)
 
-    return computed
+    return compute
 
 
-def _filled(argument: Any, given: Given, device: torch.device | None) -> Any:
+def _filled(argument: Any, inputs: Inputs, device: torch.device | None) -> Any:
     if isinstance(argument, Slot):
-        value = given[argument.place]
+        value = inputs[argument.position]
         return value.item() if argument.number else value
     if isinstance(argument, list | tuple):
-        return [_filled(one, given, device) for one in argument]
+        return [_filled(value, inputs, device) for value in argument]
     return device if isinstance(argument, Device) else argument
 
 
-def _first(given: Given, _: Attributes) -> Any:
-    return given[0]
+def _first(inputs: Inputs, _: Attributes) -> Any:
+    return inputs[0]
+
+
+def _size(inputs: Inputs, attributes: Attributes) -> Tensor:
+    return torch.tensor(inputs[0].shape[attributes["positional"][1]])
 
 
 def _batch_norm(
@@ -160,16 +159,16 @@ def _batch_norm(
     _: bool = False,
 ) -> Tensor:
     """Normalise with what was learned, also where the network was exported while it trained."""
-    learns = mean is None
-    values = values.contiguous() if learns else values
-    return functional.batch_norm(values, mean, variance, weight, bias, learns, momentum, eps)
+    of_batch = mean is None
+    values = values.contiguous() if of_batch else values
+    return functional.batch_norm(values, mean, variance, weight, bias, of_batch, momentum, eps)
 
 
-def _copied(values: Tensor, others: Tensor, _: bool = False) -> Tensor:
+def _copy(values: Tensor, others: Tensor, _: bool = False) -> Tensor:
     return others.to(values.dtype).expand_as(values).clone()
 
 
-def _norm_of_batch(
+def _batch_norm_of_batch(
     values: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
@@ -181,7 +180,7 @@ def _norm_of_batch(
     return functional.batch_norm(values, None, None, weight, bias, True, momentum, eps)
 
 
-def _norm_as_learned(
+def _batch_norm_as_learned(
     values: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
@@ -208,36 +207,37 @@ def _group_norm(
 
 def _table() -> Iterator[tuple[str, Operator]]:
     """Yield every overload of the operators above, and those that do the same in place."""
-    for name in dict.fromkeys((*ELEMENTWISE, *ROWS, *LAST_AXES, *EQUALS, *VIEWS, *OTHERS)):
-        for own in (name, f"{name}_"):
-            packet = getattr(torch.ops.aten, own, None)
+    for name in (*ELEMENTWISE, *BY_IMAGE, *LAST_AXES, *PAIRS, *VIEWS, *OTHERS):
+        for variant in (name, f"{name}_"):  # the second changes its input in place
+            packet = getattr(torch.ops.aten, variant, None)
             for overload in packet.overloads() if packet else ():
-                full = f"{own}.{overload}"
-                if "out" not in overload.split("_") and full not in NEVER:
-                    yield full, _bounded(name, _call(getattr(packet, overload)))
-    for name, function in OF_NUMBERS.items():
-        yield f"number.{name}", _of_numbers(function)
-    for name in DROPOUTS:  # of training; here the network is asked, not trained
-        yield from ((f"{own}.default", _first) for own in (name, f"{name}_"))
+                full_name = f"{variant}.{overload}"
+                if "out" not in overload.split("_") and full_name not in UNSAFE:
+                    yield full_name, _bounded(name, _call(getattr(packet, overload)))
+    for name, function in NUMBER_OPERATORS.items():
+        yield f"number.{name}", _number_operator(function)
+    for name in DROPOUTS:
+        yield f"{name}.default", _first
+        yield f"{name}_.default", _first
     for name in ("view.default", "_unsafe_view.default"):  # of any layout in memory
         yield name, _call(torch.reshape)
-    yield "copy.default", _call(_copied)
-    yield "_native_batch_norm_legit.no_stats", _call(_norm_of_batch)
+    yield "copy.default", _call(_copy)
+    yield "_native_batch_norm_legit.no_stats", _call(_batch_norm_of_batch)
     yield "batch_norm.default", _call(_batch_norm)
     # Their further results are of use in training only.
-    yield "_native_batch_norm_legit_no_training.default", _call(_norm_as_learned)
+    yield "_native_batch_norm_legit_no_training.default", _call(_batch_norm_as_learned)
     yield "native_group_norm.default", _call(_group_norm)
     yield "native_layer_norm.default", _call(functional.layer_norm)
-    yield "native_dropout.default", lambda given, _: (given[0], torch.ones_like(given[0]))
-    # By these names they are heard as attention.
+    yield "native_dropout.default", lambda inputs, _: (inputs[0], torch.ones_like(inputs[0]))
+    # By these names they are recorded as attention.
     yield "softmax.int", _call(torch.softmax)
     yield "_softmax.default", _call(lambda values, axis, _: torch.softmax(values, axis))
     attention = _call(functional.scaled_dot_product_attention)
     yield "scaled_dot_product_attention.default", attention
-    yield "sym_size.int", lambda given, own: torch.tensor(given[0].shape[own["positional"][1]])
-    yield "size.int", lambda given, own: torch.tensor(given[0].shape[own["positional"][1]])
-    yield "size.default", lambda given, _: torch.tensor(given[0].shape)
-    yield "__getitem__.t", lambda given, own: given[0][own["positional"][1]]
+    yield "sym_size.int", _size
+    yield "size.int", _size
+    yield "size.default", lambda inputs, _: torch.tensor(inputs[0].shape)
+    yield "__getitem__.t", lambda inputs, attributes: inputs[0][attributes["positional"][1]]
 
 
 def _is_softmax(node: Node, axes: int) -> bool:
@@ -246,22 +246,22 @@ def _is_softmax(node: Node, axes: int) -> bool:
     return node.attributes["positional"][1] in (-1, axes - 1)
 
 
-def _is_by_row(node: Node) -> bool:
+def _is_by_image(node: Node) -> bool:
     """Say whether an operator leaves rows apart; a norm without statistics takes those of all."""
     learned = node.operator != "batch_norm.default" or node.attributes["positional"][3] is not None
-    return node.operator.partition(".")[0] in ROWS and learned
+    return node.operator.partition(".")[0] in BY_IMAGE and learned
 
 
 def _overloads(*names: str) -> set[str]:
-    return {full for full in OPERATORS if full.partition(".")[0] in names}
+    return {operator for operator in OPERATORS if operator.partition(".")[0] in names}
 
 
 OPERATORS: dict[str, Operator] = dict(_table())
 ATEN = Language(
     operators=OPERATORS,
-    of_shapes={"sym_size.int", "size.int", "size.default"},
-    is_by_row=_is_by_row,
-    of_equals=_overloads(*EQUALS),
-    of_last_axes=_overloads(*ELEMENTWISE, *LAST_AXES, *DROPOUTS),
+    shape_operators={"sym_size.int", "size.int", "size.default"},
+    is_by_image=_is_by_image,
+    pair_operators=_overloads(*PAIRS),
+    last_axes_operators=_overloads(*ELEMENTWISE, *LAST_AXES, *DROPOUTS),
     is_softmax=_is_softmax,
 )

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from diagnostics.errors import ModelError
 from diagnostics.models.graph import Graph, Language, Node
-from diagnostics.models.graph.shaping import MOST_VALUES
+from diagnostics.models.graph.shaping import MAX_VALUES
 from diagnostics.models.layers import module_names
 
-Given: TypeAlias = list[Tensor | None]
+Inputs: TypeAlias = list[Tensor | None]
 
-OF_IMAGES = 4  # axes
+IMAGE_AXES = 4  # of a batch of images
 FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -32,11 +32,11 @@ class GraphError(RuntimeError):
 
 
 class GraphNetwork(nn.Module):
-    """A network that runs a graph; every node that depends on the image is a module of its own.
+    """A network that runs a graph; every node that depends on the image is a module.
 
     What depends on constants only is computed once, when the network is built. A graph that was
-    written for one image alone is run for each image by itself, all images at once: its values have
-    one axis more, the images, and every node maps over it.
+    written for a single image is run for each image by itself, all images at once: its values have
+    another axis in front, the images, and every node maps over it.
 
     Args:
         graph: What to run.
@@ -51,56 +51,58 @@ class GraphNetwork(nn.Module):
         unknown = sorted({node.operator for node in graph.nodes} - language.operators.keys())
         if unknown:
             raise ModelError(
-                f"The graph uses {', '.join(one[:40] for one in unknown[:5])}, which Oversure does "
-                "not compute; export the model with standard operators for classifiers."
+                f"The graph uses {', '.join(name[:40] for name in unknown[:5])}, which Oversure "
+                "does not compute; export the model with standard operators for classifiers."
             )
         self._input, self._output = graph.input, graph.output
-        self._channels_last, self._alone = graph.channels_last, graph.one_image
+        self._channels_last, self._maps_images = graph.channels_last, graph.one_image
         self._constants: dict[str, Tensor] = {}  # that are no weights: shapes, indices
         self._weights: dict[str, str] = {}  # names of parameters by the name of the value
         nodes, constants = _folded(graph)
-        self._keep(graph, nodes, constants)
+        self._add_constants(graph, nodes, constants)
         self._steps: list[tuple[str, Node]] = []
         self._last: dict[str, int] = {}  # at which step a value is needed for the last time
         names = module_names(node.name or f"{node.operator}_{i}" for i, node in enumerate(nodes))
         mapped = {graph.input}
         for step, (name, node) in enumerate(zip(names, nodes, strict=True)):
-            over = tuple(one in mapped for one in node.inputs) if self._alone else ()
+            over = tuple(value in mapped for value in node.inputs) if self._maps_images else ()
             self.add_module(name, _class_of(node.operator)(node, language, over))
             self._steps.append((name, node))
             self._last |= dict.fromkeys(node.inputs, step)
-            if any(over) and node.operator not in language.of_shapes:
+            if any(over) and node.operator not in language.shape_operators:
                 mapped |= set(node.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the graph's output for images of shape (n, c, h, w)."""
         values: dict[str, Tensor] = dict(self._constants)
-        values |= {name: self.get_parameter(own) for name, own in self._weights.items()}
+        values |= {value: self.get_parameter(name) for value, name in self._weights.items()}
         values[self._input] = images.permute(0, 2, 3, 1) if self._channels_last else images
-        narrow = {self._input} if self._alone else set()  # whose own batch of one is left out
+        # Values of a graph for a single image whose axis of one image is left out.
+        narrow = {self._input} if self._maps_images else set()
         for step, (name, node) in enumerate(self._steps):
             operation = self.get_submodule(name)
-            found = operation(
-                [
-                    values[one].unsqueeze(1) if one in narrow else values.get(one)
-                    for one in node.inputs
-                ]
-            )
-            given = found if isinstance(found, tuple | list) else (found,)
-            values |= zip(node.outputs, given, strict=False)
+            inputs = [
+                values[value].unsqueeze(1) if value in narrow else values.get(value)
+                for value in node.inputs
+            ]
+            result = operation(inputs)
+            outputs = result if isinstance(result, tuple | list) else (result,)
+            values |= zip(node.outputs, outputs, strict=False)
             narrow |= set(node.outputs) if operation.narrow else set()
-            for one in node.inputs:
-                if self._last[one] == step and one not in self._weights:
-                    values.pop(one, None)  # its memory is needed
+            for value in node.inputs:
+                if self._last[value] == step and value not in self._weights:
+                    values.pop(value, None)  # its memory is needed
         return values[self._output]
 
-    def _keep(self, graph: Graph, nodes: Sequence[Node], constants: dict[str, Tensor]) -> None:
-        """Keep the constants that the nodes take: weights as parameters."""
-        made = {graph.input, *(one for node in nodes for one in node.outputs)}
-        if graph.output not in made:
+    def _add_constants(
+        self, graph: Graph, nodes: Sequence[Node], constants: dict[str, Tensor]
+    ) -> None:
+        """Add the constants that the nodes take: weights as parameters."""
+        computed = {graph.input, *(output for node in nodes for output in node.outputs)}
+        if graph.output not in computed:
             raise ModelError("The graph's output does not depend on the image.")
-        for name in dict.fromkeys(one for node in nodes for one in node.inputs if one):
-            if name in made:
+        for name in dict.fromkeys(value for node in nodes for value in node.inputs if value):
+            if name in computed:
                 continue
             if name not in constants:
                 raise ModelError(
@@ -109,15 +111,15 @@ class GraphNetwork(nn.Module):
                 )
             value = constants[name]
             if value.is_floating_point() and value.numel() > 1:
-                own = f"weight_{len(self._weights)}"
-                self.register_parameter(own, nn.Parameter(value, requires_grad=False))
-                self._weights[name] = own
+                parameter = f"weight_{len(self._weights)}"
+                self.register_parameter(parameter, nn.Parameter(value, requires_grad=False))
+                self._weights[name] = parameter
             else:
                 self._constants[name] = value
 
 
 class _Operation(nn.Module):
-    """One node.
+    """A node as a module.
 
     Args:
         node: What it computes.
@@ -129,85 +131,111 @@ class _Operation(nn.Module):
         super().__init__()
         self._node, self._language, self._over = node, language, over
         self._attributes = {**node.attributes, "outputs": len(node.outputs)}
-        self.narrow = False  # whether the batch of one of what was given last is left out
+        self.narrow = False  # whether the last outputs have no axis for the graph's single image
 
-    def forward(self, given: Given) -> Any:
+    def forward(self, inputs: Inputs) -> Any:
         """Return what the node gives."""
         try:
-            return self._mapped(given) if any(self._over) else self._computed(given)
+            return self._mapped(inputs) if any(self._over) else self._compute(inputs)
         except FAILURES as error:
             text = f"{self._node.name} ({self._node.operator}): {error}"
             raise GraphError(text) from error
 
-    def _computed(self, given: Sequence[Tensor | None]) -> Any:
-        return self._language.operators[self._node.operator](given, self._attributes)
+    def _compute(self, inputs: Sequence[Tensor | None]) -> Any:
+        return self._language.operators[self._node.operator](inputs, self._attributes)
 
-    def _mapped(self, given: Given) -> Any:
+    def _mapped(self, inputs: Inputs) -> Any:
         """Compute for each image by itself, all at once where that is the same."""
-        first, others = given[0], self._over[1:]
-        name, language = self._node.operator, self._language
-        tensors = [one for one in given if one is not None]
-        narrow = all(one.ndim > 2 and one.shape[1] == 1 for one in tensors)
+        first, language = inputs[0], self._language
         if first is not None and self._over[0]:
-            if name in language.of_shapes:
-                return self._computed([first[0]])
-            own = first.ndim > 1 and first.shape[1] == 1  # the images are as good a batch as any
+            if self._node.operator in language.shape_operators:
+                return self._compute([first[0]])
             if language.is_softmax(self._node, first.ndim - 1):
-                self.narrow = own and first.ndim > 2
-                return (first[:, 0] if self.narrow else first).softmax(-1)  # heard as attention
-            if language.is_by_row(self._node) and not any(others):
-                if own:
-                    self.narrow = True
-                    return self._computed([first[:, 0], *given[1:]])
-                if (
-                    first.ndim == OF_IMAGES + 1 or "batch_norm" in name
-                ):  # whose rows are surely rows
-                    self.narrow = False
-                    found = self._computed([first.flatten(0, 1), *given[1:]])
-                    return found.unflatten(0, first.shape[:2])
-        alike = len({one.ndim for one in tensors}) == 1
-        if name in language.of_equals and all(self._over) and narrow and alike:
+                self.narrow = first.ndim > 2 and first.shape[1] == 1
+                values = first[:, 0] if self.narrow else first
+                return values.softmax(-1)  # which is recorded as attention
+            if self._runs_by_image(first):
+                return self._by_image(first, inputs[1:])
+        tensors = [tensor for tensor in inputs if tensor is not None]
+        if self._is_pair(tensors):
             self.narrow = True
-            return self._computed([one[:, 0] for one in tensors])
-        if name in language.of_last_axes and self._over[0] and self._meet(given):
-            over = [
-                one for one, has in zip(given, self._over, strict=True) if has and one is not None
+            return self._compute([tensor[:, 0] for tensor in tensors])
+        if self._ignores_first_axes(inputs):
+            mapped = [
+                tensor
+                for tensor, has in zip(inputs, self._over, strict=True)
+                if has and tensor is not None
             ]
-            self.narrow = all(one.ndim > 2 and one.shape[1] == 1 for one in over)
+            self.narrow = all(map(_is_narrow, mapped))
             if self.narrow:
-                given = [
-                    one[:, 0] if has and one is not None else one
-                    for one, has in zip(given, self._over, strict=True)
+                inputs = [
+                    tensor[:, 0] if has and tensor is not None else tensor
+                    for tensor, has in zip(inputs, self._over, strict=True)
                 ]
-            return self._computed(given)
-        return self._one_by_one(given, tensors)
+            return self._compute(inputs)
+        return self._vmapped(inputs, tensors)
 
-    def _meet(self, given: Given) -> bool:
-        """Say whether the axis of images of the first input meets only that of others."""
-        first = given[0]
-        return first is not None and all(
-            one is None or (one.ndim == first.ndim if has else one.ndim < first.ndim)
-            for one, has in zip(given, self._over, strict=True)
+    def _runs_by_image(self, first: Tensor) -> bool:
+        """Say whether the images can run as the batch that the operator works on row by row."""
+        if any(self._over[1:]) or not self._language.is_by_image(self._node):
+            return False
+        is_single = first.ndim > 1 and first.shape[1] == 1
+        surely_rows = first.ndim == IMAGE_AXES + 1 or "batch_norm" in self._node.operator
+        return is_single or surely_rows
+
+    def _by_image(self, first: Tensor, others: Sequence[Tensor | None]) -> Any:
+        self.narrow = first.shape[1] == 1
+        if self.narrow:
+            return self._compute([first[:, 0], *others])
+        result = self._compute([first.flatten(0, 1), *others])
+        return result.unflatten(0, first.shape[:2])
+
+    def _is_pair(self, tensors: Sequence[Tensor]) -> bool:
+        """Say whether the inputs meet image by image."""
+        return (
+            self._node.operator in self._language.pair_operators
+            and all(self._over)
+            and all(map(_is_narrow, tensors))
+            and len({tensor.ndim for tensor in tensors}) == 1
         )
 
-    def _one_by_one(self, given: Given, tensors: Sequence[Tensor]) -> Any:
-        """Map over the images; a batch of one that is left then is taken away."""
-        there = [place for place, one in enumerate(given) if one is not None]
+    def _ignores_first_axes(self, inputs: Inputs) -> bool:
+        """Say whether the axis of images of the first input meets only that of others."""
+        first = inputs[0]
+        if self._node.operator not in self._language.last_axes_operators:
+            return False
+        return (
+            self._over[0]
+            and first is not None
+            and all(
+                tensor is None or (tensor.ndim == first.ndim if has else tensor.ndim < first.ndim)
+                for tensor, has in zip(inputs, self._over, strict=True)
+            )
+        )
 
-        def for_one(*own: Tensor) -> Any:
-            whole: Given = [None] * len(given)
-            for place, tensor in zip(there, own, strict=True):
-                whole[place] = tensor
-            found = self._computed(whole)
-            return tuple(found) if isinstance(found, list) else found
+    def _vmapped(self, inputs: Inputs, tensors: Sequence[Tensor]) -> Any:
+        """Map over the images; an axis of one image that is left then is taken away."""
+        positions = [index for index, tensor in enumerate(inputs) if tensor is not None]
 
-        axes = tuple(0 if self._over[place] else None for place in there)
-        found = torch.vmap(for_one, in_dims=axes)(*tensors)
-        parts = found if isinstance(found, tuple) else (found,)
-        self.narrow = all(one.ndim > 2 and one.shape[1] == 1 for one in parts)
+        def compute(*tensors_of_image: Tensor) -> Any:
+            inputs_of_image: Inputs = [None] * len(inputs)
+            for position, tensor in zip(positions, tensors_of_image, strict=True):
+                inputs_of_image[position] = tensor
+            result = self._compute(inputs_of_image)
+            return tuple(result) if isinstance(result, list) else result
+
+        axes = tuple(0 if self._over[position] else None for position in positions)
+        result = torch.vmap(compute, in_dims=axes)(*tensors)
+        parts = result if isinstance(result, tuple) else (result,)
+        self.narrow = all(map(_is_narrow, parts))
         if not self.narrow:
-            return found
-        return tuple(one[:, 0] for one in parts) if isinstance(found, tuple) else found[:, 0]
+            return result
+        return tuple(part[:, 0] for part in parts) if isinstance(result, tuple) else result[:, 0]
+
+
+def _is_narrow(values: Tensor) -> bool:
+    """Say whether values of many images have an axis for the graph's single image behind."""
+    return values.ndim > 2 and values.shape[1] == 1
 
 
 _CLASSES: dict[str, type[_Operation]] = {}
@@ -221,22 +249,22 @@ def _class_of(operator: str) -> type[_Operation]:
 
 def _folded(graph: Graph) -> tuple[list[Node], dict[str, Tensor]]:
     """Compute what no image changes; return the other nodes that lead to the output."""
-    constants, left = dict(graph.constants), []
+    constants, nodes = dict(graph.constants), []
     for node in graph.nodes:
-        known = all(one in constants or not one for one in node.inputs)
-        if known and len(node.outputs) == 1:
-            given = [constants.get(one) for one in node.inputs]
-            value = _Operation(node, graph.language)(given)
-            if value.numel() > MOST_VALUES:
+        is_constant = all(value in constants or not value for value in node.inputs)
+        if is_constant and len(node.outputs) == 1:
+            inputs = [constants.get(value) for value in node.inputs]
+            value = _Operation(node, graph.language)(inputs)
+            if value.numel() > MAX_VALUES:
                 raise GraphError(
                     f"{node.name}: {value.numel():,} values out of nothing are refused"
                 )
             constants[node.outputs[0]] = value
         else:
-            left.append(node)
-    needed, chosen = {graph.output}, []
-    for node in reversed(left):
+            nodes.append(node)
+    needed, leading = {graph.output}, []
+    for node in reversed(nodes):
         if needed & set(node.outputs):
             needed |= set(node.inputs)
-            chosen.append(node)
-    return chosen[::-1], constants
+            leading.append(node)
+    return leading[::-1], constants

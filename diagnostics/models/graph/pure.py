@@ -10,7 +10,7 @@ import torch
 from diagnostics.errors import ModelError
 from diagnostics.models.graph import Node
 from diagnostics.models.graph.aten import OPERATORS, arguments, writes
-from diagnostics.models.graph.aten_names import OUT_OF_NOTHING, VIEWS
+from diagnostics.models.graph.aten_names import NEW_VALUES, VIEWS
 
 
 def without_writes(nodes: Sequence[Node], image: str, output: str) -> tuple[tuple[Node, ...], str]:
@@ -112,9 +112,9 @@ def _in_place(operator: str) -> ModelError:
 def _unbound(node: Node) -> Node:
     """Free what is made "like" an image, but of numbers that are known, from that image."""
     name = node.operator.partition(".")[0]
-    if name not in OUT_OF_NOTHING or len(node.inputs) > 1:
+    if name not in NEW_VALUES or len(node.inputs) > 1:
         return node
-    keyword = {"dtype": torch.get_default_dtype(), **node.attributes["named"]}
+    keyword = {"dtype": torch.get_default_dtype(), **node.attributes["keyword"]}
     return replace(
         node,
         operator=f"{name.removeprefix('new_')}.{'memory_format' if 'empty' in name else 'default'}",

@@ -21,7 +21,7 @@ from tests.benchmarks import (
     reference_speed,
     serving_speed,
     sharing_speed,
-    subset_speed,
+    sufficient_pixels_speed,
 )
 
 LATEST = Path("benchmarks/latest.json")
@@ -75,7 +75,7 @@ def main() -> int:
         *reference_speed.figures(),
         *serving_speed.figures(),
         *sharing_speed.figures(),
-        *subset_speed.figures(),
+        *sufficient_pixels_speed.figures(),
     )
     rows = [Row(*figure) for figure in measured]
     for row in rows:

@@ -15,20 +15,20 @@ NEIGHBOURS = {
 def slow_road(pixels, shown):
     """Return pixels (c, h, w) with those not shown solved for; no noise is added."""
     channels, height, width = pixels.shape
-    hidden = [tuple(place) for place in np.argwhere(~shown)]
-    number = {place: index for index, place in enumerate(hidden)}
+    hidden = [tuple(pixel) for pixel in np.argwhere(~shown)]
+    unknowns = {pixel: index for index, pixel in enumerate(hidden)}
     system, right = np.zeros((len(hidden), len(hidden))), np.zeros((len(hidden), channels))
     for index, (row, column) in enumerate(hidden):
         for (down, across), weight in NEIGHBOURS.items():
-            place = (row + down, column + across)
-            if not (0 <= place[0] < height and 0 <= place[1] < width):
+            neighbour = (row + down, column + across)
+            if not (0 <= neighbour[0] < height and 0 <= neighbour[1] < width):
                 continue
             system[index, index] += weight
-            if place in number:
-                system[index, number[place]] -= weight
+            if neighbour in unknowns:
+                system[index, unknowns[neighbour]] -= weight
             else:
-                right[index] += weight * pixels[:, place[0], place[1]]
-    found = np.array(pixels, float)
-    for place, values in zip(hidden, np.linalg.solve(system, right), strict=True):
-        found[:, place[0], place[1]] = values
-    return found
+                right[index] += weight * pixels[:, neighbour[0], neighbour[1]]
+    imputed = np.array(pixels, float)
+    for (row, column), values in zip(hidden, np.linalg.solve(system, right), strict=True):
+        imputed[:, row, column] = values
+    return imputed

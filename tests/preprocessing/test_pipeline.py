@@ -14,7 +14,7 @@ from diagnostics.preprocessing.checks import warnings
 from diagnostics.preprocessing.pipeline import Pipeline, histogram, network_input
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.presets import PRESETS
-from tests.independent import slow_pixels
+from tests.independent import slow_preprocessing
 
 RANDOM = np.random.default_rng(0)
 MODES = {
@@ -77,7 +77,7 @@ def test_without_antialias_sampling_is_torchs_and_the_slow_ones(size):
     found = stages.resize(image.values, *size, "bilinear", False)
     batch = torch.from_numpy(image.values[None, None, ..., 0])
     torchs = functional.interpolate(batch, size, mode="bilinear", align_corners=False)[0, 0]
-    slow = slow_pixels.bilinear(image.values[..., 0].tolist(), *size)
+    slow = slow_preprocessing.bilinear(image.values[..., 0].tolist(), *size)
     assert found[..., 0] == pytest.approx(torchs.numpy(), abs=1.01 / 255)
     assert found[..., 0] == pytest.approx(np.array(slow), abs=1.01 / 255)
 
@@ -109,7 +109,7 @@ def test_contrast_keeps_both_ends_and_the_middle_unless_asked_otherwise():
 @pytest.mark.parametrize("sigma", [0.5, 1.3])
 def test_blur_is_the_slow_gaussian(sigma):
     image = picture(7, 6, 1)
-    expected = np.array(slow_pixels.blur(image.values[..., 0].tolist(), sigma))
+    expected = np.array(slow_preprocessing.blur(image.values[..., 0].tolist(), sigma))
     assert stages.blur(image.values, sigma)[..., 0] == pytest.approx(expected, abs=1e-6)
 
 

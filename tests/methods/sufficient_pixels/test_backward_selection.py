@@ -115,9 +115,9 @@ def test_a_subset_reaches_the_threshold_when_asked_again_and_every_later_one_doe
         seen += 1
         assert path.mask(size).sum() == size
         later = [kept for kept in path.kept_counts if kept < size]
-        asked = masked.margins(np.stack([path.mask(kept) for kept in (size, *later)]))
-        assert asked[0] >= logit(0.9) - 1e-4
-        assert (asked[1:] < logit(0.9)).all()
+        margins = masked.margins(np.stack([path.mask(kept) for kept in (size, *later)]))
+        assert margins[0] >= logit(0.9) - 1e-4
+        assert (margins[1:] < logit(0.9)).all()
     assert seen >= 2
 
 

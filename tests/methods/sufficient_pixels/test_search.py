@@ -24,7 +24,7 @@ from diagnostics.methods.sufficient_pixels.exact import exact
 from diagnostics.schema.request import INSPECT, ModelSource, Request
 from diagnostics.schema.results.sufficient_pixels import SufficientPixelsAnswer
 from diagnostics.schema.spec import Need, Output
-from diagnostics.schema.sufficient_pixels import batched_passes, default_step
+from diagnostics.schema.sufficient_pixels import batched_passes, default_step, exact_passes
 from tests.methods.sufficient_pixels.models import (
     SIZE,
     Constant,
@@ -206,28 +206,43 @@ def test_partial_outcomes_are_reported_while_the_search_runs(make_context):
     assert shares[-1] <= 1
 
 
-def test_the_cost_is_an_upper_bound_of_the_passes(make_context):
-    for options in ({}, {"step": 3, "subsets": 3}, {"controls": False}, {"step": 20}):
-        passes = [0, 0]
-        context = make_context(Spots(), spotted(1, 2))
-        logits = context.classifier.logits
+def passes_of(search, context, **options):
+    """Return how many passes of one image a search takes: forward alone, and both ways."""
+    passes, logits = [0, 0], context.classifier.logits
 
-        def counted(pixels, logits=logits, passes=passes):
-            passes[pixels.requires_grad] += len(pixels)
-            return logits(pixels)
+    def counted(pixels):
+        passes[pixels.requires_grad] += len(pixels)
+        return logits(pixels)
 
-        context.classifier.logits = counted
-        batched_gradient(context, fill="black", **options)
-        step = options.get("step", default_step(64))
-        limit = batched_passes(
-            64,
-            step,
-            subsets=options.get("subsets", 1),
-            controls=options.get("controls", True),
-            classes=4,
-        )
-        assert passes[0] <= limit[0]
-        assert passes[1] <= limit[1]
+    context.classifier.logits = counted
+    search(context, fill="black", **options)
+    return passes
+
+
+@pytest.mark.parametrize(
+    ("step", "options"),
+    [(1, {}), (3, {"subsets": 3}), (1, {"controls": False}), (20, {})],
+)
+def test_the_cost_of_a_search_by_gradients_is_an_upper_bound(make_context, step, options):
+    context = make_context(Spots(), spotted(1, 2))
+    forward, both = passes_of(batched_gradient, context, step=step, **options)
+    cost = batched_passes(64, step, classes=4, **options)
+    assert forward <= cost.forward
+    assert both <= cost.both
+
+
+@pytest.mark.parametrize("options", [{}, {"subsets": 3}, {"controls": False}])
+def test_the_cost_of_an_exact_search_is_an_upper_bound(make_context, options):
+    forward, both = passes_of(exact, make_context(Spots(), spotted(1, 2)), **options)
+    cost = exact_passes(64, classes=4, **options)
+    assert forward <= cost.forward
+    assert both <= cost.both
+    assert forward > 64 * 65 / 2
+
+
+def test_the_default_step_makes_about_a_hundred_steps_and_the_full_search_finer_ones():
+    assert [default_step(pixels) for pixels in (64, 784, 224**2)] == [1, 7, 501]
+    assert [default_step(pixels, full=True) for pixels in (64, 784, 224**2)] == [1, 1, 100]
 
 
 def test_a_large_image_is_not_searched_exactly():

@@ -20,9 +20,9 @@ BATCHES = (2, 4, 8)
 
 
 def figures() -> Iterator[tuple[str, float, float, str]]:
-    """Yield what was measured, the value, its limit and its unit."""
-    what = f"preview of sufficient pixels, {STEPS} steps on ResNet-18 at {SIDE} px, beside bare "
-    yield f"{what}forward + backward passes at the best batch size", _ratio(), 1.15, "x"
+    """Yield what is measured, the value, its limit and its unit."""
+    title = f"preview of sufficient pixels, {STEPS} steps on ResNet-18 at {SIDE} px, beside bare "
+    yield f"{title}forward + backward passes at the best batch size", _ratio(), 1.15, "x"
 
 
 def _ratio() -> float:
@@ -46,8 +46,8 @@ def _ratio() -> float:
 def _bare(network: torch.nn.Module, pixels: torch.Tensor, size: int) -> None:
     """Pass images forward and back, to the pixels, so many at once."""
     for part in torch.split(pixels, size):
-        given = part.detach().requires_grad_()
-        torch.autograd.grad(network(given)[:, 3].sum(), given)
+        inputs = part.detach().requires_grad_()
+        torch.autograd.grad(network(inputs)[:, 3].sum(), inputs)
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -27,7 +27,7 @@ def blur(rows, sigma):
 def bilinear(rows, height, width):
     """Sample a grey image at the centres of the new pixels, without widening the kernel."""
     tall, wide = len(rows), len(rows[0])
-    made = []
+    sampled = []
     for y in range(height):
         at_y = (y + 0.5) * tall / height - 0.5
         top = math.floor(at_y)
@@ -42,8 +42,8 @@ def bilinear(rows, height, width):
                     row = min(max(top + dy, 0), tall - 1)
                     total += share * rows[row][min(max(left + dx, 0), wide - 1)]
             line.append(total)
-        made.append(line)
-    return made
+        sampled.append(line)
+    return sampled
 
 
 def _mirror(index, length):

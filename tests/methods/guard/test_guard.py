@@ -73,6 +73,7 @@ def outcomes(letters, tmp_path_factory):
     return by_name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GUARDS)
 def test_a_real_answer_is_of_the_promised_type(name, outcomes):
     conforms(GuardAnswer, outcomes[name][0])
@@ -154,6 +155,7 @@ def reopened(folder: Path, file: str) -> TorchClassifier:
     return open_classifier(source, content.preprocessing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["guarded.pt2", "guarded.onnx"])
 @pytest.mark.parametrize("name", GUARDS)
 def test_the_whole_guarded_model_opens_as_any_model_does(name, file, outcomes, letters):
@@ -171,6 +173,7 @@ def test_the_whole_guarded_model_opens_as_any_model_does(name, file, outcomes, l
         assert {Need.LAYERS, Need.GRADIENTS} <= spec.offers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GUARDS)
 def test_the_classes_keep_their_order_and_none_wins_exactly_where_it_leads(name, outcomes, letters):
     _, folder = outcomes[name]
@@ -192,6 +195,7 @@ def letter_pixels():
     return torch.from_numpy(np.stack(images)[:, None].astype(np.float32) / 255)
 
 
+@pytest.mark.slow
 def test_guards_tell_what_they_learned_on(outcomes):
     """A threshold is set by known-good images alone, whatever else is at hand."""
     learned = {
@@ -208,6 +212,7 @@ def test_guards_tell_what_they_learned_on(outcomes):
         assert {**exported, "problems": []} == answer
 
 
+@pytest.mark.slow
 def test_all_guards_are_judged_on_the_same_images(outcomes):
     """The bare model's part does not depend on the guard beside it."""
     first, *others = [answer for answer, _ in outcomes.values()]

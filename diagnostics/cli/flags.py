@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from diagnostics.data import class_names
 from diagnostics.data.samples import file_at
 from diagnostics.errors import OptionError, RecipeError
+from diagnostics.loaders.index import named_preprocessing
 from diagnostics.schema.options import MethodInfo, Option, Value
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.presets import PRESETS
@@ -42,7 +43,12 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="class names: .txt, .json, .csv or a folder of folders",
     )
-    group.add_argument("--preset", choices=sorted(PRESETS), help="a known mean and std")
+    group.add_argument(
+        "--preset",
+        type=_preset,
+        metavar="NAME",
+        help=f"a known mean and std, {', '.join(PRESETS)}; or a network, see `oversure load`",
+    )
     settings = parser.add_argument_group("preprocessing; what is not given is the model's own")
     hints = get_type_hints(Preprocessing)
     for setting in fields(Preprocessing):
@@ -50,6 +56,15 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         settings.add_argument(
             flag, dest=f"pipeline_{setting.name}", default=None, **_kind(hints[setting.name])
         )
+
+
+def _preset(name: str) -> str:
+    """Return a name of a preset or of a known network; argparse reports what is neither."""
+    try:
+        named_preprocessing(name, Preprocessing())
+    except OptionError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
+    return name
 
 
 def add_server_flags(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +157,7 @@ def preprocessing(
     """Return the settings in force: the model's own, then recipe, preset and single flags."""
     settings = recipe.preprocessing if recipe else own
     if arguments.preset:
-        settings = PRESETS[arguments.preset].applied_to(settings)
+        settings = named_preprocessing(arguments.preset, settings)
     given = {
         setting.name: _tuple(getattr(arguments, f"pipeline_{setting.name}"))
         for setting in fields(Preprocessing)

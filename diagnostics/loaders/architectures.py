@@ -10,13 +10,19 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from diagnostics.errors import ArchitectureError, OptionError
+from diagnostics.errors import ArchitectureError
 from diagnostics.loaders.building import build
-from diagnostics.loaders.index import CHANNEL_AXIS, CLASS_AXIS, COUNTER, Index, KnownNetwork, Shape
+from diagnostics.loaders.index import (
+    CHANNEL_AXIS,
+    CLASS_AXIS,
+    COUNTER,
+    Index,
+    KnownNetwork,
+    Shape,
+    is_called,
+)
 from diagnostics.loaders.weights import Weights
 from diagnostics.models.batchnorm import InputStatistics, deviation, observe_inputs
-from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.presets import PRESETS
 from diagnostics.schema.results.inspection import Status
 from diagnostics.schema.spec import Candidate, Check, Fit
 
@@ -155,11 +161,6 @@ def choose(name: str | None, weights: Weights, index: Index) -> Choice:
     return Choice(None, apart, Check("network", "warned", message))
 
 
-def is_called(architecture: str, name: str) -> bool:
-    """Say whether a name is an architecture's id "library/name", or its name alone."""
-    return name in (architecture, architecture.partition("/")[2])
-
-
 def _named(name: str, fitting: Sequence[Candidate]) -> Candidate:
     """Return the candidate that a person called by its id, or by its name alone."""
     called = [candidate for candidate in fitting if is_called(candidate.architecture, name)]
@@ -170,39 +171,6 @@ def _named(name: str, fitting: Sequence[Candidate]) -> Candidate:
         raise ArchitectureError(f"{name} may be {choices}; write one of them.")
     fits = ", ".join(candidate.architecture for candidate in fitting[:MAX_NAMED])
     raise ArchitectureError(f"The tensors do not fit {name}; they fit {fits}.")
-
-
-def named_preprocessing(name: str, settings: Preprocessing, index: Index) -> Preprocessing:
-    """Return settings with the scaling of a preset, or as a known network was published.
-
-    Args:
-        name: Of a preset, or an architecture's id or name, as `oversure load` prints them.
-        settings: Give the size of the images, and whether they have colours.
-        index: The known networks.
-
-    Raises:
-        OptionError: When there is no such name, or it may be several networks.
-    """
-    if name in PRESETS:
-        return PRESETS[name].applied_to(settings)
-    called = [known for known in index.networks if is_called(known.architecture, name)]
-    if not called:
-        presets = ", ".join(sorted(PRESETS))
-        raise OptionError(
-            f"There is no preset and no known network {name!r}; the presets are {presets}."
-        )
-    published = {_settings(known, 3 if settings.colour else 1)[0] for known in called}
-    if len(published) > 1:
-        ids = " or ".join(known.architecture for known in called)
-        raise OptionError(f"{name} may be {ids}; write one of them.")
-    (preprocessing,) = published
-    resize_px = round(preprocessing.resize_px * settings.height / preprocessing.height)
-    return replace(
-        preprocessing,
-        height=settings.height,
-        width=settings.width,
-        resize_px=max(1, resize_px),
-    )
 
 
 def distinct(
@@ -333,7 +301,10 @@ def _candidate(match: _Match, count: int) -> Candidate:
     how = "names and shapes" if match.by_name else "shapes, in their order and under other names,"
     message = f"All {count} tensors match by {how}".rstrip(",")
     message += f"; {', '.join(changes)}." if changes else "."
-    settings, note = _settings(known, match.channels)
+    settings = known.preprocessing_for(match.channels)
+    note = ""
+    if match.channels != known.channels:
+        note = f" Mean and std for {match.channels} channels are a guess; check them."
     return Candidate(
         architecture=known.architecture,
         fit=fit,
@@ -344,18 +315,6 @@ def _candidate(match: _Match, count: int) -> Candidate:
         preprocessing=settings,
         message=message + note,
     )
-
-
-def _settings(known: KnownNetwork, channels: int) -> tuple[Preprocessing, str]:
-    """Return the published preprocessing, adapted where the file has other input channels."""
-    lists = {k: tuple(v) for k, v in known.preprocessing.items() if isinstance(v, list)}
-    settings = Preprocessing(**{**known.preprocessing, **lists})
-    if channels == known.channels:
-        return settings, ""
-    note = f" Mean and std for {channels} channels are a guess; check them."
-    mean = (sum(settings.mean) / len(settings.mean),) * channels
-    std = (sum(settings.std) / len(settings.std),) * channels
-    return replace(settings, colour=channels == 3, mean=mean, std=std), note
 
 
 def _library(candidate: Candidate) -> int:

@@ -11,13 +11,15 @@ import json
 import lzma
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from diagnostics.errors import OptionError
 from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.presets import PRESETS
 
 FILE = Path(__file__).with_name("index.json.xz")
 LIBRARIES = ("timm", "torchvision")
@@ -47,6 +49,16 @@ class KnownNetwork:
     shapes: tuple[Shape, ...]
     channels: int
     preprocessing: dict[str, Any]
+
+    def preprocessing_for(self, channels: int) -> Preprocessing:
+        """Return how it was published to see its images, with so many input channels."""
+        lists = {key: tuple(v) for key, v in self.preprocessing.items() if isinstance(v, list)}
+        settings = Preprocessing(**{**self.preprocessing, **lists})
+        if channels == self.channels:
+            return settings
+        mean = (sum(settings.mean) / len(settings.mean),) * channels
+        std = (sum(settings.std) / len(settings.std),) * channels
+        return replace(settings, colour=channels == 3, mean=mean, std=std)
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,43 @@ def read(path: Path = FILE) -> Index:
         for architecture, name_index, shape_indices, channels, settings_index in content["networks"]
     )
     return Index(content["versions"], networks, content["skipped"])
+
+
+def is_called(architecture: str, name: str) -> bool:
+    """Say whether a name is an architecture's id "library/name", or its name alone."""
+    return name in (architecture, architecture.partition("/")[2])
+
+
+def named_preprocessing(name: str, settings: Preprocessing) -> Preprocessing:
+    """Return settings with the scaling of a preset, or as a known network was published.
+
+    Args:
+        name: Of a preset, or an architecture's id or name, as `oversure load` prints them.
+        settings: Give the size of the images, and whether they have colours.
+
+    Raises:
+        OptionError: When there is no such name, or it may be several networks.
+    """
+    if name in PRESETS:
+        return PRESETS[name].applied_to(settings)
+    called = [known for known in read().networks if is_called(known.architecture, name)]
+    if not called:
+        presets = ", ".join(sorted(PRESETS))
+        raise OptionError(
+            f"There is no preset and no known network {name!r}; the presets are {presets}."
+        )
+    published = {known.preprocessing_for(3 if settings.colour else 1) for known in called}
+    if len(published) > 1:
+        ids = " or ".join(known.architecture for known in called)
+        raise OptionError(f"{name} may be {ids}; write one of them.")
+    (preprocessing,) = published
+    resize_px = round(preprocessing.resize_px * settings.height / preprocessing.height)
+    return replace(
+        preprocessing,
+        height=settings.height,
+        width=settings.width,
+        resize_px=max(1, resize_px),
+    )
 
 
 def write(index: Index, path: Path = FILE) -> None:

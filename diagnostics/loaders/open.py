@@ -137,7 +137,7 @@ def open_file(source: ModelSource, network_input: NetworkInput | None = None) ->
     content = guarded(loader.read, path)
     if isinstance(content, LoadedNetwork):
         name, architecture = source.architecture, content.candidate.architecture
-        if name is not None and not architectures.is_called(architecture, name):
+        if name is not None and not index.is_called(architecture, name):
             raise _holds_network(loader, name)
         return _of_loaded(source, loader.format, content)
     if source.factory is not None:

@@ -130,6 +130,15 @@ def test_a_preset_is_the_mean_and_std_it_names(inspected):
     assert last["mean"][0] == pytest.approx((before["mean"][0] - 0.1307) / 0.3081, abs=1e-4)
 
 
+def test_a_preset_may_be_the_name_of_a_network(inspected, oversure, capsys):
+    named = inspected(X, "--preset", "oversure/letters_conv")["images"][0]["preprocessing"]
+    assert inspected(X)["images"][0]["preprocessing"] == named
+    assert inspected(X, "--preset", "letters_conv")["images"][0]["preprocessing"] == named
+    with pytest.raises(SystemExit):
+        oversure("inspect", MODEL, X, "--preset", "mnisst")
+    assert "no preset and no known network 'mnisst'" in capsys.readouterr().err
+
+
 def test_a_recipe_gives_network_classes_and_preprocessing(oversure, inspected, tmp_path):
     names = ", ".join(f'"letter {letter}"' for letter in "abcdefghijklmnopqrstuvwxyz")
     recipe = tmp_path / "letters.toml"

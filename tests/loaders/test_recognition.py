@@ -13,8 +13,9 @@ from torchvision import models
 from diagnostics.data.image import decode
 from diagnostics.errors import ArchitectureError, ModelError, OptionError
 from diagnostics.loaders import architectures, index, state_dict
-from diagnostics.loaders.architectures import batchnorm_deviation, named_preprocessing
+from diagnostics.loaders.architectures import batchnorm_deviation
 from diagnostics.loaders.building import build, unallocated
+from diagnostics.loaders.index import named_preprocessing
 from diagnostics.loaders.open import open_file, open_model
 from diagnostics.preprocessing.pipeline import Pipeline, network_input
 from diagnostics.schema.preprocessing import Preprocessing
@@ -217,22 +218,22 @@ def test_a_name_of_several_networks_is_refused_with_their_ids(source):
 
 def test_a_preprocessing_is_named_by_a_preset_or_by_a_network(known):
     settings = Preprocessing(height=112, width=112)
-    assert named_preprocessing("mnist", settings, known).mean == (0.1307,) * 3
-    found = named_preprocessing("tf_efficientnet_lite0", settings, known)
-    assert found == named_preprocessing("timm/tf_efficientnet_lite0", settings, known)
+    assert named_preprocessing("mnist", settings).mean == (0.1307,) * 3
+    found = named_preprocessing("tf_efficientnet_lite0", settings)
+    assert found == named_preprocessing("timm/tf_efficientnet_lite0", settings)
     (lite,) = (one for one in known.networks if one.architecture == "timm/tf_efficientnet_lite0")
     assert list(found.mean) == lite.preprocessing["mean"]
     assert found.interpolation == lite.preprocessing["interpolation"]
     assert (found.height, found.width) == (112, 112)
     assert found.resize_px == round(lite.preprocessing["resize_px"] / 2)
-    grey = named_preprocessing("timm/tf_efficientnet_lite0", Preprocessing(**GREY), known)
+    grey = named_preprocessing("timm/tf_efficientnet_lite0", Preprocessing(**GREY))
     assert len(grey.mean) == 1
     assert not grey.colour
 
 
 def test_a_preprocessing_that_nothing_or_too_much_is_called_is_refused(known):
     with pytest.raises(OptionError, match=r"no preset and no known network 'mnisst'.*mnist"):
-        named_preprocessing("mnisst", Preprocessing(), known)
+        named_preprocessing("mnisst", Preprocessing())
     published = {
         tuple(one.preprocessing["mean"])
         for one in known.networks
@@ -240,7 +241,7 @@ def test_a_preprocessing_that_nothing_or_too_much_is_called_is_refused(known):
     }
     assert len(published) > 1
     with pytest.raises(OptionError, match="torchvision/inception_v3 or timm/inception_v3"):
-        named_preprocessing("inception_v3", Preprocessing(), known)
+        named_preprocessing("inception_v3", Preprocessing())
 
 
 def test_every_network_of_the_index_may_be_recognised(known):

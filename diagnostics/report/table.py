@@ -28,10 +28,10 @@ class Cell:
         title: Shown in bold, shortened by the browser.
         hover: The whole title.
         answer: The class in large.
-        sure: How sure, below it.
+        confidence: How sure, below it.
         bars: A ranking.
         pictures: Pictures, beside each other where there is room.
-        abreast: Make them so small that they stand beside each other.
+        side_by_side: Make them so small that they stand beside each other.
         counts: Histogram counts per channel, all with the same bins.
         counts_alt: What the histogram shows.
         notes: Sentences under the pictures.
@@ -43,10 +43,10 @@ class Cell:
     title: str = ""
     hover: str = ""
     answer: str = ""
-    sure: str = ""
+    confidence: str = ""
     bars: tuple[Bar, ...] = ()
     pictures: tuple[Picture, ...] = ()
-    abreast: bool = False
+    side_by_side: bool = False
     counts: tuple[tuple[int, ...], ...] = ()
     counts_alt: str = ""
     notes: tuple[str, ...] = ()
@@ -70,9 +70,9 @@ class Table:
     Args:
         rows: Each a text by the name of its column.
         title: What they are.
-        said: What the chart above them shows.
+        caption: What the chart above them shows.
     """
 
     rows: tuple[Mapping[str, str], ...]
     title: str = ""
-    said: str = ""
+    caption: str = ""

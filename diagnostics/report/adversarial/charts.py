@@ -204,4 +204,4 @@ def along_numbers(
         "Values are kept between black and white, so beyond the change some may stop moving. "
         "n = 1 image."
     )
-    return Table(tuple(rows), title="Probability along the change", said=explained)
+    return Table(tuple(rows), title="Probability along the change", caption=explained)

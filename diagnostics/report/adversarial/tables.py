@@ -115,7 +115,7 @@ def numbers(answer: AdversarialAnswer, norm: Norm) -> Table:
         perturbation = image[norm]
         if not perturbation["is_adversarial"]:
             rows.append(_image_columns(image, answer) | _no_change_columns(perturbation))
-    return Table(tuple(rows), title="Smallest change found of each image", said=UPPER_BOUND)
+    return Table(tuple(rows), title="Smallest change found of each image", caption=UPPER_BOUND)
 
 
 def _image_columns(image: AdversarialImage, answer: AdversarialAnswer) -> dict[str, str]:
@@ -284,7 +284,7 @@ def _answered(title: str, top: Sequence[PredictionEntry], picture: Picture) -> C
     )
     sure = probability(top[0]["probability"], top[0]["one_minus_p"])
     answer = shortened(top[0]["class"], 28)
-    return Cell(title=title, answer=answer, sure=sure, bars=bars, pictures=(picture,))
+    return Cell(title=title, answer=answer, confidence=sure, bars=bars, pictures=(picture,))
 
 
 def _photo(values: NDArray[Any], alt: str, name: str) -> Picture:

@@ -146,7 +146,7 @@ def bins(answer: CalibrationAnswer) -> Table:
     )
     if few:
         note += f" Hatched: {counted(few, 'bin')} with fewer than 10 images, which tell little."
-    return Table(rows, title="Bins of confidence", said=note)
+    return Table(rows, title="Bins of confidence", caption=note)
 
 
 def classes(answer: CalibrationAnswer) -> Table:
@@ -163,7 +163,7 @@ def classes(answer: CalibrationAnswer) -> Table:
     note = "The dashed line is the accuracy of all images together."
     if without:
         note += f" {counted(without, 'class has', 'classes have')} no image here."
-    return Table(rows, title="Accuracy of each class", said=note)
+    return Table(rows, title="Accuracy of each class", caption=note)
 
 
 def confused(answer: CalibrationAnswer) -> Table:
@@ -182,7 +182,7 @@ def confused(answer: CalibrationAnswer) -> Table:
         "Colours follow the logarithm of the count, so that one mistake is seen beside many hits."
     )
     note = "" if answer["confusion"] is None else colours
-    return Table(rows, title="Most frequent confusions", said=note)
+    return Table(rows, title="Most frequent confusions", caption=note)
 
 
 def wrong(answer: CalibrationAnswer) -> Table:
@@ -207,7 +207,7 @@ def wrong_cells(answer: CalibrationAnswer, count: int) -> list[Cell]:
             title=shortened(row["file"], NAME_LENGTH),
             hover=row["file"],
             answer=shortened(row["said"], NAME_LENGTH),
-            sure=row["confidence"],
+            confidence=row["confidence"],
             notes=(f"true class: {shortened(row['true class'], NAME_LENGTH)}",),
         )
         for row in wrong(answer).rows[:count]

@@ -60,4 +60,4 @@ def uncertainties(files: Sequence[str], agreement: Agreement, classes: Sequence[
         f"reaches {number(highest)} nats here; ln {models} = "
         f"{number(float(np.log(models)))} is the most that so many models can reach."
     )
-    return Table(rows, said=said)
+    return Table(rows, caption=said)

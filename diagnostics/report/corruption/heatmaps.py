@@ -107,7 +107,7 @@ def pair_table(row: int, answer: SweepAnswer) -> Table:
         f"{second['title'].lower()}. The answer stays {class_name(answer, clean)} at {unchanged} "
         f"of {evaluated} pairs of steps."
     )
-    return Table(tuple(rows), title=f"{first['title']} and {second['title']}", said=caption)
+    return Table(tuple(rows), title=f"{first['title']} and {second['title']}", caption=caption)
 
 
 def _cell_axis(axis: AxisEntry) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def label_change_table(answer: SweepAnswer) -> Table:
     caption = " ".join(sentence(image, answer) for image in answer["images"])
     if len({index for image in answer["images"] for index in image["predicted"]}) > MAX_COLOURS:
         caption += f" The {MAX_COLOURS} most frequent classes have a colour; the others are grey."
-    return Table(tuple(rows), title=f"{axis['title']}: where answers change", said=caption)
+    return Table(tuple(rows), title=f"{axis['title']}: where answers change", caption=caption)
 
 
 def facts(answer: SweepAnswer) -> str:
@@ -147,7 +147,7 @@ def step_table(image: SweptImage, answer: SweepAnswer) -> Table:
         f"{sentence(image, answer)} Steps are drawn evenly; a change lies between its step and "
         "the one before it."
     )
-    return Table(tuple(rows), title=f"{axis['title']}, {image['file']}", said=caption)
+    return Table(tuple(rows), title=f"{axis['title']}, {image['file']}", caption=caption)
 
 
 def _ranking(top: Sequence[RankedClass], answer: SweepAnswer) -> dict[str, str]:
@@ -193,7 +193,7 @@ def cell(row: int, step: int | None, answer: SweepAnswer, arrays: Arrays) -> Cel
     return replace(
         shown,
         answer=shortened(class_name(answer, top[0]["index"]), 28),
-        sure=confidence(top[0]),
+        confidence=confidence(top[0]),
         bars=tuple(_bar(answer, entry) for entry in top),
     )
 
@@ -236,7 +236,7 @@ def quantile_table(answer: SweepAnswer) -> Table:
         "Confidence is that in the class that each image gets as it is; the band holds the middle "
         "90 % of the images. The intervals of the rates are 95 % intervals."
     )
-    return Table(tuple(rows), title=f"{axis['title']}, many images", said=caption)
+    return Table(tuple(rows), title=f"{axis['title']}, many images", caption=caption)
 
 
 def quantile_headline(answer: SweepAnswer) -> str:
@@ -294,4 +294,6 @@ def condition_table(answer: TransitionsAnswer) -> Table:
         "greys that a threshold takes away. A value range that is wrong lowers the rates as well, "
         "without touching an edge; that is why both are altered, each by itself."
     )
-    return Table(tuple(rows), title="Transitions and value range, each altered alone", said=caption)
+    return Table(
+        tuple(rows), title="Transitions and value range, each altered alone", caption=caption
+    )

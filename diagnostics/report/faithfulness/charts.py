@@ -90,7 +90,7 @@ def areas(entry: TrustEntry) -> Table:
         "A map that ranks what matters falls below the grey band at the left and rises above it "
         "at the right. Areas are in logits, over the share of the cells."
     )
-    return Table(tuple(rows), title=f"Insertion and deletion, {entry['file']}", said=said)
+    return Table(tuple(rows), title=f"Insertion and deletion, {entry['file']}", caption=said)
 
 
 def _rows(fill: Fill, areas: InsertionDeletion) -> tuple[dict[str, str], dict[str, str]]:

@@ -74,7 +74,7 @@ def detection_table(judged: DetectionAnswer, alpha: float) -> Table:
         "ones are; more is better. Whiskers are 95 % intervals."
     )
     title = "Every score of every picture, higher is stranger"
-    return Table(tuple(rows), title=title, said=explanation)
+    return Table(tuple(rows), title=title, caption=explanation)
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ def trace_table(answer: FoolingAnswer, arrays: Arrays) -> Table:
             "The line is the median; the dark band holds half of the classes, the light one all."
         )
     explanation = f"{lines} The model is asked about the picture as it is saved, in 8 bits."
-    return Table(rows, title="Along the way", said=explanation)
+    return Table(rows, title="Along the way", caption=explanation)
 
 
 def _trace_row(

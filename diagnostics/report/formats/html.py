@@ -62,7 +62,7 @@ def _table(table: Table) -> str:
         for row in table.rows
     )
     return (
-        f"{_text('h3', table.title)}{_text('p', table.said)}"
+        f"{_text('h3', table.title)}{_text('p', table.caption)}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
@@ -71,7 +71,7 @@ def _cell(cell: Cell) -> str:
     parts = [
         _text("strong", cell.hover or cell.title),
         _text("div", cell.answer, "answer"),
-        _text("div", cell.sure, "answer"),
+        _text("div", cell.confidence, "answer"),
         "".join(_bar(bar) for bar in cell.bars),
         _text("div", cell.empty, "empty"),
         f'<div class="pictures">{"".join(map(_picture, cell.pictures))}</div>',

@@ -185,7 +185,7 @@ def caught_numbers(guards: Guards) -> Table:
         "are the honest figures, of images unlike any that the guard learned on; open marks and "
         "“learned”: it learned on others of the same kind."
     )
-    return Table(rows, title="What each guard catches, of images held out", said=note)
+    return Table(rows, title="What each guard catches, of images held out", caption=note)
 
 
 def cost_numbers(guards: Guards) -> Table:
@@ -205,7 +205,7 @@ def cost_numbers(guards: Guards) -> Table:
         "Brackets and thin lines are 95 % intervals. A guard never changes which class comes "
         "first, it only withholds answers: what is right can only become less."
     )
-    return Table(rows, title="What each guard costs, on images held out", said=note)
+    return Table(rows, title="What each guard costs, on images held out", caption=note)
 
 
 def learned_from(answer: GuardAnswer) -> str:

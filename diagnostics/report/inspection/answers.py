@@ -85,7 +85,7 @@ def _prediction(image: ImageEntry, independent: bool) -> Cell:
     return replace(
         cell,
         answer=text.shortened(first["class"], 28),
-        sure=text.probability(first["probability"], first["one_minus_p"]),
+        confidence=text.probability(first["probability"], first["one_minus_p"]),
         bars=bars,
         notes=(margin,) if margin else (),
     )
@@ -135,7 +135,7 @@ def stage(images: Sequence[ImageEntry], arrays: Arrays, position: int) -> list[C
     """Every image before and after one preprocessing stage; the first after decoding is 0."""
     around = (position, position + 1)
     return [
-        replace(_stages(image, around, index, arrays), abreast=True)
+        replace(_stages(image, around, index, arrays), side_by_side=True)
         for index, image in enumerate(images)
     ]
 

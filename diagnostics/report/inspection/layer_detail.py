@@ -176,7 +176,7 @@ def patches(
             Cell(
                 title=image["file"],
                 pictures=_field(pixels, _shrunk(box, unsigned[-1], pixels), image["file"]),
-                abreast=True,
+                side_by_side=True,
                 notes=(f"value of the cell {text.number(float(value))}",),
             )
         )

@@ -92,4 +92,4 @@ def numbers(answer: DepthAnswer) -> Table:
         f"({chance:.0f} %) its shares say little. Nearest is not near: noise may lie far from "
         "every mean."
     )
-    return Table(tuple(rows), title="The nearest class mean at every layer", said=note)
+    return Table(tuple(rows), title="The nearest class mean at every layer", caption=note)

@@ -140,7 +140,7 @@ def numbers(families: Sequence[NoiseFamily], classes: Sequence[str]) -> Table:
         )
     if any(min(family["one_minus_p"]) < 10.0**-MAX_DECADES for family in ordered(families)):
         note += f" What is surer than 1 − 1e-{MAX_DECADES} stands at the end of the axis."
-    return Table(tuple(rows), title="What the model says of noise", said=note)
+    return Table(tuple(rows), title="What the model says of noise", caption=note)
 
 
 def majority_rate(family: NoiseFamily) -> str:
@@ -210,7 +210,7 @@ def share_numbers(families: Sequence[NoiseFamily], classes: Sequence[str]) -> Ta
         "class; 1, all classes alike. Fewer images than classes cannot reach 1; what they can "
         "reach is said."
     )
-    return Table(tuple(rows), title="Share of each class, with its 95 % interval", said=note)
+    return Table(tuple(rows), title="Share of each class, with its 95 % interval", caption=note)
 
 
 def majority_classes(families: Sequence[NoiseFamily], classes: Sequence[str]) -> str:
@@ -262,7 +262,7 @@ def blank_numbers(family: NoiseFamily, levels: Sequence[int], classes: Sequence[
         f"{'; '.join(parts)}. A class is written in the middle of the levels that get it, where "
         "there is room."
     )
-    return Table(rows, title="What the model says of blank images", said=note)
+    return Table(rows, title="What the model says of blank images", caption=note)
 
 
 def most_confident(

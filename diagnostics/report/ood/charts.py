@@ -102,7 +102,7 @@ def spread_numbers(detection: Detection, id_scores: Values, ood_scores: Values =
         "the end of the axis; known-good images and strangers beyond it are counted in the last "
         "bin."
     )
-    return Table(tuple(rows), title="The spread in numbers", said=said)
+    return Table(tuple(rows), title="The spread in numbers", caption=said)
 
 
 def _add_marks(figure: go.Figure, detection: Detection, scale: _Scale) -> None:

@@ -177,7 +177,7 @@ def numbers(detection: Detection) -> Table:
             value = _number(image["scores"][info["method"]]) if image else "not read"
             row[f"{position}. {name}"] = value
         rows.append(row)
-    return Table(tuple(rows), title="Every score", said=f"Values, {HIGHER}")
+    return Table(tuple(rows), title="Every score", caption=f"Values, {HIGHER}")
 
 
 def promise(n: int, alpha: float) -> str:

@@ -92,7 +92,7 @@ def redraws_table(redraws: Sequence[Redraw], *, exact: bool) -> Table:
     )
     if not exact:
         explained += " Pixels that were not tried count with the mean share."
-    return Table(rows, title="Prediction against observation", said=explained)
+    return Table(rows, title="Prediction against observation", caption=explained)
 
 
 def maps(

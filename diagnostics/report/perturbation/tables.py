@@ -182,7 +182,7 @@ def distances(image: RandomNoiseImage, rays: Rays) -> Table:
         "never crosses is a triangle where it was left. The grey stroke is the median over all "
         "rays, the dashed line where a flat boundary would have it."
     )
-    return Table(tuple(rows), title="How far changes go", said=explained)
+    return Table(tuple(rows), title="How far changes go", caption=explained)
 
 
 def _change_rate(count: Count) -> str:

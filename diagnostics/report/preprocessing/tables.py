@@ -72,7 +72,7 @@ def candidates(check: PreprocessingCheck) -> Table:
         for one in check["candidates"]
     ]
     said = "Each mark is one way; its name is under the pointer. Ties cannot be told apart here."
-    return Table(tuple(rows), title=title(check), said=said)
+    return Table(tuple(rows), title=title(check), caption=said)
 
 
 def title(check: PreprocessingCheck) -> str:

@@ -40,7 +40,7 @@ def control_table(image: SufficientPixels) -> Table:
         }
         for check in image["checks"]
     )
-    return Table(rows, title="The four controls (one image)", said=random_pixels_text(image))
+    return Table(rows, title="The four controls (one image)", caption=random_pixels_text(image))
 
 
 def random_pixels_text(image: SufficientPixels) -> str:
@@ -103,7 +103,7 @@ def picture_cells(image: SufficientPixels, arrays: Arrays) -> list[Cell]:
     cells = [
         Cell(
             title="What it received",
-            sure=confidence_text(image),
+            confidence=confidence_text(image),
             pictures=(charts.received_picture(pixels, f"{name}-whole", f"{name}, whole."),),
         )
     ]
@@ -115,7 +115,7 @@ def picture_cells(image: SufficientPixels, arrays: Arrays) -> list[Cell]:
     cells.append(
         Cell(
             title="What it received of them",
-            sure=confidence_text(kept_only),
+            confidence=confidence_text(kept_only),
             pictures=(charts.received_picture(arrays["kept_only/0"], f"{name}-alone", alt),),
             notes=(f"Fill: {fill}.",),
         )
@@ -124,7 +124,7 @@ def picture_cells(image: SufficientPixels, arrays: Arrays) -> list[Cell]:
         alt = f"{name}, each kept pixel and the eight around it."
         picture = charts.kept_picture(pixels, arrays["widened"], f"{name}-wider", alt)
         sure = confidence_text(image["controls"]["widened"])
-        cells.append(Cell(title="Widened (control)", sure=sure, pictures=(picture,)))
+        cells.append(Cell(title="Widened (control)", confidence=sure, pictures=(picture,)))
     return cells
 
 
@@ -173,7 +173,7 @@ def comparison_table(answers: Sequence[tuple[str, SufficientPixels]]) -> Table:
         "dropout, may need more pixels or not: only these figures tell, and they rest on one image."
     )
     rows = tuple(_comparison_row(model, image) for model, image in answers)
-    return Table(rows, title="The same search on each model", said=explanation)
+    return Table(rows, title="The same search on each model", caption=explanation)
 
 
 def comparison_text(answers: Sequence[tuple[str, SufficientPixels]]) -> str:
@@ -218,7 +218,7 @@ def _subset_cell(image: SufficientPixels, arrays: Arrays, number: int, title: st
     picture = charts.kept_picture(arrays["pixels"], mask, f"{name}-kept-{number + 1}", alt)
     return Cell(
         title=title,
-        sure=confidence_text(subset["kept_only"]),
+        confidence=confidence_text(subset["kept_only"]),
         pictures=(picture,),
         notes=(f"Found in steps of {counted(subset['resolution'], 'pixel')}.",),
     )

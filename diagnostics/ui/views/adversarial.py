@@ -287,7 +287,9 @@ def heatmap_cells(
         return []
     maps = heatmaps(attribution, OPACITY, shared=False)
     return [
-        replace(cell, title=name.title, hover=name.hover, answer=name.answer, sure=name.sure)
+        replace(
+            cell, title=name.title, hover=name.hover, answer=name.answer, confidence=name.confidence
+        )
         for cell, name in zip(maps, titles(attribution), strict=True)
     ]
 

@@ -317,5 +317,5 @@ def verdict(answer: TransitionsAnswer, board: Board, heading: str) -> None:
     st.markdown(f"**{markdown(tables.verdict_sentence(answer))}**")
     notes(answer)
     table = tables.condition_table(answer)
-    st.caption(table.said)
+    st.caption(table.caption)
     board.table(heading, table)

@@ -128,8 +128,8 @@ class Board:
             on_select="rerun" if clickable else "ignore",
             selection_mode="points",
         )
-        if table.said:
-            st.caption(table.said)
+        if table.caption:
+            st.caption(table.caption)
         self.table(heading, table, folded=True)
         return list(clicked.selection.points) if clickable else []
 

@@ -59,7 +59,7 @@ def test_bins_of_few_images_are_hatched_and_no_others(answer):
     assert False in hatched
     for bars in (figure.data[0], figure.data[3]):
         assert [shape == "/" for shape in bars.marker.pattern.shape] == hatched
-    assert f"Hatched: {sum(hatched)} bins" in tables.bins(answer).said
+    assert f"Hatched: {sum(hatched)} bins" in tables.bins(answer).caption
 
 
 def test_one_hit_of_one_leaves_the_accuracy_of_its_bin_open(answer):
@@ -92,7 +92,7 @@ def test_classes_stand_worst_first_and_those_without_images_are_said(answer):
         assert (x - down, x, x + up) == pytest.approx(
             (100 * one["low"], 100 * one["value"], 100 * one["high"])
         )
-    assert "1 class has no image here" in tables.classes(answer).said
+    assert "1 class has no image here" in tables.classes(answer).caption
 
 
 def test_the_matrix_counts_every_image_once_true_classes_in_rows():
@@ -167,7 +167,7 @@ def test_the_surest_wrong_answers_come_first_with_the_distance_from_one(answer):
     assert table.rows[0]["confidence"] == "1 − 3.2e-9"
     assert [row["file"] for row in table.rows] == [one["file"] for one in shown["confident_errors"]]
     (cell,) = tables.wrong_cells(shown, 1)
-    assert cell.sure == "1 − 3.2e-9"
+    assert cell.confidence == "1 − 3.2e-9"
     assert cell.notes == (f"true class: {NAMES[first['true']]}",)
 
 

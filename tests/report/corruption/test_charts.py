@@ -95,7 +95,7 @@ def test_a_map_has_a_cell_for_every_pair_and_the_confidence_beside_it():
         "1 px of blur": "e 90.0 %",
         "2 px of blur": "e 90.0 %",
     }
-    assert "stays x at 3 of 6 pairs" in table.said
+    assert "stays x at 3 of 6 pairs" in table.caption
 
 
 def test_what_was_not_asked_is_drawn_as_itself():

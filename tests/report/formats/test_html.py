@@ -69,7 +69,7 @@ def test_everything_that_a_cell_says_is_in_the_page():
     cell = Cell(
         title="cat",
         answer="tiger cat",
-        sure="39.3 %",
+        confidence="39.3 %",
         bars=(Bar("lynx", 0.02, "2.0 %", "lynx, class 287"),),
         notes=("margin +0.1",),
         details=("mean 0.5",),

@@ -186,7 +186,7 @@ def test_blank_images_run_from_black_to_white_whatever_order_they_were_drawn_in(
     assert list(line.y) == pytest.approx([90, 30, 40, 80])
     assert [number for _, number in line.customdata] == [0, 3, 1, 2]
     table = tables.blank_numbers(blank, LEVELS, CLASSES)
-    assert "Black: b, 90.0 %; mid grey: a, 40.0 %; white: b, 80.0 %." in table.said
+    assert "Black: b, 90.0 %; mid grey: a, 40.0 %; white: b, 80.0 %." in table.caption
 
 
 def test_names_of_classes_on_the_axis_of_blank_images_never_touch(families):

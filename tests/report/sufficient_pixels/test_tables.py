@@ -41,8 +41,8 @@ def test_a_real_search_is_told_in_tables_and_sentences(outcome):
     image = outcome.scores["images"][0]
     controls = tables.control_table(image)
     assert [row["result"] for row in controls.rows] == ["holds"] * 4
-    assert controls.said == tables.random_pixels_text(image)
-    assert controls.said.startswith("1 random pixel instead: ")
+    assert controls.caption == tables.random_pixels_text(image)
+    assert controls.caption.startswith("1 random pixel instead: ")
     assert tables.border_text(image).startswith("Not border-driven: 0 % of the kept pixels")
     assert tables.background_text(image).startswith("Not background-driven: 0 % of the kept")
     (row,) = tables.comparison_table([("spots", image)]).rows

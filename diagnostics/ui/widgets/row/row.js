@@ -12,8 +12,8 @@ function element(tag, className, text) {
 }
 
 // Enlarge by a whole number only; where the picture must shrink, say by how much.
-function fit(image, caption, picture, box, abreast) {
-  const room = (image.closest(".cell").clientWidth - GAP * (abreast - 1)) / abreast;
+function fit(image, caption, picture, box, columns) {
+  const room = (image.closest(".cell").clientWidth - GAP * (columns - 1)) / columns;
   const available = Math.floor(Math.min(room, box));
   if (available <= 0) return;
   const width = picture.width;
@@ -74,7 +74,7 @@ function listen(image, picture, ask) {
   };
 }
 
-function figure(root, picture, box, abreast, resizes, ask) {
+function figure(root, picture, box, columns, resizes, ask) {
   const node = element("figure");
   const image = element("img");
   const caption = element("figcaption");
@@ -97,16 +97,16 @@ function figure(root, picture, box, abreast, resizes, ask) {
     tools.prepend(larger);
   }
   node.append(image, tools, caption);
-  resizes.push(() => fit(image, caption, picture, box, abreast));
+  resizes.push(() => fit(image, caption, picture, box, columns));
   return node;
 }
 
 function figures(root, content, box, resizes, ask) {
   const node = element("div", "figures");
-  const abreast = content.abreast ? content.pictures.length : 1;
+  const columns = content.side_by_side ? content.pictures.length : 1;
   content.pictures.forEach((picture, place) => {
     const asks = ask && picture.cells ? (cell) => ask(place, cell) : null;
-    node.append(figure(root, picture, box, abreast, resizes, asks));
+    node.append(figure(root, picture, box, columns, resizes, asks));
   });
   return node;
 }
@@ -164,7 +164,7 @@ function cell(root, content, box, resizes, ask) {
   }
   if (content.answer) {
     const answer = element("div", "answer", content.answer);
-    answer.append(element("div", "sure", content.sure));
+    answer.append(element("div", "confidence", content.confidence));
     node.append(answer);
   }
   if (content.bars.length) node.append(bars(content.bars));

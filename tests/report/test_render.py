@@ -110,24 +110,24 @@ def test_a_scale_of_most_leaves_out_the_largest_sizes_of_either_sign(signed):
     scale = Scale.of_most(np.random.default_rng(0).permutation(values), signed=signed)
     assert scale.limit == pytest.approx(0.995 * 9999)
     assert scale.signed == (signed is not False)
-    assert scale.beyond == 50
+    assert scale.clipped == 50
     assert scale.ends.endswith("50 values beyond the ends")
 
 
 def test_a_scale_of_most_of_negative_values_alone_has_a_positive_limit():
     scale = Scale.of_most(-np.arange(1000.0))
-    assert scale == Scale(pytest.approx(0.995 * 999), signed=True, beyond=5)
+    assert scale == Scale(pytest.approx(0.995 * 999), signed=True, clipped=5)
 
 
 def test_maps_of_few_cells_are_covered_whole():
-    values = np.append(np.ones(render.MANY - 2), 100.0)
+    values = np.append(np.ones(render.MIN_VALUES - 2), 100.0)
     assert Scale.of_most(values) == Scale.covering(values) == Scale(100.0, signed=False)
-    assert Scale.of_most(np.append(values, 1.0)) == Scale(1.0, signed=False, beyond=1)
+    assert Scale.of_most(np.append(values, 1.0)) == Scale(1.0, signed=False, clipped=1)
 
 
 def test_of_several_arrays_each_says_how_many_of_its_values_lie_beyond():
     small, large = np.linspace(0, 1, 600), np.linspace(0, 1, 600)
     large[-6:] = 7
     scale = Scale.of_most(small, large)
-    assert scale.at(large).beyond == scale.beyond == 6
-    assert scale.at(small).beyond == 0
+    assert scale.at(large).clipped == scale.clipped == 6
+    assert scale.at(small).clipped == 0

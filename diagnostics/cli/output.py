@@ -52,7 +52,7 @@ def report(
     arguments: argparse.Namespace,
     name: str,
     result: Result,
-    lines: Callable[[dict[str, Any]], list[str]],
+    lines: Callable[[Any], list[str]],
 ) -> int:
     """Print the answer, and write it with its files where the person wants them."""
     scores = export.write(result, arguments.out) if arguments.out else export.without_files(result)

@@ -9,16 +9,17 @@ from diagnostics.report import formatting
 from diagnostics.schema.results import Estimate, Rate
 from diagnostics.schema.results.calibration import CalibrationAnswer
 from diagnostics.schema.results.guard import OUT_OF_DISTRIBUTION, GuardAnswer
+from diagnostics.schema.results.inspection import InspectAnswer, ModelAnswer
 from diagnostics.schema.results.noise import DepthAnswer, NoiseAnswer
+from diagnostics.schema.results.ood import DetectionAnswer, EvaluationAnswer, ReferenceAnswer
+from diagnostics.schema.results.preprocessing import PreprocessingAnswer
 from diagnostics.schema.spec import Candidate, ModelSpec, read
 from diagnostics.text import number, probability, signed
 
-Scores = dict[str, Any]
 
-
-def model(scores: dict[str, Any]) -> list[str]:
+def model(answer: ModelAnswer) -> list[str]:
     """Say what a model is."""
-    spec: ModelSpec = read(scores["model"])
+    spec: ModelSpec = read(answer["model"])
     size = f"{spec.channels} × {spec.height} × {spec.width}"
     return [
         f"{spec.name}: {spec.format}, {spec.parameters:,} parameters, sha256 {spec.sha256}",
@@ -36,36 +37,40 @@ def _fit_line(item: Candidate) -> str:
     return f"{line} BatchNorm deviation {item.deviation:.2f} on these images, lower fits better."
 
 
-def images(scores: dict[str, Any]) -> list[str]:
+def images(answer: InspectAnswer) -> list[str]:
     """Say what was answered about each image."""
     lines = []
-    for image in scores["images"]:
+    for image in answer["images"]:
         lines.append(image["file"] + (f": {image['error']}" if image["error"] else ""))
-        for score in image["top"]:
-            sure = probability(score["probability"], score["one_minus_p"])
-            logit = signed(score["logit"])
-            lines.append(f"  {sure:>14}  {score['class']} ({score['index']}), logit {logit}")
+        for prediction in image["top"]:
+            confidence = probability(prediction["probability"], prediction["one_minus_p"])
+            name, index = prediction["class"], prediction["index"]
+            lines.append(
+                f"  {confidence:>14}  {name} ({index}), logit {signed(prediction['logit'])}"
+            )
         lines.extend(f"  note: {warning}" for warning in image["warnings"])
     return lines
 
 
-def reference(scores: Scores) -> list[str]:
+def reference(answer: ReferenceAnswer) -> list[str]:
     """Say what a reference was measured on."""
-    about = scores["reference"]
-    counts = about["images"]
+    about = answer["reference"]
+    counts, folder = about["images"], about["folder"]
     return [
-        f"reference of {about['model_name']} on {about['folder']['name']}: {counts['fit']} images "
-        f"to fit scores, {counts['calibration']} others to judge them",
-        *_notes(scores),
+        f"reference of {about['model_name']} on {folder['name'] if folder else 'images'}: "
+        f"{counts['fit']} images to fit scores, {counts['calibration']} others to judge them",
+        *_notes(answer),
     ]
 
 
-def score(scores: Scores) -> list[str]:
+def score(answer: DetectionAnswer) -> list[str]:
     """Say how strange images are."""
-    lines = [*preprocessing(scores, notes=False)]
-    if shift := scores["distribution_shift"]:
+    lines = []
+    if check := answer["preprocessing"]:
+        lines.append(f"preprocessing: {check['verdict']}. {check['sentence']}")
+    if shift := answer["distribution_shift"]:
         lines.append(f"beside the known-good images: {shift['verdict']}. {shift['sentence']}")
-    promise = scores["false_alarms"]
+    promise = answer["false_alarms"]
     if promise["n"]:
         lines.append(
             f"an image is flagged when fewer than {promise['promised']:.1%} of known-good images "
@@ -73,21 +78,21 @@ def score(scores: Scores) -> list[str]:
             f"within {promise['low']:.1%} and {promise['high']:.1%} (95 %)"
         )
     lines += [promise["note"]] if promise["note"] else []
-    for image in scores["images"]:
-        strange = {True: "strange", False: "usual", None: "can't tell"}[image["flagged"]]
-        said = image["top"][0] if image["top"] else None
-        sure = said and probability(said["probability"], said["one_minus_p"])
-        lines.append(f"{image['file']}: {strange}" + (f"; {said['class']} {sure}" if said else ""))
-        for one in scores["available"]:
-            placed = image["scores"][one["method"]]
-            place = (
-                ""
-                if placed["percentile"] is None
-                else f", stranger than {placed['percentile']:.1f} % of {placed['n']}"
-            )
-            lines.append(f"  {number(placed['value']):>10}  {one['title']}{place}")
-    lines += [f"left out: {one['title']}: {one['reason']}" for one in scores["left_out"]]
-    return [*lines, *_notes(scores)]
+    for image in answer["images"]:
+        flagged = {True: "strange", False: "usual", None: "can't tell"}[image["flagged"]]
+        line = f"{image['file']}: {flagged}"
+        if image["top"]:
+            top = image["top"][0]
+            line += f"; {top['class']} {probability(top['probability'], top['one_minus_p'])}"
+        lines.append(line)
+        for info in answer["available"]:
+            placement = image["scores"][info["method"]]
+            line = f"  {number(placement['value']):>10}  {info['title']}"
+            if placement["percentile"] is not None:
+                line += f", stranger than {placement['percentile']:.1f} % of {placement['n']}"
+            lines.append(line)
+    lines += [f"left out: {info['title']}: {info['reason']}" for info in answer["left_out"]]
+    return [*lines, *_notes(answer)]
 
 
 def noise(answer: NoiseAnswer) -> list[str]:
@@ -106,18 +111,22 @@ def noise(answer: NoiseAnswer) -> list[str]:
     return [*lines, *_notes(answer)]
 
 
-def preprocessing(scores: Scores, *, notes: bool = True) -> list[str]:
+def preprocessing(answer: PreprocessingAnswer) -> list[str]:
     """Say whether the preprocessing fits."""
-    found = scores["preprocessing"]
-    lines = [f"preprocessing: {found['verdict']}. {found['sentence']}"]
-    if notes:
-        for one in found["candidates"]:
-            marks = [word for word in ("current", "tied", "mistake") if one[word]]
-            lines.append(
-                f"  {number(one['measure']):>8}  {'; '.join(one['names'])}"
-                + (f" ({', '.join(marks)})" if marks else "")
-            )
-    return [*lines, *(_notes(scores) if notes else [])]
+    check = answer["preprocessing"]
+    lines = [f"preprocessing: {check['verdict']}. {check['sentence']}"]
+    for candidate in check["candidates"]:
+        marks = {
+            "current": candidate["current"],
+            "tied": candidate["tied"],
+            "mistake": candidate["mistake"],
+        }
+        marked = ", ".join(word for word, holds in marks.items() if holds)
+        lines.append(
+            f"  {number(candidate['measure']):>8}  {'; '.join(candidate['names'])}"
+            + (f" ({marked})" if marked else "")
+        )
+    return [*lines, *_notes(answer)]
 
 
 def calibrate(answer: CalibrationAnswer) -> list[str]:
@@ -141,17 +150,17 @@ def calibrate(answer: CalibrationAnswer) -> list[str]:
     ]
 
 
-def strangers(scores: Scores) -> list[str]:
+def strangers(answer: EvaluationAnswer) -> list[str]:
     """Say how well each score tells strangers."""
     lines = []
-    for name, one in scores["scores"].items():
+    for name, separation in answer["scores"].items():
         lines.append(
-            f"  {one['auroc']:.3f} ({one['low']:.3f} to {one['high']:.3f})  {name}: "
-            f"{one['false_alarms_at_95_caught']:.1%} of good images flagged where 95 % of "
-            f"strangers are caught; {one['missed_at_95_accepted']:.1%} of strangers missed where "
-            f"95 % of good images pass"
+            f"  {separation['auroc']:.3f} ({separation['low']:.3f} to {separation['high']:.3f})  "
+            f"{name}: {separation['false_alarms_at_95_caught']:.1%} of good images flagged where "
+            f"95 % of strangers are caught; {separation['missed_at_95_accepted']:.1%} of strangers "
+            f"missed where 95 % of good images pass"
         )
-    return [*lines, *_notes(scores)]
+    return [*lines, *_notes(answer)]
 
 
 def guard(answer: GuardAnswer) -> list[str]:

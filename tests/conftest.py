@@ -99,19 +99,19 @@ def recorded_answers(
 
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the visits have in hand, the latest last."""
+    """The sessions of the pages that were drawn, the latest last."""
     from diagnostics.ui import sidebar
     from diagnostics.ui.session.state import current_session
 
-    found: list[Any] = []
+    drawn: list[Any] = []
     update_address = sidebar.update_address
 
-    def noted() -> None:
-        found.append(current_session())
+    def update_and_note() -> None:
+        drawn.append(current_session())
         update_address()
 
-    monkeypatch.setattr(sidebar, "update_address", noted)
-    return found
+    monkeypatch.setattr(sidebar, "update_address", update_and_note)
+    return drawn
 
 
 @pytest.hookimpl(wrapper=True)
@@ -142,5 +142,5 @@ def pytest_make_collect_report(
 
 
 def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
-    said = report.longrepr
-    return str(said[2]) if isinstance(said, tuple) else str(said)
+    text = report.longrepr
+    return str(text[2]) if isinstance(text, tuple) else str(text)

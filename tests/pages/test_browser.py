@@ -158,8 +158,8 @@ def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
 
 
 def test_the_browser_is_told_what_it_may_load_and_misses_nothing(app, page):
-    said = []
-    page.on("console", lambda message: said.append(message.text))
+    messages = []
+    page.on("console", lambda message: messages.append(message.text))
     answer = page.goto(app[0])
     headers = answer.headers
     assert "frame-ancestors 'self'" in headers["content-security-policy"]
@@ -175,7 +175,7 @@ def test_the_browser_is_told_what_it_may_load_and_misses_nothing(app, page):
     page.get_by_role("button", name="Numbers").click()
     page.locator("[role=dialog]").wait_for()
     serving.settle(page)
-    assert not [text for text in said if "Content Security Policy" in text]
+    assert not [text for text in messages if "Content Security Policy" in text]
     blocked = page.evaluate(
         "() => new Promise(done => { document.addEventListener('securitypolicyviolation', "
         "event => done(event.blockedURI)); const image = new Image(); "
@@ -201,9 +201,9 @@ def test_names_in_a_file_stay_text(app, page, tmp_path):
     model.write_bytes(onnx.helper.make_model(graph).SerializeToString())
     picture = tmp_path / f"{HOSTILE.replace('/', ':')}.png"
     picture.write_bytes(b"no image")
-    asked, opened = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("dialog", lambda dialog: opened.append(dialog.message) or dialog.dismiss())
+    urls, dialogs = [], []
+    page.on("request", lambda request: urls.append(request.url))
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message) or dialog.dismiss())
     serving.open_page(page, app[0])
     serving.choose_file(page, "add", picture)
     page.locator(".cell", has_text="onerror=alert(1)").first.wait_for()
@@ -211,15 +211,15 @@ def test_names_in_a_file_stay_text(app, page, tmp_path):
     serving.choose_file(page, "open", model)
     alert = page.locator("[role=dialog] [data-testid=stAlert]")
     alert.wait_for()
-    said = alert.inner_text().replace("\u2060", "")
-    assert "![a](http://127.0.0.1:9/a.png)<img" in said
+    message = alert.inner_text().replace("\u2060", "")
+    assert "![a](http://127.0.0.1:9/a.png)<img" in message
     assert not alert.locator("img, a").count()
     assert not [
         url
-        for url in asked
+        for url in urls
         if not url.startswith((app[0], app[0].replace("http", "ws"), "data:", "blob:"))
     ]
-    assert not opened
+    assert not dialogs
 
 
 def test_a_worker_killed_in_mid_run_is_named_and_started_again(app, page):
@@ -252,16 +252,16 @@ def test_cancel_ends_the_work_within_a_second_and_keeps_the_page(app, page):
 
 def test_two_people_share_neither_images_nor_workers(app, chrome):
     first, second = (chrome.new_context() for _ in range(2))
-    one, other = first.new_page(), second.new_page()
-    serving.open_page(one, app[0])
+    page, other = first.new_page(), second.new_page()
+    serving.open_page(page, app[0])
     serving.open_page(other, app[0])
     before = len(workers(app[1].pid))
-    one.locator(".st-key-noise button").first.click()
-    one.locator(".title", has_text="uniform 1.png").first.wait_for()
-    serving.settle(one)
+    page.locator(".st-key-noise button").first.click()
+    page.locator(".title", has_text="uniform 1.png").first.wait_for()
+    serving.settle(page)
     other.reload()
     serving.open_page(other, app[0])
-    assert (len(answers(one)), len(answers(other))) == (6, 5)
+    assert (len(answers(page)), len(answers(other))) == (6, 5)
     assert before >= 2
     first.close()
     second.close()
@@ -413,14 +413,14 @@ def test_the_report_opens_without_a_network(app, chrome, page, tmp_path):
     path = tmp_path / "report.html"
     download.value.save_as(path)
     alone = chrome.new_context(offline=True).new_page()
-    asked = []
-    alone.on("request", lambda request: asked.append(request.url))
+    urls = []
+    alone.on("request", lambda request: urls.append(request.url))
     alone.goto(path.as_uri())
     assert alone.locator(".cell .answer").first.inner_text() == "x"
     broken = "all => all.filter(e => !e.naturalWidth).length"
     assert alone.locator("img").count() == page.locator("figure img").count()
     assert alone.locator("img").evaluate_all(broken) == 0
-    assert not [url for url in asked if not url.startswith(("file:", "data:"))]
+    assert not [url for url in urls if not url.startswith(("file:", "data:"))]
     alone.context.close()
 
 
@@ -444,8 +444,8 @@ def workers(server):
 
 
 def children(pid):
-    found = []
+    pids = []
     for task in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/children") as listing:
-            found += [int(child) for child in listing.read().split()]
-    return found
+            pids += [int(child) for child in listing.read().split()]
+    return pids

@@ -41,7 +41,7 @@ def test_the_sample_images_are_swept_at_once_and_what_is_expensive_waits(visit):
     assert "noise-uniform.png: r becomes s at slope 22.5" in page_text(page)
     assert "273 passes forward" in page_text(page)
     curves = charts(page)[1]
-    assert [one["x"] for one in curves["layout"]["images"]] == list(range(21))
+    assert [image["x"] for image in curves["layout"]["images"]] == list(range(21))
 
 
 def test_the_example_breaks_and_its_step_gets_the_very_answer_in_inspect(visit, sessions):
@@ -125,9 +125,9 @@ def test_the_letter_experiment_tells_contrast_from_range(visit, sessions):
             "the range alone, j with both. Here the value range changes the answer, and the "
             "contrast does not."
         ) in page_text(page)
-    headings = [one.value for one in page.markdown]
+    headings = [heading.value for heading in page.markdown]
     for layer in ("relu1", "fc2"):
-        assert sum(one.startswith(f"**{layer}**") for one in headings) == 2
+        assert sum(heading.startswith(f"**{layer}**") for heading in headings) == 2
 
 
 def test_an_image_that_cannot_be_read_shifts_none_of_the_others(visit, sessions, tmp_path):

@@ -15,6 +15,7 @@ from tests.pages_for_tests import (
     button_labels,
     fine,
     open_page,
+    page_text,
     press,
     section_headings,
 )
@@ -32,13 +33,14 @@ def page(app):
 
 
 def test_nothing_is_fitted_before_it_is_asked_for(page, monkeypatch):
-    said = " ".join(one.value for one in page.markdown)
-    assert "none of the above" in said
-    asked = []
-    monkeypatch.setattr(RecordedRunner, "run", lambda _, request, watch=None: asked.append(request))
+    assert "none of the above" in page_text(page)
+    requests = []
+    monkeypatch.setattr(
+        RecordedRunner, "run", lambda _, request, watch=None: requests.append(request)
+    )
     page = press(page, TRY)
     assert "Fit the guards" in button_labels(page)
-    assert not asked
+    assert not requests
     assert section_headings(page) == ["What guards are fitted on"]
 
 
@@ -66,7 +68,7 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     assert labels.count("Open the guarded model") == 2
     columns = list(page.dataframe[0].value.columns)
     assert columns == ["kind of image", "Below 90 % sure", "Threshold", "Discriminator"]
-    assert any("discriminator learned on" in one.value for one in page.warning)
+    assert any("discriminator learned on" in warning.value for warning in page.warning)
     monkeypatch.setattr(RecordedRunner, "run", run)
     page = press(page, "Start again")
     assert not page.error
@@ -82,7 +84,7 @@ def test_one_guard_that_fails_does_not_hide_the_others(page, monkeypatch):
     page.selectbox(key="guard.alpha").set_value("0.05")
     page = fine(page.run())
     assert len(section_headings(page)) == 4
-    (button, *_) = [one for one in page.button if one.label == "Open the guarded model"]
+    (button, *_) = [button for button in page.button if button.label == "Open the guarded model"]
     button.click()
     page = fine(page.run())
     assert "letters_conv-threshold-guarded.pt2" in session.model.file.name
@@ -98,7 +100,7 @@ def test_a_cancelled_guard_says_so(page, monkeypatch):
 
     monkeypatch.setattr(RecordedRunner, "run", cancel)
     page = press(page, "Fit the guards")
-    assert [one.value for one in page.info] == [CANCELLED] * 3
+    assert [info.value for info in page.info] == [CANCELLED] * 3
     assert section_headings(page) == ["What guards are fitted on"]
 
 
@@ -111,7 +113,7 @@ def packed(contents):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "sentence"),
     [
         (b"", "damaged"),
         (b"PK\x05\x06" + bytes(18), "no whole model"),
@@ -124,7 +126,7 @@ def packed(contents):
     ids=["empty", "no file", "no text", "no recipe", "too large", "no table", "cut off"],
 )
 def test_a_file_that_is_no_guard_is_said_and_nothing_is_opened(
-    content, said, tmp_path, monkeypatch
+    content, sentence, tmp_path, monkeypatch
 ):
     errors = []
 
@@ -146,4 +148,4 @@ def test_a_file_that_is_no_guard_is_said_and_nothing_is_opened(
     path.write_bytes(content)
     guard._open("guard/threshold", path)
     (error,) = errors
-    assert said in error
+    assert sentence in error

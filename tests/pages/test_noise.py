@@ -41,7 +41,7 @@ def test_without_a_folder_noise_is_compared_with_the_images_in_hand(on):
     page = on(NOISE)
     assert chart_titles(page)[0] == "Confidence in 386 images of noise, 3 real"
     assert "Sample folder" in button_labels(page)
-    (multiselect,) = [one for one in page.multiselect if one.label == "Noise of yours"]
+    (multiselect,) = [widget for widget in page.multiselect if widget.label == "Noise of yours"]
     images = samples.image_files()
     assert multiselect.value == [images[name].sha256 for name in ("noise-uniform", "blank-black")]
     assert "This needs a folder with labels" in page_text(page)
@@ -49,7 +49,7 @@ def test_without_a_folder_noise_is_compared_with_the_images_in_hand(on):
 
 def test_a_person_says_which_images_are_noise(on):
     page = on(NOISE)
-    (multiselect,) = [one for one in page.multiselect if one.label == "Noise of yours"]
+    (multiselect,) = [widget for widget in page.multiselect if widget.label == "Noise of yours"]
     page = fine(multiselect.set_value([]).run())
     assert chart_titles(page)[0] == "Confidence in 384 images of noise, 5 real"
     page.multiselect(key="shown").set_value(page.multiselect(key="shown").value[:4])

@@ -31,7 +31,7 @@ def test_without_a_folder_values_are_shown_and_nothing_is_promised(page):
     assert "cannot see" in shown
     assert "Promised" not in shown
     assert not page.error
-    values = next(one.value for one in page.dataframe if "score" in one.value)
+    values = next(table.value for table in page.dataframe if "score" in table.value)
     assert "Doubt (MSP)" in list(values["score"])
     assert len(values.columns) == 6  # the score, and five images
 
@@ -82,7 +82,7 @@ def begun(app):
 def test_a_wrong_preprocessing_comes_first_and_offers_the_switch(begun):
     page = begun(samples.image_files()["letter-p-thin"].path, "--invert")
     page = pressed(page, "sample.in_distribution")
-    first, second = (one.value.replace("\\", "") for one in page.warning)
+    first, second = (warning.value.replace("\\", "") for warning in page.warning)
     assert "looks wrong" in first
     assert "switch the preprocessing above first" in second
     page = pressed(page, "novelty.switch.0")
@@ -129,7 +129,7 @@ def test_an_image_that_cannot_be_read_keeps_its_column(begun, tmp_path):
     path = tmp_path / "broken.png"
     path.write_bytes(b"\x89PNG not an image")
     page = begun(str(path), samples.image_files()["letter-p-thin"].path)
-    values = next(one.value for one in page.dataframe if "score" in one.value)
+    values = next(table.value for table in page.dataframe if "score" in table.value)
     assert set(values["1. broken.png"]) == {"not read"}
     assert "not read" not in set(values["2. letter-p-thin.png"])
 

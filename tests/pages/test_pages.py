@@ -91,9 +91,9 @@ def test_a_deep_link_is_followed(app):
     assert "letters_dense.safetensors" in [text.value for text in page.text]
     assert page.selectbox(key="method").value == "attribution/gradient"
     assert page.selectbox(key="class").value == "23"
-    known = samples.image_files()
+    files = samples.image_files()
     assert page.multiselect(key="shown").value == [
-        known[name].sha256 for name in ("noise-uniform", "letter-p-thin")
+        files[name].sha256 for name in ("noise-uniform", "letter-p-thin")
     ]
 
 
@@ -111,9 +111,9 @@ def test_what_one_would_share_is_in_the_address_as_ids(app):
 def test_every_method_that_the_model_answers_draws_itself(app):
     app.query_params["images"] = "letter-x-thin,noise-uniform"
     page = fine(app.run())
-    known = page.selectbox(key="method").options
-    assert len(known) == 11
-    for title in known:
+    titles = page.selectbox(key="method").options
+    assert len(titles) == 11
+    for title in titles:
         page.selectbox(key="method").select(title)
         page = fine(page.run())
         assert not page.error, title
@@ -194,8 +194,7 @@ def begun(app):
     """Return a function that starts the app for a model, as `oversure app MODEL IMAGE` does."""
 
     def start(*arguments):
-        asked = parser().parse_args(["app", *map(str, arguments)])
-        configure(session_defaults(asked))
+        configure(session_defaults(parser().parse_args(["app", *map(str, arguments)])))
         return fine(app.run())
 
     yield start
@@ -266,8 +265,8 @@ def test_noise_is_added_in_front(app):
 
 
 def test_every_method_can_stand_in_the_gallery_at_once(app):
-    known = [method.info for method in methods("map")]
-    names = [info.id for info in known if "attention" not in info.needs]
+    infos = [method.info for method in methods("map")]
+    names = [info.id for info in infos if "attention" not in info.needs]
     app.query_params["gallery"] = ",".join(names)
     app.query_params["images"] = "letter-x-thin,noise-uniform"
     page = open_page(app, "pages/1_look/3_attributions.py")
@@ -301,5 +300,5 @@ def test_a_model_without_layers_says_why_on_every_page(begun, tmp_path):
     assert any("2 images at a time" in text.value for text in page.text)
     for name in PAGES[1:]:
         page = fine(page.switch_page(str(ROOT / name)).run())
-        said = [one.value.replace("\\", "") for one in (*page.info, *page.text)]
-        assert any("2 images at a time" in text for text in said), name
+        texts = [element.value.replace("\\", "") for element in (*page.info, *page.text)]
+        assert any("2 images at a time" in text for text in texts), name

@@ -84,13 +84,7 @@ def requests(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
     session = current_session()
     if session.in_distribution is None:
         return {}
-    scores = {
-        info.id: info.title
-        for info in methods.values()
-        if info.kind == "score"
-        and set(info.needs) <= spec.offers
-        and Need.BATCHNORM not in info.needs  # no guard can ship it
-    }
+    scores = _shippable_scores(spec, methods)
     fields = {
         "alpha": Field(
             "Good images rejected",
@@ -137,6 +131,17 @@ def requests(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
                 type="primary",
             )
     return by_guard if wanted else {}
+
+
+def _shippable_scores(spec: ModelSpec, methods: Methods) -> dict[str, str]:
+    """Return the titles of the scores that a guard of this model can ship, by their ids."""
+    return {
+        info.id: info.title
+        for info in methods.values()
+        if info.kind == "score"
+        and set(info.needs) <= spec.offers
+        and Need.BATCHNORM not in info.needs
+    }
 
 
 def fit(by_guard: Mapping[str, Request], methods: Methods) -> list[ExportedGuard]:

@@ -102,8 +102,8 @@ def page(chrome):
 def packed(page, files):
     """Pack files as the page does; return the name and the bytes of what it would send."""
     page.add_script_tag(content=(SENDER / "tar.js").read_text("utf-8"))
-    given = {name: base64.b64encode(content).decode() for name, content in files.items()}
-    answer = page.evaluate(PACK, given)
+    encoded = {name: base64.b64encode(content).decode() for name, content in files.items()}
+    answer = page.evaluate(PACK, encoded)
     return answer and (answer[0], base64.b64decode(answer[1]))
 
 
@@ -160,8 +160,8 @@ def dialog(page, address):
 
 def arrived(place):
     """Return what the server was sent and holds."""
-    held = [path for path in place.glob("oversure-*/uploads/*") if path.is_file()]
-    return [path for path in held if path.read_bytes()[:2] == b"PK" or tarfile.is_tarfile(path)]
+    paths = [path for path in place.glob("oversure-*/uploads/*") if path.is_file()]
+    return [path for path in paths if path.read_bytes()[:2] == b"PK" or tarfile.is_tarfile(path)]
 
 
 def test_a_directory_that_is_chosen_arrives_as_it_is(app, page, place, tmp_path):
@@ -170,11 +170,13 @@ def test_a_directory_that_is_chosen_arrives_as_it_is(app, page, place, tmp_path)
     box.locator("input[webkitdirectory]").set_input_files(str(source))
     box.wait_for(state="hidden")
     page.get_by_text("known letters.tar").wait_for()
-    (path,) = [one for one in arrived(place) if b"Bild 0" in one.read_bytes()]
+    (path,) = [path for path in arrived(place) if b"Bild 0" in path.read_bytes()]
     sent, truth = Folder(path), Folder(source)
     assert sent.entries == truth.entries
     assert len(sent.entries) == 6
-    assert [sent.read(one) for one in sent.entries] == [truth.read(one) for one in truth.entries]
+    assert [sent.read(entry) for entry in sent.entries] == [
+        truth.read(entry) for entry in truth.entries
+    ]
 
 
 def test_an_archive_that_is_chosen_is_sent_as_it_is(app, page, place, tmp_path):
@@ -186,7 +188,7 @@ def test_an_archive_that_is_chosen_is_sent_as_it_is(app, page, place, tmp_path):
     box.locator("input[type=file]").first.set_input_files(str(path))
     box.wait_for(state="hidden")
     page.get_by_text("strange.zip").wait_for()
-    assert path.read_bytes() in [one.read_bytes() for one in arrived(place)]
+    assert path.read_bytes() in [path.read_bytes() for path in arrived(place)]
 
 
 def test_a_folder_that_is_dropped_is_sent_with_the_folders_in_it(app, page, place):
@@ -201,7 +203,7 @@ def test_a_folder_that_is_dropped_is_sent_with_the_folders_in_it(app, page, plac
     page.get_by_text("dropped.tar").wait_for()
     names = ["a/0.png", "a/1.png", "a/2.png", "a/3.png", "a/4.png", "a/5.png", "a/6.png"]
     names += ["b/deep/er/x.jpg", "top.png"]
-    folders = [Folder(one) for one in arrived(place)]
+    folders = [Folder(path) for path in arrived(place)]
     assert names in [[entry.name for entry in folder.entries] for folder in folders]
 
 

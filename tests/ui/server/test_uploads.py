@@ -82,10 +82,10 @@ def test_other_sites_pages_send_nothing(browser, folder, headers):
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_what_is_larger_than_allowed_leaves_nothing(browser, folder, told):
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_what_is_larger_than_allowed_leaves_nothing(browser, folder, is_announced):
     token = uploads.issue(folder, 2**20)
-    content = CONTENT if told else iter([CONTENT[: 2**20], CONTENT[2**20 :]])
+    content = CONTENT if is_announced else iter([CONTENT[: 2**20], CONTENT[2**20 :]])
     reply = put(browser, token, content)
     assert reply.status_code == 413
     assert "larger than 1 MiB" in reply.json()["error"]
@@ -104,7 +104,7 @@ def test_a_disk_without_room_is_said(browser, folder, monkeypatch):
 def test_an_upload_that_breaks_off_leaves_nothing(folder):
     """Of a connection that is closed after the first megabyte, as a server tells it."""
     token = uploads.issue(folder, 2**30)
-    given = iter([{"type": "http.request", "body": CONTENT[: 2**20], "more_body": True}])
+    messages = iter([{"type": "http.request", "body": CONTENT[: 2**20], "more_body": True}])
     scope = {
         "type": "http",
         "method": "PUT",
@@ -115,17 +115,17 @@ def test_an_upload_that_breaks_off_leaves_nothing(folder):
         "server": ("testserver", 80),
         "headers": [(b"origin", b"http://testserver"), (b"host", b"testserver")],
     }
-    seen = []
+    file_counts = []
 
     async def receive():
-        seen.append(len(list(folder.iterdir())))
-        return next(given, {"type": "http.disconnect"})
+        file_counts.append(len(list(folder.iterdir())))
+        return next(messages, {"type": "http.disconnect"})
 
     async def send(message):
         pass
 
     asyncio.run(Starlette(routes=uploads.routes())(scope, receive, send))
-    assert len(seen) == 2
+    assert len(file_counts) == 2
     deadline = time.monotonic() + 5
     while list(folder.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)

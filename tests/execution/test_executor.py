@@ -38,7 +38,7 @@ def executor():
 
 
 @pytest.fixture
-def asked(executor):
+def answer(executor):
     def ask(method=INSPECT, images=("letter-x-fuzzy",), model=None, **rest):
         files = tuple(IMAGES[image] if isinstance(image, str) else image for image in images)
         return executor.execute(Request(method, ModelSource(model or LETTERS), files, **rest))
@@ -65,19 +65,19 @@ def letters():
     return network.eval()
 
 
-def fed(name):
+def network_input(name):
     """What the card says the network wants: grey in [0, 1], minus 0.2374, over 0.3427."""
     grey = np.asarray(Image.open(IMAGES[name].path).convert("L"), dtype=np.float32) / 255
     return torch.from_numpy((grey - 0.2374) / 0.3427)[None, None].float()
 
 
-def test_the_answer_is_the_networks_own(asked):
+def test_the_answer_is_the_networks_own(answer):
     names = ("letter-x-fuzzy", "letter-p-thin", "noise-uniform")
-    result = asked(images=names)
+    result = answer(images=names)
     network = letters()
     for index, (name, entry) in enumerate(zip(names, result.scores["images"], strict=True)):
         with torch.no_grad():
-            truth = network(fed(name))[0].double()
+            truth = network(network_input(name))[0].double()
         np.testing.assert_allclose(result.arrays[f"{index}/logits"], truth, atol=1e-4)
         chances = truth.softmax(0)
         for score in entry["top"]:
@@ -86,17 +86,17 @@ def test_the_answer_is_the_networks_own(asked):
         assert entry["top"][0]["index"] == int(truth.argmax())
 
 
-def test_activations_are_those_of_the_network(asked):
-    result = asked(options={"layers": ("conv2", "relu2", "fc2")})
-    network, kept = letters(), {}
+def test_activations_are_those_of_the_network(answer):
+    result = answer(options={"layers": ("conv2", "relu2", "fc2")})
+    network, outputs = letters(), {}
     for name in ("conv2", "relu2", "fc2"):
         network.get_submodule(name).register_forward_hook(
-            lambda module, given, made, name=name: kept.__setitem__(name, made.clone())
+            lambda module, inputs, output, name=name: outputs.__setitem__(name, output.clone())
         )
     with torch.no_grad():
-        network(fed("letter-x-fuzzy"))
+        network(network_input("letter-x-fuzzy"))
     layers = {entry["name"]: entry for entry in result.scores["images"][0]["layers"]}
-    for name, truth in ((name, value[0].numpy()) for name, value in kept.items()):
+    for name, truth in ((name, value[0].numpy()) for name, value in outputs.items()):
         entry = layers[name]
         values = result.arrays[f"0/{entry['picture']}"]
         order = entry["channels"] or slice(None)
@@ -106,15 +106,15 @@ def test_activations_are_those_of_the_network(asked):
         assert entry["mean"] == pytest.approx(truth.mean(), abs=1e-4)
         assert entry["std"] == pytest.approx(truth.std(), abs=1e-4)
         assert entry["zeros"] == pytest.approx((truth == 0).mean(), abs=1e-6)
-    strengths = [np.abs(kept["conv2"][0].numpy())[c].mean() for c in layers["conv2"]["channels"]]
+    strengths = [np.abs(outputs["conv2"][0].numpy())[c].mean() for c in layers["conv2"]["channels"]]
     assert strengths == sorted(strengths, reverse=True)
 
 
-def test_several_images_get_the_answers_they_get_alone(asked):
+def test_several_images_get_the_answers_they_get_alone(answer):
     names = ("letter-x-fuzzy", "noise-uniform", "blank-black")
-    together = asked(images=names)
+    together = answer(images=names)
     for index, name in enumerate(names):
-        alone = asked(images=(name,))
+        alone = answer(images=(name,))
         np.testing.assert_allclose(
             together.arrays[f"{index}/logits"], alone.arrays["0/logits"], atol=1e-4
         )
@@ -124,42 +124,42 @@ def test_several_images_get_the_answers_they_get_alone(asked):
 
 
 @pytest.fixture
-def noticed(monkeypatch):
-    """What the network is asked, call by call: "inspect" or "explain", about how many images."""
+def calls(monkeypatch):
+    """What runs the network, call by call: "inspect" or "explain", about how many images."""
     calls = []
 
-    def noticing(ask):
-        def asked(classifier, pixels, wanted):
-            calls.append((ask.__name__, len(pixels)))
-            return ask(classifier, pixels, wanted)
+    def counted(function):
+        def counting(classifier, pixels, settings):
+            calls.append((function.__name__, len(pixels)))
+            return function(classifier, pixels, settings)
 
-        return asked
+        return counting
 
-    monkeypatch.setattr("diagnostics.execution.inspection_cache.inspect", noticing(inspect))
-    monkeypatch.setattr("diagnostics.execution.inspection_cache.explain", noticing(explain))
+    monkeypatch.setattr("diagnostics.execution.inspection_cache.inspect", counted(inspect))
+    monkeypatch.setattr("diagnostics.execution.inspection_cache.explain", counted(explain))
     return calls
 
 
-def test_many_images_are_asked_a_few_at_a_time(asked, noticed, saved):
+def test_many_images_are_asked_a_few_at_a_time(answer, calls, saved):
     values = np.random.default_rng(7).integers(0, 256, (21, 28, 28), dtype=np.uint8)
-    files = [saved(encode_png(one), f"{index}.png") for index, one in enumerate(values)]
-    entries = asked(images=files).scores["images"]
-    assert noticed == [("inspect", 8), ("inspect", 8), ("inspect", 5)]
+    files = [saved(encode_png(pixels), f"{index}.png") for index, pixels in enumerate(values)]
+    entries = answer(images=files).scores["images"]
+    assert calls == [("inspect", 8), ("inspect", 8), ("inspect", 5)]
     assert [entry["file"] for entry in entries] == [file.name for file in files]
 
 
-def test_one_more_image_costs_no_more_than_itself(noticed):
+def test_one_more_image_costs_no_more_than_itself(calls):
     names = ("letter-x-fuzzy", "noise-uniform", "blank-black")
     files = tuple(IMAGES[name] for name in names)
     executor = Executor()
     first = executor.execute(Request(INSPECT, ModelSource(LETTERS), files[:2]))
-    kept = json.dumps(first.scores)
+    before = json.dumps(first.scores)
     more = executor.execute(Request(INSPECT, ModelSource(LETTERS), files))
-    assert noticed == [("inspect", 2), ("inspect", 1)]
-    assert json.dumps(first.scores) == kept
+    assert calls == [("inspect", 2), ("inspect", 1)]
+    assert json.dumps(first.scores) == before
     alone = Executor().execute(Request(INSPECT, ModelSource(LETTERS), files))
     for index, name in enumerate(names):
-        entry, truth = (one.scores["images"][index] for one in (more, alone))
+        entry, truth = (result.scores["images"][index] for result in (more, alone))
         assert entry["file"] == f"{name}.png"
         assert entry["top"][0]["class"] == truth["top"][0]["class"]
         assert [layer["silent"] for layer in entry["layers"]] == [
@@ -170,7 +170,7 @@ def test_one_more_image_costs_no_more_than_itself(noticed):
         )
 
 
-def test_only_what_is_not_known_is_asked(noticed):
+def test_only_what_is_not_known_is_asked(calls):
     executor, known = Executor(), (IMAGES["letter-x-fuzzy"],)
     spec = read(executor.execute(Request(OPEN, ModelSource(LETTERS))).scores["model"])
     inverted = replace(spec.preprocessing, invert=True)
@@ -185,9 +185,9 @@ def test_only_what_is_not_known_is_asked(noticed):
         ({"options": {"top": 3}}, ("inspect", 1)),
         ({"preprocessing": inverted}, ("inspect", 1)),
     ):
-        noticed.clear()
+        calls.clear()
         result = executor.execute(Request(INSPECT, ModelSource(LETTERS), known, **rest))
-        assert noticed == ([expected] if expected else [])
+        assert calls == ([expected] if expected else [])
         alone = Executor().execute(Request(INSPECT, ModelSource(LETTERS), known, **rest))
         assert result.scores == alone.scores
         assert result.arrays.keys() == alone.arrays.keys()
@@ -197,15 +197,15 @@ def test_only_what_is_not_known_is_asked(noticed):
 
 def test_an_answer_may_be_written_to_without_changing_the_next():
     executor = Executor()
-    asked = Request(INSPECT, ModelSource(LETTERS), (IMAGES["letter-x-fuzzy"],), target=2)
-    first, kept = executor.execute(asked), Executor().execute(asked)
+    request = Request(INSPECT, ModelSource(LETTERS), (IMAGES["letter-x-fuzzy"],), target=2)
+    first, expected = executor.execute(request), Executor().execute(request)
     for values in first.arrays.values():
         values[...] = 0
     first.scores["images"][0]["top"][0]["class"] = "mine"
     first.scores["images"][0]["preprocessing"][0]["mean"][0] = 7
-    again = executor.execute(asked)
-    assert again.scores == kept.scores
-    for name, values in kept.arrays.items():
+    again = executor.execute(request)
+    assert again.scores == expected.scores
+    for name, values in expected.arrays.items():
         np.testing.assert_allclose(again.arrays[name], values, atol=1e-4)
 
 
@@ -217,10 +217,10 @@ def test_images_draw_the_leaders_maps_also_when_only_some_are_remembered(monkeyp
     executor = Executor()
 
     def channels(images):
-        asked = Request(INSPECT, ModelSource(LETTERS), images, options=options)
-        entries = executor.execute(asked).scores["images"]
-        drawn = [one for image in entries for one in image["layers"] if one["name"] == "relu2"]
-        return [one["channels"] for one in drawn]
+        request = Request(INSPECT, ModelSource(LETTERS), images, options=options)
+        entries = executor.execute(request).scores["images"]
+        layers = [layer for image in entries for layer in image["layers"]]
+        return [layer["channels"] for layer in layers if layer["name"] == "relu2"]
 
     (first,) = channels(files[:1])
     assert channels(files) == [first] * 4
@@ -233,40 +233,40 @@ def test_a_file_that_comes_back_is_read_and_an_error_names_its_own_file(executor
     content = Path(IMAGES["letter-x-fuzzy"].path).read_bytes()
     path = tmp_path / "late.png"
     late = File(str(path), "5" * 64, "late.png")
-    asked = Request(INSPECT, ModelSource(LETTERS), (late,))
-    assert "no longer there" in executor.execute(asked).scores["images"][0]["error"]
+    request = Request(INSPECT, ModelSource(LETTERS), (late,))
+    assert "no longer there" in executor.execute(request).scores["images"][0]["error"]
     path.write_bytes(content)
-    assert executor.execute(asked).scores["images"][0]["error"] is None
+    assert executor.execute(request).scores["images"][0]["error"] is None
     bad = tmp_path / "bad"
     bad.write_bytes(b"no image")
     for name in ("one.png", "two.png"):
-        asked = Request(INSPECT, ModelSource(LETTERS), (File(str(bad), "6" * 64, name),))
-        assert name in executor.execute(asked).scores["images"][0]["error"]
+        request = Request(INSPECT, ModelSource(LETTERS), (File(str(bad), "6" * 64, name),))
+        assert name in executor.execute(request).scores["images"][0]["error"]
 
 
-def test_a_bad_image_does_not_spoil_the_others(asked, saved):
+def test_a_bad_image_does_not_spoil_the_others(answer, saved):
     bad = saved(b"no image at all", "bad.png")
-    alone = asked(images=("letter-x-fuzzy",)).scores["images"][0]["top"]
-    entries = asked(images=(bad, "letter-x-fuzzy", bad)).scores["images"]
+    alone = answer(images=("letter-x-fuzzy",)).scores["images"][0]["top"]
+    entries = answer(images=(bad, "letter-x-fuzzy", bad)).scores["images"]
     assert [bool(entry["error"]) for entry in entries] == [True, False, True]
     assert entries[0]["top"] == []
     assert entries[1]["top"][0]["class"] == alone[0]["class"]
 
 
-def test_only_bad_images_are_answered_too(asked, saved):
-    entries = asked(images=(saved(b"no", "bad.png"),)).scores["images"]
+def test_only_bad_images_are_answered_too(answer, saved):
+    entries = answer(images=(saved(b"no", "bad.png"),)).scores["images"]
     assert "bad.png" in entries[0]["error"]
     assert entries[0]["layers"] == entries[0]["attributions"] == []
 
 
-def test_no_image_is_an_empty_answer(asked):
-    assert asked(images=()).scores["images"] == []
+def test_no_image_is_an_empty_answer(answer):
+    assert answer(images=()).scores["images"] == []
 
 
-def test_a_target_is_explained_and_not_the_top_class(asked):
-    entry = asked(target=3).scores["images"][0]
-    assert {made["target"] for made in entry["attributions"]} == {3}
-    assert asked().scores["images"][0]["attributions"][0]["target"] == entry["top"][0]["index"]
+def test_a_target_is_explained_and_not_the_top_class(answer):
+    entry = answer(target=3).scores["images"][0]
+    assert {heatmap["target"] for heatmap in entry["attributions"]} == {3}
+    assert answer().scores["images"][0]["attributions"][0]["target"] == entry["top"][0]["index"]
 
 
 @pytest.mark.parametrize(
@@ -281,51 +281,53 @@ def test_a_target_is_explained_and_not_the_top_class(asked):
     ],
     ids=["target", "layer", "method", "method's layer", "method's option", "request"],
 )
-def test_what_does_not_exist_is_named(asked, rest, words):
+def test_what_does_not_exist_is_named(answer, rest, words):
     with pytest.raises(OptionError, match=words):
-        asked(**rest)
+        answer(**rest)
 
 
-def test_a_single_method_gives_the_map_that_inspect_gives(asked):
+def test_a_single_method_gives_the_map_that_inspect_gives(answer):
     """Each asks the network anew; only what they share is saved."""
-    one = asked("attribution/grad_cam", options={"layer": "conv2"})
-    both = asked(
+    single = answer("attribution/grad_cam", options={"layer": "conv2"})
+    both = answer(
         options={"attributions": ("attribution/gradient", "attribution/grad_cam?layer=conv2")}
     )
     np.testing.assert_allclose(
-        one.arrays["0/attribution/0"], both.arrays["0/attribution/1"], atol=1e-6
+        single.arrays["0/attribution/0"], both.arrays["0/attribution/1"], atol=1e-6
     )
 
 
-def test_changed_preprocessing_changes_what_the_network_receives(asked):
-    own = read(asked(OPEN, images=()).scores["model"]).preprocessing
-    inverted = Preprocessing(**{**vars(own), "invert": True})
-    stages = asked(preprocessing=inverted).scores["images"][0]["preprocessing"]
-    plain = asked().scores["images"][0]["preprocessing"]
-    received, usual = ([s for s in made if not s["signed"]][-1] for made in (stages, plain))
+def test_changed_preprocessing_changes_what_the_network_receives(answer):
+    settings = read(answer(OPEN, images=()).scores["model"]).preprocessing
+    inverted = Preprocessing(**{**vars(settings), "invert": True})
+    stages = answer(preprocessing=inverted).scores["images"][0]["preprocessing"]
+    plain = answer().scores["images"][0]["preprocessing"]
+    received, usual = (
+        [entry for entry in entries if not entry["signed"]][-1] for entries in (stages, plain)
+    )
     assert received["mean"][0] == pytest.approx(1 - usual["mean"][0], abs=1e-6)
 
 
 def test_an_image_is_decoded_once_for_many_questions(monkeypatch):
     decoded = []
 
-    def noticed(content, name):
+    def counting(content, name):
         decoded.append(name)
         return decode(content, name)
 
-    monkeypatch.setattr("diagnostics.execution.executor.decode", noticed)
+    monkeypatch.setattr("diagnostics.execution.executor.decode", counting)
     executor = Executor()
     files = tuple(IMAGES[name] for name in ("letter-x-fuzzy", "noise-uniform"))
     first = executor.execute(Request(INSPECT, ModelSource(LETTERS), files))
     decoded.clear()
     again = executor.execute(Request(INSPECT, ModelSource(LETTERS), files, target=3))
     assert decoded == []
-    stages = [made["preprocessing"] for made in first.scores["images"]]
-    assert [made["preprocessing"] for made in again.scores["images"]] == stages
+    stages = [image["preprocessing"] for image in first.scores["images"]]
+    assert [image["preprocessing"] for image in again.scores["images"]] == stages
 
 
-def test_the_spec_is_the_same_after_its_journey(asked):
-    described = asked(OPEN, images=()).scores["model"]
+def test_the_spec_is_the_same_after_its_journey(answer):
+    described = answer(OPEN, images=()).scores["model"]
     spec = read(described)
     assert isinstance(spec, ModelSpec)
     assert describe(spec) == described
@@ -353,13 +355,13 @@ def test_equal_requests_have_equal_keys_whatever_the_files_are_called():
 
 
 def test_progress_tells_what_is_done_and_never_goes_back(executor):
-    seen = []
+    reports = []
     request = Request(INSPECT, ModelSource(LETTERS), (IMAGES["letter-x-fuzzy"],))
-    Executor().execute(request, seen.append)
-    shares = [progress.done for progress in seen]
+    Executor().execute(request, reports.append)
+    shares = [progress.done for progress in reports]
     assert shares == sorted(shares)
-    assert len({progress.activity for progress in seen}) >= 4
-    assert all(p.seconds_left >= 0 for p in seen if p.seconds_left is not None)
+    assert len({progress.activity for progress in reports}) >= 4
+    assert all(p.seconds_left >= 0 for p in reports if p.seconds_left is not None)
 
 
 class Poisoned(torch.nn.Module):
@@ -388,8 +390,8 @@ def test_logits_that_are_no_numbers_give_a_sentence_and_no_ranking():
 
 def test_a_layer_that_never_ran_is_not_captured():
     model = classifier(FunctionalResidual(classes=4), 8, 3)
-    (found,) = inspect(model, torch.rand(1, 3, 8, 8), InspectionRequest(layers=("all",)))
-    entries = [layer.entry for layer in found.forward.layers]
+    (result,) = inspect(model, torch.rand(1, 3, 8, 8), InspectionRequest(layers=("all",)))
+    entries = [layer.entry for layer in result.forward.layers]
     unused = next(entry for entry in entries if entry["name"] == "unused")
     assert unused["layout"] == "not captured"
     assert unused["picture"] is None
@@ -397,17 +399,17 @@ def test_a_layer_that_never_ran_is_not_captured():
 
 def test_a_method_that_the_model_cannot_answer_leaves_a_note_beside_the_others():
     model = classifier(linear(), 4)
-    (found,) = inspect(model, torch.rand(1, 1, 4, 4), InspectionRequest())
-    gradient, cam = found.attributions.entries
+    (result,) = inspect(model, torch.rand(1, 1, 4, 4), InspectionRequest())
+    gradient, cam = result.attributions.entries
     assert gradient["picture"]
     assert cam["picture"] is None
     assert cam["note"]
 
 
-def test_a_method_that_the_model_cannot_answer_says_so_alone(asked, saved, tmp_path):
+def test_a_method_that_the_model_cannot_answer_says_so_alone(answer, saved, tmp_path):
     dense = samples.model_files()["letters_dense"]
     with pytest.raises((NotOfferedError, InputError)):
-        asked("attribution/grad_cam", model=dense)
+        answer("attribution/grad_cam", model=dense)
 
 
 def test_inspecting_leaves_the_network_as_it_was():
@@ -423,7 +425,7 @@ def test_inspecting_leaves_the_network_as_it_was():
 
 
 def test_half_a_second_person_changes_nothing_for_the_first(saved):
-    """Two models held by two executors do not share what they remember."""
+    """Two models of two executors do not share what they remember."""
     first, second = Executor(), Executor()
     request = Request(INSPECT, ModelSource(LETTERS), (IMAGES["letter-x-fuzzy"],))
     other = Request(
@@ -434,14 +436,14 @@ def test_half_a_second_person_changes_nothing_for_the_first(saved):
     np.testing.assert_array_equal(first.execute(request).arrays["0/logits"], before)
 
 
-def test_huge_grey_transparent_and_tiny_images_are_answered(asked, saved):
-    given = (
+def test_huge_grey_transparent_and_tiny_images_are_answered(answer, saved):
+    files = (
         saved(Image.new("L", (3000, 40), 90), "wide.png"),
         saved(Image.new("RGBA", (30, 30), (255, 0, 0, 0)), "clear.png"),
         saved(Image.new("1", (1, 1)), "dot.png"),
         saved(Image.new("I;16", (30, 30), 40000), "deep.png"),
     )
-    entries = asked(images=given).scores["images"]
+    entries = answer(images=files).scores["images"]
     assert all(entry["top"] for entry in entries)
     assert any("aspect" in warning for warning in entries[0]["warnings"])
 
@@ -462,36 +464,36 @@ def test_all_batches_draw_the_maps_of_the_first_image(monkeypatch):
 
 
 def test_a_method_is_given_target_and_seed_and_tells_what_is_there_so_far(executor, monkeypatch):
-    given = []
+    calls = []
 
-    def found(context):
-        given.append((context.target, context.seed))
+    def work(context):
+        calls.append((context.target, context.seed))
         for step in range(3):
             context.progress("Working", step / 3)
             outcome = Outcome({"step": step, "complete": False}, {"a": np.full(1, step)})
             context.partial(lambda outcome=outcome: outcome)
         return Outcome({"complete": True})
 
-    method = Method(MethodInfo("topic/work", "analysis", "Work", "", ""), found, lambda spec: 1)
+    method = Method(MethodInfo("topic/work", "analysis", "Work", "", ""), work, lambda spec: 1)
     monkeypatch.setattr("diagnostics.execution.executor.find", lambda identity: method)
-    told = []
+    reports = []
     request = Request("topic/work", ModelSource(LETTERS), target=4, seed=9)
-    result = executor.execute(request, told.append)
-    assert given == [(4, 9)]
+    result = executor.execute(request, reports.append)
+    assert calls == [(4, 9)]
     assert result.scores["complete"] is True
-    (early,) = [one.partial for one in told if one.partial]  # a moment later is no news
+    (early,) = [report.partial for report in reports if report.partial]  # a moment later is no news
     assert early.key == request.key
     assert early.scores["step"] == 0
     assert early.scores["model"]["name"] == LETTERS.name
     assert early.arrays["a"] == 0
 
 
-def test_answers_are_what_their_types_promise(asked, saved, tmp_path):
+def test_answers_are_what_their_types_promise(answer, saved, tmp_path):
     bad = saved(b"no image", "bad.png")
     everything = {"layers": ("all",), "attributions": ("attribution/gradient",)}
-    conforms(OpenAnswer, asked(OPEN).scores)
-    conforms(InspectAnswer, asked(images=("letter-x-fuzzy", bad), options=everything).scores)
-    conforms(InspectAnswer, asked("attribution/grad_cam").scores)
+    conforms(OpenAnswer, answer(OPEN).scores)
+    conforms(InspectAnswer, answer(images=("letter-x-fuzzy", bad), options=everything).scores)
+    conforms(InspectAnswer, answer("attribution/grad_cam").scores)
     for row in (0, 27):
         cell = {"layer": "conv1", "row": row, "column": 3}
-        conforms(FieldAnswer, asked(FIELD, images=(), options=cell).scores)
+        conforms(FieldAnswer, answer(FIELD, images=(), options=cell).scores)

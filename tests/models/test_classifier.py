@@ -31,18 +31,20 @@ def model(**settings):
     ],
 )
 def test_the_network_receives_what_the_pipeline_shows(settings):
-    made = model(**settings)
+    classifier = model(**settings)
     pixels = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
-    fed = made.network_input(torch.from_numpy(pixels)[None])[0].numpy()
-    assert fed == pytest.approx(network_input(pixels, made.preprocessing), rel=1e-6, abs=1e-6)
+    values = classifier.network_input(torch.from_numpy(pixels)[None])[0].numpy()
+    assert values == pytest.approx(
+        network_input(pixels, classifier.preprocessing), rel=1e-6, abs=1e-6
+    )
 
 
 def test_one_backward_pass_serves_pixels_and_layers():
-    made = model()
+    classifier = model()
     target = torch.tensor([1, 2])
-    trace = made.trace(torch.rand(2, 3, 8, 8), ["stem", "body"])
+    trace = classifier.trace(torch.rand(2, 3, 8, 8), ["stem", "body"])
     direct = torch.autograd.grad(
-        made.logits(trace.pixels).gather(1, target[:, None]).sum(), trace.pixels
+        classifier.logits(trace.pixels).gather(1, target[:, None]).sum(), trace.pixels
     )[0]
     assert torch.allclose(trace.pixel_gradient(target), direct, atol=1e-6)
     calls = []
@@ -53,18 +55,18 @@ def test_one_backward_pass_serves_pixels_and_layers():
 
 
 def test_a_layers_gradient_is_the_change_that_a_small_step_makes():
-    made = model()
+    classifier = model()
     pixels, target = torch.rand(1, 3, 8, 8), torch.tensor([3])
-    trace = made.trace(pixels, ["fc", "stem"])
+    trace = classifier.trace(pixels, ["fc", "stem"])
     assert torch.equal(trace.layer_gradient(target, "fc")[0], torch.eye(4)[3])
 
 
 def test_a_shared_trace_runs_the_network_once():
-    made = model()
+    classifier = model()
     runs = []
-    made.network.register_forward_hook(lambda *_: runs.append(1))
-    trace = made.trace(torch.rand(1, 3, 8, 8), ["stem"])
-    shared = SharedTrace(made, trace)
+    classifier.network.register_forward_hook(lambda *_: runs.append(1))
+    trace = classifier.trace(torch.rand(1, 3, 8, 8), ["stem"])
+    shared = SharedTrace(classifier, trace)
     assert shared.trace(trace.pixels, ["stem"]) is trace
     assert len(runs) == 1
     shared.trace(trace.pixels, ["body"])
@@ -72,9 +74,9 @@ def test_a_shared_trace_runs_the_network_once():
 
 
 def test_no_gradient_is_kept_on_the_networks_parameters():
-    made = model()
-    made.trace(torch.rand(1, 3, 8, 8), []).pixel_gradient(torch.tensor([0]))
-    assert all(parameter.grad is None for parameter in made.network.parameters())
+    classifier = model()
+    classifier.trace(torch.rand(1, 3, 8, 8), []).pixel_gradient(torch.tensor([0]))
+    assert all(parameter.grad is None for parameter in classifier.network.parameters())
 
 
 def test_an_unknown_layer_is_simply_not_captured():

@@ -27,13 +27,13 @@ X = samples.image_files()["letter-x-fuzzy"]
 
 def test_an_ensemble_answers_with_the_mean_of_its_members_logits():
     pixels = torch.rand(4, 1, 28, 28)
-    one, other, both = (open_model(source, ()).classifier() for source in (CONV, DENSE, BOTH))
-    mean = (one.logits(pixels) + other.logits(pixels)) / 2
+    first, second, both = (open_model(source, ()).classifier() for source in (CONV, DENSE, BOTH))
+    mean = (first.logits(pixels) + second.logits(pixels)) / 2
     assert torch.allclose(both.logits(pixels), mean, atol=1e-4)
-    given = pixels.requires_grad_()
-    (gradient,) = torch.autograd.grad(both.logits(given)[:, 3].sum(), given)
+    pixels = pixels.requires_grad_()
+    (gradient,) = torch.autograd.grad(both.logits(pixels)[:, 3].sum(), pixels)
     (expected,) = torch.autograd.grad(
-        (one.logits(given) + other.logits(given))[:, 3].sum() / 2, given
+        (first.logits(pixels) + second.logits(pixels))[:, 3].sum() / 2, pixels
     )
     assert torch.allclose(gradient, expected, atol=1e-4)
 
@@ -45,7 +45,7 @@ def test_methods_run_on_it_and_features_of_one_member_are_not_offered():
     (image,) = answer.scores["images"]
     assert image["top"][0]["class"] == "x"
     (map_,) = image["attributions"]
-    assert map_["layer"] == "members.0.pool3"  # not where a member's own mean is subtracted
+    assert map_["layer"] == "members.0.pool3"  # not where a member's mean is subtracted
     assert np.isfinite(answer.arrays[f"0/{map_['array']}"]).all()
     assert answer.arrays[f"0/{map_['array']}"].any()
     names = {layer["name"] for layer in image["layers"]}
@@ -74,28 +74,28 @@ def test_its_key_is_that_of_its_members_in_their_order():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         ({"class_names": tuple("zyxwvutsrqponmlkjihgfedcba")}, "name their classes differently"),
         ({"output": "independent logits"}, "mean different things by their outputs"),
         ({"class_names": None}, "an ensemble needs models of the same classes"),
     ],
 )
-def test_members_that_do_not_fit_are_named(tmp_path, change, said):
-    other = DENSE
+def test_members_that_do_not_fit_are_named(tmp_path, change, words):
+    second = DENSE
     if "class_names" in change and change["class_names"] is None:
         tensors = load_file(DENSE.file.path)
         last = [name for name, value in tensors.items() if len(value) == 26]
         path = tmp_path / "fewer.safetensors"
         save_file({n: v[:25].clone() if n in last else v for n, v in tensors.items()}, path)
-        other = ModelSource(File(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), "few"))
-    with pytest.raises(ModelError, match=said):
-        open_model(replace(CONV, others=(replace(other, **change),)), ())
+        second = ModelSource(File(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), "few"))
+    with pytest.raises(ModelError, match=words):
+        open_model(replace(CONV, others=(replace(second, **change),)), ())
 
 
 def test_independent_outputs_stay_independent():
-    one, other = (replace(source, output="independent logits") for source in (CONV, DENSE))
-    assert open_model(replace(one, others=(other,)), ()).spec.output == "independent logits"
+    first, second = (replace(source, output="independent logits") for source in (CONV, DENSE))
+    assert open_model(replace(first, others=(second,)), ()).spec.output == "independent logits"
 
 
 def test_doubt_is_split_into_the_models_own_and_what_is_between_them():
@@ -114,5 +114,5 @@ def test_doubt_is_split_into_the_models_own_and_what_is_between_them():
 
 
 def test_saturated_logits_give_finite_figures():
-    found = agreement(np.array([[[3000.0, 0.0]], [[0.0, 3000.0]]]))
-    assert np.isfinite([found.total, found.expected, found.disagreement]).all()
+    spread = agreement(np.array([[[3000.0, 0.0]], [[0.0, 3000.0]]]))
+    assert np.isfinite([spread.total, spread.expected, spread.disagreement]).all()

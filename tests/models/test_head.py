@@ -89,10 +89,12 @@ def test_the_last_layer_is_found_and_its_weights_make_the_logits(name):
     assert model.spec.head == head
     assert {Need.FEATURES, Need.HEAD} <= model.spec.offers
     weight, bias = makes_the_logits(model, width)
-    own = model.network.get_submodule(head)
-    expected = own.weight.detach().flatten(1).double().numpy()
+    original = model.network.get_submodule(head)
+    expected = original.weight.detach().flatten(1).double().numpy()
     assert weight.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-5)
-    assert bias.numpy() == pytest.approx(own.bias.detach().double().numpy(), rel=1e-4, abs=1e-4)
+    assert bias.numpy() == pytest.approx(
+        original.bias.detach().double().numpy(), rel=1e-4, abs=1e-4
+    )
 
 
 def test_a_last_layer_without_bias_has_a_bias_of_zero():
@@ -108,7 +110,7 @@ def test_features_are_what_the_last_layer_receives():
     model = classifier(FunctionalResidual(classes=4), 16, channels=3)
     received = []
     pixels = random_pixels(model)
-    hook = model.network.fc.register_forward_hook(lambda _m, given, _o: received.append(given[0]))
+    hook = model.network.fc.register_forward_hook(lambda _m, inputs, _o: received.append(inputs[0]))
     features = extract_features(model, pixels).features
     hook.remove()
     assert torch.equal(features, received[0])
@@ -141,8 +143,8 @@ def test_the_features_of_an_image_do_not_depend_on_the_others_beside_it():
 def test_what_comes_after_the_last_layer_leaves_its_features_but_not_its_weights(last, output):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(768, 10), nn.ReLU(), nn.Linear(10, 4), last)
-    for place in (1, 3):
-        nn.init.normal_(network[place].weight, std=0.5)
+    for index in (1, 3):
+        nn.init.normal_(network[index].weight, std=0.5)
     model = classifier(network, 16, channels=3)
     assert model.spec.output is output
     assert model.spec.head == "3"
@@ -161,7 +163,7 @@ def test_a_last_layer_with_its_activation_inside_gives_no_weights():
 
 
 def test_a_scale_and_a_shift_after_the_last_layer_are_in_its_weights():
-    """Weights and bias are those that make the logits, not the layer's own."""
+    """Weights and bias are those that make the logits, not the layer's."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(768, 10), nn.ReLU(), nn.Linear(10, 4), Shift())
     model = classifier(network, 16, channels=3)
@@ -176,7 +178,7 @@ class Shift(nn.Module):
 
 
 class Twice(nn.Module):
-    """One layer makes the logits and is asked twice."""
+    """The layer that makes the logits runs twice."""
 
     def __init__(self):
         super().__init__()
@@ -278,15 +280,15 @@ WRITERS = {
 def test_in_every_format_the_letters_have_the_same_last_layer(name, tmp_path):
     write, file, needed = WRITERS[name]
     pytest.importorskip(needed)
-    own = letters()
+    original = letters()
     path = saved(write, tmp_path / file)
-    model = open_model(ModelSource(file_at(path)), []).classifier(own.preprocessing)
+    model = open_model(ModelSource(file_at(path)), []).classifier(original.preprocessing)
     weight, bias = makes_the_logits(model)
-    expected = head_weights(own, random_pixels(own)[:2])
+    expected = head_weights(original, random_pixels(original)[:2])
     assert weight.numpy() == pytest.approx(expected["head_weight"].numpy(), rel=1e-3, abs=1e-4)
     assert bias.numpy() == pytest.approx(expected["head_bias"].numpy(), rel=1e-3, abs=1e-3)
-    pixels = random_pixels(own)
-    features = extract_features(own, pixels).features.numpy()
+    pixels = random_pixels(original)
+    features = extract_features(original, pixels).features.numpy()
     assert np.abs(extract_features(model, pixels).features.numpy() - features).max() < 1e-3
 
 

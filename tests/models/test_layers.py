@@ -31,9 +31,9 @@ def test_listening_does_not_change_the_answer_or_the_gradient():
     plain = network(pixels)
     (gradient,) = torch.autograd.grad(plain.sum(), pixels)
     with capture(network, [name for name, _ in network.named_modules() if name]):
-        heard = network(pixels)
-    (same,) = torch.autograd.grad(heard.sum(), pixels)
-    assert torch.equal(plain, heard)
+        recorded = network(pixels)
+    (same,) = torch.autograd.grad(recorded.sum(), pixels)
+    assert torch.equal(plain, recorded)
     assert torch.allclose(gradient, same, atol=1e-7)
 
 
@@ -120,8 +120,8 @@ def test_a_sum_in_place_is_recorded_and_leaves_what_it_overwrote():
 def test_gradients_reach_functional_operations():
     torch.manual_seed(0)
     network = FunctionalResidual(classes=4).eval()
-    asked = classifier(network, 8, 3)
-    trace = asked.trace(torch.rand(2, 3, 8, 8), ["relu", "mean"])
+    model = classifier(network, 8, 3)
+    trace = model.trace(torch.rand(2, 3, 8, 8), ["relu", "mean"])
     target = torch.tensor([1, 3])
     expected = network.fc.weight[target]
     assert torch.allclose(trace.layer_gradient(target, "mean"), expected)
@@ -168,13 +168,13 @@ def test_the_representative_layers_end_each_size():
     assert representative(layers, (8, 8)) == ("b", "c", "e")
 
 
-WAYS = ["module", "fused", "softmax"]
+STYLES = ["module", "fused", "softmax"]
 LAYER = {"module": "attn.whole.attention", "fused": "attn.attention", "softmax": "attn.attention"}
 
 
-def attended(way, images=3):
+def attending_network(style, images=3):
     torch.manual_seed(0)
-    network = Attends(way).eval()
+    network = Attends(style).eval()
     return network, torch.rand(images, 1, 12, 12)
 
 
@@ -186,41 +186,41 @@ def by_hand(network, pixels):
     return torch.softmax(queries @ keys.mT / 4**0.5, -1)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_attention_weights_are_the_softmax_of_scaled_products(way):
-    network, pixels = attended(way)
+@pytest.mark.parametrize("style", STYLES)
+def test_attention_weights_are_the_softmax_of_scaled_products(style):
+    network, pixels = attending_network(style)
     with capture(network) as activations, torch.no_grad():
         network(pixels)
-    weights = activations[LAYER[way]]
+    weights = activations[LAYER[style]]
     assert weights.shape == (3, 2, 10, 10)
     assert torch.allclose(weights, by_hand(network, pixels), atol=1e-6)
     assert torch.allclose(weights.sum(-1), torch.ones(3, 2, 10), atol=1e-6)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_hearing_attention_does_not_change_the_answer(way):
-    network, pixels = attended(way)
+@pytest.mark.parametrize("style", STYLES)
+def test_hearing_attention_does_not_change_the_answer(style):
+    network, pixels = attending_network(style)
     plain = network(pixels)
     with capture(network):
-        heard = network(pixels)
-    assert torch.allclose(plain, heard, atol=1e-6)
+        recorded = network(pixels)
+    assert torch.allclose(plain, recorded, atol=1e-6)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_gradient_of_attention_weights_is_that_of_the_definition(way):
+@pytest.mark.parametrize("style", STYLES)
+def test_the_gradient_of_attention_weights_is_that_of_the_definition(style):
     """The head is linear in the attended values, so the gradient has a closed form."""
-    network, pixels = attended(way)
+    network, pixels = attending_network(style)
     network.eval().requires_grad_(False)
     with capture(network) as activations:
         score = network(pixels.requires_grad_())[:, 1].sum()
-    (found,) = torch.autograd.grad(score, activations[LAYER[way]])
+    (gradient,) = torch.autograd.grad(score, activations[LAYER[style]])
     out = network.attn.whole.out_proj.weight.T @ network.head.weight[1]
     tokens = network.patches(pixels).flatten(2).mT
     tokens = torch.cat([network.token.expand(len(tokens), -1, -1), tokens], 1)
     _, _, values = network.attn.split(network.norm1(tokens))
     expected = torch.einsum("nhkd,hd->nhk", values, out.reshape(2, 4))
-    assert torch.allclose(found[:, :, 0], expected, atol=1e-5)
-    assert not found[:, :, 1:].any()
+    assert torch.allclose(gradient[:, :, 0], expected, atol=1e-5)
+    assert not gradient[:, :, 1:].any()
 
 
 def test_masks_scales_and_shared_keys_are_those_of_the_fused_function():
@@ -238,8 +238,8 @@ def test_masks_scales_and_shared_keys_are_those_of_the_fused_function():
     for arguments, options in ways:
         expected = fused(*arguments, **options)
         with Operations(lambda _, result: result):
-            found = fused(*arguments, **options)
-        assert torch.allclose(found.nan_to_num(), expected.nan_to_num(), atol=1e-6), options
+            gradient = fused(*arguments, **options)
+        assert torch.allclose(gradient.nan_to_num(), expected.nan_to_num(), atol=1e-6), options
 
 
 def test_windows_are_kept_apart_for_every_image():
@@ -259,7 +259,7 @@ def test_a_transformer_of_torchvision_is_heard_in_every_block():
     network, pixels = vit().eval(), torch.rand(2, 3, 16, 16)
     with capture(network) as activations, torch.no_grad():
         network(pixels)
-    heard = [name for name in activations if name.endswith("attention") and "layer_" in name]
-    assert [activations[name].shape for name in heard if name.endswith(".attention")] == [
+    recorded = [name for name in activations if name.endswith("attention") and "layer_" in name]
+    assert [activations[name].shape for name in recorded if name.endswith(".attention")] == [
         (2, 2, 17, 17)
     ] * 2

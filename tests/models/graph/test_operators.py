@@ -214,10 +214,10 @@ def named(case):
 def theirs(operator, values, attributes, version):
     """Run one node with onnxruntime; every value goes in as an input."""
     names = [f"in{place}" if one is not None else "" for place, one in enumerate(values)]
-    fed = {name: np.asarray(one) for name, one in zip(names, values, strict=True) if name}
+    feeds = {name: np.asarray(one) for name, one in zip(names, values, strict=True) if name}
     inputs = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(one.dtype), one.shape)
-        for name, one in fed.items()
+        for name, one in feeds.items()
     ]
     node = helper.make_node(operator, names, ["out"], **attributes)
     graph = helper.make_graph([node], "one", inputs, [onnx.ValueInfoProto(name="out")])
@@ -227,15 +227,15 @@ def theirs(operator, values, attributes, version):
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    return session.run(None, fed)[0]
+    return session.run(None, feeds)[0]
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_an_operator_computes_what_onnxruntime_computes(case):
     operator, values, attributes, version = case
-    given = [None if one is None else torch.from_numpy(np.asarray(one)) for one in values]
-    own = {**attributes, "version": version, "outputs": 1}
-    ours = OPERATORS[operator](given, own)
+    inputs = [None if one is None else torch.from_numpy(np.asarray(one)) for one in values]
+    settings = {**attributes, "version": version, "outputs": 1}
+    ours = OPERATORS[operator](inputs, settings)
     expected = theirs(*case)
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-4, atol=1e-5)
@@ -273,12 +273,12 @@ def test_quantised_values_are_rounded_as_onnxruntime_rounds_and_keep_their_gradi
     steps = theirs("QuantizeLinear", [IMAGES, scale, zero], attributes, 17)
     expected = theirs("DequantizeLinear", [steps, scale, zero], attributes, 17)
     images = torch.from_numpy(IMAGES).requires_grad_()
-    given = [torch.from_numpy(np.asarray(one)) for one in (scale, zero)]
-    own = {**attributes, "version": 17, "outputs": 1}
-    rounded = OPERATORS["QuantizeLinear"]([images, *given], own)
-    found = OPERATORS["DequantizeLinear"]([rounded, *given], own)
-    np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5)
-    (gradient,) = torch.autograd.grad(found.sum(), images)
+    inputs = [torch.from_numpy(np.asarray(one)) for one in (scale, zero)]
+    settings = {**attributes, "version": 17, "outputs": 1}
+    rounded = OPERATORS["QuantizeLinear"]([images, *inputs], settings)
+    values = OPERATORS["DequantizeLinear"]([rounded, *inputs], settings)
+    np.testing.assert_allclose(values.detach().numpy(), expected, atol=1e-5)
+    (gradient,) = torch.autograd.grad(values.sum(), images)
     assert torch.allclose(gradient, torch.ones(()), atol=1e-5)
 
 
@@ -291,29 +291,29 @@ def test_quantised_values_are_rounded_as_onnxruntime_rounds_and_keep_their_gradi
     ],
 )
 def test_a_split_gives_the_parts_that_are_asked_for(attributes, sizes, version):
-    given = [torch.from_numpy(IMAGES), None if sizes is None else torch.from_numpy(sizes)]
-    parts = OPERATORS["Split"](given, {**attributes, "version": version, "outputs": 2})
-    wanted = attributes.get("split") or ([2, 2] if sizes is None else sizes.tolist())
-    assert [part.shape[1] for part in parts] == wanted
-    assert torch.equal(torch.cat(parts, 1), given[0])
+    inputs = [torch.from_numpy(IMAGES), None if sizes is None else torch.from_numpy(sizes)]
+    parts = OPERATORS["Split"](inputs, {**attributes, "version": version, "outputs": 2})
+    sizes = attributes.get("split") or ([2, 2] if sizes is None else sizes.tolist())
+    assert [part.shape[1] for part in parts] == sizes
+    assert torch.equal(torch.cat(parts, 1), inputs[0])
 
 
 def test_conditions_and_constants():
     image = torch.tensor([[1.0, -2.0]])
-    own = {"version": 17, "outputs": 1}
-    positive = OPERATORS["Greater"]([image, torch.zeros(1)], own)
-    assert OPERATORS["Where"]([positive, image, torch.zeros(1)], own).tolist() == [[1, 0]]
-    assert OPERATORS["Not"]([positive], own).tolist() == [[False, True]]
-    assert OPERATORS["And"]([positive, positive], own).tolist() == positive.tolist()
-    assert OPERATORS["Or"]([positive, ~positive], own).all()
-    assert OPERATORS["Constant"]([], {"value_ints": [1, 2], **own}).tolist() == [1, 2]
+    settings = {"version": 17, "outputs": 1}
+    positive = OPERATORS["Greater"]([image, torch.zeros(1)], settings)
+    assert OPERATORS["Where"]([positive, image, torch.zeros(1)], settings).tolist() == [[1, 0]]
+    assert OPERATORS["Not"]([positive], settings).tolist() == [[False, True]]
+    assert OPERATORS["And"]([positive, positive], settings).tolist() == positive.tolist()
+    assert OPERATORS["Or"]([positive, ~positive], settings).all()
+    assert OPERATORS["Constant"]([], {"value_ints": [1, 2], **settings}).tolist() == [1, 2]
     shape = torch.tensor([2, 1])
-    filled = OPERATORS["ConstantOfShape"]([shape], {"value": torch.tensor([7]), **own})
+    filled = OPERATORS["ConstantOfShape"]([shape], {"value": torch.tensor([7]), **settings})
     assert filled.tolist() == [[7], [7]]
     ends = [torch.tensor(one) for one in (1, 7, 3)]
-    assert OPERATORS["Range"](ends, own).tolist() == [1, 4]
-    assert OPERATORS["CastLike"]([image, shape], own).dtype == torch.int64
-    larger = OPERATORS["Upsample"]([torch.ones(1, 1, 2, 2), torch.tensor([1.0, 1, 2, 3])], own)
+    assert OPERATORS["Range"](ends, settings).tolist() == [1, 4]
+    assert OPERATORS["CastLike"]([image, shape], settings).dtype == torch.int64
+    larger = OPERATORS["Upsample"]([torch.ones(1, 1, 2, 2), torch.tensor([1.0, 1, 2, 3])], settings)
     assert larger.shape == (1, 1, 4, 6)
 
 

@@ -55,7 +55,7 @@ def test_the_wheel_holds_the_pages_the_samples_and_the_settings(unpacked):
 
 
 def test_the_samples_are_found_beside_the_package(python, unpacked):
-    said = python("-c", "from diagnostics import samples; print(samples.ROOT)")
+    said = python("-c", "from diagnostics.data import samples; print(samples.ROOT)")
     assert said.strip() == str(unpacked / "diagnostics" / "app")
 
 

@@ -36,9 +36,11 @@ def originals(folder: Path) -> dict[str, bytes]:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)).eval()
     shape = (3, 8, 8)
-    ways = {**written.WRITERS, "legacy": written.legacy}
-    del ways["TorchScript"]  # which is not read before it is locked in
-    files = {name: way(plain, shape, folder / "model").read_bytes() for name, way in ways.items()}
+    writers = {**written.WRITERS, "legacy": written.legacy}
+    del writers["TorchScript"]  # which is not read before it is locked in
+    files = {
+        name: write(plain, shape, folder / "model").read_bytes() for name, write in writers.items()
+    }
     small = timm.create_model("test_efficientnet", num_classes=3).eval()
     files["Hugging Face"] = written.hugging_face(small, shape, folder / "hf.zip").read_bytes()
     import keras
@@ -54,10 +56,10 @@ def originals(folder: Path) -> dict[str, bytes]:
 
 def mutant(content: bytes, chance: random.Random) -> bytes:
     """Return a file with something changed: bytes, its length, or what its members say."""
-    ways: list[Callable[[bytes, random.Random], bytes]] = [_bytes, _length]
+    changes: list[Callable[[bytes, random.Random], bytes]] = [_bytes, _length]
     if content.startswith(b"PK"):
-        ways = [_bytes, _length, _member, _member, _json, _json, _json]
-    return chance.choice(ways)(content, chance)
+        changes = [_bytes, _length, _member, _member, _json, _json, _json]
+    return chance.choice(changes)(content, chance)
 
 
 def _bytes(content: bytes, chance: random.Random) -> bytes:
@@ -101,7 +103,7 @@ def _changed(value: Any, chance: random.Random) -> Any:
     if isinstance(value, dict) and value and chance.random() < 0.93:
         key = chance.choice(list(value))
         if chance.random() < 0.05:
-            return {name: one for name, one in value.items() if name != key}
+            return {name: child for name, child in value.items() if name != key}
         return {**value, key: _changed(value[key], chance)}
     if isinstance(value, list) and value and chance.random() < 0.93:
         place = chance.randrange(len(value))
@@ -146,11 +148,11 @@ def main(count: int) -> int:
         folder = Path(name)
         for kind, content in originals(folder).items():
             chance = random.Random(0)
-            found = Counter(
+            outcomes = Counter(
                 attempt(mutant(content, chance), folder / "mutant") for _ in range(count)
             )
-            print(kind, dict(found), flush=True)
-            bad += sum(n for one, n in found.items() if one not in FORESEEN)
+            print(kind, dict(outcomes), flush=True)
+            bad += sum(n for outcome, n in outcomes.items() if outcome not in FORESEEN)
     return bad
 
 

@@ -69,7 +69,7 @@ class Call:
         return self.function, self.arguments
 
 
-def made(index: int, marker: str) -> Call:
+def hostile_call(index: int, marker: str) -> Call:
     """Return the call of that number with its marker."""
     module, function, arguments = CALLS[index]
     ready = tuple(filled(argument, marker) for argument in arguments)
@@ -84,7 +84,7 @@ def filled(argument: Any, marker: str) -> Any:
 
 def plain(index: int, marker: str) -> bytes:
     """Return a pickle that torch did not save."""
-    return pickle.dumps({"weight": made(index, marker)}, protocol=4)
+    return pickle.dumps({"weight": hostile_call(index, marker)}, protocol=4)
 
 
 def in_archive(index: int, marker: str) -> bytes:
@@ -99,14 +99,14 @@ def in_sequence(index: int, marker: str) -> bytes:
 
 def _saved(index: int, marker: str, *, zipped: bool) -> bytes:
     stream = io.BytesIO()
-    content = {"weight": torch.zeros(2), "extra": made(index, marker)}
+    content = {"weight": torch.zeros(2), "extra": hostile_call(index, marker)}
     torch.save(content, stream, _use_new_zipfile_serialization=zipped)
     return stream.getvalue()
 
 
 def by_memo(index: int, marker: str) -> bytes:
     """Return an archive whose pickle takes the function's name out of its memo."""
-    call = made(index, marker)
+    call = hostile_call(index, marker)
     names = (call.function.__module__, call.function.__qualname__)
     body = pickle.PROTO + b"\x04"
     for name in names:

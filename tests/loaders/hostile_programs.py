@@ -71,7 +71,7 @@ def _constant(prefix: str, index: int, marker: str) -> bytes:
         }
 
     folder = _member("model_constants_config.json").rpartition("/")[0]
-    pickled = pickle.dumps(gadgets.made(index, marker), protocol=4)
+    pickled = pickle.dumps(gadgets.hostile_call(index, marker), protocol=4)
     more = {f"{folder}/{prefix}_0": pickled}
     return _with_json("model_constants_config.json", change, more)
 

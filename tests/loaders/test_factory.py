@@ -42,7 +42,7 @@ IMAGE = samples.image_files()["letter-x-fuzzy"]
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def factory(tmp_path, monkeypatch):
     """A folder with somebody's module and weights, in which the commands are called."""
     name = f"module_of_{tmp_path.name}"
     (tmp_path / f"{name}.py").write_text(CODE)
@@ -53,26 +53,26 @@ def own(tmp_path, monkeypatch):
     return name, network
 
 
-def test_a_network_of_ones_own_answers_as_it_does_by_itself(own, capsys):
-    name, network = own
+def test_a_network_of_ones_own_answers_as_it_does_by_itself(factory, capsys):
+    name, network = factory
     arguments = ("inspect", "weights.pth", IMAGE.path, "--factory", f"{name}:Own", "--json")
     assert main([*arguments, "--height", "28", "--width", "28", "--fit", "none"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["model"]["architecture"] == f"{name}:Own"
-    assert said["model"]["input"]["channels"] == 1
-    assert len(said["model"]["classes"]) == 5
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["model"]["architecture"] == f"{name}:Own"
+    assert answer["model"]["input"]["channels"] == 1
+    assert len(answer["model"]["classes"]) == 5
     from PIL import Image
     from torchvision.transforms.functional import pil_to_tensor
 
     pixels = pil_to_tensor(Image.open(IMAGE.path).convert("L"))[None] / 255
     with torch.no_grad():
         logits = network(pixels)[0]
-    for score in said["images"][0]["top"]:
+    for score in answer["images"][0]["top"]:
         assert score["logit"] == pytest.approx(float(logits[score["index"]]), abs=1e-4)
 
 
-def test_it_is_built_in_the_locked_worker_too(own, tmp_path):
-    name, _ = own
+def test_it_is_built_in_the_locked_worker_too(factory, tmp_path):
+    name, _ = factory
     factory = Factory(f"{name}:Own", str(tmp_path))
     source = ModelSource(file_at(tmp_path / "weights.pth"), factory=factory)
     runner = WorkerRunner()
@@ -91,28 +91,28 @@ def test_it_is_built_in_the_locked_worker_too(own, tmp_path):
         ("absent", "AttributeError"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(own, function, words):
+def test_what_goes_wrong_is_one_sentence(factory, function, words):
     with pytest.raises(ModelError) as caught:
-        load("weights.pth", factory=f"{own[0]}:{function}")
+        load("weights.pth", factory=f"{factory[0]}:{function}")
     assert words in caught.value.message
     assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize("written", ["module", "module:", ":function", "os; import x:y", "a.b:c.d"])
-def test_a_factory_is_written_in_one_way(own, written):
+def test_a_factory_is_written_in_one_way(factory, written):
     with pytest.raises(ModelError, match=r"package\.module:function"):
         load("weights.pth", factory=written)
 
 
-def test_tensors_of_another_shape_are_named(own, tmp_path):
-    name, network = own
+def test_tensors_of_another_shape_are_named(factory, tmp_path):
+    name, network = factory
     tensors = {**network.state_dict(), "last.bias": torch.zeros(7)}
     torch.save(tensors, tmp_path / "other.pth")
     with pytest.raises(ModelError, match=r"last.bias is \[7\] in the file and \[5\]"):
         load("other.pth", factory=f"{name}:Own")
 
 
-def test_an_onnx_file_needs_no_factory(own, tmp_path):
+def test_an_onnx_file_needs_no_factory(factory, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\x08\x08\x12\x07pytorch\x1a\x03" + bytes(50))
     with pytest.raises(ArchitectureError, match="its own network"):
-        load("model.onnx", factory=f"{own[0]}:Own")
+        load("model.onnx", factory=f"{factory[0]}:Own")

@@ -18,6 +18,7 @@ from diagnostics.data.image import decode
 from diagnostics.data.samples import file_at, image_files
 from diagnostics.errors import ModelError
 from diagnostics.loaders import hugging_face as loader
+from diagnostics.loaders import processor_config
 from diagnostics.loaders.open import open_model
 from diagnostics.loaders.registry import recognise
 from diagnostics.models.layers import list_layers
@@ -86,18 +87,18 @@ def source(path):
 )
 def test_logits_are_those_of_transformers(folder, tmp_path, name, packed):
     path, model = folder(name)
-    given = zipped(path, tmp_path) if packed else path
-    opened = open_model(source(given), ())
+    archive = zipped(path, tmp_path) if packed else path
+    opened = open_model(source(archive), ())
     assert opened.spec.format == "Hugging Face"
     assert opened.spec.architecture == f"transformers/{name}"
     images = torch.rand(2, 3, opened.spec.height, opened.spec.width, requires_grad=True)
     theirs = model(images).logits
     ours = opened.network(images).logits
     assert torch.allclose(ours, theirs, atol=1e-5)
-    expected, found = (
+    expected, ours = (
         torch.autograd.grad(scores[:, 1].sum(), images)[0] for scores in (theirs, ours)
     )
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(ours, expected, atol=1e-5)
 
 
 def test_labels_come_from_the_folder(folder):
@@ -180,8 +181,8 @@ def test_a_network_of_timm_is_read_with_its_settings_and_labels(tmp_path):
 def test_it_opens_in_the_locked_worker_and_on_the_command_line(folder, tmp_path, capsys):
     path, _ = folder("vit")
     runner = WorkerRunner()
-    asked = Request(INSPECT, ModelSource(file_at(path)), (image_files()["letter-x-fuzzy"],))
-    assert len(runner.run(asked).scores["images"][0]["top"]) == 5
+    request = Request(INSPECT, ModelSource(file_at(path)), (image_files()["letter-x-fuzzy"],))
+    assert len(runner.run(request).scores["images"][0]["top"]) == 5
     runner.close()
     assert main(["load", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["architecture"] == "transformers/vit"
@@ -264,3 +265,13 @@ def test_without_the_package_the_person_is_told_what_to_install(folder, monkeypa
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"oversure\[huggingface\]"):
         loader.read(path)
+
+
+def test_every_processor_that_is_read_is_one_of_image_classifiers():
+    from transformers.models.auto import image_processing_auto, modeling_auto
+
+    kinds = modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    processors = image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES
+    names = {name for kind in kinds for name in (processors.get(kind) or {}).values()}
+    for read in processor_config.READ:
+        assert any(name.startswith(read) for name in names), read

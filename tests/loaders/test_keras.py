@@ -80,15 +80,15 @@ def test_logits_and_gradients_are_those_of_keras(saved, name, ending):
     model = MODELS[name]()
     path = saved(model, ending)
     assert recognise(path).read is loader.read
-    held = loader.read(path)
-    images = torch.rand(2, held.candidate.channels, *model.input_shape[1:3], requires_grad=True)
+    loaded = loader.read(path)
+    images = torch.rand(2, loaded.candidate.channels, *model.input_shape[1:3], requires_grad=True)
     theirs = model(images.permute(0, 2, 3, 1), training=False)
-    ours = held.network(images)
+    ours = loaded.network(images)
     assert torch.allclose(ours, theirs, atol=1e-5)
-    expected, found = (
+    expected, ours_gradient = (
         torch.autograd.grad(scores[:, 1].sum(), images)[0] for scores in (theirs, ours)
     )
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(ours_gradient, expected, atol=1e-5)
 
 
 def test_a_copy_runs_its_own_layers(saved):
@@ -106,8 +106,10 @@ def test_every_layer_is_there_under_its_name_with_its_channels_last(saved):
     path = saved(sequential())
     file = File(str(path), "0" * 64, path.name)
     options = {"layers": ("first", "pool", "last"), "attributions": ("attribution/grad_cam",)}
-    asked = Request(INSPECT, ModelSource(file), (image_files()["letter-x-fuzzy"],), options=options)
-    result = Executor().execute(asked)
+    request = Request(
+        INSPECT, ModelSource(file), (image_files()["letter-x-fuzzy"],), options=options
+    )
+    result = Executor().execute(request)
     spec = read(result.scores["model"])
     assert (spec.format, spec.architecture) == ("Keras", "keras")
     entries = {entry["name"]: entry for entry in result.scores["images"][0]["layers"]}
@@ -147,9 +149,9 @@ def test_layers_of_the_same_name_stay_apart(saved):
 
 
 def test_a_network_that_scales_its_images_is_fed_0_to_255(saved):
-    held = loader.read(saved(scaling()))
-    assert held.candidate.preprocessing.value_range == 255
-    assert any("scales its images itself" in check.message for check in held.checks)
+    loaded = loader.read(saved(scaling()))
+    assert loaded.candidate.preprocessing.value_range == 255
+    assert any("scales its images itself" in check.message for check in loaded.checks)
     plain = loader.read(saved(sequential()))
     assert plain.candidate.preprocessing.value_range == 1
 
@@ -170,8 +172,8 @@ def first(config):
 
 
 def with_lambda(config):
-    held = {"function": {"class_name": "__lambda__"}}
-    first(config).update({"class_name": "Lambda", "config": held})
+    function = {"function": {"class_name": "__lambda__"}}
+    first(config).update({"class_name": "Lambda", "config": function})
 
 
 def with_function(config):

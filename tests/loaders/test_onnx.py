@@ -40,7 +40,7 @@ IMAGE = samples.image_files()["letter-x-fuzzy"]
 
 
 @pytest.fixture
-def exported(tmp_path):
+def export(tmp_path):
     """Return a function that writes a network as ONNX, for one image or for any number."""
 
     def export(network, *shape, one=False, name="model.onnx"):
@@ -50,7 +50,7 @@ def exported(tmp_path):
 
 
 @pytest.fixture
-def written(tmp_path):
+def write_graph(tmp_path):
     """Return a function that writes a graph of our own as ONNX."""
 
     def write(nodes, inputs, outputs, constants=(), **rest):
@@ -85,15 +85,15 @@ HEAD = helper.make_node("MatMul", ["mean", "weight"], ["scores"], "head")
 
 @pytest.mark.parametrize("one", [False, True], ids=["any number", "one image"])
 @pytest.mark.parametrize("name", EXPORTED_PARAMS)
-def test_logits_and_gradients_are_those_of_the_network_it_was_written_from(exported, name, one):
+def test_logits_and_gradients_are_those_of_the_network_it_was_written_from(export, name, one):
     torch.manual_seed(0)
     make, shape = EXPORTED[name]
     network = make().eval()
-    held = loader.read(exported(network, *shape, one=one))
-    assert "onnxruntime" in held.checks[1].message
-    assert held.checks[1].status == "passed"
+    loaded = loader.read(export(network, *shape, one=one))
+    assert "onnxruntime" in loaded.checks[1].message
+    assert loaded.checks[1].status == "passed"
     images = torch.rand(3, *shape, requires_grad=True)
-    theirs, ours = network(images), held.network(images)
+    theirs, ours = network(images), loaded.network(images)
     size = theirs.abs().max()
     assert (ours - theirs).abs().max() < 1e-4 * size
     targets = torch.tensor([0, 1, 2])
@@ -104,30 +104,30 @@ def test_logits_and_gradients_are_those_of_the_network_it_was_written_from(expor
     assert (found - expected).norm() < 1e-4 * expected.norm()
 
 
-def asked(path, **options):
+def inspect(path, **options):
     file = File(str(path), "0" * 64, path.name)
     return Executor().execute(Request(INSPECT, ModelSource(file), (IMAGE,), **options))
 
 
 @pytest.mark.parametrize("one", [False, True], ids=["any number", "one image"])
-def test_everything_that_inspect_shows_is_the_same_as_from_the_weights(exported, one):
+def test_everything_that_inspect_shows_is_the_same_as_from_the_weights(export, one):
     from safetensors.torch import load_file
 
     network = LettersConv()
     network.load_state_dict(load_file(samples.model_files()["letters_conv"].path))
-    plain = asked(Path(samples.model_files()["letters_conv"].path))
+    plain = inspect(Path(samples.model_files()["letters_conv"].path))
     settings = read(plain.scores["model"]).preprocessing
     cams = ("attribution/gradient", "attribution/grad_cam?layer=relu3")
-    path = exported(network, 1, 28, 28, one=one)
+    path = export(network, 1, 28, 28, one=one)
     options = {"attributions": cams, "layers": ("relu1", "relu3", "fc1")}
-    truth = asked(
+    truth = inspect(
         Path(samples.model_files()["letters_conv"].path), preprocessing=settings, options=options
     )
     options = {
         "attributions": (cams[0], "attribution/grad_cam?layer=relu3/Relu"),
         "layers": ("relu1/Relu", "relu3/Relu", "fc1/Gemm"),
     }
-    found = asked(path, preprocessing=settings, options=options)
+    found = inspect(path, preprocessing=settings, options=options)
     pairs = {"0/logits": "0/logits", "0/attribution/0": "0/attribution/0"}
     pairs |= {"0/attribution/1": "0/attribution/1", "0/layer/relu1": "0/layer/relu1/Relu"}
     pairs |= {"0/layer/relu3": "0/layer/relu3/Relu", "0/layer/fc1": "0/layer/fc1/Gemm"}
@@ -139,11 +139,11 @@ def test_everything_that_inspect_shows_is_the_same_as_from_the_weights(exported,
 
 
 @pytest.mark.parametrize("one", [False, True], ids=["any number", "one image"])
-def test_attention_is_heard_head_by_head(exported, one):
+def test_attention_is_heard_head_by_head(export, one):
     torch.manual_seed(0)
-    path = exported(vit(), 3, 16, 16, one=one)
+    path = export(vit(), 3, 16, 16, one=one)
     options = {"attributions": ("attribution/attention_rollout",), "layers": ("attention",)}
-    result = asked(path, options=options)
+    result = inspect(path, options=options)
     spec = read(result.scores["model"])
     assert Need.ATTENTION in spec.offers
     heads = [layer for layer in spec.layers if layer.kind == "attention"]
@@ -151,8 +151,8 @@ def test_attention_is_heard_head_by_head(exported, one):
     assert result.arrays["0/attribution/0"].shape == (4, 4)
 
 
-def test_it_opens_in_the_locked_worker(exported):
-    path = exported(LettersConv(), 1, 28, 28)
+def test_it_opens_in_the_locked_worker(export):
+    path = export(LettersConv(), 1, 28, 28)
     source = ModelSource(File(str(path), "0" * 64, path.name))
     runner = WorkerRunner()
     result = runner.run(Request(INSPECT, source, (IMAGE,)))
@@ -161,14 +161,14 @@ def test_it_opens_in_the_locked_worker(exported):
     runner.close()
 
 
-def test_softmaxed_scores_are_recognised_and_read_as_logarithms(exported):
-    result = asked(exported(nn.Sequential(LettersConv(), nn.Softmax(1)), 1, 28, 28))
+def test_softmaxed_scores_are_recognised_and_read_as_logarithms(export):
+    result = inspect(export(nn.Sequential(LettersConv(), nn.Softmax(1)), 1, 28, 28))
     assert read(result.scores["model"]).output is Output.PROBABILITIES
     top = result.scores["images"][0]["top"]
     assert sum(score["probability"] for score in top) <= 1 + 1e-6
 
 
-def test_images_whose_channels_come_last_are_turned(exported):
+def test_images_whose_channels_come_last_are_turned(export):
     class Last(nn.Module):
         def __init__(self):
             super().__init__()
@@ -178,87 +178,89 @@ def test_images_whose_channels_come_last_are_turned(exported):
             return self.network(images.permute(0, 3, 1, 2))
 
     network = Last().eval()
-    held = loader.read(exported(network, 28, 28, 3))
-    assert (held.candidate.channels, held.candidate.height) == (3, 28)
+    loaded = loader.read(export(network, 28, 28, 3))
+    assert (loaded.candidate.channels, loaded.candidate.height) == (3, 28)
     images = torch.rand(2, 3, 28, 28)
-    assert torch.allclose(held.network(images), network.network(images), atol=1e-5)
+    assert torch.allclose(loaded.network(images), network.network(images), atol=1e-5)
 
 
-def test_whole_numbers_are_fed_as_they_are(written):
+def test_whole_numbers_are_fed_as_they_are(write_graph):
     nodes = [helper.make_node("Cast", ["images"], ["floats"], "cast", to=TensorProto.FLOAT)]
     nodes += [
         helper.make_node("ReduceMean", ["floats"], ["mean"], "mean", axes=[2, 3], keepdims=0),
         HEAD,
     ]
-    path = written(
+    path = write_graph(
         nodes,
         [image("n", 3, 8, 8, kind=TensorProto.UINT8)],
         [scores("n", 4)],
         [weights("weight", 3, 4)],
     )
-    held = loader.read(path)
-    assert held.candidate.preprocessing.value_range == 255
-    assert held.checks[1].status == "passed"
+    loaded = loader.read(path)
+    assert loaded.candidate.preprocessing.value_range == 255
+    assert loaded.checks[1].status == "passed"
 
 
 @pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.INT32, TensorProto.INT8])
-def test_other_whole_numbers_are_compared_too(written, kind):
+def test_other_whole_numbers_are_compared_too(write_graph, kind):
     nodes = [helper.make_node("Cast", ["images"], ["floats"], "cast", to=TensorProto.FLOAT)]
     mean = helper.make_node("ReduceMean", ["floats"], ["mean"], "mean", axes=[2, 3], keepdims=0)
-    given = [image("n", 3, 8, 8, kind=kind)]
-    path = written([*nodes, mean, HEAD], given, [scores("n", 4)], [weights("weight", 3, 4)])
+    inputs = [image("n", 3, 8, 8, kind=kind)]
+    path = write_graph([*nodes, mean, HEAD], inputs, [scores("n", 4)], [weights("weight", 3, 4)])
     assert loader.read(path).checks[1].status == "passed"
 
 
-def test_half_precision_is_computed_in_single_and_not_refused_for_it(written):
+def test_half_precision_is_computed_in_single_and_not_refused_for_it(write_graph):
     half = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float16)
-    given = [image("n", 3, 8, 8, kind=TensorProto.FLOAT16)]
+    inputs = [image("n", 3, 8, 8, kind=TensorProto.FLOAT16)]
     found = [helper.make_tensor_value_info("scores", TensorProto.FLOAT16, ["n", 4])]
-    path = written([MEAN, HEAD], given, found, [onnx.numpy_helper.from_array(half, "weight")])
-    held = loader.read(path)
-    assert held.checks[1].status == "passed"
-    assert held.network(torch.rand(1, 3, 8, 8)).dtype == torch.float32
+    path = write_graph([MEAN, HEAD], inputs, found, [onnx.numpy_helper.from_array(half, "weight")])
+    loaded = loader.read(path)
+    assert loaded.checks[1].status == "passed"
+    assert loaded.network(torch.rand(1, 3, 8, 8)).dtype == torch.float32
 
 
-def small(written, **rest):
-    return written(
+def small(write_graph, **rest):
+    return write_graph(
         [MEAN, HEAD], [image("n", 3, 8, 8)], [scores("n", 4)], [weights("weight", 3, 4)], **rest
     )
 
 
-def test_a_file_is_recognised_by_its_content(written):
-    path = small(written)
+def test_a_file_is_recognised_by_its_content(write_graph):
+    path = small(write_graph)
     assert recognise(path).read is loader.read
 
 
-def test_onnxruntime_reports_nothing_to_anybody(written):
+def test_onnxruntime_reports_nothing_to_anybody(write_graph):
     """Its official builds do so by default, unless told not to before they are imported."""
-    path = small(written)
+    path = small(write_graph)
     code = (
         "import os, sys; from pathlib import Path; from diagnostics.loaders import onnx; "
         "assert 'onnxruntime' not in sys.modules; "
         f"onnx.read(Path({str(path)!r})); print(os.environ['ORT_DISABLE_TELEMETRY'])"
     )
     environment = {name: one for name, one in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert said.stdout.strip() == "1"
-    assert "telemetry" not in said.stderr.lower()
+    assert process.stdout.strip() == "1"
+    assert "telemetry" not in process.stderr.lower()
 
 
-def test_another_network_cannot_be_chosen(written):
-    source = ModelSource(File(str(small(written)), "0" * 64, "model.onnx"), "torchvision/resnet18")
+def test_another_network_cannot_be_chosen(write_graph):
+    source = ModelSource(
+        File(str(small(write_graph)), "0" * 64, "model.onnx"), "torchvision/resnet18"
+    )
     with pytest.raises(ArchitectureError, match="resnet18"):
         Executor().execute(Request(INSPECT, source, (IMAGE,)))
     source = ModelSource(source.file, "onnx")
     assert not Executor().execute(Request(INSPECT, source, (IMAGE,))).scores["images"][0]["error"]
 
 
-def test_without_the_package_the_person_is_told_what_to_install(written, monkeypatch):
+def test_without_the_package_the_person_is_told_what_to_install(write_graph, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"oversure\[onnx\]"):
-        loader.read(small(written))
+        loader.read(small(write_graph))
 
 
 def opened(path):
@@ -267,20 +269,20 @@ def opened(path):
     return model.spec, model.network
 
 
-def said(spec, name):
+def check_of(spec, name):
     return next(check for check in spec.checks if check.name == name)
 
 
 @pytest.mark.parametrize("batch", ["n", 1, 2])
-def test_what_torch_cannot_compute_onnxruntime_does_with_every_layer(written, batch):
+def test_what_torch_cannot_compute_onnxruntime_does_with_every_layer(write_graph, batch):
     """Celu is written out by hand here as the second opinion."""
     nodes = [helper.make_node("Celu", ["images"], ["bent"], "bent", alpha=2.0), MEAN_OF_BENT, HEAD]
     size = [image(batch, 3, 8, 8)], [scores(batch, 4)]
-    path = written(nodes, *size, [weights("weight", 3, 4)])
+    path = write_graph(nodes, *size, [weights("weight", 3, 4)])
     spec, network = opened(path)
     assert spec.offers == {Need.LAYERS}
     assert spec.parameters == 12
-    assert "Celu" in said(spec, "gradients").message
+    assert "Celu" in check_of(spec, "gradients").message
     images = torch.randn(3, 3, 8, 8)
     with torch.no_grad(), capture(network) as layers:
         found = network(images)
@@ -291,23 +293,23 @@ def test_what_torch_cannot_compute_onnxruntime_does_with_every_layer(written, ba
     assert torch.allclose(layers["mean"], bent.mean((2, 3)), atol=1e-6)
 
 
-def test_a_conversion_that_differs_is_not_shown_and_onnxruntime_answers(written, monkeypatch):
-    path = small(written)
+def test_a_conversion_that_differs_is_not_shown_and_onnxruntime_answers(write_graph, monkeypatch):
+    path = small(write_graph)
     expected = opened(path)[1](torch.ones(1, 3, 8, 8))
     monkeypatch.setattr(
         GraphNetwork, "forward", lambda self, images: images.sum((2, 3))[:, [0, 1, 2, 0]]
     )
     spec, network = opened(path)
-    assert "differ from onnxruntime's" in said(spec, "gradients").message
+    assert "differ from onnxruntime's" in check_of(spec, "gradients").message
     assert Need.GRADIENTS not in spec.offers
     assert torch.allclose(network(torch.ones(1, 3, 8, 8)), expected, atol=1e-6)
 
 
-def test_a_network_for_four_images_at_a_time_answers_any_number(written):
-    path = written([MEAN, HEAD], [image(4, 3, 8, 8)], [scores(4, 4)], [weights("weight", 3, 4)])
+def test_a_network_for_four_images_at_a_time_answers_any_number(write_graph):
+    path = write_graph([MEAN, HEAD], [image(4, 3, 8, 8)], [scores(4, 4)], [weights("weight", 3, 4)])
     spec, network = opened(path)
     assert spec.offers == {Need.GRADIENTS}
-    assert "4 images" in said(spec, "batch").message
+    assert "4 images" in check_of(spec, "batch").message
     images = torch.randn(7, 3, 8, 8)
     weight = torch.from_numpy(onnx.numpy_helper.to_array(weights("weight", 3, 4)).copy())
     assert torch.allclose(network(images), images.mean((2, 3)) @ weight, atol=1e-5)
@@ -379,19 +381,21 @@ def apart(model):
 
 
 @pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand", "Tile", "Range"])
-def test_what_grows_out_of_nothing_has_a_limit(written, operator):
+def test_what_grows_out_of_nothing_has_a_limit(write_graph, operator):
     huge, one = 2**40, onnx.numpy_helper.from_array(np.ones(1, np.float32), "one")
     sides = onnx.numpy_helper.from_array(np.array([huge], np.int64), "sides")
     numbers = [
         onnx.numpy_helper.from_array(np.array(value, np.float32), name)
         for name, value in (("zero", 0), ("end", huge), ("step", 1))
     ]
-    taken = {"ConstantOfShape": ["sides"], "Range": ["zero", "end", "step"]}
-    node = helper.make_node(operator, taken.get(operator, ["one", "sides"]), ["grown"], "grow")
+    input_names = {"ConstantOfShape": ["sides"], "Range": ["zero", "end", "step"]}
+    node = helper.make_node(
+        operator, input_names.get(operator, ["one", "sides"]), ["grown"], "grow"
+    )
     last = helper.make_node("Add", ["scores_", "grown"], ["scores"], "add")
     head = helper.make_node("MatMul", ["mean", "weight"], ["scores_"], "head")
     constants = [weights("weight", 3, 4), one, sides, *numbers]
-    path = written([MEAN, head, node, last], [image("n", 3, 8, 8)], [scores("n", 4)], constants)
+    path = write_graph([MEAN, head, node, last], [image("n", 3, 8, 8)], [scores("n", 4)], constants)
     with pytest.raises(ModelError, match=r"grow .* is refused"):
         loader.read(path)
 
@@ -415,15 +419,15 @@ def test_what_grows_out_of_nothing_has_a_limit(written, operator):
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
-def test_what_is_no_plain_classifier_is_refused_in_a_sentence(written, change, words):
-    path = changed(small(written), change)
+def test_what_is_no_plain_classifier_is_refused_in_a_sentence(write_graph, change, words):
+    path = changed(small(write_graph), change)
     with pytest.raises(ModelError, match=words):
         loader.read(path)
 
 
-def test_damaged_files_are_refused_and_nothing_else_happens(written):
-    whole = small(written).read_bytes()
-    path = small(written)
+def test_damaged_files_are_refused_and_nothing_else_happens(write_graph):
+    whole = small(write_graph).read_bytes()
+    path = small(write_graph)
     random = np.random.default_rng(0)
     for _ in range(400):
         content = bytearray(whole)

@@ -140,11 +140,11 @@ def test_the_reader_alone_makes_nothing_that_is_not_known(tmp_path, monkeypatch)
 class Called:
     """Is unpickled by calling a class, as no saved module is."""
 
-    def __init__(self, made, *arguments):
-        self.made, self.arguments = made, arguments
+    def __init__(self, function, *arguments):
+        self.function, self.arguments = function, arguments
 
     def __reduce__(self):
-        return self.made, self.arguments
+        return self.function, self.arguments
 
 
 def test_no_constructor_is_called(saved, tmp_path):

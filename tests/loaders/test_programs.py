@@ -24,13 +24,13 @@ from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, FunctionalResidu
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-WAYS = {
+WRITERS = {
     "pt2, any number": written.pt2,
-    "pt2, one image": lambda *given: written.pt2(*given, batch=1),
-    "pt2, two images": lambda *given: written.pt2(*given, batch=2),
-    "pt2, decomposed": lambda *given: written.pt2(*given, decomposed=True),
+    "pt2, one image": lambda *arguments: written.pt2(*arguments, batch=1),
+    "pt2, two images": lambda *arguments: written.pt2(*arguments, batch=2),
+    "pt2, decomposed": lambda *arguments: written.pt2(*arguments, decomposed=True),
     "traced": written.torchscript,
-    "scripted": lambda *given: written.torchscript(*given, scripted=True),
+    "scripted": lambda *arguments: written.torchscript(*arguments, scripted=True),
 }
 
 
@@ -38,22 +38,22 @@ def source(path, programs=True):
     return ModelSource(File(str(path), "0" * 64, path.name), programs=programs)
 
 
-def made(name):
+def network_and_shape(name):
     torch.manual_seed(0)
     make, shape = EXPORTED[name]
     return make().eval(), shape
 
 
-def said(spec, name):
+def checks_of(spec, name):
     return [check for check in spec.checks if check.name == name]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("name", EXPORTED_PARAMS)
-def test_logits_and_gradients_are_those_of_the_network(tmp_path, name, way):
-    network, shape = made(name)
-    path = WAYS[way](network, shape, tmp_path / "model")
-    read = pt2.read if "pt2" in way else torchscript.read
+def test_logits_and_gradients_are_those_of_the_network(tmp_path, name, writer):
+    network, shape = network_and_shape(name)
+    path = WRITERS[writer](network, shape, tmp_path / "model")
+    read = pt2.read if "pt2" in writer else torchscript.read
     assert recognise(path).read is read
     opened = read(path).network
     images = torch.rand(3, *shape, requires_grad=True)
@@ -65,11 +65,11 @@ def test_logits_and_gradients_are_those_of_the_network(tmp_path, name, way):
     assert (found - expected).norm() < 1e-4 * expected.norm()
 
 
-@pytest.mark.parametrize("way", ["pt2, any number", "pt2, one image", "pt2, decomposed"])
-def test_an_exported_program_has_the_layers_of_its_modules_under_their_names(tmp_path, way):
+@pytest.mark.parametrize("writer", ["pt2, any number", "pt2, one image", "pt2, decomposed"])
+def test_an_exported_program_has_the_layers_of_its_modules_under_their_names(tmp_path, writer):
     network = FunctionalResidual(classes=4).eval()
     nn.init.normal_(network.norm.running_mean)
-    path = WAYS[way](network, (3, 16, 16), tmp_path / "model")
+    path = WRITERS[writer](network, (3, 16, 16), tmp_path / "model")
     opened = pt2.read(path).network
     images = torch.rand(3, 3, 16, 16)
     with torch.no_grad(), capture(network) as theirs:
@@ -81,13 +81,13 @@ def test_an_exported_program_has_the_layers_of_its_modules_under_their_names(tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-def test_attention_is_offered_wherever_layers_are(tmp_path, way):
+@pytest.mark.parametrize("writer", WRITERS)
+def test_attention_is_offered_wherever_layers_are(tmp_path, writer):
     network = vit().eval()
-    model = open_model(source(WAYS[way](network, (3, 16, 16), tmp_path / "model")), ())
+    model = open_model(source(WRITERS[writer](network, (3, 16, 16), tmp_path / "model")), ())
     layers = {layer.kind for layer in model.spec.layers}
     assert (Need.ATTENTION in model.spec.offers) == ("attention" in layers) == bool(layers)
-    assert bool(layers) == (way not in ("pt2, two images", "scripted"))
+    assert bool(layers) == (writer not in ("pt2, two images", "scripted"))
     if layers:
         images = torch.rand(2, 3, 16, 16)
         with torch.no_grad(), capture(network) as theirs:
@@ -95,8 +95,12 @@ def test_attention_is_offered_wherever_layers_are(tmp_path, way):
         with torch.no_grad(), capture(model.network) as ours:
             model.network(images)
         expected, found = (
-            [one for name, one in given.items() if ".attention" in f".{name}" and one.ndim == 4]
-            for given in (theirs, ours)
+            [
+                one
+                for name, one in activations.items()
+                if ".attention" in f".{name}" and one.ndim == 4
+            ]
+            for activations in (theirs, ours)
         )
         assert len(found) == len(expected) > 0
         for one, other in zip(found, expected, strict=True):
@@ -122,7 +126,7 @@ def test_a_program_that_branches_answers_itself_and_says_why_layers_are_missing(
     path = written.torchscript(network, (3, 8, 8), tmp_path / "model", scripted=True)
     model = open_model(source(path), ())
     assert model.spec.offers == {Need.GRADIENTS}
-    assert "its layers cannot be shown" in said(model.spec, "layers")[0].message
+    assert "its layers cannot be shown" in checks_of(model.spec, "layers")[0].message
     for sign in (1, -1):
         images = sign * torch.rand(2, 3, 8, 8)
         assert torch.allclose(model.network(images), network(images), atol=1e-6)
@@ -132,7 +136,7 @@ def test_a_program_that_branches_answers_itself_and_says_why_layers_are_missing(
 def test_it_is_said_that_tracing_loses_branches(tmp_path):
     path = written.torchscript(FunctionalResidual().eval(), (3, 16, 16), tmp_path / "model")
     model = open_model(source(path), ())
-    assert "branches" in said(model.spec, "program")[0].message
+    assert "branches" in checks_of(model.spec, "program")[0].message
 
 
 def test_a_program_for_two_images_at_a_time_says_that_layers_are_missing(tmp_path):
@@ -140,7 +144,7 @@ def test_a_program_for_two_images_at_a_time_says_that_layers_are_missing(tmp_pat
     path = written.pt2(network, (3, 16, 16), tmp_path / "model", batch=2)
     model = open_model(source(path), ())
     assert model.spec.offers == {Need.GRADIENTS}
-    assert "2 images" in said(model.spec, "batch")[0].message
+    assert "2 images" in checks_of(model.spec, "batch")[0].message
     assert (
         model.spec.parameters
         == sum(one.numel() for name, one in network.named_parameters() if "unused" not in name)
@@ -158,7 +162,7 @@ def test_a_program_that_was_exported_while_training_answers_as_if_it_did_not(tmp
     model = open_model(source(path), ())
     images = torch.rand(3, 3, 16, 16)
     assert torch.allclose(model.network(images), network(images), atol=1e-5)
-    assert said(model.spec, "mode")
+    assert checks_of(model.spec, "mode")
 
 
 class InPlace(nn.Module):
@@ -243,11 +247,11 @@ class OutOfSight(nn.Module):
         return values
 
 
-@pytest.mark.parametrize("way", ["pt2, any number", "pt2, one image"])
+@pytest.mark.parametrize("writer", ["pt2, any number", "pt2, one image"])
 @pytest.mark.parametrize("make", [Filled, Later, OutOfSight])
 @pytest.mark.slow
-def test_what_changes_values_in_other_ways_is_refused_and_never_wrong(tmp_path, make, way):
-    path = WAYS[way](make().eval(), (3, 8, 8), tmp_path / "model")
+def test_what_changes_values_in_other_ways_is_refused_and_never_wrong(tmp_path, make, writer):
+    path = WRITERS[writer](make().eval(), (3, 8, 8), tmp_path / "model")
     with pytest.raises(ModelError, match=r"in place|out of sight"):
         pt2.read(path)
 
@@ -297,7 +301,7 @@ class Mixes(nn.Module):
 
 def test_a_network_that_mixes_the_images_of_a_batch_is_named(tmp_path):
     model = open_model(source(written.pt2(Mixes().eval(), (3, 8, 8), tmp_path / "model")), ())
-    assert "others in its batch" in said(model.spec, "batch")[0].message
+    assert "others in its batch" in checks_of(model.spec, "batch")[0].message
 
 
 class Views(nn.Module):
@@ -311,11 +315,11 @@ class Views(nn.Module):
         return self.fc(self.conv(images).relu().view(images.size(0), -1))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.slow
-def test_values_may_be_viewed_in_any_layout(tmp_path, way):
+def test_values_may_be_viewed_in_any_layout(tmp_path, writer):
     network = Views().eval()
-    model = open_model(source(WAYS[way](network, (3, 8, 8), tmp_path / "model")), ())
+    model = open_model(source(WRITERS[writer](network, (3, 8, 8), tmp_path / "model")), ())
     images = torch.rand(2, 3, 8, 8)
     assert torch.allclose(model.network(images), network(images), atol=1e-5)
 
@@ -372,14 +376,14 @@ def test_torchscript_is_off_unless_it_was_turned_on(tmp_path):
         open_model(source(path, programs=False), ())
 
 
-@pytest.mark.parametrize("way", ["pt2, any number", "traced", "scripted"])
+@pytest.mark.parametrize("writer", ["pt2, any number", "traced", "scripted"])
 @pytest.mark.slow
-def test_it_opens_in_the_locked_worker(tmp_path, way):
-    network, shape = made("one channel")
-    path = WAYS[way](network, shape, tmp_path / "model")
+def test_it_opens_in_the_locked_worker(tmp_path, writer):
+    network, shape = network_and_shape("one channel")
+    path = WRITERS[writer](network, shape, tmp_path / "model")
     runner = WorkerRunner()
-    asked = Request(INSPECT, source(path), (image_files()["letter-x-fuzzy"],))
-    entry = runner.run(asked).scores["images"][0]
+    request = Request(INSPECT, source(path), (image_files()["letter-x-fuzzy"],))
+    entry = runner.run(request).scores["images"][0]
     assert len(entry["top"]) == 5
     assert entry["attributions"]
     runner.close()

@@ -103,12 +103,14 @@ def opened(name: str, network: str) -> tuple[ModelSource, Model]:
         path = ELSEWHERE[name, network](folder() / f"{network}-of-{name.split()[0]}")
         source = ModelSource(replace(LETTERS, path=str(path), sha256=path.name, name=path.name))
         return source, open_model(source, ())
-    own, shape = (letters(), (1, 28, 28)) if network == "letters" else (vit(), (3, 160, 160))
+    network_itself, shape = (
+        (letters(), (1, 28, 28)) if network == "letters" else (vit(), (3, 160, 160))
+    )
     path = folder() / f"{network}-{name.replace(' ', '-').replace(',', '')}"
     if name == LIVE:
         source = ModelSource(replace(LETTERS, sha256=network, name=network))
-        return source, open_live(source, copy.deepcopy(own), None)
-    path = FORMATS[name][1](own, shape, path)
+        return source, open_live(source, copy.deepcopy(network_itself), None)
+    path = FORMATS[name][1](network_itself, shape, path)
     built = "build" if network == "letters" else "build_vit"
     factory = Factory(f"{__name__}:{built}", str(Path.cwd())) if name == FACTORY else None
     file = replace(LETTERS, path=str(path), sha256=path.name, name=path.name)
@@ -118,7 +120,7 @@ def opened(name: str, network: str) -> tuple[ModelSource, Model]:
 
 def answered(name: str, method: str, network: str = "letters", **options: Any) -> Any:
     source, model = opened(name, network)
-    executor = Executor(lambda wanted, images: model)
+    executor = Executor(lambda target, images: model)
     settings = model.spec.preprocessing
     if (name, network) not in ELSEWHERE:
         settings = opened("safetensors", network)[1].spec.preprocessing
@@ -155,13 +157,13 @@ def test_activations_are_the_same_in_every_format(name):
         network(images)
     by_shape = [one for one in found.values()]
     for layer in LAYERS:
-        wanted = expected[layer]
+        target = expected[layer]
         alike = [
             one
             for one in (*by_shape, *(one.permute(0, 3, 1, 2) for one in by_shape if one.ndim == 4))
-            if one.shape == wanted.shape
+            if one.shape == target.shape
         ]
-        assert any(torch.allclose(one, wanted, atol=1e-4) for one in alike), layer
+        assert any(torch.allclose(one, target, atol=1e-4) for one in alike), layer
 
 
 @pytest.mark.parametrize("name", OF_VIT)

@@ -38,7 +38,7 @@ def test_what_is_left_out_takes_its_default():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
         ("not toml", "no TOML"),
         ("[modell]", "did you mean model"),
@@ -53,6 +53,6 @@ def test_what_is_left_out_takes_its_default():
         ("model = 3", "must be a table"),
     ],
 )
-def test_a_mistake_is_named_in_one_sentence(text, said):
-    with pytest.raises(RecipeError, match=said):
+def test_a_mistake_is_named_in_one_sentence(text, words):
+    with pytest.raises(RecipeError, match=words):
         loads(text)

@@ -43,8 +43,8 @@ class Actor:
 
     def work(self):
         """Tell what is there so far, then never end."""
-        found = Result(self.key, {"part": np.ones(2)}, {"complete": False}, 0.1, {})
-        self.watch(Progress("Working", 0.5, None, found))
+        result = Result(self.key, {"part": np.ones(2)}, {"complete": False}, 0.1, {})
+        self.watch(Progress("Working", 0.5, None, result))
         while True:
             time.sleep(0.05)
             self.watch(Progress("Working", 0.5))

@@ -118,19 +118,19 @@ def test_how_many_are_before_and_how_long_it_takes_is_told():
     for _ in range(20):  # so that the mean is known
         with admission.slot(ONE, long=False):
             time.sleep(0.02)
-    told = []
+    reports = []
     with admission.slot(ONE, long=False):
         person = Person(admission, [])
         person.ask(TWO, "before")
 
         def tell(before, seconds):
-            told.append((before, seconds))
+            reports.append((before, seconds))
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt), admission.slot(THREE, long=False, on_wait=tell):
             pass
-    assert told[0][0] == 1
-    assert 0.02 < told[0][1] < 1
+    assert reports[0][0] == 1
+    assert 0.02 < reports[0][1] < 1
 
 
 def test_whoever_gives_up_leaves_the_queue(order):

@@ -36,16 +36,16 @@ def with_outcome(monkeypatch, found):
 def test_the_sandbox_is_named_and_what_it_leaves_free(monkeypatch, capsys, found, status, words):
     with_outcome(monkeypatch, found)
     assert main(["doctor", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    first = said["checks"][0]
+    answer = json.loads(capsys.readouterr().out)
+    first = answer["checks"][0]
     assert (first["name"], first["status"]) == ("sandbox", status)
     assert words in first["message"]
-    assert said["sandbox"]["level"] == found.level
+    assert answer["sandbox"]["level"] == found.level
 
 
 def test_a_library_older_than_its_bound_fails(monkeypatch):
-    wanted = ["torch>=99.1", "numpy>=1.0", "absent>=1", MISSING]
-    monkeypatch.setattr(versions, "requires", lambda _: wanted)
+    requirements = ["torch>=99.1", "numpy>=1.0", "absent>=1", MISSING]
+    monkeypatch.setattr(versions, "requires", lambda _: requirements)
     versions.floors.cache_clear()
     with_outcome(monkeypatch, STRICT)
     found = {one.name: one.status for one in doctor.examine().checks}

@@ -96,8 +96,8 @@ def test_the_locked_worker_alone_keeps_every_file_from_doing_harm(corpus, tmp_pa
     runner = WorkerRunner(zygote=zygote)
     tried = 0
     for start in range(0, len(images), 20):  # one may end its process, but not the others' tests
-        asked = Request("open_carelessly", model, images[start : start + 20])
-        tried += runner.run(asked).scores["opened"]
+        request = Request("open_carelessly", model, images[start : start + 20])
+        tried += runner.run(request).scores["opened"]
     assert tried == len(images)
     assert not list(markers.iterdir())
     runner.close()
@@ -114,14 +114,14 @@ def test_files_that_do_no_harm_are_opened(tmp_path):
         writers = {
             **written.WRITERS,
             "legacy": written.legacy,
-            "one image": lambda *given: written.onnx(*given, one=True),
-            "of one": lambda *given: written.pt2(*given, batch=1),
-            "decomposed": lambda *given: written.pt2(*given, decomposed=True),
+            "one image": lambda *arguments: written.onnx(*arguments, one=True),
+            "of one": lambda *arguments: written.pt2(*arguments, batch=1),
+            "decomposed": lambda *arguments: written.pt2(*arguments, decomposed=True),
         }
-        for way, write in writers.items():
-            if way == "whole module" and name not in ("one channel", "dense", "swin"):
+        for format, write in writers.items():
+            if format == "whole module" and name not in ("one channel", "dense", "swin"):
                 continue  # classes of these tests
-            path = write(network, shape, tmp_path / f"{name} {way}")
+            path = write(network, shape, tmp_path / f"{name} {format}")
             count += 1
             try:
                 recognise(path).read(path)

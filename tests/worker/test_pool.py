@@ -35,17 +35,17 @@ ACTOR = "tests.worker.actors:Actor"
 @pytest.fixture(scope="module")
 def zygote():
     os.environ["A_SECRET"] = "of the server"
-    made = Zygote(ACTOR)
+    shared = Zygote(ACTOR)
     del os.environ["A_SECRET"]
-    yield made
-    made.close()
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
 def runner(zygote):
-    made = WorkerRunner(zygote=zygote)
-    yield made
-    made.close()
+    worker_runner = WorkerRunner(zygote=zygote)
+    yield worker_runner
+    worker_runner.close()
 
 
 def ask(method, **options):
@@ -75,12 +75,12 @@ def later(seconds, action):
 
 
 def test_an_answer_comes_back_with_its_arrays_and_progress(runner):
-    seen = []
-    result = runner.run(ask("count"), seen.append)
+    reports = []
+    result = runner.run(ask("count"), reports.append)
     assert result.scores == {"asked": 1}
     assert result.key == ask("count").key
     np.testing.assert_array_equal(result.arrays["ramp"], [[0, 1, 2], [3, 4, 5]])
-    assert ("Acting", 0.25, 1.5) in [(p.activity, p.done, p.seconds_left) for p in seen]
+    assert ("Acting", 0.25, 1.5) in [(p.activity, p.done, p.seconds_left) for p in reports]
 
 
 def test_a_worker_keeps_its_state_and_shares_it_with_nobody(zygote, runner):
@@ -93,19 +93,19 @@ def test_a_worker_keeps_its_state_and_shares_it_with_nobody(zygote, runner):
 
 
 def test_a_worker_has_a_private_home_few_rights_and_an_empty_environment(runner):
-    seen = runner.run(ask("look")).scores
-    assert set(seen["environment"]) <= {"HOME", "TMPDIR", "PATH", "LANG", "LC_ALL"}
-    assert "PATH" in seen["begun with"]
-    assert "A_SECRET" not in seen["begun with"]
-    assert seen["private"] == 0o700
-    assert seen["nice"] >= 10
-    assert seen["session"]
-    assert seen["limits"]["Max core file size"] == "0"
-    assert seen["limits"]["Max open files"] == "256"
-    limit = int(seen["limits"]["Max address space"]) - memory_limit(Path(__file__))
+    report = runner.run(ask("look")).scores
+    assert set(report["environment"]) <= {"HOME", "TMPDIR", "PATH", "LANG", "LC_ALL"}
+    assert "PATH" in report["begun with"]
+    assert "A_SECRET" not in report["begun with"]
+    assert report["private"] == 0o700
+    assert report["nice"] >= 10
+    assert report["session"]
+    assert report["limits"]["Max core file size"] == "0"
+    assert report["limits"]["Max open files"] == "256"
+    limit = int(report["limits"]["Max address space"]) - memory_limit(Path(__file__))
     assert 0 < limit < 2 * GIB  # what was mapped already: the libraries
-    home = Path(seen["home"])
-    assert seen["temporary"] == seen["home"]
+    home = Path(report["home"])
+    assert report["temporary"] == report["home"]
     assert home.is_dir()
 
 
@@ -180,16 +180,16 @@ def test_cancel_ends_an_endless_loop_within_a_second(runner):
 
 
 def test_what_was_there_before_a_cancel_is_told_once(runner):
-    told = []
+    reports = []
 
     def watch(progress):
         if progress.partial is not None:
-            told.append(progress.partial)
+            reports.append(progress.partial)
             later(0.3, runner.cancel)
 
     with pytest.raises(CancelledError):
         runner.run(ask("work"), watch)
-    (found,) = told
+    (found,) = reports
     assert found.scores == {"complete": False}
     assert np.array_equal(found.arrays["part"], [1, 1])
 
@@ -355,16 +355,16 @@ def test_a_question_that_waits_says_so_and_can_be_given_up(zygote):
     busy.start()
     while runners[0].pid is None:
         time.sleep(0.01)
-    said = []
+    activities = []
 
     def watch(progress):
-        said.append(progress.activity)
-        if len(said) == 3:
+        activities.append(progress.activity)
+        if len(activities) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         runners[1].run(ask("count"), watch)
-    assert said == ["Waiting for a free place"] * 3
+    assert activities == ["Waiting for a free place"] * 3
     assert runners[1].pid is None
     busy.join()
     assert runners[1].run(ask("count")).scores["asked"] == 1

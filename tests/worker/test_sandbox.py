@@ -43,10 +43,10 @@ def in_a_child(work):
 
 
 def test_every_forbidden_act_is_refused():
-    found = selftest.outcome()
-    assert found.level is sandbox.Level.STRICT
-    assert len(found.acts) >= 20
-    assert found.refused == len(found.acts)
+    outcome = selftest.outcome()
+    assert outcome.level is sandbox.Level.STRICT
+    assert len(outcome.acts) >= 20
+    assert outcome.refused == len(outcome.acts)
 
 
 def test_without_the_lock_down_the_same_acts_succeed(tmp_path):
@@ -75,8 +75,15 @@ def test_root_becomes_nobody_who_reads_only_what_was_handed_over(tmp_path):
         except PermissionError:
             refused = True
         status = Path("/proc/self/status").read_text()
-        held = next(line for line in status.splitlines() if line.startswith("CapEff"))
-        return os.getuid(), os.geteuid(), os.getgid(), model.read_text(), refused, held[-16:]
+        capabilities = next(line for line in status.splitlines() if line.startswith("CapEff"))
+        return (
+            os.getuid(),
+            os.geteuid(),
+            os.getgid(),
+            model.read_text(),
+            refused,
+            capabilities[-16:],
+        )
 
     nobody = sandbox.NOBODY
     expected = (nobody, nobody, nobody, "model", True, "0000000000000004")
@@ -87,10 +94,10 @@ def test_root_becomes_nobody_who_reads_only_what_was_handed_over(tmp_path):
 def test_what_one_half_cannot_refuse_is_partial(monkeypatch, tmp_path):
     """Landlock alone leaves the system calls free, and the test must say so."""
     monkeypatch.setattr(sandbox, "_restrict_calls", lambda libc: None)
-    found = selftest.run()
-    assert found.level is sandbox.Level.PARTIAL
-    assert found.acts["read the list of users"]
-    assert not found.acts["start a process"]
+    outcome = selftest.run()
+    assert outcome.level is sandbox.Level.PARTIAL
+    assert outcome.acts["read the list of users"]
+    assert not outcome.acts["start a process"]
 
 
 def test_without_either_half_the_level_is_none(monkeypatch):
@@ -113,32 +120,32 @@ def test_a_process_with_threads_is_not_locked_down(tmp_path):
 def test_threads_that_start_later_are_locked_down_too(tmp_path):
     def work():
         sandbox.lock_down([], [tmp_path])
-        found = []
+        answers = []
 
         def act():
             try:
                 Path("/etc/passwd").read_bytes()
             except PermissionError:
-                found.append("refused")
+                answers.append("refused")
 
         thread = threading.Thread(target=act)
         thread.start()
         thread.join()
-        return found
+        return answers
 
     assert in_a_child(work) == ["refused"]
 
 
 def test_a_worker_reads_its_model_and_the_images_it_was_given_and_no_other_file(tmp_path):
-    given, model, secret = (tmp_path / name for name in ("image", "model", "secret"))
-    for path in (given, model, secret):
+    image_path, model, secret = (tmp_path / name for name in ("image", "model", "secret"))
+    for path in (image_path, model, secret):
         path.write_bytes(b"0123456789")
     zygote = Zygote("tests.worker.actors:Actor", tmp_path / "zygote")
     zygote.folder.mkdir()
     runner = WorkerRunner(zygote=zygote)
     source = ModelSource(File(str(model), "1" * 64, "model"))
-    image = File(str(given), "2" * 64, "image")
-    options = {"paths": (str(model), str(given), str(secret), "/etc/passwd")}
+    image = File(str(image_path), "2" * 64, "image")
+    options = {"paths": (str(model), str(image_path), str(secret), "/etc/passwd")}
     scores = runner.run(Request("peek", source, (image,), options=options)).scores
     assert scores == {"given": [10], "read": [10, None, None, None]}
     late = File(str(secret), "3" * 64, "later")

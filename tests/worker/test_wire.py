@@ -163,10 +163,10 @@ def test_progress_is_brought_into_its_bounds():
 
 def test_what_is_there_so_far_travels_with_progress():
     ours, theirs = socket.socketpair()
-    made = Result("k", {"a": np.arange(3)}, {"complete": False}, 0.25, {})
-    progress = Progress("Working", 0.5, 2.0, made)
+    result = Result("k", {"a": np.arange(3)}, {"complete": False}, 0.25, {})
+    progress = Progress("Working", 0.5, 2.0, result)
     with ours, theirs:
-        wire.send(ours, wire.progress_message(progress), made.arrays)
+        wire.send(ours, wire.progress_message(progress), result.arrays)
         header, arrays = wire.receive(theirs)
     read = wire.read_progress(header, arrays, "k")
     assert (read.activity, read.done, read.seconds_left) == ("Working", 0.5, 2.0)

@@ -149,11 +149,11 @@ def test_the_strongest_units_of_a_dense_layer_are_listed_with_their_names(inspec
 def test_a_layers_heading_says_how_many_units_are_silent_on_how_many_images(inspected):
     images = inspected.scores["images"]
     silent = next(one["silent"] for one in images[0]["layers"] if one["name"] == "relu4")
-    said = layers.heading(images, "relu4", pinned=True)
-    assert said.startswith("relu4")
+    title = layers.heading(images, "relu4", pinned=True)
+    assert title.startswith("relu4")
     maps = layers.heading(images, "relu1", pinned=True)
     assert "16 of 16 maps, the pinned image's strongest first" in maps
-    assert f"{silent['silent']} of {silent['units']} units silent on 3 images" in said
+    assert f"{silent['silent']} of {silent['units']} units silent on 3 images" in title
 
 
 def test_the_cells_of_the_last_layer_bear_the_names_of_the_classes(inspected, spec):
@@ -164,13 +164,13 @@ def test_the_cells_of_the_last_layer_bear_the_names_of_the_classes(inspected, sp
 
 
 def test_each_map_can_have_a_scale_of_its_own(inspected, spec):
-    own = layer(inspected, spec, "relu1", scale="each map")[0].pictures[0]
-    assert "each map has its own scale" in own.caption
+    picture = layer(inspected, spec, "relu1", scale="each map")[0].pictures[0]
+    assert "each map has its own scale" in picture.caption
     values = inspected.arrays["0/layer/relu1"]
-    brightest = own.pixels.astype(int).sum(2).max()
+    brightest = picture.pixels.astype(int).sum(2).max()
     for place in range(3):
         height, width = values.shape[1:]
-        tile = own.pixels[:height, place * (width + 1) : place * (width + 1) + width]
+        tile = picture.pixels[:height, place * (width + 1) : place * (width + 1) + width]
         assert tile.astype(int).sum(2).max() == brightest
 
 
@@ -238,14 +238,14 @@ def test_a_patch_is_the_part_of_the_image_that_the_cell_can_see(ask, pair):
     whole, patch = cells[0].pictures
     height, width = box["bottom"] - box["top"], box["right"] - box["left"]
     assert patch.pixels.shape == (height, width, 3)
-    seen = whole.pixels[box["top"] : box["bottom"], box["left"] : box["right"]]
-    assert (seen == patch.pixels).all()
+    pixels = whole.pixels[box["top"] : box["bottom"], box["left"] : box["right"]]
+    assert (pixels == patch.pixels).all()
 
 
 def test_a_field_is_found_in_a_picture_that_was_shrunk_for_the_screen():
-    seen = np.zeros((336, 336, 3))
+    pixels = np.zeros((336, 336, 3))
     box = {"top": 400, "bottom": 432, "left": 100, "right": 132}
-    found = layer_detail._shrunk(box, {"shape": [672, 672, 3]}, seen)
+    found = layer_detail._shrunk(box, {"shape": [672, 672, 3]}, pixels)
     assert found == {"top": 200, "bottom": 216, "left": 50, "right": 66}
 
 

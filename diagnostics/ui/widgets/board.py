@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from diagnostics.report.formats import formats
 from diagnostics.report.render import Picture
 from diagnostics.report.table import SEPARATOR, Cell, Row, Table
+from diagnostics.schema.results.inspection import ImageEntry
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown, probability, shortened, signed
 from diagnostics.ui.session.state import current_session
@@ -258,7 +259,7 @@ def _content(cell: Cell) -> dict[str, Any]:
 
 
 @st.dialog("Numbers", width="large")
-def numbers(images: Sequence[Mapping[str, Any]]) -> None:
+def numbers(images: Sequence[ImageEntry]) -> None:
     """Show every image's ranking as a table."""
     for image in images:
         st.text(image["file"])
@@ -268,7 +269,7 @@ def numbers(images: Sequence[Mapping[str, Any]]) -> None:
             st.caption(markdown(image["error"] or " ".join(image["warnings"])))
 
 
-def _table(image: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _table(image: ImageEntry) -> list[dict[str, Any]]:
     return [
         {
             "class": score["class"],

@@ -65,7 +65,7 @@ def app(recorded_answers: None) -> Any:
 
 
 @pytest.fixture
-def app_with_workers() -> Iterator[Any]:
+def app_with_workers(no_component_scan: None) -> Iterator[Any]:
     """The app on its first visit, answered by workers as it is for people."""
     import streamlit as st
     from streamlit.testing.v1 import AppTest
@@ -76,7 +76,9 @@ def app_with_workers() -> Iterator[Any]:
 
 @pytest.fixture
 def recorded_answers(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    no_component_scan: None,
 ) -> Iterator[None]:
     """Have `RecordedRunner` answer pages instead of workers.
 
@@ -95,6 +97,17 @@ def recorded_answers(
     monkeypatch.setattr(selftest, "outcome", lambda: selftest.Outcome(Level.STRICT, {}))
     yield
     st.cache_resource.clear()
+
+
+@pytest.fixture
+def no_component_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep each `AppTest` from searching every installed package for components of Streamlit.
+
+    It takes half a second, and the app's components are its own.
+    """
+    from streamlit.components.v2 import manifest_scanner
+
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", lambda: [])
 
 
 @pytest.fixture

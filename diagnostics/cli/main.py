@@ -26,8 +26,7 @@ from diagnostics.cli.output import (
 from diagnostics.data.samples import file_at
 from diagnostics.errors import InputError, NotOfferedError, WorkerError
 from diagnostics.report import console, export
-from diagnostics.schema.request import INSPECT, OPEN, STRONGEST, Request
-from diagnostics.schema.spec import read
+from diagnostics.schema.request import INSPECT, OPEN, STRONGEST, Options, Request
 
 if TYPE_CHECKING:
     from diagnostics.ui.server.startup import SessionDefaults
@@ -223,7 +222,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return _inspect_images(arguments, info.id, options)
     if info.kind in ("score", "guard") or info.id in WITH_COMMANDS:
         raise InputError(f"{info.id} has a command of its own, see oversure --help.")
-    result = measurements.answer(arguments, info.id)
+    result = measurements.ask(arguments, info.id, options)
     scores = {name: value for name, value in result.scores.items() if name != "model"}
     if arguments.out:
         scores["files"] = export.write_arrays(result.arrays, arguments.out)
@@ -231,24 +230,9 @@ def _run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _inspect_images(arguments: argparse.Namespace, method: str, options: dict[str, Any]) -> int:
-    """Open the model, ask, and report; all images unreadable is bad input."""
-    source, recipe = flags.source(arguments)
-    images = tuple(file_at(Path(image)) for image in arguments.images)
-    with closing(open_runner(arguments)) as runner:
-        own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
-        settings = flags.preprocessing(arguments, recipe, own)
-        request = Request(
-            method,
-            source,
-            images,
-            settings,
-            arguments.target,
-            arguments.against,
-            options,
-            seed=getattr(arguments, "seed", 0),
-        )
-        result = runner.run(request)
+def _inspect_images(arguments: argparse.Namespace, method: str, options: Options) -> int:
+    """Ask, and report; all images unreadable is bad input."""
+    result = measurements.ask(arguments, method, options)
     report(arguments, method.replace("/", "-"), result, console.images)
     entries = result.scores["images"]
     if all(entry["error"] for entry in entries):

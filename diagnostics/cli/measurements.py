@@ -22,7 +22,7 @@ from diagnostics.data.samples import file_at
 from diagnostics.report import console, export
 from diagnostics.report.faithfulness import tables
 from diagnostics.schema.options import MethodInfo, Value
-from diagnostics.schema.request import FOLDERS, OPEN, File, Request, Result
+from diagnostics.schema.request import FOLDERS, OPEN, File, Options, Request, Result
 from diagnostics.schema.results.faithfulness import TrustAnswer
 from diagnostics.schema.spec import read
 
@@ -188,31 +188,42 @@ def folder_at(path: Path) -> File:
 def answer(
     arguments: argparse.Namespace, method: str, more: Mapping[str, Value] | None = None
 ) -> Result:
-    """Return what a method answers about the images and folders of the command line.
+    """Return what a method answers, its options taken from the flags, see `ask`.
 
     Args:
         arguments: Of the command.
         method: Id of the method.
         more: Options that no flag gives.
+    """
+    options = {**flags.method_options(arguments, _info(method)), **(more or {})}
+    return ask(arguments, method, options)
+
+
+def ask(arguments: argparse.Namespace, method: str, options: Options) -> Result:
+    """Open the model and return the answer about the images and folders of the command line.
+
+    Args:
+        arguments: Of the command.
+        method: Id of the method, or `INSPECT`.
+        options: Its options.
 
     Raises:
         InputError: When a file cannot be read, or an option does not fit.
     """
     given = vars(arguments)
-    options = {**flags.method_options(arguments, _info(method)), **(more or {})}
     source, recipe = flags.source(arguments)
     images = tuple(file_at(Path(image)) for image in given.get("images", ()))
     folders = {name: given.get(name) and folder_at(given[name]) for name in FOLDERS}
     with closing(open_runner(arguments)) as runner:
         own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
-        settings = flags.preprocessing(arguments, recipe, own)
         request = Request(
             method,
             source,
             images,
-            settings,
+            flags.preprocessing(arguments, recipe, own),
             given.get("target"),
-            options=options,
+            given.get("against"),
+            options,
             seed=given.get("seed", 0),
             folder=folders["folder"],
             ood_folder=folders["ood_folder"],

@@ -36,6 +36,7 @@ DAMAGED = (zipfile.BadZipFile, KeyError, OSError, RuntimeError, EOFError, ValueE
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CONTENT = (
     "Each .zip holds `guard.py` (needs torch and numpy alone; `python guard.py` tests itself), "
+    "`formula.py`, which it reads, "
     "`guard.safetensors` and `guard.toml` with weights and settings, `guarded.pt2` and "
     "`guarded.onnx`, the whole model with the guard behind it, `recipe.toml`, which opens either "
     "here or at the command line, and `gains-and-costs.json` with the figures above."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from diagnostics.errors import OptionError
+from diagnostics.text import shortened
 
 Fit: TypeAlias = Literal["crop", "stretch", "letterbox", "none"]
 Kernel: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
@@ -108,7 +109,7 @@ def _within(value: Any, low: float, high: float) -> bool:
 
 def _demand(fine: bool, name: str, expected: str, got: object) -> None:
     if not fine:
-        raise OptionError(f"{name} must be {expected}; got {got}.")
+        raise OptionError(f"{name} must be {expected}; got {shortened(str(got), 60)}.")
 
 
 def _spaced(values: tuple[float, ...]) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from diagnostics.errors import OptionError, RecipeError
+from diagnostics.schema import toml
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
+from diagnostics.text import shortened
 
 MODEL_KEYS = ("name", "sha256", "architecture", "output", "classes")
 MODEL, PREPROCESSING = "model", "preprocessing"
+SHOWN = 60  # characters of what came instead
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ def loads(text: str) -> Recipe:
         RecipeError: When the text is no recipe; the sentence names what to mend.
     """
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"The recipe is no TOML: {error}.") from None
+        content = toml.loads(text)
+    except ValueError as error:
+        raise RecipeError(f"The recipe is no TOML that is read here: {error}.") from None
     _known(content, (MODEL, PREPROCESSING), "table")
     model, settings = (_table(content, name) for name in (MODEL, PREPROCESSING))
     _known(model, MODEL_KEYS, "key of [model]")
@@ -97,7 +99,7 @@ def loads(text: str) -> Recipe:
         raise RecipeError("classes must be a list of names in quotes.")
     for key in MODEL_KEYS[:4]:
         if not isinstance(model.get(key, ""), str):
-            raise RecipeError(f"{key} must be text in quotes; got {model[key]!r}.")
+            raise RecipeError(f"{key} must be text in quotes; got {_shown(model[key])}.")
     name, digest, architecture, output = (str(model.get(key, "")) for key in MODEL_KEYS[:4])
     settings_read = _preprocessing(settings)
     return Recipe(name, digest, architecture, output, tuple(classes), settings_read)
@@ -113,9 +115,9 @@ def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing:
     for key, value in values.items():
         kind = type(getattr(Preprocessing, key))
         if kind is bool and not isinstance(value, bool):
-            raise RecipeError(f"{key} must be true or false; got {value!r}.")
+            raise RecipeError(f"{key} must be true or false; got {_shown(value)}.")
         if kind is tuple and not _numbers(value):
-            raise RecipeError(f"{key} must be a list of numbers; got {value!r}.")
+            raise RecipeError(f"{key} must be a list of numbers; got {_shown(value)}.")
     try:
         return Preprocessing(**values)
     except OptionError as error:
@@ -141,9 +143,13 @@ def _known(content: Iterable[str], known: Iterable[str], kind: str) -> None:
     names = list(known)
     for name in content:
         if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
+            close = difflib.get_close_matches(name[:SHOWN], names, 1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}."
-            raise RecipeError(f"{name!r} is no {kind}; {hint}")
+            raise RecipeError(f"{_shown(name)} is no {kind}; {hint}")
+
+
+def _shown(value: object) -> str:
+    return shortened(repr(value), SHOWN)
 
 
 def _written(value: Any) -> str:

@@ -74,6 +74,13 @@ def markdown(text: str) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", unlinked)
 
 
+def printable(text: str) -> str:
+    """Return text without anything that steers a terminal; line breaks and tabs stay."""
+    return "".join(
+        mark if mark.isprintable() or mark in "\n\t" else ascii(mark)[1:-1] for mark in text
+    )
+
+
 def _scientific(value: float) -> str:
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"

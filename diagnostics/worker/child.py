@@ -19,7 +19,7 @@ from typing import Any
 from diagnostics.errors import OversureError, WorkerError, WorkerMemoryError
 from diagnostics.schema.request import Progress, Request
 from diagnostics.worker import wire
-from diagnostics.worker.sandbox import GPU, lock_down
+from diagnostics.worker.sandbox import lock_down
 
 GIB = 2**30
 IDLE_SECONDS = 900
@@ -72,7 +72,7 @@ def prepare(home: Path, threads: int = 0) -> None:
         name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")
     }
     os.environ.clear()
-    os.environ.update(harmless, HOME=str(home), TMPDIR=str(home))
+    os.environ.update(harmless, HOME=str(home), TMPDIR=str(home), CUDA_VISIBLE_DEVICES="")
     tempfile.tempdir = str(home)  # Python remembers the zygote's
     os.nice(10)
     with suppress(OSError):
@@ -98,8 +98,8 @@ def _weights(request: Request) -> list[Path]:
 
 
 def _limit_memory(*weights: Path) -> None:
-    """Limit the address space, except beside a GPU, whose driver reserves far more than it uses."""
-    if GPU.exists() or not all(path.exists() for path in weights):
+    """Limit the address space."""
+    if not all(path.exists() for path in weights):
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     mapped = int(STATM.read_text().split()[0]) * resource.getpagesize() if STATM.exists() else 0
@@ -137,7 +137,7 @@ def _error_message(error: Exception, request: Request) -> dict[str, str]:
         )
         return {"type": "error", "kind": WorkerMemoryError.__name__, "message": message}
     number = uuid.uuid4().hex[:8]
-    print(f"error {number}", file=sys.stderr)
-    traceback.print_exception(error)
+    with suppress(OSError):
+        print(f"error {number}\n{''.join(traceback.format_exception(error))}", file=sys.stderr)
     message = f"Something unforeseen went wrong in the model's process (error {number})."
     return {"type": "error", "kind": WorkerError.__name__, "message": message}

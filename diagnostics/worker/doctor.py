@@ -1,4 +1,4 @@
-"""What this machine offers: sandbox, library versions, device, room on the disk."""
+"""What this machine offers: sandbox, library versions, room on the disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from diagnostics.schema.results.inspection import Status
 from diagnostics.schema.spec import Check
 from diagnostics.versions import EXTRAS, Floor, floors
 from diagnostics.worker import selftest
-from diagnostics.worker.sandbox import GPU, Level
+from diagnostics.worker.sandbox import Level
 
 GIB = 2**30
 MIN_FREE_GIB = 5
@@ -39,8 +39,6 @@ def examine() -> Report:
     outcome = selftest.outcome()
     checks = [Check("sandbox", STATUS_OF_LEVEL[outcome.level], sandbox_sentence(outcome))]
     checks += map(_library, floors())
-    has_gpu = GPU.exists()
-    checks.append(Check("device", "passed", "an NVIDIA GPU" if has_gpu else "the processor"))
     free = shutil.disk_usage(tempfile.gettempdir()).free / GIB
     enough: Status = "passed" if free >= MIN_FREE_GIB else "warned"
     checks.append(Check("disk", enough, f"{free:.0f} GiB are free for uploads"))

@@ -25,9 +25,11 @@ from diagnostics.errors import (
 )
 from diagnostics.schema.request import FIELD, INSPECT, OPEN, File, Progress, Request, Result
 from diagnostics.schema.runner import ProgressCallback
+from diagnostics.text import printable
 from diagnostics.worker import wire
 from diagnostics.worker.admission import Admission
 from diagnostics.worker.spawn import Source, Worker, Zygote
+from diagnostics.worker.watchdog import DISK_FILES, DISK_MIB
 
 POLL_SECONDS = 0.1
 DRAIN_SECONDS = 2.0
@@ -162,11 +164,12 @@ class WorkerRunner:
         progress = Progress("Waiting for the model's process", 0.0)
         while True:
             if select.select([worker.connection], [], [], POLL_SECONDS)[0]:
-                header, arrays = wire.receive(worker.connection)
+                header, arrays = wire.receive(worker.connection, self._limits.message_seconds)
                 if header["type"] == "result":
                     return wire.read_result(header, arrays, request.key)
                 if header["type"] == "error":
-                    raise by_name(str(header.get("kind")))(str(header.get("message"))[:1000])
+                    message = printable(str(header.get("message"))[:1000])
+                    raise by_name(str(header.get("kind")))(message)
                 progress = wire.read_progress(header, arrays, request.key)
                 received = time.monotonic()
             self._demand_in_time(started, received)
@@ -199,7 +202,8 @@ class WorkerRunner:
                 self._kill()
                 break
             try:
-                self._abandoned = wire.receive(worker.connection)[0]["type"] == "progress"
+                header, _ = wire.receive(worker.connection, left)
+                self._abandoned = header["type"] == "progress"
             except (EOFError, OSError, wire.ProtocolError):
                 self._kill()
                 break
@@ -220,7 +224,8 @@ class WorkerRunner:
         """Put a request's files where the worker may read them; it can read no others."""
         if self._inbox is None:
             return request
-        inbox, needed = self._inbox, {file.sha256 for file in request.files}
+        inbox = self._inbox
+        needed = {file.sha256 for file in (request.model.file, *request.files)}
         for path in inbox.iterdir():
             if path.name not in needed:  # files that were taken away meanwhile
                 path.unlink(missing_ok=True)
@@ -228,6 +233,7 @@ class WorkerRunner:
             request,
             model=replace(
                 request.model,
+                file=self._linked(request.model.file),
                 others=tuple(
                     replace(other, file=_handed_over(other.file, inbox))
                     for other in request.model.others
@@ -239,11 +245,26 @@ class WorkerRunner:
             reference=request.reference and _handed_over(request.reference, inbox),
         )
 
+    def _linked(self, file: File) -> File:
+        """Link a model that was uploaded into the inbox; others are read where they lie.
+
+        There the worker finds it as long as it lives, even if the same file is brought again. It
+        learns nowhere where uploads lie, or it could look for those of others.
+        """
+        if self._inbox is None or self._inbox.parent not in Path(file.path).parents:
+            return file
+        return _handed_over(file, self._inbox)
+
     def _crash_error(self) -> OversureError:
         """Say how the worker ended, in words."""
         code = self._kill()
         if self._cancelled:
             return CancelledError(CANCELLED)
+        if code == wire.OVER_DISK:
+            return WorkerCrashedError(
+                f"The model's process wrote more than {DISK_MIB} MiB or {DISK_FILES} files and was "
+                "ended; a model that does so is refused here."
+            )
         if code == -signal.SIGKILL:
             return WorkerMemoryError(
                 "The model's process was killed from outside (signal 9), most likely because the "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import resource
 import struct
 import sys
 import sysconfig
@@ -18,7 +19,6 @@ from enum import StrEnum
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
-GPU = Path("/dev/nvidia0")
 
 READ_FILE, READ_FOLDER = 1 << 2, 1 << 3
 OF_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15  # rights that a rule on a file may give
@@ -26,6 +26,9 @@ FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many there are by version; 16 
 RULESET, ADD_RULE, RESTRICT = 444, 445, 446
 NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER, KEEP_CAPABILITIES = 38, 22, 2, 8
 NOBODY, READ_OTHERS = 65534, 1 << 2  # a user and a capability
+USERS = 2_000_000_000  # and a process id: a user of its own, of a range that nobody hands out
+
+THREADS = 256  # of one process, and four for each processor where that is more
 
 EPERM, ENOSYS = 1, 38
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -169,8 +172,9 @@ def lock_down(readable: Iterable[Path], writable: Iterable[Path]) -> None:
     libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     folders = list(writable)
     _become_nobody(libc, folders)
+    _limit_threads()
     _restrict_files(libc, [*libraries(), *readable], folders)
-    if platform.machine() == "x86_64" and sys.platform == "linux" and not GPU.exists():
+    if platform.machine() == "x86_64" and sys.platform == "linux":
         _restrict_calls(libc)
 
 
@@ -195,15 +199,47 @@ def _become_nobody(libc: ctypes.CDLL, folders: Sequence[Path]) -> None:
     capabilities = 0
     if os.geteuid() == 0 and libc.syscall(RULESET, None, 0, 1) >= 1:
         with suppress(OSError):  # a container may keep even root from it
+            user = _unused_user()
             for folder in folders:
-                os.chown(folder, NOBODY, NOBODY)
+                os.chown(folder, user, NOBODY)
             libc.prctl(KEEP_CAPABILITIES, 1, 0, 0, 0)
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(user, user, user)
             capabilities = READ_OTHERS
     header = struct.pack("<Ii", 0x20080522, 0)
     libc.capset(header, struct.pack("<6I", capabilities, capabilities, 0, 0, 0, 0))
+
+
+def _unused_user() -> int:
+    """Return a user whom no other process has; nobody, where a container knows only some users."""
+    user = USERS + os.getpid()
+    with open("/proc/self/uid_map") as ranges:
+        for inside, _, count in (map(int, line.split()) for line in ranges):
+            if inside <= user < inside + count:
+                return user
+    return NOBODY
+
+
+def _limit_threads() -> None:
+    """Limit how many threads this process may start, beside those of its user that run already."""
+    if not TASKS.exists():
+        return
+    running = sum(map(_threads_of_user, Path("/proc").glob("[0-9]*/status")))
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    limit = running + max(THREADS, 4 * (os.cpu_count() or 1))
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+
+
+def _threads_of_user(status: Path) -> int:
+    """Return how many threads a process has, if it is this user's."""
+    with suppress(OSError, ValueError, KeyError):  # it has ended meanwhile
+        lines = (line.partition(":") for line in status.read_text().splitlines())
+        state = {name: text.split() for name, _, text in lines}
+        if int(state["Uid"][0]) == os.getuid():
+            return int(state["Threads"][0])
+    return 0
 
 
 def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Sequence[Path]) -> None:

@@ -104,6 +104,8 @@ def _acts(home: Path, readable: Path) -> dict[str, Callable[[], object]]:
     """Return the forbidden acts; none of them leaves anything behind if it succeeds."""
     outside = Path(tempfile.gettempdir()) / f"oversure-forbidden-{os.getpid()}"
     parent, ours = os.getppid(), Path(__file__)
+    people = Path(os.path.expanduser("~"))  # without one, a container has "~" or a missing folder
+    people = people if people.is_dir() else Path("/")
     core = struct.pack("qq", *resource.getrlimit(resource.RLIMIT_CORE))
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -136,7 +138,7 @@ def _acts(home: Path, readable: Path) -> dict[str, Callable[[], object]]:
         "read another process's environment": lambda: Path("/proc/1/environ").read_bytes(),
         "list the root folder": lambda: os.listdir("/"),
         "list the temporary folder": lambda: os.listdir(tempfile.gettempdir()),
-        "list people's homes": lambda: os.listdir(Path.home()),
+        "list people's homes": lambda: os.listdir(people),
         "write to the temporary folder": write(outside),
         "write beside our code": write(ours.with_name("forbidden.txt")),
         "change our code": lambda: ours.open("r+b").close(),

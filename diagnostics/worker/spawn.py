@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +20,7 @@ from diagnostics.errors import WorkerCrashedError
 from diagnostics.worker.wire import FORK, NUMBER, WAIT
 
 ENTRY = "diagnostics.execution.executor:Executor"
+PREFIX = "oversure-server-"
 START_SECONDS = 120
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -33,6 +36,36 @@ def _harmless_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in HARMLESS or name.startswith(HARMLESS_PREFIXES)
     }
+
+
+_locks: list[int] = []  # of our folders, held until this process ends, however it ends
+
+
+def _own_folder() -> Path:
+    """Return a new folder that is locked as long as this process lives; delete those of dead ones.
+
+    A zygote deletes its folder when the server ends, unless both were killed, or the machine was.
+    """
+    _sweep()
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():  # unless another server, just started, took it for a dead one's
+            _locks.append(lock)
+            return folder
+        os.close(lock)
+
+
+def _sweep() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # locked, or another user's
+            lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 @dataclass(frozen=True)
@@ -77,7 +110,7 @@ class Zygote:
         self, entry: str = ENTRY, folder: Path | None = None, threads: int | None = None
     ) -> None:
         self._threads = threads
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="oversure-"))
+        self.folder = folder or _own_folder()
         self._turn = threading.Lock()
         self._control, theirs = socket.socketpair()
         self._control.settimeout(START_SECONDS)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import select
 import socket
 import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy
@@ -29,6 +33,8 @@ from diagnostics.schema.request import (
 from diagnostics.schema.spec import preprocessing_from
 
 HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
+LARGEST = 1e15  # of seconds
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half a character, which no page can show
 MIB = 2**20
 KINDS = {"request", "progress", "result", "error"}
 Arrays = Mapping[str, NDArray[Any]]
@@ -36,6 +42,7 @@ Arrays = Mapping[str, NDArray[Any]]
 # What the server asks of the zygote, each followed by a process id or zero.
 FORK, WAIT = b"f", b"w"
 NUMBER = struct.Struct(">i")
+OVER_DISK = 1000  # in place of an exit code: the zygote ended it, because it wrote too much
 
 
 class ProtocolError(Exception):
@@ -72,27 +79,55 @@ def send(
         connection.sendall(block)
 
 
-def receive(connection: socket.socket) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def receive(
+    connection: socket.socket, seconds: float | None = None
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Receive one message: its header and its arrays.
+
+    Args:
+        connection: To the other side.
+        seconds: In which all of it must have come; None waits for each part as the connection
+            does.
 
     Raises:
         EOFError: When the other side is gone.
+        TimeoutError: When it takes too long.
         ProtocolError: When the message is not as agreed.
     """
-    (length,) = struct.unpack(">I", _exactly(connection, 4))
+    stream = _Stream(connection, seconds)
+    (length,) = struct.unpack(">I", stream.exactly(4))
     if length > HEADER_MIB * MIB:
         raise ProtocolError(f"a header of {length} bytes")
-    try:
-        header = json.loads(_exactly(connection, length))
+    text = stream.exactly(length)
+    with _reading("a header that is no message"):
+        header = json.loads(text.decode(), parse_constant=_no_number)
+        kind = header["type"]
+        if kind != "request" and SURROGATE.search(text):
+            header = json.loads(json.dumps(header, ensure_ascii=False).encode("utf-8", "replace"))
         announced = [(str(item["name"]), int(item["bytes"])) for item in header.pop("arrays")]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ProtocolError(f"a header that is no message: {error}") from None
-    if header.get("type") not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ProtocolError("a message of no known type")
     sizes = [size for _, size in announced]
     if any(not 0 < size <= ARRAY_MIB * MIB for size in sizes) or sum(sizes) > MESSAGE_MIB * MIB:
         raise ProtocolError("arrays larger than agreed")
-    return header, {name: _array(_exactly(connection, size)) for name, size in announced}
+    return header, {name: _array(stream.exactly(size)) for name, size in announced}
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Read what a stranger wrote: whatever goes wrong then is not as agreed.
+
+    Parsers of libraries answer broken input with many kinds of errors, of which any list is short
+    of some: deep nesting, numbers too large, text that is no Unicode.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ProtocolError(f"{what}: {type(error).__name__}") from None
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def request_message(request: Request, inbox: str = "") -> dict[str, Any]:
@@ -146,12 +181,12 @@ def read_result(header: Mapping[str, Any], arrays: Arrays, key: str) -> Result:
     Raises:
         ProtocolError: When it is the answer to another request, or not as agreed.
     """
-    scores, seconds = header.get("scores"), header.get("seconds")
-    versions = header.get("versions")
+    scores, versions = header.get("scores"), header.get("versions")
     is_answer = isinstance(scores, dict) and isinstance(versions, dict) and header.get("key") == key
-    if not is_answer or not isinstance(seconds, int | float):
+    if not is_answer:
         raise ProtocolError("a result that is not as agreed")
-    return Result(key, arrays, scores, float(seconds), versions)  # type: ignore[arg-type]
+    seconds = _number(header.get("seconds"))
+    return Result(key, arrays, scores, seconds, versions)  # type: ignore[arg-type]
 
 
 def progress_message(progress: Progress) -> dict[str, Any]:
@@ -166,16 +201,23 @@ def read_progress(header: Mapping[str, Any], arrays: Arrays, key: str) -> Progre
     Raises:
         ProtocolError: When it is of another request, or not as agreed.
     """
-    activity, done = header.get("activity"), header.get("done")
-    seconds_left = header.get("seconds_left")
-    has_numbers = isinstance(done, int | float) and isinstance(seconds_left, int | float | None)
-    if not isinstance(activity, str) or not has_numbers:
+    activity, seconds_left = header.get("activity"), header.get("seconds_left")
+    if not isinstance(activity, str):
         raise ProtocolError("a progress that is not as agreed")
+    done = min(max(_number(header.get("done")), 0.0), 1.0)
+    left = None if seconds_left is None else _number(seconds_left)
     partial = header.get("partial")
     if partial is not None and not isinstance(partial, dict):
         raise ProtocolError("an answer so far that is not as agreed")
     result = None if partial is None else read_result(partial, arrays, key)
-    return Progress(activity[:200], min(max(float(done or 0), 0.0), 1.0), seconds_left, result)
+    return Progress(activity[:200], done, left, result)
+
+
+def _number(value: object) -> float:
+    """Return a number of a message; JSON also has some that no float can hold."""
+    if isinstance(value, int | float) and abs(value) < LARGEST:
+        return float(value)
+    raise ProtocolError("something else where a number was agreed")
 
 
 def _npy(values: NDArray[Any]) -> bytes:
@@ -186,20 +228,29 @@ def _npy(values: NDArray[Any]) -> bytes:
 
 def _array(block: bytes) -> NDArray[Any]:
     """Read an array; its own header must announce exactly the bytes that came."""
-    try:
+    with _reading("an array that cannot be read"):
         values = npy.read_array(io.BytesIO(block), allow_pickle=False, max_header_size=4096)
-    except (ValueError, EOFError, MemoryError, OverflowError, TypeError) as error:
-        raise ProtocolError(f"an array that cannot be read: {error}") from None
     if values.dtype.kind not in "biuf":
         raise ProtocolError(f"an array of {values.dtype}")
     return values
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
-    received = bytearray()
-    while len(received) < count:
-        part = connection.recv(min(count - len(received), MIB))
-        if not part:
-            raise EOFError
-        received += part
-    return bytes(received)
+class _Stream:
+    """Bytes from a connection, all of them within a time, however they drip."""
+
+    def __init__(self, connection: socket.socket, seconds: float | None) -> None:
+        self._connection = connection
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    def exactly(self, count: int) -> bytes:
+        received = bytearray()
+        while len(received) < count:
+            if self._deadline is not None:
+                left = max(0.0, self._deadline - time.monotonic())
+                if not select.select([self._connection], [], [], left)[0]:
+                    raise TimeoutError
+            part = self._connection.recv(min(count - len(received), MIB))
+            if not part:
+                raise EOFError
+            received += part
+        return bytes(received)

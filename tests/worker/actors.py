@@ -33,6 +33,7 @@ class Actor:
         self.paths = [image.path for image in request.images]
         self.images = [_readable(image.path) for image in request.images]
         self.key, self.watch = request.key, watch
+        self.model = request.model.file.path
         watch(Progress("Acting", 0.25, 1.5))
         scores = getattr(self, request.method)(**request.options) or {}
         arrays = {"ramp": np.arange(6, dtype=np.float32).reshape(2, 3)}
@@ -90,6 +91,47 @@ class Actor:
 
     def wait(self, seconds):
         time.sleep(seconds)
+
+    def weigh(self):
+        return {"bytes": _readable(self.model)}
+
+    def pry(self, names):
+        """Look for others' uploads, by all that is known of where they may lie."""
+        home = os.path.realpath(os.environ["HOME"])
+        beside = {os.path.dirname(path) for path in (self.model, *self.paths, home)}
+        guesses = {*beside, *(os.path.dirname(folder) for folder in beside)}
+        guesses |= {os.path.join(folder, "uploads") for folder in guesses}
+        found = [os.path.join(folder, name) for folder in guesses for name in names]
+        found = [path for path in found if path != self.model and os.path.exists(path)]
+        listed = []
+        for folder in guesses:
+            with contextlib.suppress(PermissionError, FileNotFoundError):
+                listed.append((folder, os.listdir(folder)))
+        own = (home, os.path.dirname(self.model))
+        return {"found": found, "listed": [folder for folder, _ in listed if folder not in own]}
+
+    def print(self, mib):
+        os.write(2, b"\x1b[2J\x1b]0;title\x07 \xff red\n")
+        for _ in range(mib * 16):
+            os.write(1, b"noise " * 10_000 + b"\n" * 5536)
+
+    def multiply(self):
+        """Start threads until no more may start."""
+        end, threads = threading.Event(), []
+        try:
+            while len(threads) < 5000:
+                threads.append(threading.Thread(target=end.wait, daemon=True))
+                threads[-1].start()
+        except RuntimeError:
+            threads.pop()
+        end.set()
+        return {"threads": len(threads)}
+
+    def litter(self, files):
+        for number in range(files):
+            with open(os.path.join(os.environ["HOME"], str(number)), "w"):
+                pass
+        time.sleep(30)
 
     def spin(self):
         while True:

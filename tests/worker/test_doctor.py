@@ -78,10 +78,11 @@ def test_without_a_sandbox_whole_modules_and_programs_are_not_opened(monkeypatch
     launch.demand_sandbox("127.0.0.1", programs=True)
 
 
-def test_without_a_sandbox_the_app_stays_on_its_own_machine(monkeypatch):
-    with_outcome(monkeypatch, NONE)
-    launch.demand_sandbox("127.0.0.1")
-    with pytest.raises(InputError, match=r"0\.0\.0\.0"):
-        launch.demand_sandbox("0.0.0.0")
-    with_outcome(monkeypatch, PARTIAL)
+def test_without_a_strict_sandbox_the_app_stays_on_its_own_machine(monkeypatch):
+    for found in (NONE, PARTIAL):
+        with_outcome(monkeypatch, found)
+        launch.demand_sandbox("127.0.0.1")
+        with pytest.raises(InputError, match=r"0\.0\.0\.0"):
+            launch.demand_sandbox("0.0.0.0")
+    with_outcome(monkeypatch, STRICT)
     launch.demand_sandbox("0.0.0.0")

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -26,8 +27,11 @@ from diagnostics.errors import (
     WorkerTimeoutError,
 )
 from diagnostics.schema.request import File, ModelSource, Request
-from diagnostics.worker import Admission, Limits, WorkerRunner, Zygote
+from diagnostics.ui.session import store
+from diagnostics.worker import Admission, Limits, WorkerRunner, Zygote, watchdog
 from diagnostics.worker.child import GIB, memory_limit
+from diagnostics.worker.sandbox import THREADS
+from diagnostics.worker.watchdog import PRINTED_KIB
 
 ACTOR = "tests.worker.actors:Actor"
 
@@ -94,7 +98,14 @@ def test_a_worker_keeps_its_state_and_shares_it_with_nobody(zygote, runner):
 
 def test_a_worker_has_a_private_home_few_rights_and_an_empty_environment(runner):
     report = runner.run(ask("look")).scores
-    assert set(report["environment"]) <= {"HOME", "TMPDIR", "PATH", "LANG", "LC_ALL"}
+    assert set(report["environment"]) <= {
+        "HOME",
+        "TMPDIR",
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "CUDA_VISIBLE_DEVICES",
+    }
     assert "PATH" in report["begun with"]
     assert "A_SECRET" not in report["begun with"]
     assert report["private"] == 0o700
@@ -286,6 +297,151 @@ def test_nothing_outlives_the_server():
     server.stdout.close()
     eventually(lambda: not any(alive(pid) for pid in pids))
     eventually(lambda: not Path(folder).exists())
+
+
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_uploads_do_not_stay_when_the_server_dies_while_a_worker_starts(is_warm):
+    """The zygote then has nobody whom it could tell the worker's process id."""
+    script = (
+        "from tests.worker.test_pool import *\n"
+        "import socket\n"
+        "from diagnostics.worker.wire import FORK, NUMBER\n"
+        f"zygote = Zygote({ACTOR!r})\n"
+        f"if {is_warm}: WorkerRunner(zygote=zygote).run(ask('count'))\n"
+        "(zygote.folder / 'upload').write_text('private')\n"
+        "print(zygote.process.pid, zygote.folder, flush=True)\n"
+        "ours, theirs = socket.socketpair()\n"
+        "socket.send_fds(zygote._control, [FORK + NUMBER.pack(0)], [theirs.fileno()])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    server = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    pid, folder = server.stdout.readline().split()
+    server.wait()
+    server.stdout.close()
+    eventually(lambda: not alive(int(pid)), 60)
+    eventually(lambda: not Path(folder).exists())
+
+
+def test_what_a_killed_server_and_its_zygote_left_is_deleted_at_the_next_start(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    script = (
+        "from tests.worker.test_pool import *\n"
+        f"zygote = Zygote({ACTOR!r})\n"
+        "(zygote.folder / 'upload').write_text('private')\n"
+        "print(zygote.folder, flush=True)\n"
+        "if sys.argv[1:]:\n"
+        "    zygote.process.kill()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", script]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    living = subprocess.Popen(command, **pipes)
+    theirs = Path(living.stdout.readline().strip())
+    dead = subprocess.Popen([*command, "die"], **pipes)
+    left = Path(dead.stdout.readline().strip())
+    dead.wait()
+    assert left.exists()
+    next_one = Zygote(ACTOR)
+    assert not left.exists()
+    assert (theirs / "upload").exists()
+    living.communicate("")
+    dead.communicate()
+    next_one.close()
+    eventually(lambda: not theirs.exists())
+
+
+def test_what_a_worker_prints_is_bounded_and_cannot_steer_a_terminal(capfd):
+    zygote = Zygote(ACTOR)
+    runner = WorkerRunner(zygote=zygote)
+    runner.run(ask("print", mib=3))
+    assert runner.run(ask("count")).scores == {"asked": 2}
+    runner.close()
+    zygote.close()
+    printed = capfd.readouterr().err
+    assert "\\x1b[2J" in printed
+    assert "\x1b" not in printed
+    assert "what it prints from here on is left out" in printed
+    assert len(printed) < 2 * PRINTED_KIB * 1024
+
+
+def test_threads_of_a_worker_are_limited(runner):
+    started = runner.run(ask("multiply")).scores["threads"]
+    assert 16 < started <= max(THREADS, 4 * (os.cpu_count() or 1))
+
+
+def test_a_worker_that_litters_the_disk_is_ended_and_told_so(runner):
+    with pytest.raises(WorkerCrashedError, match="10000 files"):
+        runner.run(ask("litter", files=10_100))
+    assert runner.run(ask("count")).scores == {"asked": 1}
+
+
+def test_what_a_process_wrote_counts_also_where_it_deleted_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(watchdog, "DISK_MIB", 4)
+    script = (
+        "import os, sys\n"
+        "kept = open(sys.argv[1] + '/kept', 'wb')\n"
+        "kept.write(os.urandom(2**21)); kept.flush()\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        "gone = open(sys.argv[1] + '/gone', 'wb'); os.unlink(gone.name)\n"
+        "gone.write(os.urandom(2**22)); gone.flush()\n"
+        "print(flush=True); sys.stdin.read()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], **pipes)
+    output, theirs = os.pipe()
+    watched = watchdog.Watchdog(process.pid, tmp_path, output)
+    process.stdout.readline()
+    watched.watch()
+    assert not watched.is_over_disk
+    process.stdin.write("\n")
+    process.stdin.flush()
+    process.stdout.readline()
+    watched.watch()
+    assert watched.is_over_disk
+    assert process.wait() == -signal.SIGKILL
+    process.communicate()
+    os.close(theirs)
+    watched.close()
+    assert not tmp_path.exists()
+
+
+def test_a_load_that_never_ends_ends_with_a_sentence_at_the_limit(zygote):
+    runner = WorkerRunner(Limits(silent_seconds=0.5), zygote)
+    runner.run(ask("count"))
+    with pytest.raises(WorkerTimeoutError, match=r"no progress for 0\.5 s .* endless loop"):
+        runner.run(ask("spin"))
+    assert runner.run(ask("count")).scores == {"asked": 1}
+    runner.close()
+
+
+def uploaded(folder, content):
+    folder.mkdir(exist_ok=True)
+    digest = hashlib.sha256(content).hexdigest()
+    path = folder / digest
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    return File(str(path), digest, "model.pt")
+
+
+def test_a_refused_file_that_is_brought_again_is_not_called_damaged(zygote, runner):
+    """It is another file to the kernel, and the worker is locked to the first one."""
+    folder = zygote.folder / "uploads-again"
+    for _ in range(6):
+        model = ModelSource(uploaded(folder, b"not a model"))
+        assert runner.run(Request("weigh", model)).scores == {"bytes": 11}
+    assert runner.run(ask("count")).scores == {"asked": 7}
+
+
+def test_a_worker_cannot_look_whether_somebody_brought_a_file(zygote, runner):
+    folder = store.upload_folder(zygote.folder)
+    model, other = (uploaded(folder, content) for content in (b"mine", b"another's"))
+    request = Request("pry", ModelSource(model), options={"names": (other.sha256, model.sha256)})
+    assert runner.run(request).scores == {"found": [], "listed": []}
+    assert Path(other.path).exists()
 
 
 def test_a_killed_worker_leaves_no_files_behind(runner):

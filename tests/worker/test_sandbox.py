@@ -85,10 +85,45 @@ def test_root_becomes_nobody_who_reads_only_what_was_handed_over(tmp_path):
             capabilities[-16:],
         )
 
-    nobody = sandbox.NOBODY
-    expected = (nobody, nobody, nobody, "model", True, "0000000000000004")
-    assert in_a_child(work) == expected
-    assert (home / "made").stat().st_uid == nobody
+    user, effective, *others = in_a_child(work)
+    assert others == [sandbox.NOBODY, "model", True, "0000000000000004"]
+    assert user == effective == (home / "made").stat().st_uid
+    assert user == sandbox.NOBODY or user > sandbox.USERS
+
+
+def test_beside_a_gpu_the_sandbox_is_as_strict_as_anywhere(monkeypatch):
+    """Nothing asks for a GPU any more; a worker computes on the processor."""
+    exists = Path.exists
+    monkeypatch.setattr(
+        Path, "exists", lambda path: str(path).startswith("/dev/nvidia") or exists(path)
+    )
+    outcome = selftest.run()
+    assert outcome.level is sandbox.Level.STRICT
+    assert outcome.refused == len(outcome.acts)
+
+
+def test_landlock_alone_keeps_a_worker_from_opening_a_device(monkeypatch, tmp_path):
+    """Such as a GPU's, which a driver opens to read and to write."""
+    monkeypatch.setattr(sandbox, "_restrict_calls", lambda libc: None)
+
+    def work():
+        sandbox.lock_down([], [tmp_path])
+        try:
+            os.close(os.open("/dev/full", os.O_RDWR))
+        except PermissionError:
+            return "refused"
+        return "opened"
+
+    assert in_a_child(work) == "refused"
+
+
+@pytest.mark.parametrize("home", ["/nonexistent", None, ""])
+def test_where_there_is_no_home_the_sandbox_is_strict_all_the_same(monkeypatch, home):
+    if home is None:
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", home)
+    assert selftest.run().level is sandbox.Level.STRICT
 
 
 def test_what_one_half_cannot_refuse_is_partial(monkeypatch, tmp_path):

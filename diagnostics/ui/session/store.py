@@ -40,6 +40,7 @@ class _Entry:
 
 
 _folders: set[Path] = set()  # whose files are ours to delete
+_folder_name = secrets.token_hex(16)
 _secret = secrets.token_bytes(32)
 _lock = threading.Lock()
 _entries: dict[str, _Entry] = {}
@@ -47,8 +48,12 @@ _closed_owners: set[int] = set()  # sessions that have ended, and may not retain
 
 
 def upload_folder(parent: Path) -> Path:
-    """Return the folder where uploads lie until nobody owns them; only we may read it."""
-    folder = parent / "uploads"
+    """Return the folder where uploads lie until nobody owns them; only we may read it.
+
+    Its name cannot be guessed either: a worker may look whether a file is there whose whole path
+    it knows, and uploads are named by their hashes.
+    """
+    folder = parent / f"uploads-{_folder_name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     _folders.add(folder)
     return folder

@@ -160,7 +160,7 @@ def dialog(page, address):
 
 def arrived(place):
     """Return what the server was sent and holds."""
-    paths = [path for path in place.glob("oversure-*/uploads/*") if path.is_file()]
+    paths = [path for path in place.glob("oversure-*/uploads-*/*") if path.is_file()]
     return [path for path in paths if path.read_bytes()[:2] == b"PK" or tarfile.is_tarfile(path)]
 
 

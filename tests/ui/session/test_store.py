@@ -39,10 +39,10 @@ def test_an_id_is_neither_the_hash_nor_made_from_it(upload):
 def test_what_nobody_owns_is_there_until_it_is_deleted(upload, tmp_path):
     identity = store.retain(upload, 1)
     store.release_all(1)
-    assert list((tmp_path / "uploads").iterdir())
+    assert list(store.upload_folder(tmp_path).iterdir())
     store.delete_unowned()
     assert store.find(identity, 2) is None
-    assert not list((tmp_path / "uploads").iterdir())
+    assert not list(store.upload_folder(tmp_path).iterdir())
 
 
 def test_a_file_that_a_second_person_or_a_model_still_uses_stays(upload, tmp_path):
@@ -51,7 +51,7 @@ def test_a_file_that_a_second_person_or_a_model_still_uses_stays(upload, tmp_pat
     store.release_all(1)
     store.delete_unowned()
     assert store.find(other, 2) == ModelSource(upload, "timm/x")
-    assert len(list((tmp_path / "uploads").iterdir())) == 1
+    assert len(list(store.upload_folder(tmp_path).iterdir())) == 1
 
 
 def test_whoever_finds_an_item_owns_it(upload):
@@ -66,7 +66,7 @@ def test_a_file_that_is_released_is_gone_at_once_with_what_was_made_from_it(uplo
     store.retain(upload, 1)
     store.retain(ModelSource(upload), 1)
     store.release(upload, 1)
-    assert not list((tmp_path / "uploads").iterdir())
+    assert not list(store.upload_folder(tmp_path).iterdir())
 
 
 def test_a_closed_owner_owns_nothing_again(upload):
@@ -77,7 +77,7 @@ def test_a_closed_owner_owns_nothing_again(upload):
 
 
 def test_files_that_are_not_ours_are_never_deleted(tmp_path):
-    folder = tmp_path / "theirs" / "uploads"
+    folder = store.upload_folder(tmp_path).with_name("theirs")
     folder.mkdir(parents=True)
     path = folder / "weights.pth"
     path.write_bytes(b"theirs")

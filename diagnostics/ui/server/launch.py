@@ -6,12 +6,13 @@ import importlib.util
 import os
 import sys
 import threading
-import tomllib
 from pathlib import Path
 
 from diagnostics.data.samples import ROOT
 from diagnostics.errors import InputError
-from diagnostics.ui.server import uploads
+from diagnostics.schema import toml
+from diagnostics.ui.server import memory, uploads
+from diagnostics.ui.server.access import Access
 from diagnostics.ui.server.headers import Headers
 from diagnostics.ui.server.settings import ServerSettings
 from diagnostics.ui.server.startup import SessionDefaults, configure
@@ -29,7 +30,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def demand_sandbox(address: str, *, programs: bool = False) -> None:
-    """Refuse to offer the app to others, or to run programs, where models cannot be locked in.
+    """Refuse to offer the app to others, or to run programs, where the sandbox is not strict.
 
     Args:
         address: Address to listen on.
@@ -38,16 +39,17 @@ def demand_sandbox(address: str, *, programs: bool = False) -> None:
     Raises:
         InputError: When there is not the sandbox that this needs.
     """
-    if programs and selftest.outcome().level is not Level.STRICT:
-        raise InputError(
-            "TorchScript programs run only where the sandbox is strict, and here it is "
-            f"{selftest.outcome().level}; `oversure doctor` says what is missing."
-        )
-    if address in LOOPBACK or selftest.outcome().level is not Level.NONE:
+    if address in LOOPBACK and not programs:
         return
+    level = selftest.outcome().level
+    if level is Level.STRICT:
+        return
+    what = (
+        "TorchScript programs run" if programs else f"The app is offered to others, at {address},"
+    )
     raise InputError(
-        f"This system cannot lock down the processes that hold models, so the app is not offered "
-        f"to others at {address}. Use 127.0.0.1; `oversure doctor` says what is missing."
+        f"{what} only where the sandbox is strict, and here it is {level}; use 127.0.0.1 without "
+        "programs, and see `oversure doctor` for what is missing."
     )
 
 
@@ -60,7 +62,7 @@ def demand_sign_in(settings: ServerSettings) -> None:
     if settings.sign_in is None:
         return
     try:
-        auth = tomllib.loads(settings.sign_in.read_text("utf-8")).get("auth", {})
+        auth = toml.loads(settings.sign_in.read_text("utf-8")).get("auth", {})
     except (OSError, ValueError) as error:
         raise InputError(f"{settings.sign_in.name} cannot be read: {error}.") from None
     missing = [name for name in SIGN_IN if not auth.get(name)]
@@ -83,6 +85,7 @@ def serve(settings: ServerSettings, defaults: SessionDefaults) -> int:
     Returns:
         The exit code.
     """
+    memory.configure()
     Zygote.start(settings.threads)
     threading.Thread(target=selftest.outcome, daemon=True).start()  # pages will ask for it
     configure(defaults, settings)
@@ -102,7 +105,7 @@ def serve(settings: ServerSettings, defaults: SessionDefaults) -> int:
         ROOT / "app.py",
         routes=uploads.routes(),
         lifespan=uploads.lifespan,
-        middleware=[headers],
+        middleware=[headers, Middleware(Access)],
     )
     app.run(config=settings.config())
     return 0

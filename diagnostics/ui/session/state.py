@@ -16,15 +16,15 @@ from diagnostics.data import samples
 from diagnostics.errors import InputError
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource, Result
-from diagnostics.ui.server import startup, uploads
+from diagnostics.ui.server import memory, startup, uploads
 from diagnostics.ui.session import store
 from diagnostics.ui.session.query_params import set_query_param
 from diagnostics.worker import Live, WorkerRunner, Zygote
 
-MAX_RESULTS = 24
-MAX_PARTIAL_RESULTS = 4
 MAX_MODELS = 3
 MIB = 2**20
+RESULT_BYTES, PARTIAL_BYTES = 128 * MIB, 32 * MIB
+SCORES_BYTES = MIB  # that an answer's scores take beside its arrays, about
 PICTURE_BYTES = 24 * MIB
 MAX_SHOWN = 8
 # Widgets whose choices belong to one model.
@@ -48,6 +48,18 @@ class Runners(LRUCache[str, WorkerRunner]):
         digest, runner = super().popitem()
         runner.close()
         return digest, runner
+
+
+class Results(LRUCache[str, Result]):
+    """Answers by request key, as many as fit into so many bytes, and the latest in any case."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_bytes, lambda result: min(max_bytes, _size(result)))
+
+
+def _size(result: Result) -> int:
+    """Return about how many bytes an answer takes."""
+    return sum(values.nbytes for values in result.arrays.values()) + SCORES_BYTES
 
 
 @dataclass
@@ -94,10 +106,8 @@ class Session:
     positions: dict[str, int] = field(default_factory=dict)
     model_changes: int = 0
     runners: Runners = field(default_factory=lambda: Runners(MAX_MODELS))
-    results: LRUCache[str, Result] = field(default_factory=lambda: LRUCache(MAX_RESULTS))
-    partial_results: LRUCache[str, Result] = field(
-        default_factory=lambda: LRUCache(MAX_PARTIAL_RESULTS)
-    )
+    results: Results = field(default_factory=lambda: Results(RESULT_BYTES))
+    partial_results: Results = field(default_factory=lambda: Results(PARTIAL_BYTES))
     failures: dict[str, str] = field(default_factory=dict)
     pictures: LRUCache[str, str] = field(default_factory=lambda: LRUCache(PICTURE_BYTES, len))
     tickets: dict[str, str] = field(default_factory=dict)
@@ -260,12 +270,15 @@ class Session:
         return source
 
     def close(self) -> None:
-        """End the workers and release the uploads."""
+        """End the workers, and release the uploads and what was answered."""
         for runner in self.runners.values():
             runner.close()
         for token in self.tickets.values():
             uploads.revoke(token)
         store.release_all(self.owner)
+        for answers in (self.results, self.partial_results, self.pictures):
+            answers.clear()  # although something may still refer to this session
+        memory.release_soon()
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda session: session.close())

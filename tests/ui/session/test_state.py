@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
+import numpy as np
 import pytest
 
-from diagnostics.schema.request import File, ModelSource
+from diagnostics.schema.request import File, ModelSource, Result
 from diagnostics.ui.session import state, store
-from diagnostics.ui.session.state import MAX_MODELS, MAX_RESULTS, MAX_SHOWN, Session
+from diagnostics.ui.session.state import MAX_MODELS, MAX_SHOWN, Session
 
 FIRST, *OTHERS = (
     ModelSource(File(f"/nowhere/{name}", name * 64, f"{name}.pt")) for name in "abcdef"
@@ -48,13 +52,38 @@ def test_the_least_recently_used_runner_is_closed_for_another_model(session):
     assert all(runner.closed for runner in session.runners.values())
 
 
-def test_the_latest_results_are_cached(session):
-    for number in range(MAX_RESULTS + 3):
-        session.results[str(number)] = number
-        assert session.results["0"] == 0
-    assert len(session.results) == MAX_RESULTS
+def result(mib):
+    return Result("key", {"a": np.empty(mib * 2**20, np.uint8)}, {}, 0.1, {})
+
+
+def test_results_take_so_much_memory_and_no_more(session):
+    for number in range(12):
+        session.results[str(number)] = result(20)
+        assert "0" in session.results
+        session.results["0"]  # a page that is looked at again stays
     assert "1" not in session.results
-    assert str(MAX_RESULTS + 2) in session.results
+    assert "11" in session.results
+    held = sum(found.arrays["a"].nbytes for found in session.results.values())
+    assert state.RESULT_BYTES / 2 < held <= state.RESULT_BYTES
+
+
+def test_an_answer_larger_than_that_is_there_alone(session):
+    session.results["small"] = result(1)
+    session.results["large"] = result(state.RESULT_BYTES // 2**20 + 9)
+    assert list(session.results) == ["large"]
+    session.results["small"] = result(1)
+    assert list(session.results) == ["small"]
+
+
+def test_of_a_session_that_ended_no_result_stays_although_somebody_holds_the_session(session):
+    """A page's callbacks and timers may refer to it for a while."""
+    answer = weakref.ref(session.results.setdefault("key", result(1)))
+    session.partial_results["key"] = answer()
+    session.picture_source("digest", lambda: "x" * 1000)
+    session.close()
+    gc.collect()
+    assert answer() is None
+    assert not session.pictures
 
 
 def test_a_picture_is_encoded_once_while_there_is_room(session, monkeypatch):

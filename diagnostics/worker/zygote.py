@@ -55,7 +55,7 @@ def _serve(
     warming = executor.warm_up()
     looked = time.monotonic()
     while True:
-        outputs = [worker.output for worker in workers.values() if worker.may_print]
+        outputs: list[Any] = [worker.output for worker in workers.values() if worker.may_print]
         ready = select.select([control, *outputs], [], [], IDLE_SECONDS)[0]
         is_due = time.monotonic() - looked > IDLE_SECONDS
         looked = time.monotonic() if is_due else looked

@@ -1,0 +1,93 @@
+"""What the server holds once all are gone: who looked, who opened, who brought large images."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+from PIL import Image
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import ClientConnection, connect
+
+from diagnostics.data import samples
+from tests import serving
+from tests.pages_for_tests import PAGES
+
+RERUNS, VISITORS, OPENS, IMAGES = 500, 20, 200, 8
+WIDTH, HEIGHT = 6000, 4500
+LIMIT_MIB = 50.0
+GONE_SECONDS = 60  # a page that was closed is kept for half a minute
+NAMES = [Path(page).stem.partition("_")[2] for page in PAGES]
+
+
+def figures() -> Iterator[tuple[str, float, float, str]]:
+    """Yield what was measured, the value, its limit and its unit."""
+    work = f"{RERUNS} reruns, every page by {VISITORS} visitors in turn and {OPENS} opens"
+    with serving.server() as (address, process):
+        visit(address, NAMES)
+        before = settled_mib(process.pid)
+        visit(address, ["inspect"] * RERUNS)
+        for _ in range(VISITORS):
+            visit(address, NAMES)
+        for _ in range(OPENS):
+            visit(address, ["inspect"])
+        grown = settled_mib(process.pid) - before
+        yield f"what the server holds more once they are gone, {work}", grown, LIMIT_MIB, "MiB"
+    with tempfile.TemporaryDirectory() as folder:
+        model = str(samples.model_files()[samples.FIRST_MODEL].path)
+        images = large_images(Path(folder))
+        with serving.server(arguments=(model, *images)) as (address, process):
+            visit(address, [])
+            before = settled_mib(process.pid)
+            visit(address, NAMES)
+            grown = settled_mib(process.pid) - before
+    what = f"the same, every page with {IMAGES} images of {WIDTH * HEIGHT / 1e6:.0f} megapixels"
+    yield what, grown, LIMIT_MIB, "MiB"
+
+
+def visit(address: str, pages: Sequence[str], leaving: Callable[[], object] = lambda: None) -> None:
+    """Open the app over the wire, have pages drawn one after another, and leave.
+
+    Args:
+        address: Of the server.
+        pages: By the names in their addresses.
+        leaving: Called before the last page is closed.
+    """
+    stream = f"{address.replace('http', 'ws')}/_stcore/stream"
+    with connect(stream, subprotocols=["streamlit"], origin=address, max_size=None) as socket:
+        for page in pages:
+            _draw(socket, page)
+        leaving()
+
+
+def _draw(socket: ClientConnection, page: str) -> None:
+    asked = BackMsg()
+    asked.rerun_script.query_string = ""
+    asked.rerun_script.page_name = page
+    socket.send(asked.SerializeToString())
+    while True:
+        told = ForwardMsg()
+        told.ParseFromString(socket.recv(timeout=300))
+        if told.WhichOneof("type") == "script_finished":
+            return
+
+
+def settled_mib(process: int) -> float:
+    """Return the server's memory once the sessions have ended."""
+    time.sleep(GONE_SECONDS)
+    return psutil.Process(process).memory_info().rss / 2**20
+
+
+def large_images(folder: Path) -> list[str]:
+    """Write photographs of noise, as large as those of a good camera."""
+    paths = []
+    for number in range(IMAGES):
+        path = folder / f"large-{number}.jpg"
+        small = Image.effect_noise((WIDTH // 50, HEIGHT // 50), 80 + number).convert("RGB")
+        small.resize((WIDTH, HEIGHT)).save(path, quality=90)
+        paths.append(str(path))
+    return paths

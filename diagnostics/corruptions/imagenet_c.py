@@ -30,7 +30,11 @@ def gaussian_blur(values: Values, sigma: float, _random: Generator) -> Values:
 
 
 def defocus(values: Values, radius: float, _random: Generator) -> Values:
-    """Average over a disk of this radius in px that is aliased and smoothed a little."""
+    """Mix with a disk of this radius in px that is smoothed a little, as the benchmark has it.
+
+    Smoothing mirrors the disk where it touches the grid's edge, so that its weights do not sum to
+    one at radii of 8 and 10 px. The benchmark leaves that: its images are 1 % brighter there.
+    """
     from scipy import ndimage
 
     small = radius <= SMALL_RADIUS
@@ -38,8 +42,9 @@ def defocus(values: Values, radius: float, _random: Generator) -> Values:
     side = np.arange(-reach, reach + 1)
     disk = (side[:, None] ** 2 + side**2 <= radius**2).astype(np.float64)
     sigma = SMOOTHING_PX.get(int(radius), DEFAULT_SMOOTHING_PX)
-    smooth = ndimage.gaussian_filter(disk, sigma, mode="mirror", radius=1 if small else 2)
-    return spatial.filtered(values, smooth, edges="reflect")
+    taps = 1 if small else 2
+    kernel = ndimage.gaussian_filter(disk / disk.sum(), sigma, mode="mirror", radius=taps)
+    return spatial.filtered(values, kernel, edges="reflect")
 
 
 def _by_severity(

@@ -65,10 +65,11 @@ class Corruption:
 
     def apply(self, values: Values, value: float, random: Generator) -> Values:
         """Return an image of shape (h, w, c) in [0, 1] corrupted at a number."""
+        value = self.on_axis(value)
         if value == self.identity:
             return values
         if self.severities:
-            value = self.severities[round(value) - 1]
+            value = self.severities[int(value) - 1]
         return np.ascontiguousarray(self.function(values, value, random), np.float32)
 
     def values(self, steps: int, start: float | None, stop: float | None) -> tuple[float, ...]:
@@ -91,13 +92,16 @@ class Corruption:
         spaced = np.geomspace if self.geometric else np.linspace
         values = [float(f"{value:.{DIGITS}g}") for value in spaced(first, last, steps)]
         values[0], values[-1] = first, last
-        if self.integer:
-            values = [float(round(value)) for value in values]
+        values = [self.on_axis(value) for value in values]
         if self.identity is not None and min(first, last) < self.identity < max(first, last):
             tolerance = 1e-6 * abs(last - first)
             values = [value for value in values if abs(value - self.identity) > tolerance]
             values.append(self.identity)
         return tuple(sorted(set(values), reverse=first > last))
+
+    def on_axis(self, value: float) -> float:
+        """Return the number at which it is applied: the nearest integer where it takes integers."""
+        return float(round(value)) if self.integer else value
 
     def contains(self, value: float) -> bool:
         """Say whether a number lies within the limits."""

@@ -47,7 +47,8 @@ def out_of_focus(values: Values, radius: float, _random: Generator) -> Values:
     """Average over a disk of this radius in px, its rim weighed by how far it is covered."""
     reach = math.ceil(radius)
     rows, columns = np.indices((2 * reach + 1, 2 * reach + 1)) - reach
-    return filtered(values, np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1), edges="edge")
+    disk = np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1)
+    return filtered(values, disk / disk.sum(), edges="edge")
 
 
 @corruption(
@@ -64,7 +65,7 @@ def motion(values: Values, length: float, _random: Generator) -> Values:
     reach = math.ceil(length / 2)
     columns = np.arange(-reach, reach + 1)
     line = np.clip((length + 1) / 2 - np.abs(columns) + 0.5, 0, 1)
-    return filtered(values, line[None], edges="edge")
+    return filtered(values, (line / line.sum())[None], edges="edge")
 
 
 @corruption(
@@ -216,7 +217,7 @@ def filtered(
 
     Args:
         values: Shape (h, w, c).
-        kernel: Weights of the neighbours, which are scaled to a sum of 1; both sides odd.
+        kernel: Weights of the neighbours; both sides odd.
         edges: What lies beyond an edge: "edge" repeats it, "reflect" mirrors the image about it.
 
     Returns:
@@ -227,8 +228,7 @@ def filtered(
     down, across = kernel.shape[0] // 2, kernel.shape[1] // 2
     pads = ((down, down), (across, across), (0, 0))
     padded = np.pad(values.astype(np.float64), pads, mode=edges)
-    weights = (kernel / kernel.sum())[..., None]
-    mixed: NDArray[np.float64] = fftconvolve(padded, weights, "valid", axes=(0, 1))
+    mixed: NDArray[np.float64] = fftconvolve(padded, kernel[..., None], "valid", axes=(0, 1))
     return mixed.clip(0, 1).astype(np.float32)
 
 

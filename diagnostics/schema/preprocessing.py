@@ -91,6 +91,11 @@ class Preprocessing:
         _demand(all(value > 0 for value in self.std), "std", "above zero", self.std)
 
     @property
+    def pixels(self) -> int:
+        """How many pixels the network receives, which may differ from what it was published for."""
+        return self.height * self.width
+
+    @property
     def summary(self) -> str:
         """Size and scaling in words, to tell published settings apart."""
         size = f"{self.height} × {self.width} px"

@@ -16,6 +16,7 @@ from torchvision.transforms import functional as vision
 from diagnostics.corruptions.intensity import otsu
 from diagnostics.corruptions.registry import corrupt, corruptions, find, names
 from diagnostics.errors import OptionError
+from tests.independent import slow_imagenet_c
 
 SEVERITIES = {name: find(name).severities for name in names() if find(name).severities}
 
@@ -388,17 +389,24 @@ def test_each_severity_does_what_its_constant_says():
     assert counts.var() == pytest.approx(30, rel=0.05)  # a Poisson number's variance is its mean
 
 
-def test_imagenet_c_defocus_is_its_smoothed_disk():
-    values = image(1, 40, 40)
-    for place, (radius, alias) in enumerate(((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))):
-        reach, taps = (8, 1) if radius <= 8 else (radius, 2)
-        side = np.arange(-reach, reach + 1)
-        disk = (np.add.outer(side**2, side**2) <= radius**2).astype(float)
-        line = np.exp(-0.5 * (np.arange(-taps, taps + 1) / alias) ** 2)
-        smooth = mixed(disk[..., None], np.outer(line, line), "reflect")[..., 0]
-        expected = mixed(values, smooth, "reflect")
-        result = corrupted("imagenet_c_defocus", place + 1, values)
-        assert result == pytest.approx(expected, abs=1e-6)
+def test_defocus_has_the_weights_of_the_benchmark_also_where_they_do_not_sum_to_one():
+    values = image(1, 24, 22)
+    for severity in range(1, 6):
+        result = corrupted("imagenet_c_defocus", severity, values)
+        assert result == pytest.approx(slow_imagenet_c.defocus(values, severity), abs=1e-6)
+    sums = [slow_imagenet_c.defocus_kernel(*shape).sum() for shape in slow_imagenet_c.DEFOCUS]
+    assert sums[:3] == pytest.approx([1, 1, 1])
+    white = corrupted("imagenet_c_defocus", 4, np.full((9, 9, 1), 0.5, np.float32))
+    assert white == pytest.approx(0.5 * sums[3], abs=1e-6)
+    assert abs(sums[3] - 1) > 1e-3
+
+
+def test_a_severity_between_two_is_the_nearest_and_never_the_worst():
+    values = image()
+    assert (corrupted("imagenet_c_noise", 0.4, values) == values).all()
+    for between, nearest in ((0.6, 1), (2.4, 2), (4.9, 5)):
+        expected = corrupted("imagenet_c_noise", nearest, values)
+        assert (corrupted("imagenet_c_noise", between, values) == expected).all()
 
 
 def test_two_corruptions_are_applied_one_after_the_other():

@@ -228,7 +228,7 @@ class Sweep:
             axes=[axis.entry() for axis in self.axes],
             images=images if self.describe_each else [],
             quantile_bands=quantile_bands(images, len(self.points)) if len(self.axes) == 1 else [],
-            size=[spec.height, spec.width],
+            size=[self.context.preprocessing.height, self.context.preprocessing.width],
             classes=class_names(images, spec.class_names),
             n=len(images),
             labelled=sum(image["label"] is not None for image in images),
@@ -286,14 +286,15 @@ def label_changes(image: SweptImage, axis: SweepAxis, names: Sequence[str]) -> l
     Returns:
         Those above the start first. A direction ends where the network was not asked.
     """
-    start, steps = axis.identity_step, len(axis.values)
-    up = range(start or 0, steps)
-    down = range(0) if start is None else range(start, -1, -1)
+    start, steps, predicted = axis.identity_step, len(axis.values), image["predicted"]
+    clean = _first(image["clean"])
+    directions: list[tuple[int, int | None, range]] = [(clean, None, range(start or 0, steps))]
+    if start is not None and (there := predicted[start]) is not None:
+        directions.append((there, start, range(start - 1, -1, -1)))
     changes = []
-    for direction in (up, down):
-        old, previous = _first(image["clean"]), None
+    for old, previous, direction in directions:
         for step in direction:
-            new = image["predicted"][step]
+            new = predicted[step]
             if new is None:
                 break
             if new != old:

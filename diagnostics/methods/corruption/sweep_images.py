@@ -24,7 +24,7 @@ def sweep_images(context: Context, *, corruptions: str = "[]") -> Outcome[SweepI
     Args:
         context: Gives the images in hand, of which the first is taken.
         corruptions: For each picture, corruptions with their numbers, as a JSON list of at most 8
-            such as [[["contrast", 25]]].
+            such as [[["contrast", 25]]]; severities are rounded to whole ones, as a sweep's are.
 
     Raises:
         InputError: When there is no image, no such corruption, or a number outside its limits.
@@ -60,7 +60,7 @@ def _steps(entry: object) -> tuple[Step, ...]:
     for part in entry if isinstance(entry, list) else [entry]:
         match part:
             case [str(name), int() | float() as value] if _exists(name, float(value)):
-                steps.append((name, float(value)))
+                steps.append((name, registry.find(name).on_axis(float(value))))
             case _:
                 raise InputError(
                     f"There is no step {str(part)[:60]}; give an axis and a number on it."

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from diagnostics.corruptions.conditions import CONDITIONS
 from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.corruption._grey_transitions import (
-    CONDITIONS,
     condition_counts,
     grey_share,
     verdict,

@@ -19,11 +19,11 @@ from diagnostics.methods.fooling._archive import (
     target_indices,
 )
 from diagnostics.methods.registry import method
+from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import batch_size
-from diagnostics.models.infill import subtracted_colour
+from diagnostics.models.infill import mean_colour
 from diagnostics.models.log_odds import margin
 from diagnostics.schema.options import Range
-from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.results.fooling import FoolingAnswer
 from diagnostics.schema.spec import Need
 from diagnostics.text import counted
@@ -99,7 +99,7 @@ def ascend(
     context, device = archive.context, archive.context.classifier.device
     indices = [archive.targets[column] for column in columns]
     left, targets = torch.tensor(columns, device=device), torch.tensor(indices, device=device)
-    mean = start_colour(context.classifier.preprocessing).to(device)
+    mean = start_colour(context.classifier).to(device)
     pixels = start_pixels(context, indices).to(device)
     stretch = torch.ones(len(indices), dtype=torch.float64, device=device)
     expected, gains = torch.full_like(stretch, torch.nan), torch.full_like(stretch, torch.nan)
@@ -180,13 +180,13 @@ def start_pixels(context: Context, indices: Sequence[int]) -> Float[Tensor, "n c
     generators = [np.random.default_rng([context.seed, index]) for index in indices]
     drawn = [generator.standard_normal(shape) for generator in generators]
     grain = torch.from_numpy(np.stack(drawn)).float()
-    return (start_colour(context.classifier.preprocessing) + GRAIN * grain).clamp(0, 1)
+    return (start_colour(context.classifier) + GRAIN * grain).clamp(0, 1)
 
 
-def start_colour(preprocessing: Preprocessing) -> Float[Tensor, "c 1 1"]:
-    """Return the colour that the preprocessing subtracts; mid grey where it subtracts none."""
-    colour = subtracted_colour(preprocessing).float()
-    if not any(preprocessing.mean):
+def start_colour(classifier: TorchClassifier) -> Float[Tensor, "c 1 1"]:
+    """Return the mean colour of the training images; mid grey where none is subtracted."""
+    colour = mean_colour(classifier).float()
+    if not colour.any():
         colour = torch.full_like(colour, 0.5)
     return colour[:, None, None]
 

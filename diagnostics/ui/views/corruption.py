@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from diagnostics.corruptions.conditions import CONDITIONS
 from diagnostics.corruptions.registry import Corruption, find
 from diagnostics.data import samples
 from diagnostics.report import pictures
@@ -37,8 +38,7 @@ from diagnostics.ui.widgets.run import try_request
 
 AXIS, IMAGE = "sweep.axis", "sweep.image"
 STEPS = (11, 21)
-MAX_IMAGES, DEFAULT_MAX_IMAGES = (32, 64, 128, 256, 512), 128
-CONDITIONS = 17  # passes for each image that tell transitions from range
+MAX_IMAGES = (32, 64, 128, 256, 512)
 EXAMPLE = "letter-x-blurred"
 
 
@@ -257,7 +257,7 @@ def transitions_request(spec: ModelSpec, info: MethodInfo) -> Request | None:
     of_folder = session.in_distribution is not None
     max_images = _max_images(info, "sweep.probed") if of_folder else len(session.shown)
     label = "Alter transitions and range, each alone"
-    if not _enabled(label, "sweep.reading", spec, max_images * CONDITIONS):
+    if not _enabled(label, "sweep.reading", spec, max_images * len(CONDITIONS)):
         return None
     options: dict[str, Value] = {"images": "folder", "max_images": max_images}
     request = sweep_request(spec, options if of_folder else {"images": "in hand"})
@@ -274,7 +274,6 @@ def _max_images(info: MethodInfo, key: str) -> int:
         "Images at most",
         "How many of the folder's images, drawn at random; more make the intervals narrower.",
         choices=MAX_IMAGES,
-        default=DEFAULT_MAX_IMAGES,
         key=key,
         width=150,
     )

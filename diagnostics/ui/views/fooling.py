@@ -47,7 +47,7 @@ SUMMARIES = {
     "what is mixed and changed. The pictures have shapes, edges and repetitions.",
 }
 STEPS = (100, 300, 1000, 2000)
-GENERATIONS, QUICK_GENERATIONS = (20, 50, 200, 1000, 5000), 50
+GENERATIONS = (20, 50, 200, 1000, 5000)
 SECONDS = {30: "30 s", 120: "2 min", 600: "10 min", 3600: "1 h", 0: "no limit"}
 MAX_SEED = 9999
 ALL_CLASSES, FEW = 40, 4  # up to so many classes all are made at first, of more so many
@@ -128,7 +128,6 @@ def _limits(algorithm: str, methods: Methods) -> dict[str, Any]:
         "generations": Field(
             help=f"How many at most, of {children} pictures each.",
             choices=GENERATIONS,
-            default=QUICK_GENERATIONS,
             width=130,
         ),
         "seconds": Field(

@@ -289,6 +289,17 @@ def test_label_changes_go_outwards_from_the_image_as_it_is():
     ]
 
 
+def test_another_answer_at_the_identity_itself_is_listed_once():
+    """A batch of another size may round otherwise, so that a tie is answered otherwise."""
+    axis = SweepAxis(find("rotated"), (-10, 0, 10))
+    assert changes_of(5, [6, 6, 6], axis) == [
+        {"step": 1, "previous_step": None, "old": 5, "new": 6, "title": "f becomes g at 0°"}
+    ]
+    assert changes_of(5, [5, 6, 6], axis)[1:] == [
+        {"step": 0, "previous_step": 1, "old": 6, "new": 5, "title": "g becomes f at −10°"}
+    ]
+
+
 def test_without_an_identity_the_first_step_is_held_against_the_image_as_it_is():
     axis = SweepAxis(find("threshold"), (0.1, 0.2, 0.3, 0.4))
     title = "f becomes g at level 0.1"

@@ -30,6 +30,19 @@ def test_a_step_is_the_picture_that_the_sweep_asked_about(files):
     assert outcome.scores["rounding"][2] > 0.5  # a picture file cannot hold it
 
 
+def test_a_fractional_severity_shows_the_nearest_one(files):
+    context = Context(linear_model(), files=files[:1])
+    steps = [[["imagenet_c_noise", 0.4]], [["imagenet_c_noise", 2.4]], [["imagenet_c_noise", 2]]]
+    outcome = sweep_images(context, corruptions=json.dumps([*steps, []]))
+    unchanged, second, whole, image = (outcome.arrays[f"step/{index}"] for index in range(4))
+    assert (unchanged == image).all()
+    assert (second == whole).all()
+    assert outcome.scores["corruptions"][:2] == [
+        [["imagenet_c_noise", 0.0]],
+        [["imagenet_c_noise", 2.0]],
+    ]
+
+
 @pytest.mark.parametrize(
     "corruptions",
     ["no list", "5", '[[["nonsense", 1]]]', '[[["contrast", -1]]]', '[[["contrast", "x"]]]'],

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from diagnostics.corruptions.conditions import CONDITIONS
 from diagnostics.errors import InputError
 from diagnostics.methods.context import Context
 from diagnostics.methods.corruption._grey_transitions import (
-    CONDITIONS,
     HARD,
     OTHER_RANGES,
     paired_drop,

@@ -9,9 +9,10 @@ import torch
 from diagnostics.methods.context import Context
 from diagnostics.methods.fooling import gradient_ascent
 from diagnostics.models import log_odds
+from diagnostics.models.ensemble import EnsembleNetwork
 from diagnostics.schema.preprocessing import Preprocessing
 from tests.methods.fooling.models import two_classes
-from tests.networks_for_tests import FunctionalResidual, classifier
+from tests.networks_for_tests import FunctionalResidual, classifier, mlp
 
 
 def test_a_step_goes_along_the_weights_alone_and_as_far_as_it_aims():
@@ -54,6 +55,14 @@ def test_a_step_that_gains_too_little_makes_the_next_one_longer_and_no_other_doe
     assert at_ends.tolist() == [gradient_ascent.MAX_STRETCH, 1.0]
 
 
+def test_an_ensemble_starts_where_its_member_alone_does():
+    settings = Preprocessing(fit="none", height=8, width=8, mean=(0.2, 0.4, 0.6))
+    member = classifier(mlp(64, channels=3), 8, 3, preprocessing=settings)
+    ensemble = classifier(EnsembleNetwork([member, member]), 8, 3)
+    expected = gradient_ascent.start_pixels(Context(member), [1])
+    torch.testing.assert_close(gradient_ascent.start_pixels(Context(ensemble), [1]), expected)
+
+
 def test_the_start_is_the_mean_colour_and_hardly_any_grain():
     settings = Preprocessing(
         fit="none", height=40, width=40, bgr=True, value_range=255, mean=(20, 100, 200)
@@ -63,4 +72,4 @@ def test_the_start_is_the_mean_colour_and_hardly_any_grain():
     first = gradient_ascent.start_pixels(Context(model), [2])[0] * 255
     assert first.mean((1, 2)).tolist() == pytest.approx([200, 100, 20], abs=0.2)
     assert first.std((1, 2)).tolist() == pytest.approx([1, 1, 1], abs=0.1)
-    assert gradient_ascent.start_colour(Preprocessing()).flatten().tolist() == [0.5] * 3
+    assert gradient_ascent.start_colour(classifier(mlp(), 8)).flatten().tolist() == [0.5]

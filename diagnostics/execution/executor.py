@@ -35,12 +35,23 @@ from diagnostics.preprocessing.trace import Prepared, prepare
 from diagnostics.reference import statistics
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import FIELD, INSPECT, OPEN, File, ModelSource, Request, Result
+from diagnostics.schema.request import (
+    FIELD,
+    INSPECT,
+    OPEN,
+    READ,
+    File,
+    ModelSource,
+    Request,
+    Result,
+)
 from diagnostics.schema.results.inspection import (
     FieldAnswer,
     ImageEntry,
     InspectAnswer,
     OpenAnswer,
+    ReadAnswer,
+    ReadEntry,
 )
 from diagnostics.schema.runner import ProgressCallback
 from diagnostics.schema.spec import ModelSpec, Need, describe
@@ -109,6 +120,8 @@ class Executor:
             return self._describe_model(request, progress)
         if request.method == FIELD:
             return self._receptive_field(request, progress)
+        if request.method == READ:
+            return _read(request.images, progress)
         if request.method == INSPECT or find(request.method).info.kind == "map":
             return self._inspect(request, progress)
         return self._analyse(request, progress)
@@ -146,9 +159,11 @@ class Executor:
         for start in range(0, count, step):
             files = request.images[start : start + step]
             report = progress.part(start / count, len(files) / count)
-            report("Making what the network receives", 0.0)
-            prepared = [self._prepare(file, classifier) for file in files]
-            report("Asking the network", 0.1)
+            prepared = []
+            for place, file in enumerate(files):
+                report(f"Reading image {start + place + 1} of {count}", 0.5 * place / len(files))
+                prepared.append(self._prepare(file, classifier))
+            report("Asking the network", 0.5)
             pixels = {
                 file.sha256: image.pixels
                 for file, image in zip(files, prepared, strict=True)
@@ -256,6 +271,17 @@ def _partial_result(request: Request, outcome: Outcome[Any], model: Any, seconds
     """Return the result of work that is not done."""
     outcome.check()
     return Result(request.key, outcome.arrays, {"model": model, **outcome.scores}, seconds, {})
+
+
+def _read(files: Sequence[File], progress: ProgressReporter) -> Outcome[ReadAnswer]:
+    """Say of each image why it cannot be read, without a model."""
+    entries = []
+    for place, file in enumerate(files):
+        progress.report(f"Reading image {place + 1} of {len(files)}", place / len(files))
+        image = _decode(file)
+        error = image.message if isinstance(image, ImageError) else None
+        entries.append(ReadEntry(file=file.name, sha256=file.sha256, error=error))
+    return Outcome(ReadAnswer(images=entries))
 
 
 def _readable(files: Sequence[File]) -> list[Decoded]:

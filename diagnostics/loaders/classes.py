@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from diagnostics.models.sample_networks import NETWORKS
-from diagnostics.schema.spec import Check
+from diagnostics.schema.spec import Check, numbered_class
 
 
 def match_names(names: tuple[str, ...], outputs: int) -> tuple[tuple[str, ...], Check]:
@@ -12,7 +12,7 @@ def match_names(names: tuple[str, ...], outputs: int) -> tuple[tuple[str, ...], 
     if count == outputs:
         message = f"{outputs} class names for {outputs} outputs."
         return names, Check("classes", "passed", message)
-    padded = (*names[:outputs], *(f"class {index}" for index in range(count, outputs)))
+    padded = (*names[:outputs], *map(numbered_class, range(count, outputs)))
     message = (
         f"{count} class names for {outputs} outputs: the names may be shifted; give a list of "
         f"{outputs}."
@@ -28,7 +28,7 @@ def known_names(architecture: str, outputs: int) -> tuple[tuple[str, ...], Check
     if library != "oversure" and outputs == 1000:
         message = "1000 outputs: ImageNet-1k names in torchvision's order are assumed."
         return imagenet_names(), Check("classes", "passed", message)
-    numbers = tuple(f"class {index}" for index in range(outputs))
+    numbers = tuple(map(numbered_class, range(outputs)))
     message = f"No names are known for {outputs} outputs; give a list of class names."
     return numbers, Check("classes", "warned", message)
 

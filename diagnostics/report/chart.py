@@ -28,7 +28,8 @@ CATEGORICAL = (
     "#B3A100",
 )
 SEQUENTIAL = "Cividis"
-DARK = 0.55  # brightness of a colour, below which white text stands on it
+DARK = 0.465  # share of the sequential scale below which white text stands on it, at 4.5 : 1
+LABEL_ON_LIGHT, LABEL_ON_DARK = "#3b464d", "#c3cbd1"  # 9.6 : 1 and 11.2 : 1 on their pages
 HOVER = "%{hovertext}<extra></extra>"  # the hover text of a point, and nothing beside it
 
 MAX_DECADES = 30  # beyond, a probability is drawn at the end of the axis
@@ -154,9 +155,53 @@ def error_bars(
 
 
 def text_on(colour: str) -> str:
-    """Return the colour of text that can be read on a colour, both "#rrggbb"."""
+    """Return black or white, whichever is read better on a colour; all are "#rrggbb"."""
+    return max("#000000", "#ffffff", key=lambda text: contrast(text, colour))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, "#rrggbb", from 1 to 21; text needs 4.5.
+
+    Source: WCAG 2.2, "contrast ratio".
+    """
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
     red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    return "#ffffff" if 0.299 * red + 0.587 * green + 0.114 * blue < DARK else "#000000"
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in (red, green, blue)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def themed(figure: go.Figure, *, dark: bool) -> go.Figure:
+    """Give every label of a figure a colour that is read on the page, and return the figure.
+
+    Args:
+        figure: A figure; what stands inside of coloured areas keeps its own colour.
+        dark: Whether the page is dark.
+    """
+    text = {"color": LABEL_ON_DARK if dark else LABEL_ON_LIGHT}
+    axis = {"tickfont": text, "title": {"font": text}}
+    figure.update_layout(font=text, title={"font": text}, legend={"font": text})
+    figure.update_xaxes(axis)
+    figure.update_yaxes(axis)
+    figure.update_annotations(font=text)
+    for trace in figure.data:
+        if (
+            trace.type == "scatter"
+            and "text" in (trace.mode or "")
+            and trace.textfont.color is None
+        ):
+            trace.textfont.color = text["color"]
+        for scale in (trace, getattr(trace, "marker", None)):
+            colorbar = getattr(scale, "colorbar", None)
+            if colorbar is not None and (colorbar.to_plotly_json() or trace.type == "heatmap"):
+                colorbar.update(axis)
+    return figure
 
 
 def names_on_axis(names: Sequence[str], length: int) -> list[str]:

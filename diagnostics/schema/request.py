@@ -18,6 +18,7 @@ Options: TypeAlias = Mapping[str, Value | tuple[str, ...]]
 OPEN = "open"
 INSPECT = "inspect"
 FIELD = "field"
+READ = "read"
 FOLDERS = ("folder", "ood_folder", "reference")  # files of a request beside its images
 STRONGEST = -1  # against: for each image, the strongest class but the one explained
 
@@ -104,7 +105,7 @@ class Request:
     """One question to one model about some images.
 
     Args:
-        method: `OPEN`, `INSPECT`, `FIELD`, or a method's id "family/name".
+        method: `OPEN`, `INSPECT`, `FIELD`, `READ`, or a method's id "family/name".
         model: The model.
         images: Image files, in the order of the answers.
         preprocessing: How images become pixels; None takes the model's own.

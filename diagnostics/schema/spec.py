@@ -133,6 +133,12 @@ class ModelSpec:
     candidates: tuple[Candidate, ...] = ()
     head: str = ""
 
+    @property
+    def has_class_names(self) -> bool:
+        """Whether any output has a name; otherwise all are numbered."""
+        numbers = enumerate(self.class_names)
+        return any(name != numbered_class(index) for index, name in numbers)
+
     def why_not(self, need: Need) -> str:
         """Say why the model does not offer something, as far as that is known."""
         if need is Need.HEAD:
@@ -146,6 +152,11 @@ class ModelSpec:
     def layer(self, name: str) -> LayerInfo | None:
         """Return the layer of that name; None when there is none."""
         return next((layer for layer in self.layers if layer.name == name), None)
+
+
+def numbered_class(index: int) -> str:
+    """Return what an output is called that has no name."""
+    return f"class {index}"
 
 
 def describe(spec: ModelSpec) -> ModelEntry:

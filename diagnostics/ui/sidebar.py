@@ -15,6 +15,7 @@ from diagnostics.schema.spec import ModelSpec, read
 from diagnostics.text import counted, markdown, shortened
 from diagnostics.ui.dialogs import canvas
 from diagnostics.ui.dialogs.add_images import add_images, add_noise
+from diagnostics.ui.dialogs.name_classes import offer_class_names
 from diagnostics.ui.dialogs.open_model import (
     decide_architecture,
     open_model,
@@ -35,6 +36,8 @@ def selection() -> tuple[ModelSpec, Methods]:
     """Draw the sidebar; return what is known of the selected model, and the methods by id."""
     session = current_session()
     st.html(STYLE)
+    _refused()
+    page = st.empty()
     with st.sidebar:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("**Model**", width="stretch")
@@ -43,12 +46,16 @@ def selection() -> tuple[ModelSpec, Methods]:
         st.text(shortened(session.model.name, 30))
         facts = st.empty()  # those of the model before are gone while this one is opened
         facts.caption(":orange[●] opening")
-        answer = try_request(Request(OPEN, session.model))
-        if answer is None:
-            facts.caption(":red[●] failed")
-            st.stop()
-        opened = answer.scores
-        spec = read(opened["model"])
+    request = Request(OPEN, session.model)
+    if request.key not in session.results:
+        page.markdown(_opening())
+    answer = try_request(request)
+    if answer is None:
+        facts.caption(":red[●] failed")
+        st.stop()
+    page.empty()
+    opened = answer.scores
+    spec = read(opened["model"])
     if not spec.architecture:
         facts.caption(":orange[●] to be decided")
         decide_architecture()
@@ -67,6 +74,28 @@ def selection() -> tuple[ModelSpec, Methods]:
     return spec, {info.id: info for info in methods}
 
 
+def _refused() -> None:
+    """Say which files were not taken, until the person has read it."""
+    session = current_session()
+    if not session.refused:
+        return
+    with st.container(border=True):
+        for sentence in session.refused:
+            show_error(sentence)
+        st.button("Dismiss", key="refused", on_click=_dismiss)
+
+
+def _dismiss() -> None:
+    current_session().refused = ()
+
+
+def _opening() -> str:
+    """Say what happens on a page that has nothing to draw yet."""
+    session = current_session()
+    names = ", ".join(markdown(file.name) for file in session.shown_images())
+    return f"### Opening {markdown(session.model.name)}\n\nThen it is asked about: {names}"
+
+
 def _facts(spec: ModelSpec) -> None:
     colour = "colour" if spec.channels == 3 else "grey"
     st.caption(
@@ -74,6 +103,8 @@ def _facts(spec: ModelSpec) -> None:
         f"{counted(len(spec.class_names), 'class', 'classes')} · {spec.output}"
     )
     doubts = sum(check.status != "passed" for check in spec.checks)
+    if not spec.has_class_names:
+        offer_class_names(spec, "sidebar")
     label = f"The model · {doubts} to read" if doubts else "The model"
     with st.popover(label, width="stretch"):
         show_facts(spec)
@@ -149,6 +180,11 @@ def _images(spec: ModelSpec) -> None:
         label_visibility="collapsed",
         placeholder="Choose up to 8 images",
     )
+    if len(session.shown) < len(known):
+        st.caption(
+            f"{len(session.shown)} of {len(known)} images are shown, at most {MAX_SHOWN}; the "
+            "others wait in the list above."
+        )
     canvas.paste()
     _pin()
 

@@ -11,13 +11,30 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from diagnostics.errors import BusyError
+from diagnostics.text import counted
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 10.0  # after which a long question goes before short ones too
 DEFAULT_SECONDS = 2.0  # of a question, while none was answered
 WEIGHT = 0.3  # of the latest question in the mean
 
-WaitCallback: TypeAlias = Callable[[int, float], None]
+
+@dataclass(frozen=True)
+class Wait:
+    """Why a question waits, and how long.
+
+    Args:
+        before: How many questions go before it.
+        seconds: How long that is likely to take.
+        reason: Why it has no turn yet.
+    """
+
+    before: int
+    seconds: float
+    reason: str
+
+
+WaitCallback: TypeAlias = Callable[[Wait], None]
 
 
 @dataclass(eq=False)
@@ -60,8 +77,8 @@ class Admission:
         Args:
             owner: Whose question it is.
             long: Whether it may take long.
-            on_wait: Called while it waits, with how many go before it and the seconds that takes.
-                An exception out of it gives up the wait.
+            on_wait: Called while it waits, with why and how long. An exception out of it gives up
+                the wait.
 
         Raises:
             BusyError: When too many wait already.
@@ -84,9 +101,9 @@ class Admission:
             of_owner = sum(ticket.owner == owner for ticket in self._waiting)
             most_of_owner = max(1, self._max_waiting // 10)
             if len(self._waiting) >= self._max_waiting or of_owner >= most_of_owner:
+                line = counted(len(self._waiting), "question")
                 raise BusyError(
-                    f"The server is busy: {len(self._waiting)} questions wait already. Try again "
-                    "in a moment."
+                    f"The server is busy: {line} in line already. Try again in a moment."
                 )
             self._count += 1
             ticket = _Ticket(owner, long, self._count, time.monotonic())
@@ -106,9 +123,21 @@ class Admission:
                     return
                 before = self._order().index(ticket)
                 seconds = self._free_in() + before * self._seconds[ticket.long] / self._slots
+                wait = Wait(before, seconds, self._reason(ticket))
                 self._changed.wait(POLL_SECONDS)
             if on_wait is not None:
-                on_wait(before, seconds)
+                on_wait(wait)
+
+    def _reason(self, ticket: _Ticket) -> str:
+        """Say why a question has no turn yet."""
+        own = sum(other.owner == ticket.owner for other in self._running)
+        if own >= self._per_owner:
+            return f"you have {counted(own, 'question')} under way already"
+        if len(self._running) >= self._slots:
+            return f"the server answers {counted(self._slots, 'question')} at a time"
+        if ticket.long and not self._may_run(ticket):
+            return "long questions leave one turn free for short ones"
+        return "shorter questions and people who waited longer go first"
 
     def _free_in(self) -> float:
         """Return after how many seconds the next slot is likely to be free."""

@@ -23,16 +23,26 @@ from diagnostics.errors import (
     WorkerTimeoutError,
     by_name,
 )
-from diagnostics.schema.request import FIELD, INSPECT, OPEN, File, Progress, Request, Result
+from diagnostics.schema.request import (
+    FIELD,
+    INSPECT,
+    OPEN,
+    READ,
+    File,
+    Progress,
+    Request,
+    Result,
+)
 from diagnostics.schema.runner import ProgressCallback
 from diagnostics.text import printable
 from diagnostics.worker import wire
-from diagnostics.worker.admission import Admission
+from diagnostics.worker.admission import Admission, Wait
 from diagnostics.worker.spawn import Source, Worker, Zygote
 from diagnostics.worker.watchdog import DISK_FILES, DISK_MIB
 
 POLL_SECONDS = 0.1
 DRAIN_SECONDS = 2.0
+SHORT = (OPEN, INSPECT, FIELD, READ)  # questions that take a moment
 
 
 @dataclass(frozen=True)
@@ -118,17 +128,14 @@ class WorkerRunner:
         if self._admission is None:
             return nullcontext()
 
-        def on_wait(before: int, seconds: float) -> None:
+        def on_wait(wait: Wait) -> None:
             if self._cancelled:
                 raise CancelledError(CANCELLED)
-            others = "another question" if before == 1 else f"{before} other questions"
-            activity = f"Waiting for {others}" if before else "Waiting for a free place"
             if on_progress is not None:
-                on_progress(Progress(activity, 0.0, seconds))
+                activity = f"Waiting for a turn, number {wait.before + 1} in line: {wait.reason}"
+                on_progress(Progress(activity, 0.0, wait.seconds))
 
-        return self._admission.slot(
-            self._owner, long=request.method not in (OPEN, INSPECT, FIELD), on_wait=on_wait
-        )
+        return self._admission.slot(self._owner, long=request.method not in SHORT, on_wait=on_wait)
 
     def cancel(self) -> None:
         """End the request that is being answered, from any thread, by ending its worker."""

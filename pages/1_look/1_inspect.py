@@ -7,6 +7,7 @@ from diagnostics.report.inspection.layers import heading, layer
 from diagnostics.schema.request import INSPECT, Options, Request
 from diagnostics.schema.results.inspection import InspectAnswer
 from diagnostics.ui import sidebar
+from diagnostics.ui.dialogs.name_classes import offer_class_names
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import layers as layer_controls
 from diagnostics.ui.views.attribution import pick_method
@@ -31,6 +32,8 @@ prediction, image, network_input, heatmap, layers = map(board.section, headings)
 with prediction, st.container(horizontal=True, vertical_alignment="bottom"):
     top = controls.top_classes(spec)
     shows_numbers = st.button("Numbers", icon=":material/table:", key="numbers")
+    if not spec.has_class_names:
+        offer_class_names(spec, "inspect")
 with network_input, st.container(horizontal=True, vertical_alignment="center"):
     preprocessing = controls.preprocessing(spec)
     every_stage = st.toggle("Every stage", key="stages", bind="query-params")

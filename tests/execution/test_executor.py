@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,13 @@ from diagnostics.methods.registry import Method
 from diagnostics.models.sample_networks import LettersConv
 from diagnostics.schema.options import MethodInfo
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import FIELD, INSPECT, OPEN, File, ModelSource, Request
-from diagnostics.schema.results.inspection import FieldAnswer, InspectAnswer, OpenAnswer
+from diagnostics.schema.request import FIELD, INSPECT, OPEN, READ, File, ModelSource, Request
+from diagnostics.schema.results.inspection import (
+    FieldAnswer,
+    InspectAnswer,
+    OpenAnswer,
+    ReadAnswer,
+)
 from diagnostics.schema.spec import ModelSpec, describe, read
 from tests.networks_for_tests import FunctionalResidual, classifier, linear
 from tests.results import conforms
@@ -352,6 +358,29 @@ def test_equal_requests_have_equal_keys_whatever_the_files_are_called():
         Request(INSPECT, ModelSource(File("/a", "1", "a")), (File("/a", "9", "a"),)).key,
     }
     assert len(different) == 9
+
+
+def test_progress_counts_the_images_while_they_are_read():
+    """Eight huge photos take longer to read than to ask about: the bar stood still meanwhile."""
+    reports = []
+    files = tuple(list(IMAGES.values())[:8])
+    Executor().execute(Request(INSPECT, ModelSource(LETTERS), files), reports.append)
+    reading = [report for report in reports if report.activity.startswith("Reading image ")]
+    assert [report.activity for report in reading] == [
+        f"Reading image {n} of 8" for n in range(1, 9)
+    ]
+    assert all(later.done > report.done for report, later in pairwise(reading))
+
+
+def test_what_cannot_be_read_is_said_without_opening_a_model(saved):
+    bad = saved(b"no image", "notes.png")
+    request = Request(
+        READ, ModelSource(File("nowhere", "0" * 64, "none")), (IMAGES["letter-x-thin"], bad)
+    )
+    scores = Executor().execute(request).scores
+    conforms(ReadAnswer, scores)
+    assert scores["images"][0]["error"] is None
+    assert "notes.png is no image that can be recognised" in scores["images"][1]["error"]
 
 
 def test_progress_tells_what_is_done_and_never_goes_back(executor):

@@ -27,6 +27,8 @@ def test_one_model_alone_is_compared_with_nothing(app):
     page = open_page(app, PAGE)
     assert page.multiselect(key="compare.models").value == [CONV]
     assert "Choose two models or more" in page_text(page)
+    assert "the same answer" not in page_text(page)
+    assert not [table for table in page.dataframe if "same answer" in table.value]
     assert "Take their ensemble in hand" not in button_labels(page)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import streamlit as st
 from safetensors.torch import load_file, save_file
 
 from diagnostics.cli.main import parser, session_defaults
@@ -13,7 +14,14 @@ from diagnostics.ui.server.startup import SessionDefaults, configure
 from tests.conftest import ROOT
 from tests.loaders import written
 from tests.networks_for_tests import FunctionalResidual
-from tests.pages_for_tests import PAGES, RecordedRunner, fine, open_page, press
+from tests.pages_for_tests import (
+    PAGES,
+    RecordedRunner,
+    button_labels,
+    fine,
+    open_page,
+    press,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -137,6 +145,7 @@ def test_every_page_says_why_the_model_failed(app, monkeypatch, name):
     monkeypatch.setattr(RecordedRunner, "run", fail)
     page = open_page(app, name)
     assert errors(page) == ["The memory is full."]
+    assert not page.sidebar.error, "the page itself must not be empty"
 
 
 def test_a_choice_is_the_same_on_every_page(app):
@@ -215,6 +224,32 @@ def test_settings_of_the_command_line_that_do_not_fit_are_said(begun):
     page = begun(samples.model_files()["letters_dense"].path, "--mean", "1", "2", "3")
     assert "mean must be 1 numbers" in errors(page)[0]
     assert page.title[0].value == "Inspect"
+
+
+def test_a_page_that_waits_for_its_model_says_so_and_is_not_empty(app, monkeypatch):
+    monkeypatch.setattr(RecordedRunner, "run", lambda *_: st.stop())
+    waiting = fine(app.run())
+    (sentence,) = [text.value for text in waiting.main.markdown if "Opening" in text.value]
+    assert "letters" in sentence
+    assert "letter\\-x\\-fuzzy" in sentence
+
+
+def test_of_nine_images_the_page_says_that_eight_are_shown(begun):
+    images = [file.path for file in list(samples.image_files().values())[:9]]
+    page = begun(samples.model_files()["letters_dense"].path, *images)
+    assert len(page.multiselect(key="shown").value) == 8
+    assert any("8 of 9 images are shown" in caption.value for caption in page.sidebar.caption)
+
+
+def test_numbered_classes_have_add_names_beside_them(begun, tmp_path):
+    path = written.onnx(FunctionalResidual().eval(), (3, 16, 16), tmp_path / "model")
+    page = begun(path, samples.image_files()["photo-raccoon"].path)
+    places = [button.key for button in page.button if button.label == "Add class names"]
+    assert sorted(places) == ["names.inspect", "names.sidebar"]
+
+
+def test_classes_with_names_have_none_to_add(app):
+    assert "Add class names" not in button_labels(fine(app.run()))
 
 
 @pytest.mark.real

@@ -107,7 +107,7 @@ def test_too_many_who_wait_are_told_so():
         person = Person(admission, [])
         person.ask(TWO, "waits")
         with (
-            pytest.raises(BusyError, match="1 questions wait"),
+            pytest.raises(BusyError, match="1 question in line already"),
             admission.slot(TWO, long=False),
         ):
             pass
@@ -123,14 +123,41 @@ def test_how_many_are_before_and_how_long_it_takes_is_told():
         person = Person(admission, [])
         person.ask(TWO, "before")
 
-        def tell(before, seconds):
-            reports.append((before, seconds))
+        def tell(wait):
+            reports.append(wait)
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt), admission.slot(THREE, long=False, on_wait=tell):
             pass
-    assert reports[0][0] == 1
-    assert 0.02 < reports[0][1] < 1
+    assert reports[0].before == 1
+    assert 0.02 < reports[0].seconds < 1
+
+
+@pytest.mark.parametrize(
+    ("slots", "running", "owner", "long", "reason"),
+    [
+        (1, [(ONE, False)], TWO, False, "the server answers 1 question at a time"),
+        (3, [(ONE, False), (ONE, False)], ONE, False, "you have 2 questions under way already"),
+        (2, [(ONE, True)], TWO, True, "long questions leave one turn free for short ones"),
+    ],
+)
+def test_a_wait_says_why(slots, running, owner, long, reason):
+    admission = Admission(slots)
+    reasons = []
+
+    def tell(wait):
+        reasons.append(wait.reason)
+        raise KeyboardInterrupt
+
+    with ExitStack() as stack:
+        for other, is_long in running:
+            stack.enter_context(admission.slot(other, long=is_long))
+        with (
+            pytest.raises(KeyboardInterrupt),
+            admission.slot(owner, long=long, on_wait=tell),
+        ):
+            pass
+    assert reasons == [reason]
 
 
 def test_whoever_gives_up_leaves_the_queue(order):

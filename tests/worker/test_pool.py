@@ -520,7 +520,8 @@ def test_a_question_that_waits_says_so_and_can_be_given_up(zygote):
 
     with pytest.raises(KeyboardInterrupt):
         runners[1].run(ask("count"), watch)
-    assert activities == ["Waiting for a free place"] * 3
+    waiting = "Waiting for a turn, number 1 in line: the server answers 1 question at a time"
+    assert activities == [waiting] * 3
     assert runners[1].pid is None
     busy.join()
     assert runners[1].run(ask("count")).scores["asked"] == 1

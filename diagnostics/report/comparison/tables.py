@@ -37,6 +37,8 @@ def layers(result: Result) -> Iterator[tuple[str, list[Cell]]]:
 
 def headline(results: Results) -> str:
     """Say how many images get another answer by another model."""
+    if len(results) < 2:
+        return "One model answers here; choose another to see which answers change."
     predicted = [[_predicted(image) for image in images] for images in _by_image(results)]
     answered = [classes for classes in predicted if all(classes)]
     changed = sum(len(set(classes)) > 1 for classes in answered)
@@ -56,8 +58,10 @@ def changes(results: Results) -> Table:
         row = {"image": images[0]["file"]}
         row |= {name: _answer(image) for name, image in zip(results, images, strict=True)}
         predicted = [_predicted(image) for image in images]
-        same = "yes" if len(set(predicted)) == 1 else "no"
-        rows.append(row | {"same answer": same if all(predicted) else "can't tell"})
+        if len(predicted) > 1:
+            same = "yes" if len(set(predicted)) == 1 else "no"
+            row["same answer"] = same if all(predicted) else "can't tell"
+        rows.append(row)
     return Table(tuple(rows))
 
 

@@ -82,6 +82,20 @@ class OpenAnswer(ModelAnswer):
     methods: list[Settings]
 
 
+class ReadEntry(TypedDict):
+    """An image file, and why it cannot be read; None where it can."""
+
+    file: str
+    sha256: str
+    error: str | None
+
+
+class ReadAnswer(TypedDict):
+    """The answer to `READ`: the images in their order."""
+
+    images: list[ReadEntry]
+
+
 class Histogram(TypedDict):
     """Counts of each channel's values between common edges, one edge more than bins."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from diagnostics.data import noise, samples
 from diagnostics.data.image import eight_bit, encode_png
 from diagnostics.errors import InputError
-from diagnostics.schema.request import INSPECT, File, Request
+from diagnostics.schema.request import INSPECT, READ, File, Request
+from diagnostics.schema.results.inspection import ReadAnswer
 from diagnostics.schema.spec import ModelSpec
-from diagnostics.text import markdown, shortened
+from diagnostics.text import shortened
+from diagnostics.ui.session import store
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.alerts import show_error
-from diagnostics.ui.widgets.run import run_request
+from diagnostics.ui.widgets.run import run_request, try_request
 
 IMAGE_MIB = 25
 MAX_IMAGES = 500
@@ -62,18 +64,44 @@ def add_noise(spec: ModelSpec) -> None:
 
 
 def store_images(contents: Iterable[tuple[bytes, str]]) -> None:
-    """Add images by content and name, as many as one person may have."""
+    """Add images by content and name, those that can be read and as many as one may have.
+
+    Why the others were refused stands on the page until it is dismissed.
+    """
     session = current_session()
     files: list[File] = []
+    refused: list[str] = []
     for content, name in contents:
         try:
             if len(session.images) + len(files) >= MAX_IMAGES:
-                raise InputError(f"{MAX_IMAGES} images are the most that can be in hand at once.")
+                raise InputError(
+                    f"{name} and what came after it was not taken: {MAX_IMAGES} images are the "
+                    "most that can be in hand at once."
+                )
             files.append(session.store_upload(content, name))
         except InputError as error:
-            st.toast(markdown(error.message), icon=":material/error:", duration="long")
+            refused.append(error.message)
             break
-    session.add_images(files)
+    errors = _unreadable(files)
+    refused += errors.values()
+    session.add_own_images([file for file in files if file.sha256 not in errors])
+    session.refused = tuple(refused)
+
+
+def _unreadable(files: Sequence[File]) -> dict[str, str]:
+    """Return why files cannot be read as images, by their hash; only the worker decodes them."""
+    session = current_session()
+    known = session.images_by_hash()
+    new = tuple(file for file in files if file.sha256 not in known)
+    result = try_request(Request(READ, session.model, new)) if new else None
+    if result is None:  # nobody could say: each column will
+        return {}
+    answer: ReadAnswer = result.scores
+    errors = {entry["sha256"]: entry["error"] for entry in answer["images"] if entry["error"]}
+    for file in new:
+        if file.sha256 in errors:
+            store.release(file, session.owner)
+    return errors
 
 
 def _files(*, folder: bool) -> None:

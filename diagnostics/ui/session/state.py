@@ -75,6 +75,8 @@ class Session:
         shown: Hashes of the images shown, at most `MAX_SHOWN`.
         preprocessing: The person's own settings; None takes the model's.
         preprocessing_adjustment: Makes the first settings of the model; None takes the model's.
+        starters: Hashes of the samples that stood there first; they leave when a person's own come.
+        refused: Why files that a person brought last were not taken, a sentence each.
         pinned: Hash of the image with which the others are compared; empty for none.
         drawing: What was drawn last.
         choices: What is chosen in the controls that several pages share.
@@ -100,6 +102,8 @@ class Session:
     shown: list[str]
     preprocessing: Preprocessing | None = None
     preprocessing_adjustment: Callable[[Preprocessing], Preprocessing] | None = None
+    starters: frozenset[str] = frozenset()
+    refused: tuple[str, ...] = ()
     pinned: str = ""
     drawing: File | None = None
     choices: dict[str, str] = field(default_factory=dict)
@@ -166,17 +170,21 @@ class Session:
         pinned = [self.pinned] if self.pinned in shown else []
         in_order = list(dict.fromkeys([*pinned, *added, *shown]))  # the pinned image stays in sight
         self.shown = in_order[:MAX_SHOWN]
-        hidden = len(in_order) - MAX_SHOWN
-        if hidden > 0:
-            st.toast(
-                f"{MAX_SHOWN} images are shown; {hidden} more are in hand, to be chosen at left."
-            )
+
+    def add_own_images(self, files: Sequence[File]) -> None:
+        """Add images that a person brought; the samples that stood there first leave for them."""
+        if files:
+            leaving = self.starters - {self.pinned, *(file.sha256 for file in files)}
+            self.images = [image for image in self.images if image.sha256 not in leaving]
+            self.shown = [digest for digest in self.shown if digest not in leaving]
+            self.starters = frozenset()
+        self.add_images(files)
 
     def draw(self, file: File) -> None:
         """Replace the drawing before this one, or add it before the other images."""
         previous, self.drawing = self.drawing, file
         if previous is None or previous == file or previous not in self.images:
-            self.add_images([file])
+            self.add_own_images([file])
             return
         replacement = {previous.sha256: file.sha256}
         self.images = [file if image == previous else image for image in self.images]
@@ -288,8 +296,8 @@ def current_session() -> Session:
     named_model = _model_in_address(params.get("model", ""), owner)
     model = named_model or defaults.model or ModelSource(samples.model_files()[samples.FIRST_MODEL])
     images = _images_in_address(params.get("images", ""), owner) or list(defaults.images)
-    if not images:
-        images = [samples.image_files()[name] for name in samples.FIRST_IMAGES]
+    starters = [samples.image_files()[name] for name in samples.FIRST_IMAGES]
+    images = images or starters
     preprocessing = _preprocessing_in_address(params.get("settings", ""), model, owner)
     shown = [file.sha256 for file in images][:MAX_SHOWN]
     is_adjusted = named_model is None and preprocessing is None
@@ -300,6 +308,7 @@ def current_session() -> Session:
         models=[model],
         images=images,
         shown=shown,
+        starters=frozenset(shown) if images == starters else frozenset(),
         preprocessing=preprocessing,
         preprocessing_adjustment=defaults.preprocessing_adjustment if is_adjusted else None,
         pinned=shown[0] if params.get("pinned") == "1" and len(shown) > 1 else "",

@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from diagnostics.report import chart
 from diagnostics.report.formats import formats
 from diagnostics.report.render import Picture
 from diagnostics.report.table import SEPARATOR, Cell, Row, Table
@@ -123,7 +124,7 @@ class Board:
             The marks that were clicked, as plotly describes points; none unless it is clickable.
         """
         clicked: Any = st.plotly_chart(
-            figure,
+            _themed(figure),
             key=key,
             config={"displayModeBar": False, "scrollZoom": False},
             on_select="rerun" if clickable else "ignore",
@@ -167,6 +168,11 @@ class Board:
             )
 
 
+def _themed(figure: Any) -> Any:
+    """Return a figure whose labels are read on the page as it is now, light or dark."""
+    return chart.themed(figure, dark=st.context.theme.type == "dark")
+
+
 def transient_chart(figure: Any, key: str) -> None:
     """Draw a chart of a partial result, which is gone soon and belongs in no report.
 
@@ -174,7 +180,7 @@ def transient_chart(figure: Any, key: str) -> None:
         figure: A plotly figure.
         key: Another each time.
     """
-    st.plotly_chart(figure, key=key, config={"displayModeBar": False})
+    st.plotly_chart(_themed(figure), key=key, config={"displayModeBar": False})
 
 
 def transient_picture(picture: Picture) -> None:

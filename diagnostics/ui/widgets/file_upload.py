@@ -53,7 +53,7 @@ def upload(label: str, *, key: str, folder: bool = False) -> File | None:
             "limit": limit,
             "label": label,
             "folder": folder,
-            "session": file.name if file else "",
+            "held": file.name if file else "",
             "size": Path(file.path).stat().st_size if file else 0,
         },
         on_arrived_change=lambda: None,

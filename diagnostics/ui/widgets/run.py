@@ -103,10 +103,11 @@ class _ProgressDisplay:
             return
         if self._bar is None:
             key = self._request.key
-            with self._container.container(border=True, key=f"progress-{key[:12]}"):
-                self._bar = st.progress(0.0)
-                st.button("Cancel", key=f"cancel-{key}", on_click=self._cancel)
-                self._partial = st.empty()
+            with self._container.container():
+                with st.container(border=True, key=f"progress-{key[:12]}"):
+                    self._bar = st.progress(0.0)
+                    st.button("Cancel", key=f"cancel-{key}", on_click=self._cancel)
+                self._partial = st.empty()  # in the place of the answer, not beside the bar
         left = progress.seconds_left
         rest = f", about {left:.0f} s left" if left is not None and left >= 1 else ""
         self._bar.progress(progress.done, f"{progress.activity} ({seconds:.0f} s{rest})")

@@ -10,9 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics.methods.attribution import check, demand_method, notes
+from diagnostics.errors import NotOfferedError
+from diagnostics.methods.attribution import (
+    Heatmap,
+    check,
+    demand_against,
+    demand_method,
+    explained_classifier,
+    notes,
+    rival_class,
+)
 from diagnostics.methods.context import ReportProgress, report_passes
-from diagnostics.models.classifier import Classifier, Counted
+from diagnostics.models.classifier import Classifier, Counted, Margin, SharedTrace, Trace
 from diagnostics.schema.options import Value
 
 NO_MARGIN = "The class explained is the class that is subtracted, so nothing is left to explain."
@@ -42,7 +51,7 @@ class ImageHeatmap:
 
 def heatmaps(
     classifier: Classifier,
-    pixels: Tensor,
+    recorded: Trace,
     targets: Sequence[int | None],
     against: int | None,
     identity: str,
@@ -52,30 +61,69 @@ def heatmaps(
     """Return one method's heatmap of each image.
 
     Args:
-        classifier: The classifier whose logits are explained, see `explained_classifier`.
-        pixels: Shape (n, c, h, w), values in [0, 1].
+        classifier: The classifier.
+        recorded: Its pass of the images, which methods that need no other one share.
         targets: Index of the class to explain of each image; None where its logits are not finite.
-        against: Index of the class whose logit is subtracted, if one is.
+        against: Index of the class whose logit is subtracted, see `rival_class`, if one is.
         identity: The method's id.
         options: The method's settings.
         report: Called with the progress of an expensive method.
 
     Raises:
         NotOfferedError: When the model cannot answer the method.
-        OptionError: When an option does not fit.
+        OptionError: When an option or the class that is subtracted does not fit.
     """
     method, settings = demand_method(identity, options, classifier.spec)
-    target = torch.tensor([index or 0 for index in targets], device=pixels.device)
-    if method.info.expensive:
-        pixels = pixels.detach()
-        if report is not None:
-            total = len(pixels) * method.forward_passes(classifier.spec, **settings)
-            classifier = Counted(classifier, report_passes(report, method.info.title, total))
-    heatmap = method.function(classifier, pixels, target, **settings)
-    check(heatmap, pixels)
+    if against is not None:
+        demand_against(against, classifier.spec)
+    if method.info.expensive and report is not None:
+        total = len(targets) * method.forward_passes(classifier.spec, **settings)
+        classifier = Counted(classifier, report_passes(report, method.info.title, total))
+    indices = [index or 0 for index in targets]
+    rivals = [
+        rival_class(logits, index, against)
+        for logits, index in zip(recorded.logits, indices, strict=True)
+    ]
+    images: list[ImageHeatmap] = [ImageHeatmap("")] * len(targets)
+    refusals: list[NotOfferedError] = []
+    for rival in dict.fromkeys(rivals):
+        rows = [row for row, other in enumerate(rivals) if other == rival]
+        explained, pixels = _explained(classifier, recorded, rival, rows)
+        target = torch.tensor([indices[row] for row in rows], device=pixels.device)
+        try:
+            if method.info.expensive:
+                pixels = pixels.detach()
+            heatmap = method.function(explained, pixels, target, **settings)
+            check(heatmap, pixels)
+            found = _image_heatmaps(heatmap, [targets[row] for row in rows], rival)
+        except NotOfferedError as error:
+            refusals.append(error)
+            found = [ImageHeatmap(str(settings.get("layer", "")), note=error.message)] * len(rows)
+        for row, image in zip(rows, found, strict=True):
+            images[row] = image
+    if len(refusals) == len(set(rivals)):
+        raise refusals[0]
+    return images
+
+
+def _explained(
+    classifier: Classifier, recorded: Trace, rival: int | None, rows: Sequence[int]
+) -> tuple[Classifier, Tensor]:
+    """Return what is explained of some of the images, and their pixels."""
+    explained = explained_classifier(classifier, rival)
+    if len(rows) < len(recorded.pixels):
+        return explained, recorded.pixels.detach()[list(rows)]
+    trace = explained.over(recorded) if isinstance(explained, Margin) else recorded
+    return SharedTrace(explained, trace), recorded.pixels
+
+
+def _image_heatmaps(
+    heatmap: Heatmap, targets: Sequence[int | None], rival: int | None
+) -> list[ImageHeatmap]:
+    """Return the heatmap of each image, or why there is none."""
     images = []
     for row, (index, note) in enumerate(zip(targets, notes(heatmap), strict=True)):
-        if index is None or index == against:
+        if index is None or index == rival:
             images.append(
                 ImageHeatmap(heatmap.layer, note=NOT_FINITE if index is None else NO_MARGIN)
             )

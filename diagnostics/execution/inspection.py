@@ -14,12 +14,12 @@ from torch import Tensor
 from diagnostics.errors import NotOfferedError, OptionError
 from diagnostics.execution.attribution import ImageHeatmap, heatmaps
 from diagnostics.methods import registry
-from diagnostics.methods.attribution import demand_layer, explained_classifier
+from diagnostics.methods.attribution import demand_layer
 from diagnostics.methods.context import ReportProgress
 from diagnostics.metrics.predictions import rank
 from diagnostics.models import activations
 from diagnostics.models.activations import LayerView
-from diagnostics.models.classifier import Margin, SharedTrace, TorchClassifier, Trace
+from diagnostics.models.classifier import TorchClassifier, Trace
 from diagnostics.schema.layouts import last_maps, representative
 from diagnostics.schema.options import Value
 from diagnostics.schema.results.inspection import AttributionEntry, PredictionEntry
@@ -225,8 +225,7 @@ def attribute(
     results = _results(trace, classifier.spec, inspection)
     targets = [result.attributions.target for result in results]
     against = inspection.against
-    explained = explained_classifier(classifier, against)
-    maps = heatmaps(explained, trace.pixels, targets, against, identity, options, report)
+    maps = heatmaps(classifier, trace, targets, against, identity, options, report)
     for result, heatmap in zip(results, maps, strict=True):
         _add_heatmap(result.attributions, heatmap, identity, against)
     return results
@@ -304,14 +303,11 @@ def _add_attributions(
 ) -> None:
     """Add each method's heatmap, from one pass; one that cannot answer leaves a note instead."""
     against = inspection.against
-    explained = explained_classifier(classifier, against)
-    recorded = explained.over(trace) if isinstance(explained, Margin) else trace
-    shared = SharedTrace(explained, recorded)
     targets = [result.attributions.target for result in results]
     for name in inspection.attributions:
         identity, options = registry.parse(name)
         try:
-            maps = heatmaps(shared, trace.pixels, targets, against, identity, options)
+            maps = heatmaps(classifier, trace, targets, against, identity, options)
         except NotOfferedError as error:
             layer = str(options.get("layer", ""))
             maps = [ImageHeatmap(layer, note=error.message)] * len(results)

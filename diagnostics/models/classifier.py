@@ -118,11 +118,11 @@ class Margin:
 
     Args:
         classifier: The classifier.
-        against: Index of the other class; None takes, for each image, the strongest class but
-            the explained one.
+        against: Index of the other class. It stays the same for whatever image is asked about, so
+            that a margin is continuous, and its map can sum to its rise over a baseline.
     """
 
-    def __init__(self, classifier: Classifier, against: int | None = None) -> None:
+    def __init__(self, classifier: Classifier, against: int) -> None:
         self.spec = classifier.spec
         self._classifier = classifier
         self._against = against
@@ -141,11 +141,7 @@ class Margin:
             return Trace(trace.pixels, self._margins(trace.logits), trace.activations)
 
     def _margins(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-        if self._against is not None:
-            return logits - logits[:, self._against, None]
-        best, index = logits.topk(2, dim=1)
-        is_best = torch.arange(logits.shape[1], device=logits.device) == index[:, :1]
-        return logits - torch.where(is_best, best[:, 1:], best[:, :1])
+        return logits - logits[:, self._against, None]
 
 
 class Counted:

@@ -23,7 +23,16 @@ from diagnostics.methods.registry import Method
 from diagnostics.models.sample_networks import LettersConv
 from diagnostics.schema.options import MethodInfo
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import FIELD, INSPECT, OPEN, READ, File, ModelSource, Request
+from diagnostics.schema.request import (
+    FIELD,
+    INSPECT,
+    OPEN,
+    READ,
+    STRONGEST,
+    File,
+    ModelSource,
+    Request,
+)
 from diagnostics.schema.results.inspection import (
     FieldAnswer,
     InspectAnswer,
@@ -301,6 +310,28 @@ def test_a_single_method_gives_the_map_that_inspect_gives(answer):
     np.testing.assert_allclose(
         single.arrays["0/attribution/0"], both.arrays["0/attribution/1"], atol=1e-6
     )
+
+
+def test_the_strongest_other_class_is_picked_at_the_image_and_stays(answer):
+    """DeepLift and integrated gradients compare with a baseline, where another class may lead."""
+    names = ("letter-x-fuzzy", "letter-p-thin", "letter-p-fuzzy", "noise-uniform")
+    for method, options in (
+        ("attribution/deep_lift", {"baseline": "grey"}),
+        ("attribution/integrated_gradients", {"steps": 8, "baseline": "white"}),
+    ):
+        rest = {"method": method, "options": options}
+        together = answer(images=names, against=STRONGEST, **rest)
+        for index, name in enumerate(names):
+            logits = together.arrays[f"{index}/logits"]
+            rival = int(np.argsort(logits)[-2])
+            (entry,) = together.scores["images"][index]["attributions"]
+            assert entry["note"] == ""
+            alone = answer(images=(name,), against=rival, **rest)
+            np.testing.assert_allclose(
+                together.arrays[f"{index}/attribution/0"],
+                alone.arrays["0/attribution/0"],
+                atol=1e-4,
+            )
 
 
 def test_changed_preprocessing_changes_what_the_network_receives(answer):

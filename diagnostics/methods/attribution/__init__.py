@@ -12,6 +12,7 @@ from diagnostics.methods.attribution._checks import (
     demand_layer,
     demand_method,
     explained_classifier,
+    rival_class,
 )
 from diagnostics.methods.attribution._heatmap import Heatmap, check, notes
 from diagnostics.methods.attribution._masking import baseline_image, cell_indices
@@ -27,4 +28,5 @@ __all__ = [
     "explained_classifier",
     "forward_batch_size",
     "notes",
+    "rival_class",
 ]

@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from diagnostics.errors import NotOfferedError, OptionError
 from diagnostics.methods.registry import Method, find
 from diagnostics.models.classifier import Classifier, Margin
@@ -68,10 +72,23 @@ def demand_against(against: int, spec: ModelSpec) -> None:
 def explained_classifier(classifier: Classifier, against: int | None) -> Classifier:
     """Return the classifier whose logits are explained: the margins, where a class is named.
 
-    Raises:
-        OptionError: When there is no such class.
+    Args:
+        classifier: The classifier.
+        against: Index of the class that is subtracted, see `rival_class`; None subtracts nothing.
     """
-    if against is None:
-        return classifier
-    demand_against(against, classifier.spec)
-    return Margin(classifier, None if against == STRONGEST else against)
+    return classifier if against is None else Margin(classifier, against)
+
+
+def rival_class(logits: Float[Tensor, " k"], target: int, against: int | None) -> int | None:
+    """Return the index of the class whose logit is subtracted from an image's target.
+
+    Args:
+        logits: Of the image itself: the strongest other class is picked there, once and for all.
+        target: Index of the class that is explained.
+        against: What was asked for, an index or `STRONGEST`; None subtracts nothing.
+    """
+    if against != STRONGEST:
+        return against
+    others = logits.detach().clone()
+    others[target] = -torch.inf
+    return int(others.argmax())

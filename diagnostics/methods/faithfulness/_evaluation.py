@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import torch
@@ -18,6 +18,7 @@ from diagnostics.methods.attribution import (
     demand_against,
     demand_method,
     explained_classifier,
+    rival_class,
 )
 from diagnostics.methods.faithfulness._insertion_deletion import (
     Grid,
@@ -153,6 +154,7 @@ class Evaluator:
     ) -> None:
         self._classifier, self._counted = classifier, Counted(classifier, count)
         self._request, self._pixels, self._count = request, pixels, count
+        self._against = request.against
 
     def evaluate(self, image: Tensor, target: int) -> EvaluatedImage:
         """Return what is measured of one image's heatmap.
@@ -162,6 +164,9 @@ class Evaluator:
             target: Index of the class that is explained.
         """
         targets = torch.tensor([target], device=image.device)
+        with torch.no_grad():
+            rival = rival_class(self._classifier.logits(image)[0], target, self._against)
+        self._request = replace(self._request, against=rival)
         heatmap = self._request.heatmap(self._counted, image, targets)
         values = heatmap.values.detach()
         evaluated = EvaluatedImage(_note(values, heatmap.blank), heatmap.signed)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.data.image import Decoded
+from diagnostics.data.image import Decoded, as_values, strips
 from diagnostics.preprocessing import stages
+from diagnostics.preprocessing.stages import Array
 from diagnostics.schema.preprocessing import Preprocessing
 
 STRETCHED, CROPPED, ENLARGED = 0.10, 0.5, 4.0
@@ -29,15 +30,16 @@ def warnings(
         dark_background: Whether the network was trained on bright strokes on a dark ground.
     """
     said = [*_geometry(image, settings), *_colour(image, settings), *_scale(settings)]
-    if float(image.values.max()) == float(image.values.min()):
-        said.append(f"All pixels have the same value, {float(image.values.flat[0]):.2f}.")
+    if image.array.max() == image.array.min():
+        value = float(as_values(image.array[:1, :1]).flat[0])
+        said.append(f"All pixels have the same value, {value:.2f}.")
     elif dark_background:
         said += _polarity(pixels[0])
     return said
 
 
 def _geometry(image: Decoded, settings: Preprocessing) -> list[str]:
-    tall, wide = image.values.shape[:2]
+    tall, wide = image.array.shape[:2]
     height, width = settings.height, settings.width
     said = []
     stretch = (wide / tall) / (width / height)
@@ -48,7 +50,7 @@ def _geometry(image: Decoded, settings: Preprocessing) -> list[str]:
             f"{height}); choose crop or letterbox to keep it."
         )
     if settings.fit == "crop":
-        down, across = stages.shortest_side(image.values, settings.resize_px)
+        down, across = stages.shortest_side(image.array, settings.resize_px)
         kept = min(height / down, 1) * min(width / across, 1)
         if kept < 1 - CROPPED:
             said.append(
@@ -65,13 +67,18 @@ def _geometry(image: Decoded, settings: Preprocessing) -> list[str]:
 
 
 def _colour(image: Decoded, settings: Preprocessing) -> list[str]:
-    first, *others = np.moveaxis(image.values, 2, 0)
-    spread = max((float(np.abs(other - first).max()) for other in others), default=0.0)
+    spread = max(map(_channel_spread, strips(image.array)))
     if settings.colour and not settings.grey and spread < GREY_TOLERANCE:
         return ["A grey image goes into a colour network: its three channels are equal."]
     if not settings.colour and spread > 0.1:
         return ["A coloured image goes into a grey network: its colours are lost."]
     return []
+
+
+def _channel_spread(array: Array) -> float:
+    """Return how far a channel is at most from the first."""
+    first, *others = np.moveaxis(as_values(array), 2, 0)
+    return max((float(np.abs(other - first).max()) for other in others), default=0.0)
 
 
 def _scale(settings: Preprocessing) -> list[str]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from diagnostics.data.image import Decoded, thumbnail
 from diagnostics.errors import ImageError, InputError
 from diagnostics.preprocessing.checks import warnings
-from diagnostics.preprocessing.pipeline import Pipeline, StageTrace, histogram
+from diagnostics.preprocessing.pipeline import Pipeline, StageTrace
+from diagnostics.preprocessing.stages import Array
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.results.inspection import StageEntry
 
@@ -56,13 +57,13 @@ def prepare(
     pixels = pipeline.pixels(trace)
     checked = warnings(image, settings, pixels, dark_background=dark_background)
     prepared = Prepared(pixels=pixels, warnings=(*image.notes, *checked))
-    values: NDArray[np.float32] | None = None
+    array: Array | None = None
     for position, stage in enumerate(trace):
         name = f"stage/{position}"
-        if stage.values is values:  # the stage left them as they were
+        if stage.array is array:  # the stage left them as they were
             entry = _same_numbers(prepared.stages[-1], stage, name)
         else:
-            values, picture = stage.values, thumbnail(stage.values, PICTURE_PX)
+            array, picture = stage.array, thumbnail(stage.array, PICTURE_PX)
             entry = _entry(stage, name)
         prepared.pictures[name] = picture
         prepared.stages.append(entry)
@@ -70,7 +71,7 @@ def prepare(
 
 
 def _entry(stage: StageTrace, picture: str) -> StageEntry:
-    counts, edges = histogram(stage.values)
+    counts, edges = stage.histogram
     return StageEntry(
         stage=stage.name,
         settings=stage.settings,

@@ -1,13 +1,19 @@
 import io
 import struct
+import tracemalloc
+import warnings
 import zlib
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.transforms.v2.functional import to_dtype
 
 from diagnostics.data.image import decode, eight_bit, encode_png, thumbnail
 from diagnostics.errors import ImageError
+from diagnostics.preprocessing.pipeline import Pipeline
+from diagnostics.schema.preprocessing import Preprocessing
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -40,12 +46,55 @@ def test_sixteen_bits_are_scaled_and_not_clipped():
     assert "65535" in found.notes[0]
 
 
-def test_floats_inside_zero_to_one_stay_and_others_are_scaled_with_their_bounds():
-    inside = np.array([[0.0, 0.25, 1.0]], np.float32)
-    assert values(saved(Image.fromarray(inside), "TIFF"))[0, :, 0] == pytest.approx([0, 0.25, 1])
-    outside = decode(saved(Image.fromarray(np.array([[-2.0, 0.0, 6.0]], np.float32)), "TIFF"))
-    assert outside.values[0, :, 0] == pytest.approx([0, 0.25, 1])
-    assert "-2 to 6" in outside.notes[0]
+@pytest.mark.parametrize("kind", [np.uint16, np.int16, np.int32])
+def test_integers_are_scaled_by_their_type_and_not_by_what_the_image_happens_to_hold(kind):
+    """torchvision's own conversion is the second opinion."""
+    top = np.iinfo(kind).max
+    for greys in ([0, 5, top // 3, top], [top // 8, top // 4]):
+        raw = np.array([greys], kind)
+        found = decode(tiff(raw))
+        expected = to_dtype(torch.from_numpy(raw.astype(kind)), torch.float32, scale=True)
+        assert found.values[..., 0] == pytest.approx(expected.numpy(), abs=1e-6)
+        assert f"divided by {top}" in found.notes[0]
+        assert f"between {min(greys)} and {max(greys)}" in found.notes[0]
+
+
+def test_unsigned_integers_of_32_bits_do_not_turn_negative():
+    raw = np.array([[0, 2**31, 2**32 - 1]], np.uint32)
+    found = decode(tiff(raw))
+    assert found.values[0, :, 0] == pytest.approx([0, 0.5, 1], abs=1e-6)
+    assert "divided by 4294967295" in found.notes[0]
+
+
+def test_integers_below_zero_are_clipped_and_counted():
+    found = decode(tiff(np.array([[-5, -1, 0, 32767]], np.int16)))
+    assert found.values[0, :, 0] == pytest.approx([0, 0, 0, 1])
+    assert any("2 of 4 values lie outside" in note for note in found.notes)
+
+
+def test_floats_are_taken_as_they_are_and_what_lies_outside_zero_to_one_is_clipped_and_said():
+    for greys in ([0.0, 0.25, 1.0], [0.1, 0.2, 0.3]):
+        found = decode(tiff(np.array([greys], np.float32)))
+        assert found.values[0, :, 0] == pytest.approx(greys)
+        assert found.notes == ("Float values in 0..1 taken as they are.",)
+    outside = decode(tiff(np.array([[-2.0, 0.5, 6.0]], np.float32)))
+    assert outside.values[0, :, 0] == pytest.approx([0, 0.5, 1])
+    assert "between -2 and 6" in outside.notes[0]
+    assert "2 of 3 values lie outside and are clipped" in outside.notes[1]
+
+
+def tiff(raw):
+    """Write one channel as an uncompressed TIFF of its own type, tag by tag."""
+    height, width = raw.shape
+    kind = {"u": 1, "i": 2, "f": 3}[raw.dtype.kind]
+    tags = [
+        (256, 4, width), (257, 4, height), (258, 3, raw.itemsize * 8), (259, 3, 1), (262, 3, 1),
+        (273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, raw.nbytes), (339, 3, kind),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, form, 1, value) for tag, form, value in tags)
+    data = raw.tobytes()
+    head = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+    return head + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
 def test_floats_that_are_no_numbers_are_refused():
@@ -107,6 +156,59 @@ def test_every_exif_orientation_is_turned_upright(orientation):
     assert bool(found.notes) == (orientation != 1)
 
 
+@pytest.mark.parametrize("orientation", [0, 9, 99, 65535])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_an_orientation_that_is_none_turns_nothing_and_claims_nothing(orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = decode(saved(Image.fromarray(COLOUR), kind, exif=exif))
+    assert found.values.shape == COLOUR.shape
+    assert found.notes == ()
+
+
+def test_a_damaged_exif_block_leaves_the_image_as_it_is():
+    found = decode(
+        saved(Image.fromarray(COLOUR), exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + b"x" * 20)
+    )
+    assert (np.rint(found.values * 255) == COLOUR).all()
+    assert found.notes == ()
+
+
+def test_a_tiff_is_turned_upright_once():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.fromarray(COLOUR).transpose(Image.Transpose.ROTATE_90)
+    found = decode(saved(stored, "TIFF", exif=exif))
+    assert (np.rint(found.values * 255) == COLOUR).all()
+    assert found.notes == ("Turned upright by its EXIF orientation 6.",)
+
+
+def test_decoders_in_threads_leave_the_filters_of_warnings_alone(monkeypatch):
+    """They belong to the whole process, and threads would restore each other's."""
+
+    def refuse(*_args, **_options):
+        raise AssertionError("the filters of the process were changed")
+
+    monkeypatch.setattr(warnings, "catch_warnings", refuse)
+    assert decode(encode_png(COLOUR)).values.shape == (5, 7, 3)
+
+
+def test_an_image_of_eight_bits_stays_eight_bits_and_is_never_in_memory_as_floats():
+    levels = RANDOM.integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
+    content = encode_png(levels)
+    pipeline = Pipeline(Preprocessing())
+    tracemalloc.start()
+    try:
+        decoded = decode(content)
+        pipeline.trace(decoded)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert decoded.array.dtype == np.uint8
+    assert np.array_equal(decoded.array, levels)
+    assert peak < 3 * levels.nbytes
+
+
 def test_the_first_of_many_frames_is_used_and_said():
     frames = [Image.new("L", (3, 3), level) for level in (10, 200)]
     found = decode(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
@@ -140,6 +242,19 @@ def png_header(width, height):
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     )
+
+
+def test_colours_of_sixteen_bits_say_that_eight_are_used():
+    raw = np.array([[[65535, 256, 255], [0, 32768, 511]]], ">u2")
+    head = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0" + raw.tobytes())), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    found = decode(content)
+    assert found.array.tolist() == [[[255, 1, 0], [0, 128, 1]]]
+    assert found.notes == ("The upper 8 of 16 bits of each channel are used.",)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,37 @@ def test_resize_and_crop_are_torchvisions_to_the_bit(kernel, size, resize, crop)
     assert np.array_equal(Pipeline(settings).run(image), expected)
 
 
+LEVEL_SETTINGS = {
+    "crop": Preprocessing(resize_px=40, height=32, width=32),
+    "nearest": Preprocessing(resize_px=40, height=32, width=32, interpolation="nearest"),
+    "not antialiased": Preprocessing(resize_px=40, height=32, width=32, antialias=False),
+    "letterbox": Preprocessing(fit="letterbox", height=32, width=48),
+    "grey": Preprocessing(fit="stretch", height=20, width=30, grey=True),
+    "BGR": Preprocessing(fit="stretch", height=20, width=30, bgr=True, value_range=255),
+    "one channel": grey(threshold=0.4),
+    "blurred": grey(blur=0.7, contrast=3.0),
+    "inverted": grey(invert=True),
+    "as it is": Preprocessing(fit="none", height=61, width=47),
+}
+
+
+@pytest.mark.parametrize("settings", LEVEL_SETTINGS.values(), ids=LEVEL_SETTINGS.keys())
+def test_levels_go_through_as_their_values_do_to_the_bit(settings):
+    array = RANDOM.integers(0, 256, (61, 47, 3), dtype=np.uint8)
+    kept, spread = Decoded(array), Decoded(array.astype(np.float32) / np.float32(255))
+    pipeline = Pipeline(settings)
+    assert np.array_equal(pipeline.run(kept), pipeline.run(spread))
+    for one, other in zip(pipeline.trace(kept), pipeline.trace(spread), strict=True):
+        assert one.values == pytest.approx(other.values, abs=1e-6)
+        assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=1e-6)
+        assert one.mean == pytest.approx(other.values.mean((0, 1)), rel=1e-4)
+        assert one.std == pytest.approx(other.values.std((0, 1)), rel=1e-4)
+        assert np.array_equal(one.histogram[0], other.histogram[0])
+        assert one.clipped == other.clipped
+    pixels = pipeline.run(kept)
+    assert warnings(kept, settings, pixels) == warnings(spread, settings, pixels)
+
+
 @pytest.mark.real
 def test_a_real_photo_goes_through_as_in_torchvision(real_file):
     content = real_file("scikit-image", "skimage/data/chelsea.png").read_bytes()

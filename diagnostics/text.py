@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # colours for terminals
 JOINER = "\u2060"  # has no width; keeps an address from becoming a link by itself
 
 
@@ -66,6 +67,19 @@ def shortened(name: str, length: int = 24) -> str:
         return name
     tail = (length - 1) // 2
     return f"{name[: length - 1 - tail]}…{name[-tail:]}"
+
+
+def line_of(error: Exception, length: int = 120, *, last: bool = False) -> str:
+    """Return one line of what a library says of an error, without colours and the final stop.
+
+    Args:
+        error: Whatever it raised.
+        length: At most so many characters.
+        last: Whether the reason stands in its last line.
+    """
+    lines = ANSI.sub("", str(error)).strip().splitlines() or [""]
+    line = "".join(filter(str.isprintable, lines[-1 if last else 0])).strip()
+    return line[:length].rstrip(" .:") or type(error).__name__
 
 
 def markdown(text: str) -> str:

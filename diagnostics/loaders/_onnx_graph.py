@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 2 * 2**30
 MAX_NODES = 50_000
 MAX_CONSTANT_BYTES = 2**31
+MAX_ENTRIES = 1_000_000  # inputs, outputs and numbers in attributes, of all nodes together
 DOMAINS = ("", "ai.onnx")
 GRAPHS = (5, 10)  # types of attributes that hold graphs: loops and branches
 TENSOR = 4  # type of an attribute
@@ -45,6 +48,7 @@ class OnnxModel:
         takes_bytes: Whether the images go in as whole numbers, 0 to 255.
         has_several_outputs: Whether more than one output looks like class scores.
         is_half: Whether anything was written in half precision, which is computed in single here.
+        is_quantised: Whether values are rounded to whole numbers on the way.
     """
 
     graph: Graph
@@ -55,6 +59,7 @@ class OnnxModel:
     takes_bytes: bool
     has_several_outputs: bool = False
     is_half: bool = False
+    is_quantised: bool = False
 
     @property
     def sides(self) -> tuple[int | None, int | None, int | None]:
@@ -87,7 +92,9 @@ def _parsed(path: Path) -> ModelProto:
     try:
         model.ParseFromString(path.read_bytes())
     except DecodeError:
-        raise ModelError("The ONNX file is cut off or damaged; export it again.") from None
+        raise ModelError(
+            "The ONNX file is cut off, damaged or nested too deeply; export it again."
+        ) from None
     if not model.graph.node or not model.graph.output:
         raise ModelError("The ONNX file holds no network: its graph is empty.")
     return model
@@ -103,6 +110,12 @@ def _refuse_unsafe(model: ModelProto) -> None:
         raise ModelError(
             f"The graph has {len(model.graph.node)} nodes; at most {MAX_NODES} are read."
         )
+    entries = sum(map(_entries, model.graph.node)) + len(model.graph.initializer)
+    if entries > MAX_ENTRIES:
+        raise ModelError(
+            f"The graph's nodes have {entries:,} inputs, outputs and settings; at most "
+            f"{MAX_ENTRIES:,} are read."
+        )
     if model.functions:
         raise ModelError("The file defines functions of its own; export it without them.")
     for tensor in _tensors(model.graph):
@@ -115,7 +128,11 @@ def _refuse_unsafe(model: ModelProto) -> None:
             raise ModelError(f"The tensor {tensor.name[:60]!r} has a type that is not computed.")
         if any(side < 0 for side in tensor.dims) or _bytes(tensor.dims) > MAX_CONSTANT_BYTES:
             raise ModelError(f"The tensor {tensor.name[:60]!r} claims a shape that is too large.")
-    for node in model.graph.node:
+    _refuse_strange_nodes(model.graph)
+
+
+def _refuse_strange_nodes(graph: GraphProto) -> None:
+    for node in graph.node:
         if node.domain not in DOMAINS:
             raise ModelError(
                 f"The operator {node.op_type[:40]!r} of {node.domain[:40]!r} is no standard ONNX; "
@@ -126,6 +143,14 @@ def _refuse_unsafe(model: ModelProto) -> None:
                 f"The operator {node.op_type[:40]!r} holds a graph of its own, a loop or a branch; "
                 "export the model for a fixed input, without control flow."
             )
+
+
+def _entries(node: NodeProto) -> int:
+    settings = (
+        1 + len(attribute.ints) + len(attribute.floats) + len(attribute.strings)
+        for attribute in node.attribute
+    )
+    return len(node.input) + len(node.output) + sum(settings)
 
 
 def _tensors(graph: GraphProto) -> Iterator[Any]:
@@ -164,8 +189,9 @@ def _graph(model: ModelProto) -> OnnxModel:
         )
     versions = [opset.version for opset in model.opset_import if opset.domain in DOMAINS]
     version = max(versions, default=0)
+    nodes = [_node(node, version) for node in proto.node]
     graph = Graph(
-        nodes=tuple(_node(node, version) for node in proto.node),
+        nodes=_in_order(nodes),
         constants=constants,
         input=inputs[0].name,
         output=_output(proto.output).name,
@@ -187,7 +213,40 @@ def _graph(model: ModelProto) -> OnnxModel:
         takes_bytes=image_type in INTEGERS,
         has_several_outputs=several,
         is_half=bool(types & set(HALVES)),
+        is_quantised=any(
+            node.operator == "QuantizeLinear" and node.inputs[0] not in constants for node in nodes
+        ),
     )
+
+
+def _in_order(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Return nodes behind those whose values they take, and as they stand otherwise.
+
+    Raises:
+        ModelError: When nodes wait for each other.
+    """
+    made_by = {value: i for i, node in enumerate(nodes) for value in node.outputs if value}
+    takers: dict[int, list[int]] = defaultdict(list)
+    missing: list[int] = []
+    for position, node in enumerate(nodes):
+        makers = {made_by[value] for value in node.inputs if value in made_by}
+        missing.append(len(makers))
+        for maker in makers:
+            takers[maker].append(position)
+    ready = [position for position, count in enumerate(missing) if not count]
+    ordered: list[Node] = []
+    while ready:
+        position = heappop(ready)
+        ordered.append(nodes[position])
+        for taker in takers[position]:
+            missing[taker] -= 1
+            if not missing[taker]:
+                heappush(ready, taker)
+    if len(ordered) < len(nodes):
+        raise ModelError(
+            "The graph runs in a circle: nodes take each other's values; export the model again."
+        )
+    return tuple(ordered)
 
 
 def _output(outputs: Sequence[ValueInfoProto]) -> ValueInfoProto:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from diagnostics.errors import ModelError
 from diagnostics.loaders._onnx_graph import OnnxModel
 from diagnostics.models.layers import module_names
+from diagnostics.text import line_of
 
 TYPES: dict[str, type[np.generic]] = {
     "tensor(uint8)": np.uint8,
@@ -38,40 +39,67 @@ class Runtime:
     """
 
     def __init__(self, path: Path, model: OnnxModel) -> None:
-        self._path, self._model = path, model
+        self._path, self._model, self.output = path, model, model.graph.output
         self.nodes = [node for node in model.graph.nodes if node.outputs]
         self._sessions: dict[bool, Any] = {}
         try:
             self._session(all_values=False)
         except Exception as error:  # whatever its C++ raises
-            raise ModelError(f"onnxruntime does not run this file ({_last_line(error)}).") from None
+            raise ModelError(
+                f"onnxruntime does not run this file ({line_of(error, last=True)})."
+            ) from None
 
-    def run(self, images: Tensor, names: Sequence[str]) -> list[NDArray[Any]]:
-        """Return the scores of images of shape (n, c, h, w), and the values of these names.
+    def scores(self, images: Tensor) -> NDArray[Any]:
+        """Return the scores of images of shape (n, c, h, w), as a default session gives them.
 
         Raises:
             ModelError: When onnxruntime fails.
         """
+        return self._run(images, [self.output], all_values=False)[0]
+
+    def values(self, images: Tensor, names: Sequence[str]) -> list[NDArray[Any]]:
+        """Return the values of these names for images of shape (n, c, h, w), computed unfused.
+
+        Raises:
+            ModelError: When onnxruntime fails.
+        """
+        return self._run(images, names, all_values=True)
+
+    def unfused_scores(self, images: Tensor) -> NDArray[Any]:
+        """Return the scores that belong to `values`: fusion changes how 8-bit values round.
+
+        Raises:
+            ModelError: When onnxruntime fails.
+        """
+        return self._run(images, [self.output], all_values=True)[0]
+
+    def _run(
+        self, images: Tensor, outputs: Sequence[str], *, all_values: bool
+    ) -> list[NDArray[Any]]:
         values = (images * 1.0).cpu().numpy()
         values = values.transpose(0, 2, 3, 1) if self._model.graph.channels_last else values
         step = self._model.batch or len(values)
         try:
-            session = self._session(all_values=bool(names))
+            session = self._session(all_values=all_values)
             image = session.get_inputs()[0]
             values = values.astype(TYPES.get(image.type, np.float32))
-            outputs = [self._model.graph.output, *names]
             parts = [
-                session.run(outputs, {image.name: _filled(values[start : start + step], step)})
+                session.run(
+                    list(outputs), {image.name: _filled(values[start : start + step], step)}
+                )
                 for start in range(0, len(values), step)
             ]
         except Exception as error:  # whatever its C++ raises
-            raise ModelError(f"onnxruntime does not run this file ({_last_line(error)}).") from None
+            raise ModelError(
+                f"onnxruntime does not run this file ({line_of(error, last=True)})."
+            ) from None
         return [_joined(output, step, len(values)) for output in zip(*parts, strict=True)]
 
     def _session(self, *, all_values: bool) -> Any:
         """Return the session that gives the scores, or the one that gives every value.
 
-        They are two because values that somebody may ask for stand in the way of fusion.
+        They are two because values that somebody may ask for stand in the way of fusion, which is
+        faster and, of a quantised graph, rounds otherwise: the answer is always the fused one.
         """
         if all_values not in self._sessions:
             onnxruntime = _imported()
@@ -116,10 +144,13 @@ class RuntimeNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores of images of shape (n, c, h, w); layers with hooks run them."""
         hooked = [name for name, module in self.named_children() if module._forward_hooks]
-        names = [self._values[name] for name in hooked]
-        scores, *values = self._runtime.run(images.detach(), names)
-        for name, value in zip(hooked, values, strict=True):
-            self.get_submodule(name)(torch.from_numpy(value))
+        scores = self._runtime.scores(images.detach())
+        if hooked:
+            names = [self._values[name] for name in hooked]
+            values = self._runtime.values(images.detach(), names)
+            for name, value in zip(hooked, values, strict=True):
+                is_answer = self._values[name] == self._runtime.output
+                self.get_submodule(name)(torch.from_numpy(scores if is_answer else value))
         return torch.from_numpy(scores)
 
 
@@ -133,8 +164,8 @@ def _imported() -> Any:
     return onnxruntime
 
 
-def _last_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[-1][:120]
+def _not_run(error: Exception) -> ModelError:
+    return ModelError(f"onnxruntime does not run this file ({line_of(error, last=True)}).")
 
 
 def _filled(values: NDArray[Any], count: int) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from diagnostics.errors import ModelError
 from diagnostics.models.graph import Graph
 from diagnostics.models.graph.network import GraphError, GraphNetwork
 from diagnostics.schema.spec import Check
+from diagnostics.text import line_of
 
 
 class Unlisted(nn.Module):
@@ -59,7 +60,7 @@ def network_of(graph: Graph, batch: int | None) -> tuple[nn.Module, tuple[Check,
     try:
         network = GraphNetwork(graph)
     except GraphError as error:
-        raise ModelError(f"The graph cannot be computed: {str(error)[:160]}.") from None
+        raise ModelError(f"The graph cannot be computed: {line_of(error, 160)}.") from None
     if batch in (None, 1):
         return network, ()
     message = (

@@ -20,6 +20,8 @@ from diagnostics.data import samples
 from diagnostics.errors import ArchitectureError, ModelError
 from diagnostics.execution.executor import Executor
 from diagnostics.loaders import onnx as loader
+from diagnostics.loaders._onnx_graph import parse
+from diagnostics.loaders.graph_network import network_of
 from diagnostics.loaders.open import open_model
 from diagnostics.loaders.registry import recognise
 from diagnostics.models.graph.network import GraphNetwork
@@ -29,7 +31,7 @@ from diagnostics.schema.request import INSPECT, File, ModelSource, Request
 from diagnostics.schema.spec import Need, Output, read
 from diagnostics.worker import WorkerRunner
 from tests.loaders import written as formats
-from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, vit
+from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, FunctionalResidual, vit
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -315,6 +317,109 @@ def test_a_network_for_four_images_at_a_time_answers_any_number(write_graph):
     assert torch.allclose(network(images), images.mean((2, 3)) @ weight, atol=1e-5)
 
 
+class Calibration:
+    """Feeds random images to onnxruntime's own quantisation."""
+
+    def __init__(self, *shape):
+        random = np.random.default_rng(1)
+        images = [random.random((1, *shape), dtype=np.float32) for _ in range(16)]
+        self._images = iter([{"images": image} for image in images])
+
+    def get_next(self):
+        return next(self._images, None)
+
+
+@pytest.fixture
+def quantised(export, tmp_path):
+    """Write a network as QDQ of 8 bits, as onnxruntime's own quantisation does."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    def quantised(network, *shape, **options):
+        source, path = export(network, *shape, name="single.onnx"), tmp_path / "quantised.onnx"
+        options |= {"quant_format": QuantFormat.QDQ, "weight_type": QuantType.QInt8}
+        quantize_static(source, path, Calibration(*shape), **options)
+        return path
+
+    return quantised
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_a_quantised_network_gives_the_answer_of_a_default_onnxruntime_session(
+    quantised, per_channel
+):
+    import onnxruntime
+
+    torch.manual_seed(0)
+    path = quantised(FunctionalResidual(), 3, 32, 32, per_channel=per_channel)
+    images = torch.rand(16, 3, 32, 32)
+    (truth,) = onnxruntime.InferenceSession(path).run(None, {"images": images.numpy()})
+    spec, network = opened(path)
+    with torch.no_grad(), capture(network) as layers:
+        watched = network(images)
+    assert np.array_equal(watched.numpy(), truth)
+    assert np.array_equal(network(images).numpy(), truth)
+    assert len(layers) > 10
+    assert "rounds its values to 8 bits" in check_of(spec, "gradients").message
+    assert "default session of onnxruntime" in check_of(spec, "fusion").message
+
+
+def test_what_is_no_quantised_network_says_nothing_of_fusion(write_graph):
+    nodes = [helper.make_node("Celu", ["images"], ["bent"], "bent", alpha=2.0), MEAN_OF_BENT, HEAD]
+    path = write_graph(nodes, [image("n", 3, 8, 8)], [scores("n", 4)], [weights("weight", 3, 4)])
+    assert "fusion" not in {check.name for check in opened(path)[0].checks}
+
+
+def test_the_nodes_that_the_fp16_converter_leaves_out_of_order_are_sorted(export, tmp_path):
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    torch.manual_seed(0)
+    network = FunctionalResidual().eval()
+    half = convert_float_to_float16(
+        onnx.load(export(network, 3, 32, 32)), keep_io_types=True, op_block_list=["ReduceMean"]
+    )
+    path = tmp_path / "half.onnx"
+    onnx.save(half, path)
+    made = {"images", *(tensor.name for tensor in half.graph.initializer)}
+    in_order = [
+        made.issuperset(node.input) and not made.update(node.output) for node in half.graph.node
+    ]
+    assert not all(in_order)
+    loaded = loader.read(path)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        theirs, ours = network(images), loaded.network(images)
+    assert (ours - theirs).abs().max() < 5e-3 * theirs.abs().max()
+
+
+def test_any_order_of_nodes_is_the_same_network_and_a_circle_is_none(export, tmp_path):
+    torch.manual_seed(0)
+    network = FunctionalResidual().eval()
+    path, images = export(network, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = network(images)
+    names = [name for name, _ in loader.read(path).network.named_children()]
+    for seed in range(5):
+        model = onnx.load(path)
+        nodes = [
+            model.graph.node[i]
+            for i in np.random.default_rng(seed).permutation(len(model.graph.node))
+        ]
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+        path.write_bytes(model.SerializeToString())
+        loaded = loader.read(path).network
+        assert torch.allclose(loaded(images), expected, atol=1e-5)
+        assert sorted(name for name, _ in loaded.named_children()) == sorted(names)
+    first = model.graph.node[0]
+    first.input[0] = model.graph.node[-1].output[0]
+    last = model.graph.node[-1]
+    last.input[0] = first.output[0]
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="circle"):
+        loader.read(path)
+
+
 def changed(path, change):
     model = onnx.load_model_from_string(path.read_bytes())
     change(model)
@@ -423,6 +528,31 @@ def test_what_is_no_plain_classifier_is_refused_in_a_sentence(write_graph, chang
     path = changed(small(write_graph), change)
     with pytest.raises(ModelError, match=words):
         loader.read(path)
+
+
+def test_an_attribute_of_countless_numbers_is_refused_before_it_is_read(write_graph):
+    path = changed(
+        small(write_graph), lambda model: model.graph.node[0].attribute[0].ints.extend([1] * 2**20)
+    )
+    with pytest.raises(ModelError, match="at most 1,000,000 are read"):
+        loader.read(path)
+
+
+def test_constants_that_grow_node_by_node_have_one_limit_together(write_graph):
+    """Each is allowed, and a thousand of them would take a minute and more."""
+    sides = onnx.numpy_helper.from_array(np.array([2**13, 2**13], np.int64), "sides")
+    nodes = [helper.make_node("ConstantOfShape", ["sides"], ["grown0"], "grow0")]
+    nodes += [
+        helper.make_node("Sin", [f"grown{place}"], [f"grown{place + 1}"], f"grow{place + 1}")
+        for place in range(1000)
+    ]
+    nodes.append(helper.make_node("ReduceMean", ["grown1000"], ["shift"], "shift", keepdims=0))
+    nodes += [MEAN, helper.make_node("MatMul", ["mean", "weight"], ["scores_"], "head")]
+    nodes.append(helper.make_node("Add", ["scores_", "shift"], ["scores"], "add"))
+    constants = [weights("weight", 3, 4), sides]
+    path = write_graph(nodes, [image("n", 3, 8, 8)], [scores("n", 4)], constants)
+    with pytest.raises(ModelError, match="values out of nothing are refused"):
+        network_of(parse(path).graph, None)
 
 
 def test_damaged_files_are_refused_and_nothing_else_happens(write_graph):

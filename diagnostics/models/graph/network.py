@@ -249,16 +249,15 @@ def _class_of(operator: str) -> type[_Operation]:
 
 def _folded(graph: Graph) -> tuple[list[Node], dict[str, Tensor]]:
     """Compute what no image changes; return the other nodes that lead to the output."""
-    constants, nodes = dict(graph.constants), []
+    constants, nodes, computed = dict(graph.constants), [], 0
     for node in graph.nodes:
         is_constant = all(value in constants or not value for value in node.inputs)
         if is_constant and len(node.outputs) == 1:
             inputs = [constants.get(value) for value in node.inputs]
             value = _Operation(node, graph.language)(inputs)
-            if value.numel() > MAX_VALUES:
-                raise GraphError(
-                    f"{node.name}: {value.numel():,} values out of nothing are refused"
-                )
+            computed += value.numel()
+            if computed > MAX_VALUES:
+                raise GraphError(f"{node.name}: {computed:,} values out of nothing are refused")
             constants[node.outputs[0]] = value
         else:
             nodes.append(node)

@@ -36,6 +36,7 @@ def load(
     architecture: str | None = None,
     classes: str | Path | None = None,
     factory: str | None = None,
+    ema: bool | None = None,
 ) -> LoadedModel:
     """Open a weights file and recognise its network.
 
@@ -44,13 +45,15 @@ def load(
         architecture: Which network, where the tensors cannot tell.
         classes: Class names: .txt, .json, .csv, or a folder with a folder for each class.
         factory: "package.module:function" that returns the network, if it is your own.
+        ema: Whether the moving average of the weights is taken, where a checkpoint has both; None
+            takes it, as timm does.
 
     Raises:
         InputError: When the file cannot be opened; the text says what to do.
     """
     names = None if classes is None else class_names.at(Path(classes))
     built = Factory(factory, str(Path.cwd())) if factory else None
-    source = ModelSource(file_at(Path(weights)), architecture, names, factory=built)
+    source = ModelSource(file_at(Path(weights)), architecture, names, factory=built, ema=ema)
     runner = LocalRunner()
     spec = read(runner.run(Request(OPEN, source)).scores["model"])
     return LoadedModel(source, spec, runner)

@@ -28,6 +28,12 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe, .toml")
     group.add_argument("--architecture", metavar="NAME", help="which network, see `oversure load`")
     group.add_argument(
+        "--ema",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="the moving average of the weights, where a checkpoint has both; else it is taken",
+    )
+    group.add_argument(
         "--factory",
         metavar="PACKAGE.MODULE:FUNCTION",
         help="a function of yours that returns the network; it runs on this machine",
@@ -146,6 +152,7 @@ def source(arguments: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
     return replace(
         given,
         architecture=arguments.architecture or given.architecture,
+        ema=given.ema if arguments.ema is None else arguments.ema,
         class_names=class_names.at(arguments.classes) if arguments.classes else given.class_names,
         factory=Factory(arguments.factory, str(Path.cwd())) if arguments.factory else None,
     ), recipe

@@ -12,6 +12,7 @@ from typing import Any
 from diagnostics.errors import ClassesError
 
 LARGEST_MIB, MOST = 1, 100_000
+MAX_DIGITS = 9  # of an index
 HEADINGS = {"index", "id", "class", "name", "label", "class_name", "class_id"}
 
 
@@ -68,6 +69,10 @@ def read(content: bytes, name: str) -> tuple[str, ...]:
         raise ClassesError(f"{name} is no text in UTF-8; a list of names is expected.") from None
     stripped = text.strip()
     names = _json(stripped, name) if stripped[:1] in ("[", "{") else _lines(stripped)
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        raise ClassesError(f"{name} holds half characters; save it again as UTF-8.") from None
     if not names or len(names) > MOST:
         raise ClassesError(f"{name} holds {len(names)} names; 1 to {MOST:,} are expected.")
     return names
@@ -87,17 +92,25 @@ def _json(text: str, name: str) -> tuple[str, ...]:
 
 def _by_index(content: dict[str, Any], name: str) -> list[Any]:
     try:
-        if all(key.isdigit() for key in content):
+        if all(map(_is_index, content)):
             return [value for _, value in sorted(content.items(), key=lambda item: int(item[0]))]
         return [key for key, _ in sorted(content.items(), key=lambda item: int(item[1]))]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ClassesError(f"{name} must map indices to names, or names to indices.") from None
 
 
 def _lines(text: str) -> tuple[str, ...]:
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    try:
+        table = csv.reader(io.StringIO(text, newline=None))
+        rows = [row for row in table if any(map(str.strip, row))]
+    except csv.Error:
+        rows = []  # no table, so a name a line
     if rows and rows[0][0].strip().lower() in HEADINGS and len(rows[0]) > 1:
         rows = rows[1:]
-    if rows and all(len(row) > 1 and row[0].strip().isdigit() for row in rows):
+    if rows and all(len(row) > 1 and _is_index(row[0].strip()) for row in rows):
         return tuple(row[1].strip() for row in sorted(rows, key=lambda row: int(row[0])))
     return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS

@@ -18,7 +18,7 @@ import torch
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from diagnostics.data.image import Decoded, decode
+from diagnostics.data.image import Decoded, decode, unreadable
 from diagnostics.errors import ImageError, NotOfferedError, OptionError
 from diagnostics.execution.inspection import InspectionRequest, InspectionResult
 from diagnostics.execution.inspection_cache import Inspection, InspectionCache
@@ -39,6 +39,7 @@ from diagnostics.schema.request import (
     FIELD,
     INSPECT,
     OPEN,
+    OPENING,
     READ,
     File,
     ModelSource,
@@ -223,7 +224,7 @@ class Executor:
     ) -> Model:
         """Return the model, opened now unless it is open."""
         if self._model is None or not self._is_open(source):
-            progress.report(f"Opening {source.file.name}", 0.1)
+            progress.report(f"{OPENING} {source.file.name}", 0.1)
             self._model = None
             self._model, self._source = self._opener(source, images), source
         return self._model
@@ -294,8 +295,8 @@ def _decode(file: File) -> Decoded | ImageError:
         return decode(Path(file.path).read_bytes(), file.name)
     except ImageError as error:
         return error
-    except OSError:
-        return ImageError(f"{file.name} is no longer there; add it again.")
+    except OSError as error:
+        return unreadable(file.name, error)
 
 
 def _image_entry(file: File, image: Prepared, result: InspectionResult) -> ImageEntry:

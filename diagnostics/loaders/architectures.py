@@ -25,6 +25,7 @@ from diagnostics.loaders.weights import Weights
 from diagnostics.models.batchnorm import InputStatistics, deviation, observe_inputs
 from diagnostics.schema.results.inspection import Status
 from diagnostics.schema.spec import Candidate, Check, Fit
+from diagnostics.text import line_of
 
 LIBRARIES = ("oversure", "torchvision", "timm")
 MAX_COMPARED = 12
@@ -109,7 +110,7 @@ def build_with(candidate: Candidate, tensors: Mapping[str, Tensor]) -> nn.Module
         result = network.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise ArchitectureError(
-            f"The tensors do not fit {candidate.architecture}: {str(error).splitlines()[-1]}"
+            f"The tensors do not fit {candidate.architecture}: {line_of(error, 160, last=True)}."
         ) from None
     missing = [name for name in result.missing_keys if not name.endswith(COUNTER)]
     if missing or result.unexpected_keys:
@@ -211,13 +212,11 @@ def ranked(
         tensors: The weights.
         network_input: Gives the images at hand as a candidate's network would receive them.
     """
-    measured = [
-        replace(
-            candidate,
-            deviation=batchnorm_deviation(build_with(candidate, tensors), network_input(candidate)),
-        )
-        for candidate in fitting
-    ]
+    measured = []
+    for candidate in fitting:
+        images = network_input(candidate)
+        distance = batchnorm_deviation(build_with(candidate, tensors), images)
+        measured.append(replace(candidate, deviation=distance, deviation_images=len(images)))
     return tuple(sorted(measured, key=lambda c: inf if c.deviation is None else c.deviation))
 
 

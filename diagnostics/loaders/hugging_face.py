@@ -29,6 +29,7 @@ from diagnostics.loaders.processor_config import is_read, settings_of
 from diagnostics.loaders.registry import loader
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.spec import Check
+from diagnostics.text import line_of
 from diagnostics.versions import lacking
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
@@ -52,7 +53,9 @@ CODE_SETTINGS = (
     "use_timm_backbone",
 )
 NO_CLASSIFIERS = ("shieldgemma2",)  # that transformers counts among image classifiers
-MAX_LAYERS = 1000
+MAX_LAYERS, LAYER_COUNTS = 1000, ("layers", "depth", "blocks", "repeat")
+MAX_NUMBER = 1_000_000
+MAX_MISSING = 2  # times the values of the file, that a network may have before it is built
 SUFFIX = "ForImageClassification"
 
 
@@ -79,8 +82,7 @@ def read(path: Path) -> LoadedNetwork:
                 f"The folder's config.json asks for code or types of its own ({key}), which is "
                 "never run; save a model that transformers itself knows."
             )
-        if "layers" in key and isinstance(value, int) and value > MAX_LAYERS:
-            raise ModelError(f"{key} is {value} in config.json; at most {MAX_LAYERS} are built.")
+        _check_numbers(key, value)
     if not folder.has(WEIGHTS):
         raise ModelError(
             "The folder holds no model.safetensors in one piece; save it with "
@@ -95,7 +97,7 @@ def read(path: Path) -> LoadedNetwork:
         processor = folder.described(PROCESSOR) if folder.has(PROCESSOR) else {}
         settings = settings_of(processor, config)
     except (OptionError, KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = _first_line(error)
+        reason = line_of(error)
         raise ModelError(f"The folder's description cannot be used ({reason}).") from None
     message = f"{name}, as config.json says; it takes all {len(tensors)} tensors."
     loaded = assumptions.loaded_network(
@@ -106,6 +108,22 @@ def read(path: Path) -> LoadedNetwork:
         checked = _preprocessing_check(settings, processor, config)
         loaded = LoadedNetwork(network, candidate, (loaded.checks[0], checked))
     return replace(loaded, class_names=_class_names(config, loaded.candidate.classes))
+
+
+def _check_numbers(key: str, value: Any) -> None:
+    """Refuse numbers that no network has, before anything is built of them.
+
+    Raises:
+        ModelError: When there is one.
+    """
+    values = value if isinstance(value, list) else [value]
+    numbers = [number for number in values if isinstance(number, int)]
+    if any(abs(number) > MAX_NUMBER for number in numbers):
+        raise ModelError(f"{key} is beyond {MAX_NUMBER:,} in config.json, which no network has.")
+    if any(word in key for word in LAYER_COUNTS) and sum(numbers) > MAX_LAYERS:
+        raise ModelError(
+            f"{key} is {sum(numbers):,} in config.json; at most {MAX_LAYERS:,} are built."
+        )
 
 
 def _preprocessing_check(
@@ -199,8 +217,18 @@ def _of_timm(
     name = f"timm/{architecture}"
     with building.unallocated():  # a few names must not cost the memory of a large network
         unallocated = building.build(name, classes, int(channels))
-    names = {key for key in unallocated.state_dict() if not key.endswith(COUNTER)}
-    _demand_all(architecture, names - weights.keys(), weights.keys() - names)
+    shapes = {
+        key: value.shape
+        for key, value in unallocated.state_dict().items()
+        if not key.endswith(COUNTER)
+    }
+    _demand_all(architecture, shapes.keys() - weights.keys(), weights.keys() - shapes.keys())
+    for key, shape in shapes.items():
+        if weights[key].shape != shape:
+            raise ModelError(
+                f"The tensors do not fit {architecture}: {key[:60]} is "
+                f"{list(weights[key].shape)} in the file and {list(shape)} in the network."
+            )
     network = building.build(name, classes, int(channels))
     _load_weights(network, weights, architecture)
     return name, network
@@ -243,6 +271,7 @@ def _of_transformers(
             classes: Any = AutoModelForImageClassification._model_mapping[type(built)]
             listed = classes if isinstance(classes, tuple) else (classes,)
             chosen = next((cls for cls in listed if cls.__name__ in named), listed[0])
+            _check_size(chosen, built, tensors)
             network, info = chosen.from_pretrained(
                 None,
                 config=built,
@@ -251,10 +280,31 @@ def _of_transformers(
                 dtype=torch.float32,
                 output_loading_info=True,
             )
+    except ModelError:
+        raise
     except Exception as error:  # whatever a wrong description leads to
-        raise ModelError(f"transformers cannot build this {kind} ({_first_line(error)}).") from None
+        raise ModelError(f"transformers cannot build this {kind} ({line_of(error)}).") from None
     _demand_all(kind, info["missing_keys"], info["unexpected_keys"])
     return f"transformers/{kind}", network
+
+
+def _check_size(kind: Any, config: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a description of a network that is far larger than the file, before it is built.
+
+    Raises:
+        ModelError: When it is.
+    """
+    try:
+        with torch.device("meta"):
+            described = sum(parameter.numel() for parameter in kind(config).parameters())
+    except Exception:  # some networks compute while they are built, which nothing can here
+        return
+    held = sum(tensor.numel() for tensor in tensors.values())
+    if described > MAX_MISSING * held:
+        raise ModelError(
+            f"config.json describes a network of {described:,} values, and model.safetensors "
+            f"holds {held:,}; save both together with model.save_pretrained(folder)."
+        )
 
 
 def _load_weights(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
@@ -262,8 +312,8 @@ def _load_weights(network: nn.Module, tensors: dict[str, Tensor], name: str) -> 
     try:
         result = nn.Module.load_state_dict(network, tensors, strict=False)
     except RuntimeError as error:
-        line = str(error).splitlines()[-1].strip()[:160]
-        raise ModelError(f"The tensors do not fit {name}: {line}") from None
+        line = line_of(error, 160, last=True)
+        raise ModelError(f"The tensors do not fit {name}: {line}.") from None
     _demand_all(name, result.missing_keys, result.unexpected_keys)
 
 
@@ -286,7 +336,3 @@ def _class_names(config: Mapping[str, Any], classes: int) -> tuple[str, ...] | N
     names = tuple(str(labels.get(str(index), f"class {index}")) for index in range(classes))
     generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))
     return names if labels and not generic else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:120]

@@ -9,7 +9,7 @@ import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -25,6 +25,7 @@ from diagnostics.loaders.preview import Preview
 from diagnostics.loaders.registry import loader
 from diagnostics.models.layers import module_names
 from diagnostics.schema.spec import Candidate, Check, Fit
+from diagnostics.text import line_of
 from diagnostics.versions import lacking
 
 ARCHITECTURE = "keras"
@@ -33,55 +34,109 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 INSTALL = "Install what is missing with: pip install 'oversure[keras]'."
 MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 
-# Layers that only compute. Everything else, such as Lambda, may hold code or read files.
+# Layers that only compute; what layers they wrap is looked at as well.
 LAYERS = {
     "Activation",
+    "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AugMix",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
+    "Bidirectional",
+    "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "Cropping1D",
     "Cropping2D",
+    "Cropping3D",
+    "CutMix",
     "Dense",
+    "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "ELU",
     "EinsumDense",
     "Embedding",
+    "Equalization",
     "Flatten",
     "Functional",
+    "GRU",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupedQueryAttention",
     "Identity",
     "InputLayer",
+    "LSTM",
+    "LSTMCell",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPooling1D",
     "MaxPooling2D",
+    "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MixUp",
     "Model",
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
     "Permute",
+    "RMSNormalization",
+    "RNN",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
     "RandomContrast",
+    "RandomCrop",
+    "RandomElasticTransform",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
@@ -89,14 +144,37 @@ LAYERS = {
     "Rescaling",
     "Reshape",
     "Resizing",
+    "SeparableConv1D",
     "SeparableConv2D",
     "Sequential",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
+    "Solarization",
+    "SpatialDropout1D",
     "SpatialDropout2D",
+    "SpatialDropout3D",
+    "SpectralNormalization",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
+    "UpSampling1D",
     "UpSampling2D",
+    "UpSampling3D",
+    "ZeroPadding1D",
     "ZeroPadding2D",
+    "ZeroPadding3D",
+}
+# Layers of Keras that hold code, or call it.
+CODE = {
+    "FlaxLayer",
+    "JaxLayer",
+    "Lambda",
+    "SlicingOpLambda",
+    "TFOpLambda",
+    "TFSMLayer",
+    "TorchModuleWrapper",
 }
 # Parts of layers: how weights begin, what holds them back, in which precision they are.
 PARTS = {
@@ -210,10 +288,23 @@ def _refuse_code(config: Any) -> None:
     except RecursionError:
         raise ModelError("The model's description is nested too deeply; refused.") from None
     if classes:
-        raise ModelError(
-            f"The model uses {', '.join(name[:40] for name in classes[:4])}, which may hold code "
-            "or is not known here; build it from Keras's standard layers."
+        named = ", ".join(name[:40] for name in classes[:4])
+        raise ModelError(f"The model uses {named}, {_why_refused(classes)}")
+
+
+def _why_refused(classes: Sequence[str]) -> str:
+    """Say what is wrong with classes that are neither known layers nor parts of them."""
+    if CODE & set(classes):
+        return "which holds code or calls it; build the model from layers that only compute."
+    if any("." in name for name in classes):  # with the module that it came from
+        return (
+            "which is no class of Keras, and its code is not in the file; build the model from "
+            "Keras's own layers, or save it as ONNX: model.export('model.onnx', format='onnx')."
         )
+    return (
+        "which is not run here, where layers compute images; leave it out of the model, or save "
+        "that as ONNX: model.export('model.onnx', format='onnx')."
+    )
 
 
 def _layers(model: Any, inside: str = "") -> dict[str, Any]:
@@ -348,8 +439,7 @@ def _load(path: Path, ending: str) -> Any:
             with torch.device("cpu"):
                 model = keras.saving.load_model(named, compile=False, safe_mode=True)
         except Exception as error:  # whatever a damaged description leads to
-            line = (str(error).splitlines() or [""])[0][:160]
-            raise ModelError(f"Keras cannot build this model ({line}).") from None
+            raise ModelError(f"Keras cannot build this model ({line_of(error, 160)}).") from None
     if not hasattr(model, "layers") or not hasattr(model, "input_shape"):
         raise ModelError("The file holds no model of layers.")
     return model

@@ -140,10 +140,35 @@ def open_file(source: ModelSource, network_input: NetworkInput | None = None) ->
         if name is not None and not index.is_called(architecture, name):
             raise _holds_network(loader, name)
         return _of_loaded(source, loader.format, content)
+    content, ema = _trained_or_averaged(source.ema, content)
     if source.factory is not None:
         built = factory.build(source.factory, content.tensors)
-        return _of_loaded(source, loader.format, built)
-    return _of_weights(source, loader.format, content, network_input)
+        return _of_loaded(source, loader.format, replace(built, checks=(*ema, *built.checks)))
+    file = _of_weights(source, loader.format, content, network_input)
+    return replace(file, checks=(*ema, *file.checks))
+
+
+def _trained_or_averaged(ema: bool | None, weights: Weights) -> tuple[Weights, tuple[Check, ...]]:
+    """Return the weights as they were trained or their moving average, and which it is.
+
+    Raises:
+        ModelError: When a person wants the average of a file that has none.
+    """
+    if weights.averaged is None:
+        if ema:
+            raise ModelError(
+                "The file holds no moving average (EMA) of its weights beside them; leave --ema "
+                "and ema = true out."
+            )
+        return weights, ()
+    taken = weights if ema is False else weights.averaged
+    words = "the weights as they were trained are" if ema is False else "the average is"
+    how = "as timm does" if ema is None else "as you chose"
+    message = (
+        f"The file holds trained weights and their moving average (EMA); {words} taken, {how}. "
+        "Choose where the model is opened, with --ema or --no-ema, or by ema in a recipe."
+    )
+    return taken, (Check("ema", "warned" if ema is None else "passed", message),)
 
 
 def guarded(read: Callable[[Path], Result], path: Path) -> Result:

@@ -11,16 +11,18 @@ import importlib
 import inspect
 import pickletools
 import sys
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from diagnostics.errors import ModelError
+
 # What a state_dict needs to be rebuilt; every other global is a class or a function of somebody.
 PLAIN = {
     "collections OrderedDict",
-    "__builtin__ set",
     "builtins set",
     "_codecs encode",
     "torch Size",
@@ -31,9 +33,38 @@ PLAIN_PREFIXES = (
     "torch._tensor _rebuild_",
     "torch.storage ",
     "torch.serialization _get_layout",
-    "numpy",
 )
 DTYPES = {"float16", "bfloat16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"}
+# What checkpoints keep beside their tensors and call to make it. Nothing of it is made here.
+DATA = {
+    "builtins frozenset",
+    "builtins range",
+    "builtins slice",
+    "datetime date",
+    "datetime datetime",
+    "datetime time",
+    "datetime timedelta",
+    "datetime timezone",
+    "decimal Decimal",
+    "fractions Fraction",
+    "functools partial",
+    "numpy dtype",
+    "numpy ndarray",
+    "numpy._core.multiarray _reconstruct",
+    "numpy._core.multiarray scalar",
+    "numpy.core.multiarray _reconstruct",
+    "numpy.core.multiarray scalar",
+    "pathlib Path",
+    "pathlib PosixPath",
+    "pathlib PurePath",
+    "pathlib PurePosixPath",
+    "pathlib PureWindowsPath",
+    "pathlib WindowsPath",
+    "pathlib._local PosixPath",
+    "pathlib._local WindowsPath",
+    "uuid UUID",
+}
+MAPPINGS = ("collections OrderedDict", "collections defaultdict")
 
 HOMES = (
     "diagnostics.models.sample_networks",
@@ -65,6 +96,42 @@ def foreign_names(pickled: bytes) -> set[str]:
     return {name for name in _globals(pickled) if not _is_plain(name)}
 
 
+def holds_mapping(pickled: bytes) -> bool:
+    """Say whether a pickle makes a dict, as a checkpoint or a state_dict is one."""
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name not in ("PROTO", "FRAME"):
+            return opcode.name == "EMPTY_DICT" or str(argument) in MAPPINGS
+    return False
+
+
+def stand_in(name: str) -> type:
+    """Return a class that takes the place of "module name" and keeps nothing of its objects.
+
+    Objects of classes may stand in a pickle; calls of functions may not, unless they make `DATA`.
+    """
+    return _Uncalled(name, (_StandIn,), {})
+
+
+class _Uncalled(type):
+    """The class of stand-ins: what a pickle calls is refused, unless it makes data."""
+
+    def __call__(cls, *_: Any, **__: Any) -> Any:
+        if cls.__name__ not in DATA:
+            raise ModelError(
+                f"Opening this checkpoint would call {cls.__name__.replace(' ', '.')[:60]}, which "
+                "could run code; refused."
+            )
+        return object.__new__(cls)
+
+
+class _StandIn:
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        return object.__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        """Keep nothing."""
+
+
 def known(name: str) -> Any:
     """Return what a pickle means by "module name", where that is safe to make; None otherwise."""
     if name in FUNCTIONS:
@@ -87,12 +154,20 @@ def _globals(pickled: bytes) -> set[str]:
     strings: list[str] = []
     for opcode, argument, _ in pickletools.genops(pickled):
         if opcode.name in ("GLOBAL", "INST"):
-            named.add(str(argument))
+            named.add(_of_python_3(str(argument)))
         elif opcode.name == "STACK_GLOBAL":
             named.add(" ".join(strings[-2:]))
         elif isinstance(argument, str):
             strings.append(argument)
     return named
+
+
+def _of_python_3(name: str) -> str:
+    """Return "module name" as it is called today; protocol 2 writes the names of Python 2."""
+    module, _, attribute = name.partition(" ")
+    if (module, attribute) in NAME_MAPPING:
+        return " ".join(NAME_MAPPING[module, attribute])
+    return f"{IMPORT_MAPPING.get(module, module)} {attribute}"
 
 
 def _is_plain(name: str) -> bool:

@@ -28,6 +28,7 @@ from diagnostics.loaders.registry import loader
 from diagnostics.loaders.weights import Weights, plain
 from diagnostics.schema.request import ModelSource
 from diagnostics.schema.spec import Candidate, Check, Fit
+from diagnostics.text import line_of
 
 ARCHITECTURE = "module"
 MAX_COMPARED = 6
@@ -55,7 +56,8 @@ def _uncallable(known_object: Any) -> Any:
 
 def matches(file: Preview) -> bool:
     """Say whether torch pickled it as an archive, and it names only classes that are known."""
-    return bool(file.members and file.foreign_names) and all(map(known, file.foreign_names or ()))
+    is_module = bool(file.members and file.foreign_names) and not file.is_checkpoint
+    return is_module and all(map(known, file.foreign_names or ()))
 
 
 def permit(source: ModelSource) -> None:
@@ -89,8 +91,7 @@ def read(path: Path) -> LoadedNetwork:
             warnings.simplefilter("ignore")
             network = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged pickle leads to
-        line = (str(error).splitlines() or [""])[0][:120]
-        raise ModelError(f"torch cannot read this module ({line}).") from None
+        raise ModelError(f"torch cannot read this module ({line_of(error)}).") from None
     if not isinstance(network, nn.Module):
         raise ModelError(f"The file holds {type(network).__name__}, which is no network.")
     for module in network.modules():

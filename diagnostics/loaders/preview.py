@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diagnostics.errors import ModelError
-from diagnostics.loaders.pickle_names import foreign_names
+from diagnostics.loaders.pickle_names import foreign_names, holds_mapping
 
 HEAD_BYTES = 4096
 PICKLE_MIB = 64
-TORCH_SAVED = 0x1950A86A20F9469CFC6C  # begins what torch saved before it used zip archives
-PICKLES = 3  # of such a file, behind the one that holds that number
+TORCH_SAVED = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begins what torch saved before zip
+PICKLES = 3  # of such a file, behind that one
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Preview:
         members: Names of what lies in the archive or folder.
         foreign_names: Classes and functions, "module name", that the pickles of a file of torch
             name besides those of plain tensors; None where torch pickled nothing.
+        is_checkpoint: Whether torch pickled a dict: a state_dict, or a checkpoint that holds one.
         damaged: Whether the file ends early or contradicts itself.
     """
 
@@ -38,6 +39,7 @@ class Preview:
     head: bytes = b""
     members: tuple[str, ...] = ()
     foreign_names: frozenset[str] | None = None
+    is_checkpoint: bool = False
     damaged: bool = False
 
 
@@ -53,13 +55,14 @@ def preview(path: Path) -> Preview:
         file = Preview(path, size=path.stat().st_size, head=stream.read(HEAD_BYTES))
     if file.head.startswith(b"PK"):
         return _archive(file)
-    if file.head[:1] == b"\x80":
+    if file.head.startswith(TORCH_SAVED):
         return _pickles(file)
     return file
 
 
 def _archive(file: Preview) -> Preview:
     names: frozenset[str] | None = None
+    is_checkpoint = False
     try:
         with zipfile.ZipFile(file.path) as archive:
             members = archive.namelist()
@@ -69,7 +72,8 @@ def _archive(file: Preview) -> Preview:
                     raise ModelError(
                         f"The file's list of tensors exceeds {PICKLE_MIB} MiB; it is no state_dict."
                     )
-                names = frozenset(foreign_names(archive.read(pickles[0])))
+                pickled = archive.read(pickles[0])
+                names, is_checkpoint = frozenset(foreign_names(pickled)), holds_mapping(pickled)
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -79,23 +83,25 @@ def _archive(file: Preview) -> Preview:
         ValueError,
     ):
         return replace(file, damaged=True)
-    return replace(file, members=tuple(members), foreign_names=names)
+    return replace(file, members=tuple(members), foreign_names=names, is_checkpoint=is_checkpoint)
 
 
 def _pickles(file: Preview) -> Preview:
     """Look at the pickles that torch wrote one after the other before it used zip archives."""
     names: set[str] = set()
+    pickled = b""
     with file.path.open("rb") as stream:
         try:
-            if TORCH_SAVED not in [argument for _, argument, _ in pickletools.genops(stream)]:
-                return file
+            stream.seek(len(TORCH_SAVED))
             for _ in range(PICKLES):
                 start = stream.tell()
                 for _ in pickletools.genops(stream):
                     pass
                 end = stream.tell()
                 stream.seek(start)
-                names |= foreign_names(stream.read(end - start))
+                pickled = stream.read(end - start)
+                names |= foreign_names(pickled)
         except ValueError:
             return replace(file, damaged=True)
-    return replace(file, foreign_names=frozenset(names))
+    is_checkpoint = holds_mapping(pickled)
+    return replace(file, foreign_names=frozenset(names), is_checkpoint=is_checkpoint)

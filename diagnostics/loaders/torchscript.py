@@ -27,6 +27,7 @@ from diagnostics.models.graph.pure import without_writes
 from diagnostics.models.outputs import class_scores, relative_difference
 from diagnostics.schema.request import ModelSource
 from diagnostics.schema.spec import Check
+from diagnostics.text import line_of
 
 ARCHITECTURE = "torchscript"
 TOLERANCE = 1e-4  # of the largest score
@@ -132,7 +133,7 @@ def _load(path: Path) -> nn.Module:
                 str(path), map_location="cpu"
             ).eval()
         except Exception as error:  # whatever its code raises
-            line = (str(error).strip().splitlines() or [""])[-1][:120]
+            line = line_of(error, last=True)
             raise ModelError(f"torch cannot load this TorchScript program ({line}).") from None
     for parameter in program.parameters():
         parameter.requires_grad_(False)

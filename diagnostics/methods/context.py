@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.data.folder import UNKNOWN, Entry, Folder
-from diagnostics.data.image import Decoded, decode
+from diagnostics.data.image import Decoded, decode, unreadable
 from diagnostics.errors import InputError
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, batch_size, concatenate, extract_features
@@ -300,8 +300,8 @@ class Context:
         except InputError as error:
             self._left_out.append(error.message)
             return None
-        except OSError:
-            self._left_out.append(f"{sample.name} is no longer there; add it again.")
+        except OSError as error:
+            self._left_out.append(unreadable(sample.name, error).message)
             return None
         if digests is not None:
             digest = hashlib.sha256(content).digest()

@@ -47,6 +47,8 @@ def attention_of_token(
     name = f"the token at row {row}, column {column}"
     if token < extra or weights.shape[1] == 1:
         name = "the class token" if token == 0 else f"extra token {token}"
+    if not extra and weights.shape[1] == 1:
+        name = "the one that pools all tokens"
     return weights[:, token, extra:].reshape(-1, height, width), f"query: {name}{where}"
 
 
@@ -58,10 +60,13 @@ def _middle_window(windows: int) -> int:
 def global_layers(layers: Sequence[LayerInfo], image_size: Size) -> tuple[LayerInfo, ...]:
     """Return the layers in which the same tokens attend to each other, in their order.
 
+    A `token_pool` behind them is none of them.
+
     Raises:
         NotOfferedError: When there are none, or when tokens change from layer to layer.
     """
-    attention = [layer for layer in layers if layer.kind == "attention"]
+    pool = token_pool(layers)
+    attention = [layer for layer in layers if layer.kind == "attention" and layer != pool]
     shapes = {layer.shape[-2:] for layer in attention}
     without_windows = all(layout(layer, image_size) == "attention" for layer in attention)
     if not without_windows or len(shapes) != 1 or any(queries != keys for queries, keys in shapes):
@@ -70,6 +75,30 @@ def global_layers(layers: Sequence[LayerInfo], image_size: Size) -> tuple[LayerI
             "tokens; this network merges or changes its tokens on the way."
         )
     return tuple(attention)
+
+
+def token_pool(layers: Sequence[LayerInfo]) -> LayerInfo | None:
+    """Return the last attention, if one query reads all tokens there, as in SigLIP; or None."""
+    attention = [layer for layer in layers if layer.kind == "attention"]
+    if len(attention) < 2 or len(attention[-1].shape) != 3:
+        return None
+    *_, before, last = attention
+    queries, keys = last.shape[1:]
+    return last if queries == 1 < keys == before.shape[-1] else None
+
+
+def pooled_tokens(mix: Float[Tensor, "n 1 t"]) -> Float[Tensor, "n t"]:
+    """Return which tokens a `token_pool` reads, each image's shares summing to one.
+
+    Args:
+        mix: How the pool mixes tokens, 0 or more.
+
+    Returns:
+        The pool's shares; equal ones where it mixes nothing.
+    """
+    shares = mix[:, 0]
+    shares = torch.where(shares.sum(1, keepdim=True) > 0, shares, 1)
+    return shares / shares.sum(1, keepdim=True)
 
 
 def read_tokens(gradient: Float[Tensor, "n heads t t"]) -> Float[Tensor, "n t"]:

@@ -14,7 +14,7 @@ from diagnostics.schema.results.noise import DepthAnswer, NoiseAnswer
 from diagnostics.schema.results.ood import DetectionAnswer, EvaluationAnswer, ReferenceAnswer
 from diagnostics.schema.results.preprocessing import PreprocessingAnswer
 from diagnostics.schema.spec import Candidate, ModelSpec, read
-from diagnostics.text import number, probability, signed
+from diagnostics.text import counted, number, probability, signed
 
 
 def model(answer: ModelAnswer) -> list[str]:
@@ -34,7 +34,8 @@ def _fit_line(item: Candidate) -> str:
     line = f"fits     {item.architecture} ({item.fit}): {item.message}"
     if item.deviation is None:
         return line
-    return f"{line} BatchNorm deviation {item.deviation:.2f} on these images, lower fits better."
+    images = counted(item.deviation_images, "image")
+    return f"{line} BatchNorm deviation {item.deviation:.2f} on {images}, lower fits better."
 
 
 def images(answer: InspectAnswer) -> list[str]:

@@ -14,7 +14,7 @@ from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
 from diagnostics.text import shortened
 
-MODEL_KEYS = ("name", "sha256", "architecture", "output", "classes")
+MODEL_KEYS = ("name", "sha256", "architecture", "output", "classes", "ema")
 MODEL, PREPROCESSING = "model", "preprocessing"
 SHOWN = 60  # characters of what came instead
 
@@ -30,6 +30,7 @@ class Recipe:
         output: What the outputs are; empty recognises it.
         class_names: One name per output; empty takes the network's own.
         preprocessing: How images become what the network receives.
+        ema: Whether the moving average of the weights is taken; None where the file decides.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Recipe:
     output: str
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
+    ema: bool | None = None
 
     def source(self, model: ModelSource) -> ModelSource:
         """Return the model with what this recipe says of it.
@@ -58,18 +60,21 @@ class Recipe:
             architecture=self.architecture or None,
             class_names=names,
             output=self.output or None,
+            ema=self.ema,
         )
 
 
 def dumps(recipe: Recipe) -> str:
     """Return a recipe as TOML."""
-    model = {
+    model: dict[str, Any] = {
         "name": recipe.name,
         "sha256": recipe.sha256,
         "architecture": recipe.architecture,
         "output": str(recipe.output),
         "classes": list(recipe.class_names),
     }
+    if recipe.ema is not None:
+        model["ema"] = recipe.ema
     settings = {
         name: value for name, value in asdict(recipe.preprocessing).items() if value is not None
     }
@@ -101,8 +106,11 @@ def loads(text: str) -> Recipe:
         if not isinstance(model.get(key, ""), str):
             raise RecipeError(f"{key} must be text in quotes; got {_shown(model[key])}.")
     name, digest, architecture, output = (str(model.get(key, "")) for key in MODEL_KEYS[:4])
+    ema = model.get("ema")
+    if not isinstance(ema, bool | None):
+        raise RecipeError(f"ema must be true or false; got {ema!r}.")
     settings_read = _preprocessing(settings)
-    return Recipe(name, digest, architecture, output, tuple(classes), settings_read)
+    return Recipe(name, digest, architecture, output, tuple(classes), settings_read, ema)
 
 
 def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing:

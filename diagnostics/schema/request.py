@@ -18,6 +18,7 @@ Options: TypeAlias = Mapping[str, Value | tuple[str, ...]]
 OPEN = "open"
 INSPECT = "inspect"
 FIELD = "field"
+OPENING = "Opening"  # begins the activity of a progress while a model's file is opened
 READ = "read"
 FOLDERS = ("folder", "ood_folder", "reference")  # files of a request beside its images
 STRONGEST = -1  # against: for each image, the strongest class but the one explained
@@ -58,6 +59,8 @@ class ModelSource:
         programs: Whether a file that is a program may run. Never set by the page.
         modules: Whether a file that is a whole module may be opened.
         others: Models that answer together with this one; the mean of their logits is the answer.
+        ema: Whether the moving average of the weights is taken, where a checkpoint has both; None
+            takes it, as timm does.
     """
 
     file: File
@@ -68,6 +71,7 @@ class ModelSource:
     programs: bool = False
     modules: bool = True
     others: tuple[ModelSource, ...] = ()
+    ema: bool | None = None
 
     @property
     def members(self) -> tuple[ModelSource, ...]:

@@ -70,6 +70,7 @@ class Candidate:
         message: One sentence: what matches and what does not.
         deviation: Mean BatchNorm deviation on the images at hand (lower fits better),
             or None when it was not measured.
+        deviation_images: On how many images it was measured: those that could be read.
     """
 
     architecture: str
@@ -81,6 +82,7 @@ class Candidate:
     preprocessing: Preprocessing
     message: str
     deviation: float | None = None
+    deviation_images: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,11 @@ class ModelSpec:
         """Say why the model does not offer something, as far as that is known."""
         if need is Need.HEAD:
             return "Its last layer does not make logits by weights and a bias alone."
+        if need is Need.ATTENTION and any(layer.kind == need for layer in self.layers):
+            return (
+                "Its attention works in windows, or on tokens that change from layer to layer, so "
+                "it cannot be followed through to the image; each layer shows its own."
+            )
         names = ("gradients",) if need is Need.GRADIENTS else ("layers", "batch")
         for check in self.checks:
             if check.name in names:
@@ -214,6 +221,7 @@ def _candidate(entry: CandidateEntry) -> Candidate:
         preprocessing=preprocessing_from(entry["preprocessing"]),
         message=entry["message"],
         deviation=entry["deviation"],
+        deviation_images=entry["deviation_images"],
     )
 
 

@@ -27,6 +27,7 @@ from diagnostics.schema.request import (
     FIELD,
     INSPECT,
     OPEN,
+    OPENING,
     READ,
     File,
     Progress,
@@ -42,16 +43,22 @@ from diagnostics.worker.watchdog import DISK_FILES, DISK_MIB
 
 POLL_SECONDS = 0.1
 DRAIN_SECONDS = 2.0
+OPENING_BYTES = 4 * 2**20
 SHORT = (OPEN, INSPECT, FIELD, READ)  # questions that take a moment
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may take, in seconds: in all, without progress, and for one message."""
+    """What one request may take, in seconds: in all, without progress, and for one message.
+
+    Opening a model may take so many seconds of the processor, and one more for each
+    `OPENING_BYTES` of its file.
+    """
 
     wall_seconds: float = 1800.0
     silent_seconds: float = 120.0
     message_seconds: float = 30.0
+    opening_seconds: float = 20.0
 
 
 class WorkerRunner:
@@ -169,6 +176,7 @@ class WorkerRunner:
     ) -> Result:
         started = received = time.monotonic()
         progress = Progress("Waiting for the model's process", 0.0)
+        opening: float | None = None  # the worker's processor time when it began to open a model
         while True:
             if select.select([worker.connection], [], [], POLL_SECONDS)[0]:
                 header, arrays = wire.receive(worker.connection, self._limits.message_seconds)
@@ -179,7 +187,11 @@ class WorkerRunner:
                     raise by_name(str(header.get("kind")))(message)
                 progress = wire.read_progress(header, arrays, request.key)
                 received = time.monotonic()
+                is_opening = progress.activity.startswith(OPENING)
+                opening = worker.processor_seconds if is_opening else None
             self._demand_in_time(started, received)
+            if opening is not None:
+                self._demand_opened(worker.processor_seconds - opening, request)
             if on_progress is not None:
                 on_progress(progress)
                 progress = replace(progress, partial=None)  # reported once
@@ -198,6 +210,19 @@ class WorkerRunner:
             raise WorkerTimeoutError(
                 f"The model's process made no progress for {limits.silent_seconds:g} s and was "
                 "ended; it may be in an endless loop. Show fewer images, or start again."
+            )
+
+    def _demand_opened(self, spent: float, request: Request) -> None:
+        """End a worker that computes far longer on a model than a file of its size needs."""
+        files = request.model.weights
+        size = sum(_size(Path(file.path)) for file in files)
+        limit = self._limits.opening_seconds + size / OPENING_BYTES
+        if spent > limit:
+            self._kill()
+            raise WorkerTimeoutError(
+                f"Opening {files[0].name} took more than {limit:.0f} s of computing, which no file "
+                "of its size needs, and was ended; it may describe a network far larger than "
+                "itself, or be made to keep this machine busy. Save the model again."
             )
 
     def _drop_abandoned(self) -> None:
@@ -301,6 +326,14 @@ def _handed_over(file: File, inbox: Path) -> File:
                 half.replace(target)
         return replace(file, path=str(target))
     return file
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of the files in a folder; 0 for what is not there."""
+    with suppress(OSError):
+        files = path.iterdir() if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files)
+    return 0
 
 
 def _is_gone(connection: socket.socket) -> bool:

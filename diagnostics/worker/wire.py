@@ -161,7 +161,7 @@ def _read_source(model: Mapping[str, Any]) -> ModelSource:
     file = File(**model["file"])
     decided = (model["architecture"], names, model["output"], factory)
     others = tuple(map(_read_source, model["others"]))
-    return ModelSource(file, *decided, model["programs"], model["modules"], others)
+    return ModelSource(file, *decided, model["programs"], model["modules"], others, model["ema"])
 
 
 def result_message(result: Result) -> dict[str, Any]:

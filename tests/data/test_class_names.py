@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -59,6 +60,17 @@ def test_what_is_no_list_is_refused_in_a_sentence(listed, content):
     with pytest.raises(ClassesError) as caught:
         listed(content)
     assert "classes.txt" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"a": 1e400, "b": 0}', "²,squared\n³,cubed\n", '"' + "x" * 200_000 + '"\n', "9" * 5000 + ",a",
+     '["\\ud800"]', "cat\rdog"],
+    ids=["infinite", "superscript", "long field", "long index", "half a character", "old Mac"],
+)  # fmt: skip
+def test_a_list_of_classes_never_ends_in_a_traceback(listed, content):
+    with suppress(ClassesError):
+        assert listed(content)
 
 
 def test_the_folders_of_a_training_set_are_its_classes(tmp_path):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import struct
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
@@ -76,6 +78,17 @@ def exported():
     return stream.getvalue()
 
 
+def joblib_saved(**options):
+    """Write an intact model of scikit-learn as people keep them."""
+    joblib = pytest.importorskip("joblib")
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    random = np.random.default_rng(0)
+    model = linear_model.LogisticRegression().fit(random.normal(size=(40, 64)), [0, 1] * 20)
+    stream = io.BytesIO()
+    joblib.dump(model, stream, **options)
+    return stream.getvalue()
+
+
 FOREIGN = {
     "TorchScript": (script, "does not run on images"),
     "an exported program": (exported, r"takes \[1, 2\]"),
@@ -90,6 +103,29 @@ FOREIGN = {
     "half an HDF5 file": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5 file is cut off"),
     "half an ONNX file": (lambda: b"\x08\x08\x12\x07pytorch\x1a\x03" + bytes(50), "ONNX file"),
     "tflite": (lambda: bytes(4) + b"TFL3" + bytes(50), "TensorFlow Lite"),
+    "a SavedModel's graph": (
+        lambda: b"\x08\x01\x12\x90\x03\x0a\x10*\x07\x0a\x05serve" + bytes(400),
+        "TensorFlow SavedModel",
+    ),
+    "a zipped SavedModel": (
+        lambda: hostile.zipped({"m/saved_model.pb": b"\x08\x01", "m/variables/v.index": b""}),
+        "TensorFlow SavedModel",
+    ),
+    "Core ML": (
+        lambda: b"\x08\x04\x12\x3e\x0a\x1b\x0a\x05image\x12\x0cInput image" + bytes(60),
+        "Core ML model",
+    ),
+    "Core ML with metadata first": (
+        lambda: b"\x08\x05\x12\x80\x01\xa2\x06\x7d\x0a\x05 hello" + bytes(200),
+        "Core ML model",
+    ),
+    "a Core ML package": (
+        lambda: hostile.zipped({"a.mlpackage/Manifest.json": b"{}", "a.mlpackage/m.mlmodel": b""}),
+        "Core ML package",
+    ),
+    "joblib": (lambda: joblib_saved(), "file of joblib"),
+    "packed joblib": (lambda: joblib_saved(compress=3), "file of joblib"),
+    "a pickle": (lambda: pickle.dumps({"weight": [1.0, 2.0]}), "a Python pickle"),
     "nothing": (lambda: b"", "empty"),
     "text": (lambda: b"these are no weights", "no model file"),
     "a web page": (lambda: b"<!DOCTYPE html><html></html>", "web page"),
@@ -111,6 +147,29 @@ def test_every_other_format_is_named_in_one_sentence(file, content, words):
         opened(file(content()))
     assert "\n" not in caught.value.message
     assert caught.value.message.endswith(".")
+
+
+def test_no_refusal_calls_an_intact_foreign_file_damaged(file):
+    for name in FOREIGN:
+        if name.startswith("half"):
+            continue
+        with pytest.raises(ModelError) as caught:
+            opened(file(FOREIGN[name][0]()))
+        assert "damaged" not in caught.value.message, name
+        assert "cut off" not in caught.value.message, name
+
+
+def test_a_folder_of_a_saved_model_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
+    (tmp_path / "variables").mkdir()
+    with pytest.raises(ModelError, match=r"SavedModel.*model\.save.*tf2onnx"):
+        recognise(tmp_path)
+
+
+def test_a_cut_off_safetensors_file_says_how_much_is_missing(file):
+    whole = save(WEIGHTS)
+    with pytest.raises(ModelError, match=f"end at byte {len(whole)} and it has {len(whole) - 5};"):
+        opened(file(whole[:-5]))
 
 
 @pytest.mark.real

@@ -242,6 +242,35 @@ def test_weights_that_are_pickled_or_missing_are_refused(folder, tmp_path):
         recognise(path)
 
 
+HOSTILE = {
+    "countless labels": ("resnet", {"num_labels": 10**9}, "num_labels is beyond 1,000,000"),
+    "countless blocks": ("resnet", {"depths": [1, 10**5]}, "depths is 100,001"),
+    "countless layers": ("vit", {"num_hidden_layers": 10**4}, "num_hidden_layers is 10,000"),
+    "wide layers": (
+        "vit",
+        {"hidden_size": 65_536, "num_attention_heads": 2},
+        "describes a network",
+    ),
+    "many patches": ("vit", {"image_size": 65_536, "patch_size": 1}, "describes a network"),
+}
+
+
+@pytest.mark.parametrize(("name", "changes", "words"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_description_far_larger_than_its_weights_is_refused_before_it_is_built(
+    folder, monkeypatch, name, changes, words
+):
+    path, _ = folder(name)
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, **changes}))
+
+    def build(*_args, **_options):
+        raise AssertionError("it was built")
+
+    monkeypatch.setattr(transformers.PreTrainedModel, "from_pretrained", build)
+    with pytest.raises(ModelError, match=words):
+        loader.read(path)
+
+
 @pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000, '{"model_type": 3}', "null"])
 def test_a_damaged_description_is_refused(folder, text):
     path, _ = folder("resnet")

@@ -196,20 +196,50 @@ def in_disguise(config):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (with_lambda, "Lambda"),
+        (with_lambda, "Lambda.*holds code"),
         (with_function, "os.function"),
-        (with_stranger, "stranger.layers.Dense"),
+        (with_stranger, "stranger.layers.Dense, which is no class of Keras"),
         (registered, "Conv2D|stranger"),
         (in_disguise, "subprocess.Popen"),
         (lambda config: first(config).update({"class_name": "TFSMLayer"}), "TFSMLayer"),
         (lambda config: first(config).update({"class_name": "TorchModuleWrapper"}), "TorchModule"),
-        (lambda config: first(config).update({"class_name": "StringLookup"}), "StringLookup"),
+        (
+            lambda config: first(config).update({"class_name": "StringLookup"}),
+            "StringLookup, which is not run",
+        ),
         (lambda config: first(config)["config"].update({"filters": -3}), "cannot build"),
     ],
 )
 def test_what_may_hold_code_is_refused_by_name(saved, change, words):
     with pytest.raises(ModelError, match=words):
         loader.read(changed(saved(sequential()), change))
+
+
+def test_standard_layers_that_compute_images_are_no_code(saved):
+    image = keras.Input((16, 16, 3))
+    values = layers.RandomBrightness(0.2)(image)
+    values = layers.SpectralNormalization(layers.Conv2D(6, 3, padding="same"))(values)
+    values = layers.AdaptiveAveragePooling2D(4)(values)
+    values = layers.Reshape((16, 6))(values)
+    values = layers.RMSNormalization()(values)
+    values = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(values)
+    values = layers.SpatialDropout1D(0.2)(values)
+    values = layers.TimeDistributed(layers.Dense(5))(values)
+    model = keras.Model(image, layers.GlobalAveragePooling1D()(values))
+    images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
+    expected = model.predict(images, verbose=0)
+    network = loader.read(saved(model)).network
+    with torch.no_grad():
+        found = network(torch.from_numpy(images).permute(0, 3, 1, 2))
+    assert found.numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_code_inside_a_layer_that_wraps_another_is_still_refused(saved):
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), layers.TimeDistributed(layers.Lambda(lambda x: x))]
+    )
+    with pytest.raises(ModelError, match=r"Lambda.*holds code"):
+        loader.read(saved(model))
 
 
 def test_files_that_hold_more_or_elsewhere_are_refused(saved, tmp_path):

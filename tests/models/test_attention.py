@@ -1,14 +1,20 @@
 import pytest
+import timm
 import torch
+from torch import nn
 
 from diagnostics.errors import NotOfferedError
+from diagnostics.methods.attribution.attention_rollout import attention_rollout
+from diagnostics.methods.attribution.gradient_rollout import gradient_rollout
 from diagnostics.models.attention import (
     attention_of_token,
     global_layers,
+    pooled_tokens,
     read_tokens,
     rollout,
+    token_pool,
 )
-from diagnostics.schema.spec import LayerInfo
+from diagnostics.schema.spec import LayerInfo, Need
 from tests.networks_for_tests import classifier, swin, vit
 
 SIZE = (8, 8)
@@ -98,3 +104,92 @@ def test_windows_beside_whole_images_have_no_rollout():
 def test_a_network_that_merges_tokens_has_no_rollout():
     with pytest.raises(NotOfferedError, match="same tokens"):
         global_layers(classifier(swin(), 16, 3).spec.layers, (16, 16))
+
+
+def test_nobody_says_that_swin_has_no_attention():
+    spec = classifier(swin(), 16, 3).spec
+    assert any(layer.kind == "attention" for layer in spec.layers)
+    assert Need.ATTENTION not in spec.offers
+    assert "no attention" not in spec.why_not(Need.ATTENTION)
+    assert "works in windows" in spec.why_not(Need.ATTENTION)
+
+
+def test_the_query_that_pools_all_tokens_is_no_class_token():
+    weights = torch.rand(2, 1, 16)
+    maps, words = attention_of_token(weights, SIZE)
+    assert torch.equal(maps, weights[:, 0].reshape(2, 4, 4))
+    assert words == "query: the one that pools all tokens"
+
+
+def siglip():
+    """timm's SigLIP, made small: 4 × 4 patches, and a pool of one query that reads all of them."""
+    torch.manual_seed(0)
+    size = {"img_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2}
+    network = timm.create_model("vit_base_patch16_siglip_224", num_classes=4, **size).eval()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return network
+
+
+def test_siglip_has_attention_and_its_rollout_reads_what_its_pool_reads():
+    """A slow second implementation: one matrix product after the other, per image."""
+    model = classifier(siglip(), 16, 3)
+    assert Need.ATTENTION in model.spec.offers
+    pool = token_pool(model.spec.layers)
+    names = [layer.name for layer in global_layers(model.spec.layers, (16, 16))]
+    assert len(names) == 2
+    assert pool.shape == (2, 1, 16)
+    images, target = torch.rand(2, 3, 16, 16), torch.tensor([1, 3])
+    trace = model.trace(images, [*names, pool.name])
+    values = attention_rollout(model, images, target).values
+    raised = gradient_rollout(model, images, target).values
+    for row in range(2):
+        reached, relevant = torch.eye(16), torch.eye(16)
+        for name in names:
+            weights = trace.activations[name][row]
+            slope = trace.layer_gradient(target, name)[row]
+            reached = 0.5 * reached + 0.5 * weights.mean(0) @ reached
+            relevant = relevant + torch.clamp(slope * weights, min=0).mean(0) @ relevant
+        read = trace.activations[pool.name][row].mean(0)
+        assert torch.allclose(values[row].flatten(), (read @ reached)[0], atol=1e-5)
+        slope = trace.layer_gradient(target, pool.name)[row]
+        read = torch.clamp(slope * trace.activations[pool.name][row], min=0).mean(0)
+        assert torch.allclose(raised[row].flatten(), (read @ relevant)[0] / read.sum(), atol=1e-5)
+    assert values.sum((1, 2)).tolist() == pytest.approx([1, 1])
+
+
+def test_a_pool_that_reads_nothing_has_equal_shares():
+    mix = torch.zeros(2, 1, 4)
+    mix[0, 0, 2] = 3.0
+    assert pooled_tokens(mix).tolist() == [[0, 0, 1, 0], [0.25] * 4]
+
+
+def test_a_pool_beside_the_answer_is_not_followed():
+    """The SigLIP of transformers averages its tokens, and computes its pool for nobody."""
+    transformers = pytest.importorskip("transformers")
+    settings = {"image_size": 16, "patch_size": 4, "hidden_size": 16, "intermediate_size": 16}
+    vision = settings | {"num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.SiglipConfig(vision_config=vision, num_labels=4)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    network = transformers.SiglipForImageClassification(config).eval()
+    model = classifier(Logits(network), 16, 3)
+    assert Need.ATTENTION in model.spec.offers
+    images, target = torch.rand(2, 3, 16, 16), torch.tensor([1, 3])
+    names = [layer.name for layer in global_layers(model.spec.layers, (16, 16))]
+    trace = model.trace(images, names)
+    values = attention_rollout(model, images, target).values
+    for row in range(2):
+        reached = torch.eye(16)
+        for name in names:
+            reached = 0.5 * reached + 0.5 * trace.activations[name][row].mean(0) @ reached
+        assert torch.allclose(values[row].flatten(), reached.mean(0), atol=1e-5)
+
+
+class Logits(nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        return self.network(pixel_values=images).logits

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from diagnostics.errors import ImageError
-from diagnostics.schema.request import Progress, Result
+from diagnostics.schema.request import OPENING, Progress, Result
 from diagnostics.worker import child
 
 GIB = 2**30
@@ -49,6 +49,16 @@ class Actor:
         while True:
             time.sleep(0.05)
             self.watch(Progress("Working", 0.5))
+
+    def open_for_ever(self):
+        self.watch(Progress(f"{OPENING} model.safetensors", 0.1))
+        while True:
+            pass
+
+    def open_patiently(self):
+        """Wait for a busy machine, which is not the file's doing."""
+        self.watch(Progress(f"{OPENING} model.safetensors", 0.1))
+        time.sleep(1.0)
 
     def count(self):
         return {"asked": self.asked}

@@ -172,6 +172,15 @@ def test_an_endless_loop_ends_at_the_time_limit(zygote):
     runner.close()
 
 
+def test_a_file_that_keeps_the_worker_busy_while_it_is_opened_is_ended_with_a_sentence(zygote):
+    runner = WorkerRunner(Limits(opening_seconds=0.5), zygote)
+    with pytest.raises(WorkerTimeoutError, match=r"Opening model\.safetensors took more than"):
+        runner.run(ask("open_for_ever"))
+    assert runner.pid is None
+    assert runner.run(ask("open_patiently")).scores == {}
+    runner.close()
+
+
 def test_cancel_ends_an_endless_loop_within_a_second(runner):
     runner.run(ask("count"))
     looping, cancelled = runner.pid, []

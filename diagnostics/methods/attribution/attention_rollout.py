@@ -7,7 +7,13 @@ from torch import Tensor
 
 from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.registry import method
-from diagnostics.models.attention import global_layers, read_tokens, rollout
+from diagnostics.models.attention import (
+    global_layers,
+    pooled_tokens,
+    read_tokens,
+    rollout,
+    token_pool,
+)
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.spec import Need
 
@@ -42,8 +48,11 @@ def attention_rollout(
     """
     spec = classifier.spec
     names = [layer.name for layer in global_layers(spec.layers, (spec.height, spec.width))]
-    trace = classifier.trace(pixels, names)
+    pool = token_pool(spec.layers)
+    trace = classifier.trace(pixels, [*names, *([pool.name] if pool else [])])
     mixes = [0.5 * trace.activations[name].detach().mean(1) for name in names]
     read = read_tokens(trace.layer_gradient(target, names[-1]))
+    if pool and trace.layer_gradient(target, pool.name).any():
+        read = pooled_tokens(trace.activations[pool.name].detach().mean(1))
     rolled = rollout(mixes, 0.5, spec, read)
     return Heatmap(rolled, signed=False, any_class=True)

@@ -7,8 +7,14 @@ from torch import Tensor
 
 from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.registry import method
-from diagnostics.models.attention import global_layers, read_tokens, rollout
-from diagnostics.models.classifier import Classifier
+from diagnostics.models.attention import (
+    global_layers,
+    pooled_tokens,
+    read_tokens,
+    rollout,
+    token_pool,
+)
+from diagnostics.models.classifier import Classifier, Trace
 from diagnostics.schema.spec import Need
 
 BLANK = "More attention to a patch raises the logit nowhere."
@@ -43,11 +49,16 @@ def gradient_rollout(
     """
     spec = classifier.spec
     names = [layer.name for layer in global_layers(spec.layers, (spec.height, spec.width))]
-    trace = classifier.trace(pixels, names)
-    mixes = [
-        (trace.layer_gradient(target, name) * trace.activations[name].detach()).relu().mean(1)
-        for name in names
-    ]
+    pool = token_pool(spec.layers)
+    trace = classifier.trace(pixels, [*names, *([pool.name] if pool else [])])
+    mixes = [_raising(trace, target, name) for name in names]
     read = read_tokens(trace.layer_gradient(target, names[-1]))
+    if pool and trace.layer_gradient(target, pool.name).any():
+        read = pooled_tokens(_raising(trace, target, pool.name))
     rolled = rollout(mixes, 1.0, spec, read)
     return Heatmap(rolled, signed=False, blank=BLANK)
+
+
+def _raising(trace: Trace, target: Tensor, name: str) -> Tensor:
+    """Return how a layer mixes tokens by the attention that raises the logit, the heads' mean."""
+    return (trace.layer_gradient(target, name) * trace.activations[name].detach()).relu().mean(1)

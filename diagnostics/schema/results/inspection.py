@@ -29,6 +29,7 @@ class CandidateEntry(TypedDict):
     preprocessing: Settings
     message: str
     deviation: float | None
+    deviation_images: int
 
 
 class LayerInfoEntry(TypedDict):

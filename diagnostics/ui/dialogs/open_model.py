@@ -13,6 +13,7 @@ from diagnostics.schema import recipe
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import OPEN, ModelSource, Request
 from diagnostics.schema.spec import Candidate, ModelSpec, Output, read
+from diagnostics.text import counted
 from diagnostics.ui.server.startup import source_of_upload
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.alerts import show_error
@@ -73,12 +74,14 @@ def _sample_models() -> None:
 def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
     session = current_session()
     spec = read(run_request(Request(OPEN, source, images=session.shown_images())).scores["model"])
-    chosen = spec.architecture or _choose(spec, len(session.shown))
+    chosen = spec.architecture or _choose(spec)
     show_facts(spec)
     output = _output(spec, source.output)
+    ema = _ema(spec, source.ema)
     if st.button("Use this model", type="primary", disabled=not chosen, key="open.use"):
         session.uploaded.pop(WEIGHTS, None)
-        session.select_model(replace(source, architecture=chosen, output=output), preprocessing)
+        decided = replace(source, architecture=chosen, output=output, ema=ema)
+        session.select_model(decided, preprocessing)
         st.rerun()
 
 
@@ -96,6 +99,21 @@ def _output(spec: ModelSpec, current: str | None) -> str | None:
     )
 
 
+def _ema(spec: ModelSpec, current: bool | None) -> bool | None:
+    """Let the person say which weights of a checkpoint are meant, where it has two."""
+    if not any(check.name == "ema" for check in spec.checks):
+        return current
+    return st.radio(
+        "Weights",
+        [True, False],
+        1 if current is False else 0,
+        lambda averaged: "their moving average (EMA)" if averaged else "as they were trained",
+        key="open.ema",
+        horizontal=True,
+        help="The checkpoint holds both. timm evaluates the moving average.",
+    )
+
+
 def decide_architecture() -> NoReturn:
     """Let the person say which network the selected model is, where its tensors cannot tell."""
     session = current_session()
@@ -104,7 +122,7 @@ def decide_architecture() -> NoReturn:
     st.stop()
 
 
-def _choose(spec: ModelSpec, images: int) -> str | None:
+def _choose(spec: ModelSpec) -> str | None:
     """Let the person choose where the tensors cannot tell; nothing is chosen beforehand."""
     advice = "Choose the one that you trained; its name stands in your training code."
     if any(item.deviation is not None for item in spec.candidates):
@@ -120,17 +138,16 @@ def _choose(spec: ModelSpec, images: int) -> str | None:
         "Network",
         [item.architecture for item in spec.candidates],
         index=None,
-        captions=[_caption(item, images) for item in spec.candidates],
+        captions=list(map(_caption, spec.candidates)),
         key="open.architecture",
     )
 
 
-def _caption(item: Candidate, images: int) -> str:
+def _caption(item: Candidate) -> str:
     deviation = "BatchNorm deviation not measured"
     if item.deviation is not None:
-        deviation = (
-            f"BatchNorm deviation {item.deviation:.2f} on {images} images, lower fits better"
-        )
+        images = counted(item.deviation_images, "image")
+        deviation = f"BatchNorm deviation {item.deviation:.2f} on {images}, lower fits better"
     return f"{deviation} · {item.preprocessing.summary}"
 
 
@@ -166,6 +183,12 @@ def recipe_text(spec: ModelSpec) -> str:
     settings = current_session().preprocessing or spec.preprocessing
     return recipe.dumps(
         recipe.Recipe(
-            spec.name, spec.sha256, spec.architecture, spec.output, spec.class_names, settings
+            spec.name,
+            spec.sha256,
+            spec.architecture,
+            spec.output,
+            spec.class_names,
+            settings,
+            current_session().model.ema,
         )
     )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 from PIL import Image
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.sync.client import ClientConnection, connect
 
 from diagnostics.data import samples
 from tests import serving
 from tests.pages_for_tests import PAGES
+from tests.visitor import visit
 
 RERUNS, VISITORS, OPENS, IMAGES = 500, 20, 200, 8
 WIDTH, HEIGHT = 6000, 4500
@@ -49,37 +47,11 @@ def figures() -> Iterator[tuple[str, float, float, str]]:
     yield what, grown, LIMIT_MIB, "MiB"
 
 
-def visit(address: str, pages: Sequence[str], leaving: Callable[[], object] = lambda: None) -> None:
-    """Open the app over the wire, have pages drawn one after another, and leave.
-
-    Args:
-        address: Of the server.
-        pages: By the names in their addresses.
-        leaving: Called before the last page is closed.
-    """
-    stream = f"{address.replace('http', 'ws')}/_stcore/stream"
-    with connect(stream, subprotocols=["streamlit"], origin=address, max_size=None) as socket:
-        for page in pages:
-            _draw(socket, page)
-        leaving()
-
-
-def _draw(socket: ClientConnection, page: str) -> None:
-    asked = BackMsg()
-    asked.rerun_script.query_string = ""
-    asked.rerun_script.page_name = page
-    socket.send(asked.SerializeToString())
-    while True:
-        told = ForwardMsg()
-        told.ParseFromString(socket.recv(timeout=300))
-        if told.WhichOneof("type") == "script_finished":
-            return
-
-
 def settled_mib(process: int) -> float:
     """Return the server's memory once the sessions have ended."""
     time.sleep(GONE_SECONDS)
-    return psutil.Process(process).memory_info().rss / 2**20
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def large_images(folder: Path) -> list[str]:

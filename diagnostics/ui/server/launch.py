@@ -6,12 +6,14 @@ import importlib.util
 import os
 import sys
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from diagnostics.data.samples import ROOT
 from diagnostics.errors import InputError
 from diagnostics.schema import toml
-from diagnostics.ui.server import memory, uploads
+from diagnostics.ui.server import uploads
 from diagnostics.ui.server.access import Access
 from diagnostics.ui.server.headers import Headers
 from diagnostics.ui.server.settings import ServerSettings
@@ -85,7 +87,6 @@ def serve(settings: ServerSettings, defaults: SessionDefaults) -> int:
     Returns:
         The exit code.
     """
-    memory.configure()
     Zygote.start(settings.threads)
     threading.Thread(target=selftest.outcome, daemon=True).start()  # pages will ask for it
     configure(defaults, settings)
@@ -94,6 +95,10 @@ def serve(settings: ServerSettings, defaults: SessionDefaults) -> int:
     from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
 
+    from diagnostics.ui.server import memory
+
+    memory.configure()
+
     # Otherwise Streamlit does not know our pages before the first visit, because of the folder's
     # name, and tells the first visitor that a page that was linked to does not exist.
     PagesManager.uses_pages_directory = False
@@ -101,10 +106,16 @@ def serve(settings: ServerSettings, defaults: SessionDefaults) -> int:
     sys.argv[:] = [str(ROOT / "app.py")]  # beside which Streamlit looks for its settings
     page = Path(streamlit.__file__).with_name("static") / "index.html"
     headers = Middleware(Headers, page=page.read_bytes())
+
+    @asynccontextmanager
+    async def lifespan(app: object) -> AsyncIterator[None]:
+        async with uploads.lifespan(app), memory.lifespan(app):
+            yield
+
     app = streamlit.App(
         ROOT / "app.py",
         routes=uploads.routes(),
-        lifespan=uploads.lifespan,
+        lifespan=lifespan,
         middleware=[headers, Middleware(Access)],
     )
     app.run(config=settings.config())

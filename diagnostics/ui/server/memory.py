@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
-import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
+from streamlit import runtime
 
 MMAP_THRESHOLD, ARENA_MAX = -3, -8  # of mallopt, which other systems than glibc lack
 LARGE_BYTES = 2**18
 ARENAS = 2
-QUIET_SECONDS = 2.0  # after the last of several sessions that end together
+TIDY_SECONDS = 5.0
+KEPT_SECONDS = 20.0  # a session for a page that comes back; Streamlit forgets it after 30
 
-_lock = threading.Lock()
-_pending: threading.Timer | None = None
+_ended: dict[str, float] = {}  # sessions whose page is gone, and since when
 
 
 def configure() -> None:
@@ -27,15 +33,38 @@ def configure() -> None:
         mallopt(ARENA_MAX, ARENAS)
 
 
-def release_soon() -> None:
-    """Give back, in a moment, what sessions that have ended held."""
-    global _pending
-    with _lock:
-        if _pending is not None:
-            _pending.cancel()
-        _pending = threading.Timer(QUIET_SECONDS, release)
-        _pending.daemon = True
-        _pending.start()
+def session_ended(session: str) -> None:
+    """Note that a session's page is gone, by the name that Streamlit has for it."""
+    _ended[session] = time.monotonic()
+
+
+@asynccontextmanager
+async def lifespan(_app: object) -> AsyncIterator[None]:
+    """Tidy up behind sessions while the server runs."""
+    task = asyncio.create_task(_tidy())
+    yield
+    task.cancel()
+
+
+async def _tidy() -> None:
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        if _close_ended():
+            await to_thread.run_sync(release)
+
+
+def _close_ended() -> bool:
+    """Close the sessions to which nobody came back; return whether there were any.
+
+    Streamlit itself forgets them after a while, but holds them until the next person comes.
+    """
+    latest = time.monotonic() - KEPT_SECONDS
+    due = [session for session, since in _ended.copy().items() if since < latest]
+    for session in due:
+        del _ended[session]
+        if runtime.exists() and not runtime.get_instance().is_active_session(session):
+            runtime.get_instance().close_session(session)
+    return bool(due)
 
 
 def release() -> None:

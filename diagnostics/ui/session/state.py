@@ -11,6 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 from cachetools import LRUCache
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from diagnostics.data import samples
 from diagnostics.errors import InputError
@@ -92,6 +93,7 @@ class Session:
         in_distribution: Known-good images, a folder in one file; None until there are some.
         out_of_distribution: Images that belong to no class, likewise.
         derived_files: Files that were made of them, by the key of the request that made them.
+        browser_session: Streamlit's name of the session whose page shows this.
     """
 
     upload_folder: Path
@@ -119,6 +121,7 @@ class Session:
     in_distribution: File | None = None
     out_of_distribution: File | None = None
     derived_files: dict[str, File] = field(default_factory=dict)
+    browser_session: str = ""
 
     def free_bytes(self) -> int:
         """Return how many bytes one file may have that this person brings next."""
@@ -286,7 +289,7 @@ class Session:
         store.release_all(self.owner)
         for answers in (self.results, self.partial_results, self.pictures):
             answers.clear()  # although something may still refer to this session
-        memory.release_soon()
+        memory.session_ended(self.browser_session)
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda session: session.close())
@@ -301,8 +304,10 @@ def current_session() -> Session:
     preprocessing = _preprocessing_in_address(params.get("settings", ""), model, owner)
     shown = [file.sha256 for file in images][:MAX_SHOWN]
     is_adjusted = named_model is None and preprocessing is None
+    context = get_script_run_ctx()
     return Session(
         owner=owner,
+        browser_session=context.session_id if context else "",
         upload_folder=store.upload_folder(Zygote.start().folder),
         model=model,
         models=[model],

@@ -51,7 +51,8 @@ def _own_folder() -> Path:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(OSError):  # a disk without locks, whose folders nobody sweeps
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.exists():  # unless another server, just started, took it for a dead one's
             _locks.append(lock)
             return folder

@@ -19,6 +19,7 @@ from tests.benchmarks import (
     inspection_speed,
     random_speed,
     reference_speed,
+    serving_memory,
     serving_speed,
     sharing_speed,
     sufficient_pixels_speed,
@@ -74,6 +75,7 @@ def main() -> int:
         *random_speed.figures(paired),
         *reference_speed.figures(),
         *serving_speed.figures(),
+        *serving_memory.figures(),
         *sharing_speed.figures(),
         *sufficient_pixels_speed.figures(),
     )

@@ -39,7 +39,7 @@ def figures() -> Iterator[tuple[str, float, float, str]]:
         model = str(samples.model_files()[samples.FIRST_MODEL].path)
         images = large_images(Path(folder))
         with serving.server(arguments=(model, *images)) as (address, process):
-            visit(address, [])
+            visit(address, ["inspect"])
             before = settled_mib(process.pid)
             visit(address, NAMES)
             grown = settled_mib(process.pid) - before

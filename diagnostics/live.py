@@ -15,7 +15,7 @@ import urllib.request
 import webbrowser
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from diagnostics.data.samples import file_at
 from diagnostics.errors import ImageError, InputError, ModelError
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource
+from diagnostics.schema.spec import stated_output
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,6 +81,7 @@ def show(
     *,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | str | Path | None = None,
+    output: str | None = None,
     port: int = 0,
     block: bool | None = None,
     browser: bool = True,
@@ -94,6 +96,7 @@ def show(
             [0, 1].
         preprocessing: How images become what the network receives; None guesses, and says so.
         classes: Class names, or a file of them.
+        output: What leaves the network, as for `load`; None looks at its last operation.
         port: Where to serve; 0 takes a free one.
         block: Whether to wait until the app is ended; None waits in a script and not in a notebook
             or an interactive session.
@@ -107,7 +110,7 @@ def show(
     except Exception as error:  # whatever the class raises
         raise ModelError(f"The network cannot be copied ({error}).") from error
     with ExitStack() as stack:
-        app = _start(stack, ours, images, preprocessing, _names(classes), port)
+        app = _start(stack, ours, images, preprocessing, _stated(classes, output), port)
         stack.pop_all()  # it goes on; whatever failed before has tidied up
     print(app)
     if browser:
@@ -122,7 +125,7 @@ def _start(
     network: nn.Module,
     images: Sequence[Any],
     preprocessing: Preprocessing | None,
-    names: tuple[str, ...] | None,
+    stated: ModelSource,
     port: int,
 ) -> RunningApp:
     """Start the server; what must be tidied up if that fails is put on the stack."""
@@ -133,7 +136,7 @@ def _start(
     folder = tempfile.TemporaryDirectory(prefix="oversure-")
     stack.callback(folder.cleanup)
     path = Path(folder.name)
-    source = ModelSource(_file(network, path / SOCKET), class_names=names)
+    source = replace(stated, file=_file(network, path / SOCKET))
     opened = open_live(source, network, preprocessing)
     files = [_image_file(image, path / f"image-{i}.png") for i, image in enumerate(images)]
     listener = Listener(path / SOCKET, Executor(lambda source, images: opened))
@@ -161,10 +164,13 @@ def _file(network: nn.Module, path: Path) -> File:
     return File(str(path), digest.hexdigest(), type(network).__name__)
 
 
-def _names(classes: Sequence[str] | str | Path | None) -> tuple[str, ...] | None:
+def _stated(classes: Sequence[str] | str | Path | None, output: str | None) -> ModelSource:
+    """Return what a person says of a model that is no file yet."""
+    stated = ModelSource(File("", "", ""), output=output and stated_output(output))
     if isinstance(classes, str | Path):
-        return class_names.at(Path(classes))
-    return None if classes is None else tuple(map(str, classes))
+        listed = class_names.at(Path(classes))
+        return replace(stated, class_names=listed.names, class_names_read_as=listed.read_as)
+    return replace(stated, class_names=None if classes is None else tuple(map(str, classes)))
 
 
 def _image_file(image: Any, path: Path) -> File:

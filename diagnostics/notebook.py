@@ -12,7 +12,7 @@ from diagnostics.execution.local import LocalRunner
 from diagnostics.schema.options import Value
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import INSPECT, OPEN, Factory, ModelSource, Request, Result
-from diagnostics.schema.spec import ModelSpec, read
+from diagnostics.schema.spec import ModelSpec, read, stated_output
 
 
 @dataclass(frozen=True)
@@ -35,25 +35,40 @@ def load(
     *,
     architecture: str | None = None,
     classes: str | Path | None = None,
+    output: str | None = None,
     factory: str | None = None,
     ema: bool | None = None,
+    size: tuple[int, int] | None = None,
 ) -> LoadedModel:
     """Open a weights file and recognise its network.
 
     Args:
         weights: A .safetensors file, or a state_dict saved by torch.
         architecture: Which network, where the tensors cannot tell.
-        classes: Class names: .txt, .json, .csv, or a folder with a folder for each class.
+        classes: Class names: .txt, .json, .csv, .yaml, or a folder with a folder for each class.
+        output: What leaves the network: "logits", "probabilities", "log-probabilities",
+            "independent logits" or "independent probabilities"; None looks at its last operation.
         factory: "package.module:function" that returns the network, if it is your own.
         ema: Whether the moving average of the weights is taken, where a checkpoint has both; None
             takes it, as timm does.
+        size: Height and width of its images in px, where it takes others than usual.
 
     Raises:
         InputError: When the file cannot be opened; the text says what to do.
     """
-    names = None if classes is None else class_names.at(Path(classes))
-    built = Factory(factory, str(Path.cwd())) if factory else None
-    source = ModelSource(file_at(Path(weights)), architecture, names, factory=built, ema=ema)
+    listed = None if classes is None else class_names.at(Path(classes))
+    height, width = size or (None, None)
+    source = ModelSource(
+        file=file_at(Path(weights)),
+        architecture=architecture,
+        class_names=listed.names if listed else None,
+        class_names_read_as=listed.read_as if listed else "",
+        output=output and stated_output(output),
+        factory=Factory(factory, str(Path.cwd())) if factory else None,
+        ema=ema,
+        height=height,
+        width=width,
+    )
     runner = LocalRunner()
     spec = read(runner.run(Request(OPEN, source)).scores["model"])
     return LoadedModel(source, spec, runner)

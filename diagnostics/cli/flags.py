@@ -17,6 +17,7 @@ from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.presets import PRESETS
 from diagnostics.schema.recipe import Recipe, loads
 from diagnostics.schema.request import Factory, ModelSource
+from diagnostics.schema.spec import Output, stated_output
 from diagnostics.ui.server.settings import ServerSettings
 
 OPTION = "option_"  # before the name of a method's option among the arguments
@@ -25,6 +26,7 @@ OPTION = "option_"  # before the name of a method's option among the arguments
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say what a weights file is and how images become pixels."""
     group = parser.add_argument_group("model")
+    kinds = ", ".join(kind.replace(" ", "-") for kind in Output)
     group.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe, .toml")
     group.add_argument("--architecture", metavar="NAME", help="which network, see `oversure load`")
     group.add_argument(
@@ -47,7 +49,13 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--classes",
         type=Path,
         metavar="FILE",
-        help="class names: .txt, .json, .csv or a folder of folders",
+        help="class names: .txt, .json, .csv, .yaml or a folder of folders",
+    )
+    group.add_argument(
+        "--output",
+        type=_output,
+        metavar="KIND",
+        help=f"what leaves the network, if not what its last operation says: {kinds}",
     )
     group.add_argument(
         "--preset",
@@ -62,6 +70,14 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         settings.add_argument(
             flag, dest=f"pipeline_{setting.name}", default=None, **_kind(hints[setting.name])
         )
+
+
+def _output(name: str) -> str:
+    """Return a kind of output; argparse reports what is none."""
+    try:
+        return stated_output(name)
+    except OptionError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
 
 
 def _preset(name: str) -> str:
@@ -149,11 +165,16 @@ def source(arguments: argparse.Namespace) -> tuple[ModelSource, Recipe | None]:
     recipe = loads(_text(arguments.recipe)) if arguments.recipe else None
     weights = ModelSource(file_at(Path(arguments.model)), programs=arguments.torchscript)
     given = recipe.source(weights) if recipe else weights
+    listed = class_names.at(arguments.classes) if arguments.classes else None
     return replace(
         given,
         architecture=arguments.architecture or given.architecture,
         ema=given.ema if arguments.ema is None else arguments.ema,
-        class_names=class_names.at(arguments.classes) if arguments.classes else given.class_names,
+        output=arguments.output or given.output,
+        height=arguments.pipeline_height or given.height,
+        width=arguments.pipeline_width or given.width,
+        class_names=listed.names if listed else given.class_names,
+        class_names_read_as=listed.read_as if listed else given.class_names_read_as,
         factory=Factory(arguments.factory, str(Path.cwd())) if arguments.factory else None,
     ), recipe
 

@@ -10,6 +10,7 @@ from torch import nn
 from diagnostics.errors import ModelError
 from diagnostics.loaders.loaded import LoadedNetwork
 from diagnostics.models.outputs import class_scores
+from diagnostics.schema.layouts import Size
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.presets import PRESETS
 from diagnostics.schema.spec import Candidate, Check, Fit
@@ -59,6 +60,7 @@ def loaded_network(
     checks: Sequence[Check] = (),
     *,
     takes_bytes: bool = False,
+    stated_size: Size | None = None,
 ) -> LoadedNetwork:
     """Return a network that brings everything but how its images were prepared.
 
@@ -69,6 +71,7 @@ def loaded_network(
         message: One sentence: what the network is.
         checks: What else was looked at.
         takes_bytes: Whether the images go in as whole numbers, 0 to 255.
+        stated_size: Height and width that a person states, tried before others.
 
     Raises:
         ModelError: When it is no classifier of images.
@@ -78,17 +81,27 @@ def loaded_network(
             f"Images have one channel or three; this network takes {list(sides)} (channels, "
             "height, width)."
         )
-    size, outputs = find_input_size(network, *sides)
+    size, outputs = find_input_size(network, *sides, stated_size=stated_size)
     settings = assumed_preprocessing(size, takes_bytes=takes_bytes)
     candidate = Candidate(architecture, Fit.EXACT, outputs, *size, settings, message)
-    guessed = assumption_checks(settings, open_size=None in sides[1:])
+    is_stated = size[1:] == stated_size
+    guessed = assumption_checks(settings, open_size=None in sides[1:] and not is_stated)
+    if stated_size is not None and not is_stated:
+        stated = "{1} × {0} px".format(*stated_size)
+        message = f"It does not run on images of {stated}, the size that you gave."
+        guessed = (Check("input", "warned", message), *guessed)
     return LoadedNetwork(
         network, candidate, (Check("network", "passed", message), *checks, *guessed)
     )
 
 
 def find_input_size(
-    network: nn.Module, channels: int | None, height: int | None, width: int | None
+    network: nn.Module,
+    channels: int | None,
+    height: int | None,
+    width: int | None,
+    *,
+    stated_size: Size | None = None,
 ) -> tuple[tuple[int, int, int], int]:
     """Return the size of the images that a network takes, and how many scores it gives.
 
@@ -97,12 +110,14 @@ def find_input_size(
         channels: Of its images; None tries three and one.
         height: In px; None tries common sizes.
         width: In px.
+        stated_size: Height and width to try before common sizes.
 
     Raises:
         ModelError: When it runs with none of them, or gives no class scores.
     """
     fixed = height is not None and width is not None
-    sides = [(height or 1, width or 1)] if fixed else SIZES
+    usual = SIZES if stated_size is None else (stated_size, *SIZES)
+    sides = [(height or 1, width or 1)] if fixed else usual
     problem = ""
     for planes in [channels] if channels else [3, 1]:
         for rows, columns in sides:
@@ -116,7 +131,8 @@ def find_input_size(
                 continue
             return size, class_scores(scores).shape[1]
     raise ModelError(
-        f"The network does not run on images of usual sizes: {problem[:160].rstrip('.')}."
+        f"The network does not run on images of usual sizes ({problem[:160].rstrip('.')}); give "
+        "the size that you trained with, --height and --width or a recipe."
     )
 
 

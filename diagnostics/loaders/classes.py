@@ -6,16 +6,24 @@ from diagnostics.models.sample_networks import NETWORKS
 from diagnostics.schema.spec import Check, numbered_class
 
 
-def match_names(names: tuple[str, ...], outputs: int) -> tuple[tuple[str, ...], Check]:
-    """Return one name per output; numbers stand where the list is too short."""
-    count = len(names)
+def match_names(
+    names: tuple[str, ...], outputs: int, read_as: str = ""
+) -> tuple[tuple[str, ...], Check]:
+    """Return one name per output; numbers stand where the list is too short.
+
+    Args:
+        names: In the order of the outputs.
+        outputs: How many there are.
+        read_as: How the list of names was read; empty where there was no list.
+    """
+    count, how = len(names), f", read as {read_as}" if read_as else ""
     if count == outputs:
-        message = f"{outputs} class names for {outputs} outputs."
+        message = f"{outputs} class names for {outputs} outputs{how}."
         return names, Check("classes", "passed", message)
     padded = (*names[:outputs], *map(numbered_class, range(count, outputs)))
     message = (
-        f"{count} class names for {outputs} outputs: the names may be shifted; give a list of "
-        f"{outputs}."
+        f"{count} class names for {outputs} outputs{how}: the names may be shifted; give a list "
+        f"of {outputs}."
     )
     return padded, Check("classes", "warned", message)
 

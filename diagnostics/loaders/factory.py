@@ -15,17 +15,21 @@ from torch import Tensor, nn
 from diagnostics.errors import ModelError
 from diagnostics.loaders import assumptions
 from diagnostics.loaders.loaded import LoadedNetwork
+from diagnostics.schema.layouts import Size
 from diagnostics.schema.request import Factory
 
 PATTERN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
-def build(factory: Factory, tensors: dict[str, Tensor]) -> LoadedNetwork:
+def build(
+    factory: Factory, tensors: dict[str, Tensor], stated_size: Size | None = None
+) -> LoadedNetwork:
     """Return the network with its weights, and what could be found out about it.
 
     Args:
         factory: Names the function.
         tensors: The weights, by name.
+        stated_size: Height and width of its images in px, as a person states them.
 
     Raises:
         ModelError: When there is no such function, it fails, or its network takes other weights.
@@ -33,7 +37,10 @@ def build(factory: Factory, tensors: dict[str, Tensor]) -> LoadedNetwork:
     network = _call(factory).eval()
     _load_weights(network, tensors, factory.name)
     message = f"{factory.name} built it, and it takes all {len(tensors)} tensors of the file."
-    return assumptions.loaded_network(network, factory.name, (None, None, None), message)
+    sides = (None, None, None)
+    return assumptions.loaded_network(
+        network, factory.name, sides, message, stated_size=stated_size
+    )
 
 
 def _call(factory: Factory) -> nn.Module:

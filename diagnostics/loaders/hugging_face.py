@@ -20,15 +20,17 @@ import torch
 from huggingface_hub import constants
 from torch import Tensor, nn
 
-from diagnostics.errors import ModelError, OptionError
+from diagnostics.data import class_names
+from diagnostics.errors import ClassesError, ModelError, OptionError
 from diagnostics.loaders import assumptions, building, safetensors
 from diagnostics.loaders.index import COUNTER
 from diagnostics.loaders.loaded import LoadedNetwork
 from diagnostics.loaders.preview import Preview
 from diagnostics.loaders.processor_config import is_read, settings_of
 from diagnostics.loaders.registry import loader
+from diagnostics.models.ending import Ending
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.spec import Check
+from diagnostics.schema.spec import Check, Output
 from diagnostics.text import line_of
 from diagnostics.versions import lacking
 
@@ -52,6 +54,14 @@ CODE_SETTINGS = (
     "use_kernels",
     "use_timm_backbone",
 )
+PROBLEMS = {  # that config.json may name; a network without any gives logits
+    "multi_label_classification": Ending(
+        Output.SIGMOID_LOGITS, "config.json says multi_label_classification"
+    ),
+    "single_label_classification": Ending(
+        Output.LOGITS, "config.json says single_label_classification"
+    ),
+}
 NO_CLASSIFIERS = ("shieldgemma2",)  # that transformers counts among image classifiers
 MAX_LAYERS, LAYER_COUNTS = 1000, ("layers", "depth", "blocks", "repeat")
 MAX_NUMBER = 1_000_000
@@ -107,7 +117,13 @@ def read(path: Path) -> LoadedNetwork:
         candidate = replace(loaded.candidate, preprocessing=settings)
         checked = _preprocessing_check(settings, processor, config)
         loaded = LoadedNetwork(network, candidate, (loaded.checks[0], checked))
-    return replace(loaded, class_names=_class_names(config, loaded.candidate.classes))
+    names, labels = _class_names(config)
+    return replace(
+        loaded,
+        class_names=names,
+        checks=(*loaded.checks, *labels),
+        ending=PROBLEMS.get(str(config.get("problem_type"))),
+    )
 
 
 def _check_numbers(key: str, value: Any) -> None:
@@ -328,11 +344,10 @@ def _demand_all(name: str, absent: Iterable[str], foreign: Iterable[str]) -> Non
         )
 
 
-def _class_names(config: Mapping[str, Any], classes: int) -> tuple[str, ...] | None:
-    """Return the labels in the order of the outputs, where the folder names all of them."""
-    labels = config.get("id2label") or {}
-    if not labels and isinstance(config.get("label_names"), list):
-        return tuple(map(str, config["label_names"]))
-    names = tuple(str(labels.get(str(index), f"class {index}")) for index in range(classes))
-    generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))
-    return names if labels and not generic else None
+def _class_names(config: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[Check, ...]]:
+    """Return the labels in the order of the outputs, where the folder names them."""
+    try:
+        found = class_names.of_description(config, CONFIG)
+    except ClassesError as error:
+        return None, (Check("labels", "warned", f"{error.message} Its labels are left out."),)
+    return (found.names if found else None), ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from diagnostics.models.ending import Ending
 from diagnostics.schema.spec import Candidate, Check
 
 
@@ -19,6 +20,7 @@ class LoadedNetwork:
         checks: What was looked at.
         class_names: What the file calls its classes; None where it does not.
         parameters: Number of learned values; None counts those of the network.
+        ending: What the file shows of its end; None where only running it tells.
     """
 
     network: nn.Module
@@ -26,3 +28,4 @@ class LoadedNetwork:
     checks: tuple[Check, ...]
     class_names: tuple[str, ...] | None = None
     parameters: int | None = None
+    ending: Ending | None = None

@@ -17,6 +17,7 @@ from diagnostics.loaders.loaded import LoadedNetwork
 from diagnostics.loaders.preview import Preview
 from diagnostics.loaders.refusals import is_message
 from diagnostics.loaders.registry import loader
+from diagnostics.models.ending import ending_of_graph
 from diagnostics.models.outputs import relative_difference
 from diagnostics.schema.spec import Check
 
@@ -50,10 +51,11 @@ def read(path: Path) -> LoadedNetwork:
     model = parse(path)
     message = f"The file holds its network: {len(model.graph.nodes)} operations."
     several = (SEVERAL,) if model.has_several_outputs else ()
+    ending = ending_of_graph(model.graph)
     try:
         if model.is_quantised:
             raise ModelError(QUANTISED)
-        return _converted(path, model, message, several)
+        return replace(_converted(path, model, message, several), ending=ending)
     except OutputError:
         raise  # whoever computes it
     except ModelError as error:
@@ -61,7 +63,8 @@ def read(path: Path) -> LoadedNetwork:
             runtime = Runtime(path, model)
         except ModelError as refusal:
             raise (refusal if model.is_quantised else error) from None
-        return _run(runtime, model, message, (_without_gradients(error), *several))
+        loaded = _run(runtime, model, message, (_without_gradients(error), *several))
+        return replace(loaded, ending=ending)
 
 
 def _without_gradients(reason: ModelError) -> Check:

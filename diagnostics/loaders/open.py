@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from diagnostics.loaders.probe import probe
 from diagnostics.loaders.registry import Loader, recognise
 from diagnostics.loaders.weights import Weights
 from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.ending import Ending
 from diagnostics.models.ensemble import MEMBERS, EnsembleNetwork, ensemble_spec
 from diagnostics.preprocessing.pipeline import Pipeline, network_input
 from diagnostics.schema.preprocessing import Preprocessing
@@ -65,6 +67,7 @@ class OpenedFile:
         parameters: Number of learned values.
         class_names: One name per output.
         checks: What was looked at.
+        ending: What the file shows of the network's end; None where only running it tells.
     """
 
     format: str
@@ -73,6 +76,7 @@ class OpenedFile:
     parameters: int
     class_names: tuple[str, ...]
     checks: tuple[Check, ...]
+    ending: Ending | None = None
 
 
 def open_model(source: ModelSource, images: Sequence[Decoded]) -> Model:
@@ -134,7 +138,8 @@ def open_file(source: ModelSource, network_input: NetworkInput | None = None) ->
     loader.permit(source)
     if loader.brings_network and source.factory is not None:
         raise _holds_network(loader, source.factory.name)
-    content = guarded(loader.read, path)
+    read = partial(loader.read, stated_size=source.size) if loader.takes_size else loader.read
+    content = guarded(read, path)
     if isinstance(content, LoadedNetwork):
         name, architecture = source.architecture, content.candidate.architecture
         if name is not None and not index.is_called(architecture, name):
@@ -142,7 +147,7 @@ def open_file(source: ModelSource, network_input: NetworkInput | None = None) ->
         return _of_loaded(source, loader.format, content)
     content, ema = _trained_or_averaged(source.ema, content)
     if source.factory is not None:
-        built = factory.build(source.factory, content.tensors)
+        built = factory.build(source.factory, content.tensors, source.size)
         return _of_loaded(source, loader.format, replace(built, checks=(*ema, *built.checks)))
     file = _of_weights(source, loader.format, content, network_input)
     return replace(file, checks=(*ema, *file.checks))
@@ -202,7 +207,7 @@ def _ensemble(source: ModelSource, images: Sequence[Decoded]) -> Model:
     members = [open_model(member, images).classifier() for member in source.members]
     network = EnsembleNetwork(members)
     known = ensemble_spec(source, members)
-    spec = probe(network, known, known.output)
+    spec = probe(network, known, ending=Ending(known.output, "The mean of its members' logits"))
     of_the_last_member = {Need.FEATURES, Need.HEAD}
     # The layers that compute the mean and the standard deviation are no layers of a member.
     layers = tuple(layer for layer in spec.layers if layer.name.startswith(MEMBERS))
@@ -219,10 +224,10 @@ def _model(source: ModelSource, file: OpenedFile) -> Model:
     network = to_device(file.network)
     spec = _spec(source, file, first, first.architecture)
     try:
-        return Model(probe(network, spec, source.output), network)
+        return Model(probe(network, spec, source.output, file.ending), network)
     except RuntimeError:  # some networks view their values as if channels came first in memory
         network = network.to(memory_format=torch.contiguous_format)
-        return Model(probe(network, spec, source.output), network)
+        return Model(probe(network, spec, source.output, file.ending), network)
 
 
 def _of_loaded(source: ModelSource, format: str, loaded: LoadedNetwork) -> OpenedFile:
@@ -230,7 +235,15 @@ def _of_loaded(source: ModelSource, format: str, loaded: LoadedNetwork) -> Opene
     names, check = _class_names(source, loaded.candidate, loaded.class_names)
     parameters = loaded.parameters or _count(loaded.network)
     checks = (*loaded.checks, check)
-    return OpenedFile(format, loaded.network, (loaded.candidate,), parameters, names, checks)
+    return OpenedFile(
+        format=format,
+        network=loaded.network,
+        candidates=(loaded.candidate,),
+        parameters=parameters,
+        class_names=names,
+        checks=checks,
+        ending=loaded.ending,
+    )
 
 
 def _of_weights(
@@ -253,6 +266,7 @@ def _of_weights(
         parameters=_count(network),
         class_names=names,
         checks=(*_file_checks(weights, known), choice.check, names_check),
+        ending=Ending(Output.LOGITS, f"{candidates[0].architecture} gives logits"),
     )
 
 
@@ -271,7 +285,7 @@ def _class_names(
     names = of_file if source.class_names is None else source.class_names
     if names is None:
         return known_names(candidate.architecture, candidate.classes)
-    return match_names(names, candidate.classes)
+    return match_names(names, candidate.classes, source.class_names_read_as)
 
 
 def _count(network: nn.Module) -> int:

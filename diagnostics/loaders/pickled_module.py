@@ -26,6 +26,7 @@ from diagnostics.loaders.processor_config import settings_of
 from diagnostics.loaders.refusals import RECIPE
 from diagnostics.loaders.registry import loader
 from diagnostics.loaders.weights import Weights, plain
+from diagnostics.schema.layouts import Size
 from diagnostics.schema.request import ModelSource
 from diagnostics.schema.spec import Candidate, Check, Fit
 from diagnostics.text import line_of
@@ -70,9 +71,13 @@ def permit(source: ModelSource) -> None:
         raise ModelError(NOT_PERMITTED)
 
 
-@loader("module", matches, brings_network=True, permit=permit)
-def read(path: Path) -> LoadedNetwork:
+@loader("module", matches, brings_network=True, takes_size=True, permit=permit)
+def read(path: Path, stated_size: Size | None = None) -> LoadedNetwork:
     """Return the network that a file holds, whose pickle names nothing but what `known` knows.
+
+    Args:
+        path: The file.
+        stated_size: Height and width of its images in px, as a person states them.
 
     Raises:
         ModelError: When it cannot be opened, or is no classifier of images.
@@ -104,7 +109,11 @@ def read(path: Path) -> LoadedNetwork:
     network = network.eval().float().requires_grad_(False)
     kind = type(network).__name__
     return _as_known(network, kind) or assumptions.loaded_network(
-        network, ARCHITECTURE, (None, None, None), f"A whole module, {kind}, with its weights."
+        network,
+        ARCHITECTURE,
+        (None, None, None),
+        f"A whole module, {kind}, with its weights.",
+        stated_size=stated_size,
     )
 
 

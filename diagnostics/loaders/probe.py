@@ -13,9 +13,16 @@ from diagnostics.errors import NotOfferedError
 from diagnostics.models.attention import global_layers
 from diagnostics.models.batchnorm import batchnorm_layers
 from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.ending import Ending, ending_of_scores
 from diagnostics.models.head import find_head
 from diagnostics.models.layers import list_layers
-from diagnostics.models.outputs import as_logits, class_scores, recognise, relative_difference
+from diagnostics.models.outputs import (
+    as_logits,
+    as_stated,
+    class_scores,
+    recognise,
+    relative_difference,
+)
 from diagnostics.schema.layouts import Size
 from diagnostics.schema.spec import Check, LayerInfo, ModelSpec, Need, Output
 
@@ -23,13 +30,19 @@ PROBES = 8
 MIXED = 0.01  # of the largest score, by which it differs from batch to batch
 
 
-def probe(network: nn.Module, spec: ModelSpec, output: str | None = None) -> ModelSpec:
+def probe(
+    network: nn.Module,
+    spec: ModelSpec,
+    output: str | None = None,
+    ending: Ending | None = None,
+) -> ModelSpec:
     """Return the spec with what one look at the running network adds: output, layers, offers.
 
     Args:
         network: Frozen and in evaluation mode.
         spec: Gives the input size and the preprocessing.
         output: What a person says the outputs are; None recognises them.
+        ending: What its file shows of its end; None looks at what a pass records.
 
     Raises:
         ModelError: When the network gives no class scores.
@@ -38,17 +51,19 @@ def probe(network: nn.Module, spec: ModelSpec, output: str | None = None) -> Mod
     pixels = _probe_pixels(spec)
     with torch.no_grad():
         scores = class_scores(network(classifier.network_input(pixels)))
-    kind, checks = recognise(scores)
-    if output is not None:
-        kind, checks = Output(output), (Check("output", "passed", f"{output}, as you said."),)
     two = classifier.network_input(pixels[:2])
+    # Scripts that torch optimises record no operations.
+    with torch.enable_grad(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        scores_of_two = class_scores(network(two.detach().requires_grad_()))
+    if output is None:
+        kind, checks = recognise(scores, ending or ending_of_scores(scores_of_two))
+    else:
+        kind, checks = as_stated(scores, Output(output))
     layers = list_layers(network, two)
     offers = _offers(network, layers, (spec.height, spec.width))
     head, has_weights = find_head(network, two, layers, as_logits(scores[:2], kind))
     offers |= {Need.FEATURES} if head else set()
     offers |= {Need.HEAD} if has_weights else set()
-    with torch.enable_grad():
-        scores_of_two = class_scores(network(two.detach().requires_grad_()))
     if scores_of_two.requires_grad:
         offers |= {Need.GRADIENTS}
     difference = relative_difference(scores_of_two.detach(), scores[:2])

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from diagnostics.loaders.graph_network import network_of
 from diagnostics.loaders.loaded import LoadedNetwork
 from diagnostics.loaders.preview import Preview
 from diagnostics.loaders.registry import loader
+from diagnostics.models.ending import ending_of_graph
 from diagnostics.models.graph import Graph, Node
 from diagnostics.models.graph.aten import ATEN, Device, Slot, arguments, single
 from diagnostics.models.graph.pure import without_writes
@@ -103,9 +105,10 @@ def read(path: Path) -> LoadedNetwork:
     if program.is_training:
         warning = "It was exported while training; dropout and batch statistics are off here."
         checks = (*checks, Check("mode", "warned", warning))
-    return assumptions.loaded_network(
+    loaded = assumptions.loaded_network(
         network, "pt2", sides, message, checks, takes_bytes=program.takes_bytes
     )
+    return replace(loaded, ending=ending_of_graph(graph))
 
 
 class _Program:

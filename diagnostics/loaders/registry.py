@@ -19,7 +19,7 @@ from diagnostics.schema.request import ModelSource
 
 PACKAGE = "diagnostics.loaders"
 
-Read: TypeAlias = Callable[[Path], Weights | LoadedNetwork]
+Read: TypeAlias = Callable[..., Weights | LoadedNetwork]
 Reader = TypeVar("Reader", bound=Read)
 
 
@@ -31,8 +31,10 @@ class Loader:
         format: The name of the format.
         files: What people call such files; empty where these are not recommended.
         matches: Says whether a file is one, from what can be seen of it.
-        read: Returns weights, whose network is then recognised, or a network with its weights.
+        read: Returns weights, whose network is then recognised, or a network with its weights; of a
+            path, and where `takes_size` of the size that a person states, too.
         brings_network: Whether it returns a network.
+        takes_size: Whether the size of images stands nowhere in such files.
         permit: Raises a `ModelError` where such files may not be opened.
     """
 
@@ -41,6 +43,7 @@ class Loader:
     matches: Callable[[Preview], bool]
     read: Read
     brings_network: bool
+    takes_size: bool
     permit: Callable[[ModelSource], None]
 
 
@@ -57,6 +60,7 @@ def loader(
     *,
     files: str = "",
     brings_network: bool = False,
+    takes_size: bool = False,
     permit: Callable[[ModelSource], None] = _always,
 ) -> Callable[[Reader], Reader]:
     """Register the function that reads a format; every module of this package is looked at.
@@ -69,6 +73,8 @@ def loader(
         matches: Says whether a file is one; never opens or unpickles it.
         files: What people call such files; empty where these are not recommended.
         brings_network: Whether the files hold a network, and not only its weights.
+        takes_size: Whether the size of images stands nowhere in such files, so that the function
+            takes the size that a person states as well.
         permit: Raises a `ModelError` where a source may not be opened.
 
     Raises:
@@ -79,7 +85,7 @@ def loader(
         taken = _REGISTRY.get(format)
         if taken is not None and taken.read.__module__ != read.__module__:
             raise ValueError(f"Two loaders read {format!r}.")
-        _REGISTRY[format] = Loader(format, files, matches, read, brings_network, permit)
+        _REGISTRY[format] = Loader(format, files, matches, read, brings_network, takes_size, permit)
         return read
 
     return register

@@ -21,10 +21,12 @@ from diagnostics.loaders.graph_network import Unlisted, network_of
 from diagnostics.loaders.loaded import LoadedNetwork
 from diagnostics.loaders.preview import Preview
 from diagnostics.loaders.registry import loader
+from diagnostics.models.ending import ending_of_graph
 from diagnostics.models.graph import Graph, Node
 from diagnostics.models.graph.aten import ATEN, Device, Slot, arguments, single
 from diagnostics.models.graph.pure import without_writes
 from diagnostics.models.outputs import class_scores, relative_difference
+from diagnostics.schema.layouts import Size
 from diagnostics.schema.request import ModelSource
 from diagnostics.schema.spec import Check
 from diagnostics.text import line_of
@@ -92,9 +94,20 @@ def permit(source: ModelSource) -> None:
         raise ModelError(NOT_PERMITTED)
 
 
-@loader("TorchScript", matches, files="TorchScript", brings_network=True, permit=permit)
-def read(path: Path) -> LoadedNetwork:
+@loader(
+    "TorchScript",
+    matches,
+    files="TorchScript",
+    brings_network=True,
+    takes_size=True,
+    permit=permit,
+)
+def read(path: Path, stated_size: Size | None = None) -> LoadedNetwork:
     """Return the network of a TorchScript program. Loading it runs code that it brings.
+
+    Args:
+        path: The file.
+        stated_size: Height and width of its images in px, as a person states them.
 
     Raises:
         ModelError: When the file is damaged, or no network of one image.
@@ -102,13 +115,17 @@ def read(path: Path) -> LoadedNetwork:
     program = _load(path)
     unlisted = Unlisted(program, None)
     loaded = assumptions.loaded_network(
-        unlisted, ARCHITECTURE, (None, None, None), "A TorchScript program."
+        unlisted,
+        ARCHITECTURE,
+        (None, None, None),
+        "A TorchScript program.",
+        stated_size=stated_size,
     )
     first, *others = loaded.checks
     size = (loaded.candidate.channels, loaded.candidate.height, loaded.candidate.width)
     traced = Check("program", "warned", LOST)
     try:
-        network, operations = _converted(program)
+        network, graph = _converted(program)
         difference = _difference(network, unlisted, size)
         if not difference <= TOLERANCE:
             raise ModelError(f"its graph, computed by itself, differs by {difference:.1e}")
@@ -118,11 +135,12 @@ def read(path: Path) -> LoadedNetwork:
             reason = str(error)[:120].rstrip(".")
         layers = Check("layers", "warned", f"{NO_LAYERS} ({reason}).")
         return replace(loaded, checks=(first, traced, layers, *others))
-    message = f"A TorchScript program of {operations} operations."
+    message = f"A TorchScript program of {len(graph.nodes)} operations."
     within = max(difference, 1e-9)
     same = f"Computed from its graph, it gives the program's own answers, within {within:.0e}."
     checks = (Check("network", "passed", message), Check("layers", "passed", same), traced, *others)
-    return LoadedNetwork(network, replace(loaded.candidate, message=message), checks)
+    candidate = replace(loaded.candidate, message=message)
+    return LoadedNetwork(network, candidate, checks, ending=ending_of_graph(graph))
 
 
 def _load(path: Path) -> nn.Module:
@@ -148,14 +166,14 @@ def _difference(network: nn.Module, program: nn.Module, size: tuple[int, int, in
     return relative_difference(ours, theirs) if ours.shape == theirs.shape else float("inf")
 
 
-def _converted(program: nn.Module) -> tuple[nn.Module, int]:
-    """Return a network that computes the program's graph, and how many operations it has."""
+def _converted(program: nn.Module) -> tuple[nn.Module, Graph]:
+    """Return a network that computes the program's graph, and the graph."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         frozen = torch.jit.freeze(program, optimize_numerics=False)
     reader = _Reader(frozen.inlined_graph)
     graph = reader.graph()
-    return network_of(graph, None)[0], len(graph.nodes)
+    return network_of(graph, None)[0], graph
 
 
 class _Reader:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ MULTIPLY = {"Linear", "Conv1d", "Conv2d", "Dense", "NormedLinear"} | {
     "convolution",
     "conv2d",
 }
+Arguments: TypeAlias = Mapping[int | str, Any]
+
 TOLERANCE = 1e-3  # of the largest score
 
 
@@ -47,8 +49,11 @@ def find_head(
         module = modules.get(layer.name)
         if module is None or layer.kind not in MULTIPLY or prod(layer.shape or (0,)) != classes:
             continue
-        with torch.no_grad(), capture_head(network, layer.name) as inputs:
-            network(network_input)
+        try:
+            with torch.no_grad(), capture_head(network, layer.name) as inputs:
+                network(network_input)
+        except ValueError:
+            return "", False
         if len(inputs) != 1:
             return "", False
         try:
@@ -66,36 +71,49 @@ class HeadInput:
 
     Args:
         module: The layer.
-        arguments: Its arguments; one of them, or of the list that is the first, is the features.
+        arguments: Its arguments by position and by name; one of them, or of the list that is the
+            first, is the features.
         images: How many there are.
+
+    Raises:
+        ValueError: When no argument has a row for each image.
     """
 
-    def __init__(self, module: nn.Module, arguments: tuple[Any, ...], images: int) -> None:
+    def __init__(self, module: nn.Module, arguments: Arguments, images: int) -> None:
         self._module, self._arguments = module, arguments
-        self._in_list = isinstance(arguments[0], list)
-        values = arguments[0] if self._in_list else arguments
-        self._index = next(
-            index
-            for index, value in enumerate(values)
+        self._in_list = isinstance(arguments.get(0), list)
+        values: Arguments = _by_place(arguments[0]) if self._in_list else arguments
+        rows = [
+            key
+            for key, value in values.items()
             if isinstance(value, Tensor)
             and not isinstance(value, nn.Parameter)
+            and value.ndim > 0
             and value.shape[0] == images  # len() would fix the number in an export
-        )
-        self._received: Tensor = values[self._index]
+        ]
+        if not rows:
+            raise ValueError("the last layer receives nothing of the images by rows")
+        self._key = rows[0]
+        self._received: Tensor = values[self._key]
         self.features = self._received.flatten(1)
 
     def logits_of(self, features: Tensor) -> Tensor:
         """Return what the layer gives for other features, shape (m, k)."""
         received = self._received
         shaped = features.to(received.device, received.dtype).reshape(-1, *received.shape[1:])
-        if not self._in_list:
-            arguments: tuple[Any, ...] = (shaped, *self._arguments[1:])
+        arguments = dict(self._arguments)
+        if self._in_list:
+            arguments[0] = list({**_by_place(arguments[0]), self._key: shaped}.values())
         else:
-            values = list(self._arguments[0])
-            values[self._index] = shaped
-            arguments = (values,)
-        logits: Tensor = self._module.forward(*arguments)
+            arguments[self._key] = shaped
+        named = {key: value for key, value in arguments.items() if isinstance(key, str)}
+        placed = [value for key, value in arguments.items() if isinstance(key, int)]
+        logits: Tensor = self._module.forward(*placed, **named)
         return logits.flatten(1)
+
+
+def _by_place(values: Sequence[Any]) -> dict[int | str, Any]:
+    return dict(enumerate(values))
 
 
 @contextmanager
@@ -108,11 +126,11 @@ def capture_head(network: nn.Module, name: str) -> Iterator[list[HeadInput]]:
         nonlocal images
         images = arguments[0].shape[0]
 
-    def capture(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        captured.append(HeadInput(module, arguments, images))
+    def capture(module: nn.Module, placed: tuple[Any, ...], named: dict[Any, Any]) -> None:
+        captured.append(HeadInput(module, {**_by_place(placed), **named}, images))
 
     outer = network.register_forward_pre_hook(count_images)
-    inner = network.get_submodule(name).register_forward_pre_hook(capture)
+    inner = network.get_submodule(name).register_forward_pre_hook(capture, with_kwargs=True)
     try:
         yield captured
     finally:

@@ -12,6 +12,7 @@ from diagnostics.errors import OptionError, RecipeError
 from diagnostics.schema import toml
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
+from diagnostics.schema.spec import stated_output
 from diagnostics.text import shortened
 
 MODEL_KEYS = ("name", "sha256", "architecture", "output", "classes", "ema")
@@ -61,6 +62,8 @@ class Recipe:
             class_names=names,
             output=self.output or None,
             ema=self.ema,
+            height=self.preprocessing.height,
+            width=self.preprocessing.width,
         )
 
 
@@ -109,6 +112,10 @@ def loads(text: str) -> Recipe:
     ema = model.get("ema")
     if not isinstance(ema, bool | None):
         raise RecipeError(f"ema must be true or false; got {ema!r}.")
+    try:
+        output = output and stated_output(output)
+    except OptionError as error:
+        raise RecipeError(f"In the recipe, {error.message}") from None
     settings_read = _preprocessing(settings)
     return Recipe(name, digest, architecture, output, tuple(classes), settings_read, ema)
 

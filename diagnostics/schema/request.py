@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from diagnostics.schema.layouts import Size
 from diagnostics.schema.options import Value
 from diagnostics.schema.preprocessing import Preprocessing
 
@@ -61,6 +62,9 @@ class ModelSource:
         others: Models that answer together with this one; the mean of their logits is the answer.
         ema: Whether the moving average of the weights is taken, where a checkpoint has both; None
             takes it, as timm does.
+        class_names_read_as: How their list was read, in words; empty where there was none.
+        height: Of its images in px, where the file does not tell it.
+        width: Of its images in px, where the file does not tell it.
     """
 
     file: File
@@ -72,11 +76,20 @@ class ModelSource:
     modules: bool = True
     others: tuple[ModelSource, ...] = ()
     ema: bool | None = None
+    class_names_read_as: str = ""
+    height: int | None = None
+    width: int | None = None
 
     @property
     def members(self) -> tuple[ModelSource, ...]:
         """The models that answer together; this one alone where there are no others."""
         return (replace(self, others=()), *self.others)
+
+    @property
+    def size(self) -> Size | None:
+        """Height and width that a person states; one alone stands for both."""
+        height, width = self.height or self.width, self.width or self.height
+        return None if height is None or width is None else (height, width)
 
     @property
     def weights(self) -> tuple[File, ...]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from diagnostics.errors import OptionError
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.results.inspection import CandidateEntry, ModelEntry, Status
 
@@ -35,6 +36,24 @@ class Output(StrEnum):
     def independent(self) -> bool:
         """Whether each class is a yes or no of its own, so that the sum need not be one."""
         return self in (Output.SIGMOID_LOGITS, Output.SIGMOID_PROBABILITIES)
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether it is probabilities, or their logarithms, of which exactly one class is true."""
+        return self in (Output.PROBABILITIES, Output.LOG_PROBABILITIES)
+
+
+def stated_output(text: str) -> str:
+    """Return a kind of output that a person names; hyphens may join its words.
+
+    Raises:
+        OptionError: When there is no such kind.
+    """
+    kinds = {kind.replace(" ", "-"): kind.value for kind in Output}
+    kind = kinds.get(text.strip().lower().replace(" ", "-"))
+    if kind is None:
+        raise OptionError(f"output must be one of {', '.join(kinds)}; got {text[:40]!r}.")
+    return kind
 
 
 class Fit(StrEnum):

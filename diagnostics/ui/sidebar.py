@@ -147,7 +147,9 @@ def _names_of_folders() -> None:
 
 def _rename(names: tuple[str, ...]) -> None:
     session = current_session()
-    session.select_model(replace(session.model, class_names=names), session.preprocessing)
+    read_as = "the folders of the images, sorted as text"
+    named = replace(session.model, class_names=names, class_names_read_as=read_as)
+    session.select_model(named, session.preprocessing)
 
 
 def _images(spec: ModelSpec) -> None:

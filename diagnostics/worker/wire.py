@@ -159,9 +159,9 @@ def _read_source(model: Mapping[str, Any]) -> ModelSource:
     names = model["class_names"] and tuple(model["class_names"])
     factory = model["factory"] and Factory(**model["factory"])
     file = File(**model["file"])
-    decided = (model["architecture"], names, model["output"], factory)
     others = tuple(map(_read_source, model["others"]))
-    return ModelSource(file, *decided, model["programs"], model["modules"], others, model["ema"])
+    decided = {**model, "file": file, "class_names": names, "factory": factory, "others": others}
+    return ModelSource(**decided)
 
 
 def result_message(result: Result) -> dict[str, Any]:

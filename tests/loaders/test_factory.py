@@ -29,6 +29,15 @@ class Own(nn.Module):
     def forward(self, images):
         return self.last(torch.relu(self.first(images)).mean((2, 3)))
 
+class Unusual(nn.Module):
+    # For images of 44 x 60 px and no others.
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(44 * 60, 5)
+
+    def forward(self, images):
+        return self.last(images.flatten(1))
+
 def other():
     return nn.Linear(3, 3)
 
@@ -116,3 +125,55 @@ def test_an_onnx_file_needs_no_factory(factory, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\x08\x08\x12\x07pytorch\x1a\x03" + bytes(50))
     with pytest.raises(ArchitectureError, match="its own network"):
         load("model.onnx", factory=f"{factory[0]}:Own")
+
+
+@pytest.fixture
+def unusual(factory, tmp_path):
+    """The name of a factory whose network takes images of a size that nobody would try."""
+    network = sys.modules[factory[0]].Unusual()
+    torch.save(network.state_dict(), tmp_path / "unusual.pth")
+    return f"{factory[0]}:Unusual"
+
+
+def size_of(spec):
+    return spec["input"]["height"], spec["input"]["width"], spec["input"]["channels"]
+
+
+def test_a_network_of_unusual_size_opens_with_the_size_that_was_given(unusual, tmp_path, capsys):
+    words = ["load", "unusual.pth", "--factory", unusual, "--json"]
+    assert main(words) == 2
+    assert "--height and --width or a recipe" in capsys.readouterr().err
+    assert main([*words, "--height", "44", "--width", "60"]) == 0
+    answer = json.loads(capsys.readouterr().out)["model"]
+    assert size_of(answer) == (44, 60, 1)
+    assert not any(check["name"] == "input" for check in answer["checks"])
+    recipe = tmp_path / "unusual.toml"
+    settings = "colour = false\nheight = 44\nwidth = 60\nmean = [0.5]\nstd = [0.5]"
+    recipe.write_text(f"[preprocessing]\n{settings}\n")
+    assert main([*words, "--recipe", str(recipe)]) == 0
+    assert size_of(json.loads(capsys.readouterr().out)["model"]) == (44, 60, 1)
+    spec = load("unusual.pth", factory=unusual, size=(44, 60)).spec
+    assert (spec.height, spec.width) == (44, 60)
+
+
+def test_the_given_size_reaches_the_locked_worker(unusual, tmp_path):
+    source = ModelSource(
+        file=file_at(tmp_path / "unusual.pth"),
+        factory=Factory(unusual, str(tmp_path)),
+        height=44,
+        width=60,
+    )
+    runner = WorkerRunner()
+    result = runner.run(Request(INSPECT, source, (IMAGE,)))
+    assert size_of(result.scores["model"]) == (44, 60, 1)
+    assert not result.scores["images"][0]["error"]
+    runner.close()
+
+
+def test_a_size_that_does_not_run_is_said(factory, capsys):
+    words = ["load", "unusual.pth", "--factory", f"{factory[0]}:Own", "--json"]
+    network = factory[1]
+    torch.save(network.state_dict(), "unusual.pth")
+    assert main([*words, "--height", "2", "--width", "2"]) == 0
+    checks = json.loads(capsys.readouterr().out)["model"]["checks"]
+    assert any("does not run on images of 2 × 2 px" in check["message"] for check in checks)

@@ -24,7 +24,7 @@ from diagnostics.loaders.registry import recognise
 from diagnostics.models.layers import list_layers
 from diagnostics.preprocessing.pipeline import Pipeline, network_input
 from diagnostics.schema.request import INSPECT, File, ModelSource, Request
-from diagnostics.schema.spec import Need
+from diagnostics.schema.spec import Need, Output
 from diagnostics.worker import WorkerRunner
 from tests.loaders import written
 
@@ -304,3 +304,36 @@ def test_every_processor_that_is_read_is_one_of_image_classifiers():
     names = {name for kind in kinds for name in (processors.get(kind) or {}).values()}
     for read in processor_config.READ:
         assert any(name.startswith(read) for name in names), read
+
+
+def opened_with(path, **settings):
+    """The folder's model, with other settings in its config.json."""
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, **settings}))
+    return open_model(source(path), ()).spec
+
+
+def check_of(spec, name):
+    return next((check for check in spec.checks if check.name == name), None)
+
+
+def test_a_multi_label_model_is_not_read_as_softmax_in_silence(folder):
+    path, _ = folder("vit")
+    assert open_model(source(path), ()).spec.output is Output.LOGITS
+    spec = opened_with(path, problem_type="multi_label_classification")
+    assert spec.output is Output.SIGMOID_LOGITS
+    assert "config.json says multi_label_classification" in check_of(spec, "output").message
+    spec = opened_with(path, problem_type="single_label_classification")
+    assert spec.output is Output.LOGITS
+
+
+def test_labels_with_gaps_or_two_lists_are_left_out_and_said(folder):
+    path, _ = folder("vit")
+    labels = {str(index): f"thing {index}" for index in (0, 1, 2, 4, 5)}
+    spec = opened_with(path, id2label=labels)
+    assert spec.class_names == tuple(f"class {index}" for index in range(5))
+    assert "3 is missing" in check_of(spec, "labels").message
+    whole = {str(index): f"thing {index}" for index in range(5)}
+    spec = opened_with(path, id2label=whole, label_names=["e", "d", "c", "b", "a"])
+    assert spec.class_names == tuple(f"class {index}" for index in range(5))
+    assert "two lists of class names that differ" in check_of(spec, "labels").message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -307,3 +308,63 @@ def test_a_network_that_another_program_computes_gives_logits_and_no_features(tm
     assert outputs.features.shape == (6, 0)
     assert outputs.batchnorm.shape == (0,)
     assert outputs.logits.numpy() == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+class Scaled(nn.Module):
+    """A last layer whose features are its second argument, or go by a name."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs))
+
+    def forward(self, scale, features):
+        return nn.functional.linear(features, self.weight) * scale
+
+
+Scaled.__name__ = "Linear"  # what such a class is called that takes its place
+
+
+class CallsHead(nn.Module):
+    """Hands its features to the last layer behind another argument."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.call, self.head = call, Scaled(768, 4)
+
+    def forward(self, values):
+        return self.call(self.head, values.flatten(1))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda head, x: head(torch.tensor(0.5), x),
+        lambda head, x: head(0.5, x),
+        lambda head, x: head(0.5, features=x),
+        lambda head, x: head(features=x, scale=torch.tensor(0.5)),
+        lambda head, x: head(nn.Parameter(torch.full((1, 4), 0.5)), x),
+    ],
+)
+def test_the_argument_that_is_the_features_is_replaced_wherever_it_stands(call):
+    torch.manual_seed(0)
+    model = classifier(CallsHead(call), 16, channels=3)
+    assert model.spec.head == "head"
+    assert Need.HEAD in model.spec.offers
+    weight, _ = makes_the_logits(model, 768)
+    expected = (model.network.head.weight * 0.5).detach().double().numpy()
+    assert weight.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_a_last_layer_that_receives_no_rows_of_images_is_no_head():
+    torch.manual_seed(0)
+    model = classifier(CallsHead(lambda head, x: head(x.mean(), x[None])[0]), 16, channels=3)
+    assert model.spec.head == ""
+    assert not {Need.FEATURES, Need.HEAD} & model.spec.offers
+
+
+def test_an_ensemble_has_no_last_layer():
+    source = ModelSource(model_files()["letters_conv"])
+    both = replace(source, others=(ModelSource(model_files()["letters_dense"]),))
+    spec = open_model(both, ()).spec
+    assert spec.head == ""
+    assert not {Need.FEATURES, Need.HEAD} & spec.offers

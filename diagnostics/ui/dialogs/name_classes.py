@@ -33,16 +33,22 @@ def name_classes(spec: ModelSpec) -> None:
     """Take a list of names, as a file or typed, and give them to the model in hand."""
     outputs = len(spec.class_names)
     file = st.file_uploader(
-        "A list from training: .txt, .json or .csv", key="names.file", max_upload_size=LIST_MIB
+        "A list from training: .txt, .json, .csv or .yaml",
+        key="names.file",
+        max_upload_size=LIST_MIB,
     )
     typed = st.text_area("Or one name a line, in the order of the outputs", key="names.typed")
     content, name = (file.getvalue(), file.name) if file else (typed.encode(), "names.txt")
     names: tuple[str, ...] = ()
+    read_as = ""
     if content.strip():
         try:
-            names = class_names.read(content, name)
+            listed = class_names.read(content, name)
+            names, read_as = listed.names, listed.read_as
         except ClassesError as error:
             show_error(error.message)
+    if names:
+        st.caption(f"Read as {read_as}.")
     if names and len(names) != outputs:
         show_error(
             f"{counted(len(names), 'name')} for {counted(outputs, 'output')}; give one for each."
@@ -50,5 +56,6 @@ def name_classes(spec: ModelSpec) -> None:
     fits = len(names) == outputs
     if st.button("Use these names", type="primary", disabled=not fits, key="names.use"):
         session = current_session()
-        session.select_model(replace(session.model, class_names=names), session.preprocessing)
+        named = replace(session.model, class_names=names, class_names_read_as=read_as)
+        session.select_model(named, session.preprocessing)
         st.rerun()

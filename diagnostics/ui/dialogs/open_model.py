@@ -41,7 +41,9 @@ def open_model() -> None:
     file = upload("Model file", key=WEIGHTS)
     left, right = st.columns(2)
     classes = left.file_uploader(
-        "Class names (optional): .txt, .json or .csv", key="open.classes", max_upload_size=LIST_MIB
+        "Class names (optional): .txt, .json, .csv or .yaml",
+        key="open.classes",
+        max_upload_size=LIST_MIB,
     )
     recipe_file = right.file_uploader(
         "Recipe (optional): .toml", key="open.recipe", max_upload_size=LIST_MIB
@@ -54,8 +56,8 @@ def open_model() -> None:
             known = recipe.loads(recipe_file.getvalue().decode("utf-8", "replace"))
             source, preprocessing = known.source(source), known.preprocessing
         if classes:
-            names = class_names.read(classes.getvalue(), classes.name)
-            source = replace(source, class_names=names)
+            listed = class_names.read(classes.getvalue(), classes.name)
+            source = replace(source, class_names=listed.names, class_names_read_as=listed.read_as)
     except InputError as error:
         show_error(error.message)
         return
@@ -94,8 +96,8 @@ def _output(spec: ModelSpec, current: str | None) -> str | None:
         kinds.index(current),
         lambda kind: kind or f"as recognised: {spec.output}",
         key="open.output",
-        help="Logits and probabilities are told apart by their values. Independent outputs, each "
-        "a yes or no of its own, look like any others: say so here.",
+        help="Logits and probabilities are told apart by the network's last operation. Logits that "
+        "are each a yes or no of their own look like any others: say so here.",
     )
 
 

@@ -16,11 +16,16 @@ from diagnostics.ui.server.startup import SessionDefaults
 def main(folder: Path) -> int:
     """Serve what a folder's begin.json describes; return the exit code."""
     content = json.loads((folder / "begin.json").read_text("utf-8"))
-    names = content["source"]["class_names"]
-    file = File(**content["source"]["file"])
+    source = content["source"]
+    names, file = source["class_names"], File(**source["file"])
     preprocessing = content["preprocessing"] and preprocessing_from(content["preprocessing"])
     defaults = SessionDefaults(
-        ModelSource(file, class_names=names and tuple(names)),
+        ModelSource(
+            file,
+            class_names=names and tuple(names),
+            class_names_read_as=source["class_names_read_as"],
+            output=source["output"],
+        ),
         tuple(File(**image) for image in content["images"]),
         (lambda _default: preprocessing) if preprocessing else None,
         live_socket=Path(file.path),

@@ -214,6 +214,7 @@ def _convert(image: ImageFile.ImageFile, name: str) -> Decoded:
     else:
         array, conversions = _levels(image)
         conversions += ["The upper 8 of 16 bits of each channel are used."] if is_deep else []
+    image.close()  # gives its memory back
     if turn is not None and of_tiff is None:
         array = np.ascontiguousarray(turn(array))
     return Decoded(array, (*notes, *conversions))

@@ -65,7 +65,7 @@ PROBLEMS = {  # that config.json may name; a network without any gives logits
 NO_CLASSIFIERS = ("shieldgemma2",)  # that transformers counts among image classifiers
 MAX_LAYERS, LAYER_COUNTS = 1000, ("layers", "depth", "blocks", "repeat")
 MAX_NUMBER = 1_000_000
-MAX_MISSING = 2  # times the values of the file, that a network may have before it is built
+MAX_UNHELD = 10_000_000  # values of a network that its file does not hold, before it is built
 SUFFIX = "ForImageClassification"
 
 
@@ -134,12 +134,12 @@ def _check_numbers(key: str, value: Any) -> None:
     """
     values = value if isinstance(value, list) else [value]
     numbers = [number for number in values if isinstance(number, int)]
-    if any(abs(number) > MAX_NUMBER for number in numbers):
-        raise ModelError(f"{key} is beyond {MAX_NUMBER:,} in config.json, which no network has.")
     if any(word in key for word in LAYER_COUNTS) and sum(numbers) > MAX_LAYERS:
         raise ModelError(
-            f"{key} is {sum(numbers):,} in config.json; at most {MAX_LAYERS:,} are built."
+            f"{key} is {sum(numbers):,} in config.json; at most {MAX_LAYERS} are built."
         )
+    if any(abs(number) > MAX_NUMBER for number in numbers):
+        raise ModelError(f"{key} is beyond {MAX_NUMBER:,} in config.json, which no network has.")
 
 
 def _preprocessing_check(
@@ -316,7 +316,7 @@ def _check_size(kind: Any, config: Any, tensors: Mapping[str, Tensor]) -> None:
     except Exception:  # some networks compute while they are built, which nothing can here
         return
     held = sum(tensor.numel() for tensor in tensors.values())
-    if described > MAX_MISSING * held:
+    if described - held > MAX_UNHELD:
         raise ModelError(
             f"config.json describes a network of {described:,} values, and model.safetensors "
             f"holds {held:,}; save both together with model.save_pretrained(folder)."

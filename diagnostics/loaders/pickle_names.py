@@ -121,7 +121,7 @@ class _Uncalled(type):
                 f"Opening this checkpoint would call {cls.__name__.replace(' ', '.')[:60]}, which "
                 "could run code; refused."
             )
-        return object.__new__(cls)
+        return super().__call__()
 
 
 class _StandIn:

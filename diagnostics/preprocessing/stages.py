@@ -41,8 +41,11 @@ def to_grey(array: Kept) -> Kept:
 
 
 def to_colour(array: Kept) -> Kept:
-    """Repeat one grey channel three times."""
-    return array.repeat(3, axis=2) if array.shape[2] == 1 else array
+    """Show one grey channel three times, without a copy of it."""
+    if array.shape[2] != 1:
+        return array
+    shown: Kept = cast(Any, np.broadcast_to)(array, (*array.shape[:2], 3))
+    return shown
 
 
 def invert(array: Kept) -> Kept:

@@ -268,6 +268,14 @@ def test_a_bad_image_does_not_spoil_the_others(answer, saved):
     assert entries[1]["top"][0]["class"] == alone[0]["class"]
 
 
+def test_a_folder_that_is_there_is_not_called_gone(answer, tmp_path):
+    folder = File(str(tmp_path), "0" * 64, "holiday")
+    gone = File(str(tmp_path / "cat.png"), "1" * 64, "cat.png")
+    entries = answer(images=(folder, gone)).scores["images"]
+    assert entries[0]["error"] == "holiday is a folder; give the images in it."
+    assert entries[1]["error"] == "cat.png is no longer there; add it again."
+
+
 def test_only_bad_images_are_answered_too(answer, saved):
     entries = answer(images=(saved(b"no", "bad.png"),)).scores["images"]
     assert "bad.png" in entries[0]["error"]

@@ -10,8 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
+from diagnostics.data import samples
 from diagnostics.data.image import decode
 from diagnostics.errors import ArchitectureError, ModelError, OptionError
+from diagnostics.execution.executor import Executor
 from diagnostics.loaders import architectures, index, state_dict
 from diagnostics.loaders.architectures import batchnorm_deviation
 from diagnostics.loaders.building import build, unallocated
@@ -19,7 +21,7 @@ from diagnostics.loaders.index import named_preprocessing
 from diagnostics.loaders.open import open_file, open_model
 from diagnostics.preprocessing.pipeline import Pipeline, network_input
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import File, ModelSource
+from diagnostics.schema.request import OPEN, File, ModelSource, Request
 from diagnostics.schema.spec import Fit
 from tests.conftest import ROOT
 
@@ -125,6 +127,19 @@ def test_networks_that_compute_otherwise_are_left_to_the_person(source):
     assert not torch.allclose(
         chosen.network(image), seeded("torchvision/resnet18")(image), atol=1e-3
     )
+
+
+@pytest.mark.slow
+def test_a_deviation_is_of_the_images_that_could_be_read(source, tmp_path):
+    """Eight are given, and three of them are none."""
+    model = source(seeded("torchvision/resnet18").state_dict())
+    files = [samples.image_files()["photo-raccoon"]] * 5
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    files += [File(str(broken), "0" * 64, "broken.png")] * 3
+    answer = Executor().execute(Request(OPEN, model, tuple(files))).scores["model"]
+    counts = {entry["deviation_images"] for entry in answer["candidates"] if entry["deviation"]}
+    assert counts == {5}
 
 
 def test_the_same_network_with_another_scaling_is_left_to_the_person(source):

@@ -314,8 +314,12 @@ class WorkerRunner:
 
 
 def _handed_over(file: File, inbox: Path) -> File:
-    """Link or copy a file into a folder; one that is gone stays where it was, unreadable."""
+    """Link or copy a file into a folder; one that is gone stays where it was, unreadable.
+
+    The worker is not told where one that was uploaded lay, not even when it is gone.
+    """
     target = inbox / file.sha256
+    handed = replace(file, path=str(target))
     with suppress(OSError):
         if not target.exists():
             try:
@@ -324,8 +328,8 @@ def _handed_over(file: File, inbox: Path) -> File:
                 half = target.with_suffix(".half")
                 shutil.copyfile(file.path, half)
                 half.replace(target)
-        return replace(file, path=str(target))
-    return file
+        return handed
+    return handed if inbox.parent in Path(file.path).parents else file
 
 
 def _size(path: Path) -> int:

@@ -450,6 +450,9 @@ def test_a_worker_cannot_look_whether_somebody_brought_a_file(zygote, runner):
     model, other = (uploaded(folder, content) for content in (b"mine", b"another's"))
     request = Request("pry", ModelSource(model), options={"names": (other.sha256, model.sha256)})
     assert runner.run(request).scores == {"found": [], "listed": []}
+    runner.close()
+    Path(model.path).unlink()  # and is not told where it lay
+    assert runner.run(request).scores == {"found": [], "listed": []}
     assert Path(other.path).exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ from torch import nn
 
 import diagnostics
 from diagnostics.data.samples import image_files
-from diagnostics.errors import ImageError, ModelError, WorkerCrashedError
+from diagnostics.errors import ImageError, ModelError, OptionError, WorkerCrashedError
 from diagnostics.execution.executor import Executor
-from diagnostics.live import _image_file
+from diagnostics.live import _image_file, _stated
 from diagnostics.loaders.open import open_live
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import INSPECT, File, ModelSource, Request
@@ -73,6 +74,18 @@ def test_when_the_process_is_gone_the_page_says_so(listening, tmp_path):
     runner = WorkerRunner(zygote=Live(tmp_path / "model"))
     with pytest.raises(WorkerCrashedError, match="call show again"):
         runner.run(Request(INSPECT, source, (IMAGE,)))
+
+
+def test_what_a_person_says_of_outputs_and_names_goes_with_the_network(tmp_path):
+    (tmp_path / "names.json").write_text('{"1": 0, "10": 1, "2": 2}')
+    stated = _stated(tmp_path / "names.json", "independent-logits")
+    assert (stated.class_names, stated.output) == (("1", "10", "2"), "independent logits")
+    network = FunctionalResidual(classes=3)
+    spec = open_live(replace(stated, file=File("", "f" * 64, "Mine")), network, SETTINGS).spec
+    assert (spec.class_names, spec.output) == (("1", "10", "2"), "independent logits")
+    assert any("read as name, index" in check.message for check in spec.checks)
+    with pytest.raises(OptionError, match="output must be one of"):
+        _stated(None, "chances")
 
 
 @pytest.mark.slow

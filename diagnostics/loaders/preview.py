@@ -12,7 +12,7 @@ from diagnostics.errors import ModelError
 from diagnostics.loaders.pickle_names import foreign_names, holds_mapping
 
 HEAD_BYTES = 4096
-PICKLE_MIB = 64
+PICKLE_MIB = 16  # 20,000 tensors and their optimiser have fewer
 TORCH_SAVED = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begins what torch saved before zip
 PICKLES = 3  # of such a file, behind that one
 

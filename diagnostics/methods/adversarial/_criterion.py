@@ -21,17 +21,33 @@ class Criterion:
         classifier: The classifier.
         predicted: Index of the class predicted of each image, shape (n,).
         target: Index of the class to reach; None takes any other than the predicted one.
+        rivals: Index of the class that each image's gradient leads to, shape (n,); None leads to
+            all that count.
     """
 
     def __init__(
-        self, classifier: Classifier, predicted: Tensor, target: int | None = None
+        self,
+        classifier: Classifier,
+        predicted: Tensor,
+        target: int | None = None,
+        rivals: Tensor | None = None,
     ) -> None:
         self.classifier, self.predicted, self.target = classifier, predicted, target
+        self._rivals = rivals
         self._label = predicted if target is None else torch.full_like(predicted, target)
 
     def subset(self, rows: Tensor) -> Criterion:
         """Return the criterion of some of the images."""
-        return Criterion(self.classifier, self.predicted[rows], self.target)
+        rivals = None if self._rivals is None else self._rivals[rows]
+        return Criterion(self.classifier, self.predicted[rows], self.target, rivals)
+
+    def towards(self, rivals: Tensor) -> Criterion:
+        """Return the criterion of every image once for each of its rivals, shape (n, r).
+
+        An image stays adversarial where any other class is predicted.
+        """
+        predicted = self.predicted.repeat_interleave(rivals.shape[1])
+        return Criterion(self.classifier, predicted, None, rivals.flatten())
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return the logits, shape (n, k), without a gradient."""
@@ -43,14 +59,29 @@ class Criterion:
         logit, others = self._split(logits)
         return self._signed(logit - others.amax(1))
 
-    def is_adversarial(self, logits: Tensor) -> Tensor:
-        """Return which images are adversarial by more than rounding, shape (n,); NaN never is."""
-        return self.margin(logits) < -tolerance(logits)
+    def rival_margin(self, logits: Tensor) -> Tensor:
+        """Return by how many logits each image's rival is behind, shape (n,)."""
+        if self._rivals is None:
+            return self.margin(logits)
+        return self._split(logits)[0] - logits.gather(1, self._rivals[:, None])[:, 0]
+
+    def is_adversarial(self, logits: Tensor, *, rounding: bool = True) -> Tensor:
+        """Return which images are adversarial, shape (n,); without finite logits none is.
+
+        Args:
+            logits: Shape (n, k).
+            rounding: Whether the margin must survive rounding.
+        """
+        margin = self.margin(logits)
+        beyond = margin < (-tolerance(logits) if rounding else 0)
+        return beyond & logits.isfinite().all(1)
 
     def smooth_margin_gradient(
         self, pixels: Tensor, temperature: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return logits, and the gradient of the smooth margin, from one pass forward and back.
+
+        Of images that have a rival it is the gradient of the margin over that one.
 
         The smooth margin is the logit minus the soft maximum of the others. With a temperature of
         one its gradient points where that of the cross-entropy points; unlike that it does not
@@ -64,13 +95,19 @@ class Criterion:
         inputs = pixels.detach().requires_grad_()
         with torch.enable_grad():
             logits = self.classifier.logits(inputs)
-            logit, others = self._split(logits)
-            if temperature is None:
-                temperature = self.temperature(logits.detach())
-            soft_maximum = temperature * (others / temperature[:, None]).logsumexp(1)
-            margin = self._signed(logit - soft_maximum)
+            if self._rivals is None:
+                margin = self._smooth_margin(logits, temperature)
+            else:
+                margin = self.rival_margin(logits)
             (gradient,) = torch.autograd.grad(margin.sum(), inputs)
         return logits.detach(), finite(gradient)
+
+    def _smooth_margin(self, logits: Tensor, temperature: Tensor | None) -> Tensor:
+        logit, others = self._split(logits)
+        if temperature is None:
+            temperature = self.temperature(logits.detach())
+        soft_maximum = temperature * (others / temperature[:, None]).logsumexp(1)
+        return self._signed(logit - soft_maximum)
 
     def temperature(self, logits: Tensor) -> Tensor:
         """Return a share of the margin, so that the scale of the logits does not matter."""

@@ -14,13 +14,19 @@ from diagnostics.errors import InputError, OptionError
 from diagnostics.methods.adversarial._attacks import AttackResult, ReportShare
 from diagnostics.methods.adversarial._criterion import Criterion
 from diagnostics.methods.adversarial._norms import bisect, per_image, size
-from diagnostics.methods.adversarial._verification import MULTIPLES, Verifier, channels_last
+from diagnostics.methods.adversarial._verification import (
+    MULTIPLES,
+    Verifier,
+    channels_last,
+    to_8bit,
+)
 from diagnostics.methods.context import Context, Outcome, ReportProgress
 from diagnostics.models.features import batch_size
 from diagnostics.schema.request import File
 from diagnostics.schema.results.adversarial import (
     AdversarialAnswer,
     AdversarialImage,
+    ChangedPicture,
     NoPerturbation,
     Norm,
 )
@@ -125,7 +131,7 @@ class _AnswerBuilder:
         answer = AdversarialAnswer(
             target=context.target,
             classes=list(spec.class_names),
-            values=spec.channels * spec.height * spec.width,
+            values=spec.channels * context.preprocessing.pixels,
             multiples=list(MULTIPLES),
             images=self.images,
             complete=complete,
@@ -139,6 +145,9 @@ class _Closest:
 
     Args:
         pixels: The unchanged images, shape (n, c, h, w).
+
+    Attributes:
+        found: Of each attack the changed images, and which of them are adversarial.
     """
 
     def __init__(self, pixels: Tensor) -> None:
@@ -147,9 +156,11 @@ class _Closest:
         self.distance = torch.full((count,), torch.inf, dtype=pixels.dtype, device=pixels.device)
         self.attack = [""] * count
         self.attacks: list[dict[str, float | None]] = [{} for _ in range(count)]
+        self.found: dict[str, tuple[Tensor, Tensor]] = {}
 
     def update(self, title: str, changed: Tensor, distance: Tensor) -> None:
         """Take what an attack found where it is closer; infinite distances were not found."""
+        self.found[title] = changed, distance.isfinite()
         closer = distance < self.distance
         self.changed = torch.where(per_image(closer, changed), changed, self.changed)
         self.distance = distance.minimum(self.distance)
@@ -232,7 +243,10 @@ class _BatchSearch:
         closest.update(attack.title, changed, distance)
 
     def _describe(self, norm: Norm, closest: _Closest, *, last: bool) -> None:
-        """Enter what is closest, verified; after the last attack also what lies along it."""
+        """Enter what is closest, verified; after the last attack also what lies along it.
+
+        After that attack also the smallest change is looked for that survives rounding.
+        """
         verified = self._verifier.verify(self._criterion, self._pixels, closest.changed)
         for row, (index, verification) in enumerate(zip(self._indices, verified, strict=True)):
             here = torch.tensor([row], device=self._pixels.device)
@@ -243,19 +257,51 @@ class _BatchSearch:
                 flat = not criterion.smooth_margin_gradient(pixels)[1].any()
                 image[norm] = _not_found(FLAT if flat else NOT_FOUND, attacks)
                 continue
-            png_multiple = None
+            in_8_bit = None
             if last:
-                changed = closest.changed[here]
-                arrays["logits"], png_multiple = self._verifier.along(criterion, pixels, changed)
+                arrays["logits"] = self._verifier.along(pixels, closest.changed[here])
+                in_8_bit, pictures = self._in_8_bit(norm, closest, row)
+                arrays |= pictures
             image[norm] = {
                 "is_adversarial": True,
                 "distance": distance,
                 "attack": closest.attack[row],
                 "attacks": attacks,
                 **verification.image,
-                "png_multiple": png_multiple,
+                "in_8_bit": in_8_bit,
             }
             self._builder.add(index, f"{norm}/", arrays)
+
+    def _in_8_bit(
+        self, norm: Norm, closest: _Closest, row: int
+    ) -> tuple[ChangedPicture | None, dict[str, NDArray[Any]]]:
+        """Return the smallest change of an image that survives rounding, and its picture."""
+        here = torch.tensor([row], device=self._pixels.device)
+        criterion, pixels = self._criterion.subset(here), self._pixels[here]
+        best: ChangedPicture | None = None
+        arrays: dict[str, NDArray[Any]] = {}
+        for attack, (changed, is_adversarial) in closest.found.items():
+            if not is_adversarial[row]:
+                continue
+            found = self._verifier.smallest_picture(criterion, pixels, changed[here])
+            if found is None:
+                continue
+            multiple, values = found
+            change = values[None] - pixels
+            distance = float(size(change, norm))
+            if best is None or distance < best["distance"]:
+                picture, before = to_8bit(values), to_8bit(pixels[0])
+                best = ChangedPicture(
+                    distance=distance,
+                    l2=float(size(change, "l2")),
+                    linf=float(size(change, "linf")),
+                    attack=attack,
+                    multiple=multiple,
+                    top=self._verifier.top(self._verifier.logits(values[None])[0]),
+                    changed_pixels=int((picture != before).any(axis=2).sum()),
+                )
+                arrays = {"in_8_bit": picture}
+        return best, arrays
 
     def _why_not(self, predicted: int | None) -> str:
         """Say why nothing is looked for in an image; empty where it is."""

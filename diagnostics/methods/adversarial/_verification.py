@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,7 +25,9 @@ Values: TypeAlias = NDArray[np.float32]
 TOP = 3
 STEPS = 30  # from the image to one and a half times the change
 MULTIPLES = tuple(round(1.5 * step / STEPS, 4) for step in range(STEPS + 1))
-FARTHER = tuple(float(share * 2**power) for power in range(1, 11) for share in (1.0, 1.5))
+NEAR = tuple(round(0.7 + 0.05 * step, 2) for step in range(25))  # multiples tried for a picture
+FAR = tuple(round(1.9 * 1.4**step, 3) for step in range(20))
+FINER = 15  # between the last that is not adversarial and the first that is
 
 
 class Verification(NamedTuple):
@@ -80,7 +83,7 @@ class Verifier:
         """
         logits, png_logits = self.logits(changed), self.png_logits(changed)
         is_adversarial = criterion.is_adversarial(logits).tolist()
-        png_is_adversarial = (criterion.margin(png_logits) < 0).tolist()
+        png_is_adversarial = criterion.is_adversarial(png_logits, rounding=False).tolist()
         verified = []
         for row in range(len(pixels)):
             change = changed[row] - pixels[row]
@@ -104,10 +107,16 @@ class Verifier:
             verified.append(Verification(is_adversarial[row], image, arrays))
         return verified
 
-    def along(
+    def along(self, pixels: Tensor, changed: Tensor) -> Values:
+        """Return the logits at each of `MULTIPLES` of the change of one image, shape (m, k)."""
+        points = interpolate(pixels, changed, torch.tensor(MULTIPLES, device=changed.device))
+        logits: Values = self.logits(points).float().cpu().numpy()
+        return logits
+
+    def smallest_picture(
         self, criterion: Criterion, pixels: Tensor, changed: Tensor
-    ) -> tuple[Values, float | None]:
-        """Return the logits at each of `MULTIPLES` of a change, and which one a picture needs.
+    ) -> tuple[float, Tensor] | None:
+        """Return the smallest multiple of a change whose picture of 8 bit is adversarial.
 
         Args:
             criterion: Of the one image.
@@ -115,25 +124,28 @@ class Verifier:
             changed: The changed image, same shape.
 
         Returns:
-            Logits, shape (m, k), and the multiple from which on all pictures of 8 bit are
-            adversarial; beyond `MULTIPLES` that is the first of some that is, None where none is.
+            The multiple and the picture's values in [0, 1]; None where none of those tried is.
         """
-        points = interpolate(pixels, changed, torch.tensor(MULTIPLES, device=changed.device))
-        logits = self.logits(points).float().cpu().numpy()
-        flags = self._rounded_are_adversarial(criterion, points)
-        lasting = [multiple for at, multiple in enumerate(MULTIPLES) if all(flags[at:])]
-        if not lasting:
-            far = interpolate(pixels, changed, torch.tensor(FARTHER, device=changed.device))
-            flags = self._rounded_are_adversarial(criterion, far)
-            lasting = [multiple for multiple, flag in zip(FARTHER, flags, strict=True) if flag]
-        return logits, lasting[0] if lasting else None
 
-    def _rounded_are_adversarial(self, criterion: Criterion, points: Tensor) -> list[bool]:
-        """Say of changes of one image which are adversarial as pictures of 8 bit."""
-        rows = torch.zeros(len(points), dtype=torch.long, device=points.device)
-        margin = criterion.subset(rows).margin(self.logits(points.mul(255).round() / 255))
-        flags: list[bool] = (margin < 0).tolist()
-        return flags
+        def pictures(multiples: Sequence[float]) -> tuple[Tensor, list[bool]]:
+            steps = torch.tensor(multiples, device=changed.device)
+            points = interpolate(pixels, changed, steps).mul(255).round() / 255
+            rows = torch.zeros(len(points), dtype=torch.long, device=points.device)
+            flags = criterion.subset(rows).is_adversarial(self.logits(points))
+            return points, flags.tolist()
+
+        for scanned in (NEAR, FAR):
+            _, flags = pictures(scanned)
+            if any(flags):
+                break
+        else:
+            return None
+        first = flags.index(True)
+        low = scanned[first - 1] if first else (0.0 if scanned is NEAR else NEAR[-1])
+        finer = np.linspace(low, scanned[first], FINER + 1)[1:].tolist()
+        points, flags = pictures(finer)
+        best = flags.index(True)
+        return finer[best], points[best]
 
 
 def to_8bit(pixels: Tensor) -> Picture:

@@ -9,11 +9,10 @@ from diagnostics.methods.adversarial import _attacks
 from diagnostics.methods.adversarial._search import Attack, minimal_perturbations
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
+from diagnostics.schema.adversarial import CANDIDATES, DEEPFOOL_STEPS
 from diagnostics.schema.options import Range
 from diagnostics.schema.results.adversarial import AdversarialAnswer
 from diagnostics.schema.spec import Need
-
-TYPICAL_STEPS = 5  # of the many that it may take
 
 
 @method(
@@ -26,7 +25,7 @@ def deepfool(
     *,
     norm: Literal["l2", "linf"] = "l2",
     steps: Annotated[int, Range(1, 200)] = 50,
-    candidates: Annotated[int, Range(2, 50)] = 10,
+    candidates: Annotated[int, Range(2, 50)] = CANDIDATES,
     overshoot: Annotated[float, Range(0, 1)] = 0.02,
 ) -> Outcome[AdversarialAnswer]:
     """A small change that changes the answer, by steps to the nearest linearised boundary.
@@ -44,5 +43,5 @@ def deepfool(
     run = partial(
         _attacks.deepfool, norm=norm, steps=steps, candidates=candidates, overshoot=overshoot
     )
-    attack = Attack("DeepFool", norm, run, TYPICAL_STEPS * candidates)
+    attack = Attack("DeepFool", norm, run, DEEPFOOL_STEPS * candidates)
     return minimal_perturbations(context, [attack])

@@ -9,11 +9,10 @@ from diagnostics.methods.adversarial import _attacks
 from diagnostics.methods.adversarial._search import Attack, minimal_perturbations
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import method
+from diagnostics.schema.adversarial import LBFGS_PASSES
 from diagnostics.schema.options import Range
 from diagnostics.schema.results.adversarial import AdversarialAnswer
 from diagnostics.schema.spec import Need
-
-TYPICAL_PASSES = 350  # with the default number of steps
 
 
 @method(
@@ -38,5 +37,5 @@ def lbfgs(
         logits as the loss, because the cross-entropy is flat where the model is very sure.
     """
     run = partial(_attacks.lbfgs, steps=steps)
-    attack = Attack("L-BFGS", "l2", run, TYPICAL_PASSES)
+    attack = Attack("L-BFGS", "l2", run, LBFGS_PASSES)
     return minimal_perturbations(context, [attack])

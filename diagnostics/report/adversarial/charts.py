@@ -66,13 +66,13 @@ def distances(answer: AdversarialAnswer, norm: Norm) -> go.Figure:
                 "line": {"width": 2},
             },
             text=[
-                f"  {escaped(perturbation['top'][0]['class'], 18)}" for _, _, perturbation in points
+                f"  {escaped(tables.becomes(perturbation), 18)}" for _, _, perturbation in points
             ],
             textposition="middle right",
             hovertext=[
                 f"{escaped(image['file'])}: "
                 f"{tables.distance(perturbation, norm, answer['values'])}; "
-                f"{escaped(perturbation['top'][0]['class'])} instead of "
+                f"{escaped(tables.becomes(perturbation))} instead of "
                 f"{escaped(tables.predicted(image, answer))}"
                 for _, image, perturbation in points
             ],

@@ -16,6 +16,7 @@ from diagnostics.report.table import Bar, Cell, Table
 from diagnostics.schema.results.adversarial import (
     AdversarialAnswer,
     AdversarialImage,
+    ChangedPicture,
     NoPerturbation,
     Norm,
     Perturbation,
@@ -34,6 +35,11 @@ UPPER_BOUND = (
     "Lower is more fragile. Every distance is an upper bound: a smaller change may exist that no "
     "search found."
 )
+IN_8_BIT: dict[Norm, str] = {
+    "l2": "in 8 bit, RMS (grey levels)",
+    "linf": "in 8 bit, largest (grey levels)",
+}
+NOTHING_FINITE = "nothing finite"
 FACTORS = (1, 2, 5)
 WHITE = "In the differences white is no change, red is brighter, and blue is darker."
 HEATMAPS = "For the first class of each picture, both rounded to 8 bit"
@@ -57,21 +63,21 @@ def first_shown(images: Sequence[AdversarialImage], norm: Norm) -> int:
     return changed[0][0] if changed else 0
 
 
-def grey_levels(perturbation: Perturbation, norm: Norm, values: int) -> float:
+def grey_levels(change: Perturbation | ChangedPicture, norm: Norm, values: int) -> float:
     """Return how large a change is in grey levels of 255: root mean square, or the largest.
 
     Args:
-        perturbation: The change.
+        change: The change.
         norm: Under which it is smallest.
         values: How many values an image has.
     """
-    distance = perturbation["distance"]
+    distance = change["distance"]
     return GREYS * (distance / math.sqrt(values) if norm == "l2" else distance)
 
 
-def distance(perturbation: Perturbation, norm: Norm, values: int) -> str:
+def distance(change: Perturbation | ChangedPicture, norm: Norm, values: int) -> str:
     """Say how large a change is, such as "root mean square 0.4 grey levels of 255"."""
-    size = number(grey_levels(perturbation, norm, values))
+    size = number(grey_levels(change, norm, values))
     if norm == "l2":
         return f"root mean square {size} grey levels of {GREYS}"
     return f"no value changes by more than {size} grey levels of {GREYS}"
@@ -90,7 +96,7 @@ def headline(answer: AdversarialAnswer, norm: Norm) -> str:
         return f"No change was found. {' '.join(dict.fromkeys(reasons))}"
     _, first, perturbation = changed[0]
     how_far = distance(perturbation, norm, answer["values"])
-    before, after = predicted(first, answer), perturbation["top"][0]["class"]
+    before, after = predicted(first, answer), becomes(perturbation)
     if len(images) == 1:
         return (
             f"The smallest change found: {how_far}. The model then says {after} instead of "
@@ -108,13 +114,13 @@ def numbers(answer: AdversarialAnswer, norm: Norm) -> Table:
     """Return every image's distance, what it becomes, and whether a file keeps it."""
     images, values = answer["images"], answer["values"]
     rows = [
-        _image_columns(image, answer) | _change_columns(perturbation, values)
+        _image_columns(image, answer) | _change_columns(perturbation, norm, values)
         for _, image, perturbation in most_fragile(images, norm)
     ]
     for image in images:
         perturbation = image[norm]
         if not perturbation["is_adversarial"]:
-            rows.append(_image_columns(image, answer) | _no_change_columns(perturbation))
+            rows.append(_image_columns(image, answer) | _no_change_columns(perturbation, norm))
     return Table(tuple(rows), title="Smallest change found of each image", caption=UPPER_BOUND)
 
 
@@ -122,30 +128,32 @@ def _image_columns(image: AdversarialImage, answer: AdversarialAnswer) -> dict[s
     return {"image": image["file"], "said": predicted(image, answer)}
 
 
-def _change_columns(perturbation: Perturbation, values: int) -> dict[str, str]:
+def _change_columns(perturbation: Perturbation, norm: Norm, values: int) -> dict[str, str]:
     by_attack = [
         f"{title} {'not found' if distance is None else number(distance)}"
         for title, distance in perturbation["attacks"].items()
     ]
     return {
-        "becomes": perturbation["top"][0]["class"],
+        "becomes": becomes(perturbation),
         "RMS (grey levels)": number(GREYS * perturbation["l2"] / math.sqrt(values)),
         "largest (grey levels)": number(GREYS * perturbation["linf"]),
         "L2 (pixels in 0 to 1)": number(perturbation["l2"]),
-        "kept by PNG": _kept_by_png(perturbation),
+        "kept by PNG": "yes" if perturbation["png_is_adversarial"] else "no",
+        IN_8_BIT[norm]: _in_8_bit(perturbation, norm, values),
         "pixels changed": f"{perturbation['changed_pixels']} of {perturbation['pixels']}",
         "found by": perturbation["attack"],
         "remark": ", ".join(by_attack) if len(by_attack) > 1 else "",
     }
 
 
-def _no_change_columns(missing: NoPerturbation) -> dict[str, str]:
+def _no_change_columns(missing: NoPerturbation, norm: Norm) -> dict[str, str]:
     return {
         "becomes": "not found",
         "RMS (grey levels)": "",
         "largest (grey levels)": "",
         "L2 (pixels in 0 to 1)": "",
         "kept by PNG": "",
+        IN_8_BIT[norm]: "",
         "pixels changed": "",
         "found by": "",
         "remark": missing["reason"],
@@ -157,13 +165,16 @@ def predicted(image: AdversarialImage, answer: AdversarialAnswer) -> str:
     return "" if image["predicted"] is None else answer["classes"][image["predicted"]]
 
 
-def _kept_by_png(perturbation: Perturbation) -> str:
-    """Say whether the 8-bit picture of a change still changes the answer."""
-    if perturbation["png_is_adversarial"]:
-        return "yes"
-    if perturbation["png_multiple"] is None:
-        return "no"
-    return f"no, {perturbation['png_multiple']:g} × is enough"
+def becomes(perturbation: Perturbation) -> str:
+    """Return the name of the class predicted of a changed image."""
+    top = perturbation["top"]
+    return top[0]["class"] if top else NOTHING_FINITE
+
+
+def _in_8_bit(perturbation: Perturbation, norm: Norm, values: int) -> str:
+    """Say how small a change survives rounding to 8 bit, in the norm's grey levels."""
+    picture = perturbation["in_8_bit"]
+    return "not found" if picture is None else number(grey_levels(picture, norm, values))
 
 
 def sentences(image: AdversarialImage, norm: Norm, answer: AdversarialAnswer) -> list[str]:
@@ -177,6 +188,7 @@ def sentences(image: AdversarialImage, norm: Norm, answer: AdversarialAnswer) ->
         f"1; largest change {number(GREYS * perturbation['linf'])} grey levels), found by "
         f"{perturbation['attack']}.",
         _png_sentence(perturbation),
+        _in_8_bit_sentence(perturbation["in_8_bit"], norm, answer["values"]),
     ]
     if not perturbation["changed_pixels"]:
         facts.append("The change is lost altogether: every value rounds to what it was before.")
@@ -194,18 +206,28 @@ def _png_sentence(perturbation: Perturbation) -> str:
             "It survives rounding to 8 bit: saved as PNG and read again, the model still says "
             f"{predicted}. {changed} of {pixels} differ in the file."
         )
-    enough = "no multiple of the change that was tried is enough for a file"
-    if perturbation["png_multiple"] is not None:
-        enough = f"a file with {perturbation['png_multiple']:g} × the change is enough"
     return (
         "It does not survive rounding to 8 bit: saved as PNG and read again, the model says "
-        f"{predicted} ({changed} of {pixels} differ); {enough}."
+        f"{predicted} ({changed} of {pixels} differ)."
+    )
+
+
+def _in_8_bit_sentence(picture: ChangedPicture | None, norm: Norm, values: int) -> str:
+    """Say how small a change survives rounding to 8 bit."""
+    if picture is None:
+        return "No change was found that survives rounding to 8 bit."
+    return (
+        f"The smallest change found that survives rounding to 8 bit: "
+        f"{distance(picture, norm, values)} (L2 {number(picture['l2'])}; "
+        f"{counted(picture['changed_pixels'], 'pixel')} differ in the file), "
+        f"{number(picture['multiple'])} × what {picture['attack']} found; the model then says "
+        f"{_first(picture['top'])}."
     )
 
 
 def _first(top: Sequence[PredictionEntry]) -> str:
     if not top:
-        return "nothing finite"
+        return NOTHING_FINITE
     return f"{top[0]['class']}, {probability(top[0]['probability'], top[0]['one_minus_p'])}"
 
 

@@ -16,6 +16,15 @@ from diagnostics.report.adversarial import tables
 from diagnostics.report.adversarial.tables import NORMS
 from diagnostics.report.inspection.answers import heatmaps, titles
 from diagnostics.report.table import Cell
+from diagnostics.schema.adversarial import (
+    ALONG_PASSES,
+    CANDIDATES,
+    DEEPFOOL_STEPS,
+    LBFGS_PASSES,
+    PICTURE_PASSES,
+    REFINEMENT_PASSES,
+    walk_passes,
+)
 from diagnostics.schema.layouts import last_maps
 from diagnostics.schema.options import Methods, Value
 from diagnostics.schema.preprocessing import Preprocessing
@@ -36,23 +45,21 @@ from diagnostics.ui.widgets.run import try_request
 
 WANTED, KEY_LENGTH = "attack.wanted", 12
 METHODS = {
-    "smallest": "Best of DeepFool and a walk",
+    "smallest": "Best of DeepFool and walks",
     "deepfool": "DeepFool alone",
     "ddn": "DDN alone",
     "lbfgs": "L-BFGS in the box (2014)",
 }
 ONLY_EUCLIDEAN = ("ddn", "lbfgs")
 WALKS, STEPS = ("smallest", "ddn"), (50, 100, 300, 1000)
-OTHER_CLASSES, TYPICAL_STEPS = 9, 5  # that DeepFool considers, and that it takes
-REFINEMENT_PASSES, ALONG_PASSES = 30, 65  # forward, of one attack's result and along the change
-LBFGS_PASSES = 350  # forward and back, typically
 OPACITY = 0.6  # of a map over its picture
 MAX_PERCENT, STEP_PERCENT = 150, 5  # of the change; the stops of the slider lie so far apart
 HOW = (
-    "DeepFool steps to the nearest boundary of the linearised model; the walk (DDN for the "
-    "Euclidean length) creeps along the boundary on a sphere that shrinks. The closer result is "
-    "moved back along its line until it hardly changes the answer. Pixels stay between black and "
-    "white, and the model is asked afresh about what was found."
+    "DeepFool steps to the nearest boundary of the linearised model; the walks (DDN for the "
+    "Euclidean length) creep along the boundary on a sphere that shrinks, one towards each of the "
+    "strongest other classes. The closest result is moved back along its line until it hardly "
+    "changes the answer. Pixels stay between black and white, and the model is asked afresh about "
+    "what was found, also about pictures of it in 8 bit."
 )
 
 
@@ -94,7 +101,8 @@ def choose_search(spec: ModelSpec, methods: Methods) -> tuple[Request | None, No
         if method in WALKS:
             steps = Field(
                 "Steps of the walk",
-                "More steps find slightly smaller changes; each is one pass forward and back.",
+                "More steps find slightly smaller changes; each is one pass forward and back for "
+                "every class that it still walks towards.",
                 choices=STEPS,
                 width=150,
             )
@@ -155,15 +163,16 @@ def pass_counts(request: Request, classes: int) -> tuple[int, int]:
     """Return how often images go forward alone, and forward and back, for a request."""
     name = request.method.partition("/")[2]
     steps = int(str(request.options.get("steps", 0)))
-    deepfool = TYPICAL_STEPS * min(OTHER_CLASSES, classes - 1)
+    rivals = min(CANDIDATES, classes) - 1 if request.target is None else 1
+    deepfool = DEEPFOOL_STEPS * rivals
     backward = {
-        "smallest": 2 * (steps + deepfool),
+        "smallest": 2 * (walk_passes(steps, rivals) + deepfool),
         "deepfool": deepfool,
         "ddn": steps,
         "lbfgs": LBFGS_PASSES,
     }
     norms, attacks = (2, 2) if name == "smallest" else (1, 1)
-    forward = norms * (attacks * REFINEMENT_PASSES + ALONG_PASSES)
+    forward = norms * (attacks * (REFINEMENT_PASSES + PICTURE_PASSES) + ALONG_PASSES)
     return len(request.images) * forward, len(request.images) * backward[name]
 
 
@@ -217,7 +226,8 @@ def offer_downloads(
     answer: AdversarialAnswer = result.scores
     settings = current_session().preprocessing or spec.preprocessing
     picture = _picture(result, index, norm, multiple)
-    name = f"{pictures.stem(answer['images'][index]['file'])}-{norm}-{multiple:g}x"
+    stem = pictures.stem(answer["images"][index]["file"])
+    name, in_8_bit = f"{stem}-{norm}-{multiple:g}x", result.arrays.get(f"{index}/{norm}/in_8_bit")
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Open in Inspect", key="attack.open"):
             open_in_inspect.open_files(open_in_inspect.picture_files([(picture, name)], settings))
@@ -229,6 +239,15 @@ def offer_downloads(
             key="attack.png",
             on_click="ignore",
         )
+        if in_8_bit is not None:
+            st.download_button(
+                "Smallest that survives 8 bit (PNG)",
+                lambda: open_in_inspect.png(in_8_bit),
+                f"{stem}-{norm}-8-bit.png",
+                "image/png",
+                key="attack.in_8_bit",
+                on_click="ignore",
+            )
         st.download_button(
             "Exact numbers (.npz)",
             lambda: _npz(result, index, norm),

@@ -117,7 +117,7 @@ def _draw_one_pixel(
         "Which single pixels can change the answer, whatever value they take? And do many pixels "
         "together do only what each does alone?"
     )
-    pixels = spec.height * spec.width
+    pixels = (current_session().preprocessing or spec.preprocessing).pixels
     with st.container(horizontal=True, vertical_alignment="bottom"):
         field = Field(
             help="To how many values from black to white each pixel is set.",

@@ -12,6 +12,7 @@ from torch import nn
 from diagnostics.methods.adversarial import _attacks as attacks
 from diagnostics.methods.adversarial._criterion import Criterion, tolerance
 from diagnostics.methods.adversarial._norms import bisect, interpolate, size
+from diagnostics.schema.adversarial import walk_passes
 from diagnostics.schema.results.adversarial import Norm
 from tests.independent.slow_adversarial import foolbox_deepfool, slow_minimal_perturbation
 from tests.methods.adversarial.linear_networks import (
@@ -163,6 +164,34 @@ def test_ddn_asks_once_forward_and_back_for_each_step():
     criterion = Criterion(model, torch.zeros(3, dtype=torch.long))
     attacks.ddn(criterion, pixels, ignore, norm="l2", steps=17)
     assert batches == [3] * 17
+
+
+def test_walks_towards_every_rival_keep_the_closed_form_and_cost_what_is_said():
+    model, pixels = linear(12), images(9)
+    criterion = criterion_of(model, pixels)
+    passes, logits = [], model.logits
+
+    def counted(points):
+        passes.append(len(points) * points.requires_grad)
+        return logits(points)
+
+    model.logits = counted
+    found = attacks.rival_walks(criterion, pixels, ignore, norm="l2", steps=120)
+    model.logits = logits
+    assert sum(passes) == 9 * walk_passes(120, 9) == 9 * 30 * (9 + 5 + 3 + 2)
+    closest = refined(criterion, pixels, found.pixels)
+    ratio = size(closest - pixels, "l2") / closed_form(model, pixels, "l2")
+    assert found.is_adversarial.all()
+    assert 1 <= float(ratio.min()) <= float(ratio.max()) < 1.05
+
+
+def test_walks_towards_rivals_do_not_depend_on_how_many_go_at_once(monkeypatch):
+    torch.manual_seed(4)
+    model, pixels = classifier(mlp(), 8, dtype=torch.float64), images(5)
+    together = attacks.rival_walks(criterion_of(model, pixels), pixels, ignore, norm="l2", steps=40)
+    monkeypatch.setattr(attacks, "batch_size", lambda classifier: 1)
+    alone = attacks.rival_walks(criterion_of(model, pixels), pixels, ignore, norm="l2", steps=40)
+    np.testing.assert_allclose(together.pixels, alone.pixels, atol=1e-9)
 
 
 @pytest.mark.slow

@@ -22,6 +22,13 @@ def test_margins_are_positive_until_an_image_is_adversarial(target):
     assert not criterion.is_adversarial(logits * torch.nan).any()
 
 
+def test_an_image_with_an_infinite_logit_is_never_adversarial():
+    logits = torch.tensor([[1.0, 2.0, -torch.inf], [1.0, torch.inf, 2.0], [1.0, 2.0, 0.0]])
+    criterion = Criterion(classifier(mlp(), 8), torch.tensor([0, 0, 0]))
+    assert criterion.is_adversarial(logits).tolist() == [False, False, True]
+    assert criterion.is_adversarial(logits, rounding=False).tolist() == [False, False, True]
+
+
 def test_with_a_temperature_of_one_the_gradient_points_where_the_cross_entropy_points():
     torch.manual_seed(0)
     model, pixels = classifier(mlp(), 8, dtype=torch.float64), images(4)

@@ -140,6 +140,47 @@ def test_the_best_of_several_attacks_is_no_worse_than_any_of_them(saved):
             assert image["l2"]["distance"] <= other["l2"]["distance"] * (1 + 1e-6)
 
 
+class SecondRival(nn.Module):
+    """Class 1 is nearest by its logit and by its slope; class 2, once approached, is far nearer."""
+
+    def forward(self, values):
+        change = values.flatten(1) - 0.5
+        first, second = change[:, :32].sum(1) / 32**0.5, change[:, 32:].sum(1) / 32**0.5
+        zero = torch.zeros_like(first)
+        steep = 20 * second.clamp_min(0) ** 2 + 0.2 * second - 2
+        return torch.stack([zero, first - 1, steep, zero - 9], 1)
+
+
+def test_a_nearer_class_that_is_not_first_at_the_image_is_found(tmp_path):
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.full((8, 8), 128, np.uint8)).save(path)
+    outcome = run("smallest", classifier(SecondRival(), 8), [file_at(path)], largest=False)
+    (image,) = outcome.scores["images"]
+    offset = (128 / 255 - 0.5) * 32**0.5
+    nearest = (-0.2 + (0.04 + 160) ** 0.5) / 40 - offset
+    assert image["l2"]["top"][0]["index"] == 2
+    assert 1 <= image["l2"]["distance"] / nearest < 1.05
+    assert verify(classifier(SecondRival(), 8).logits, outcome, "l2") == 1
+
+
+def test_the_smallest_change_that_survives_8_bit_is_a_number_of_its_own(saved):
+    network, files = model(), saved(4)
+    outcome = run("smallest", network, files)
+    for index, image in enumerate(outcome.scores["images"]):
+        pixels = outcome.arrays[f"{index}/pixels"]
+        for norm, order in (("l2", 2), ("linf", np.inf)):
+            found, picture = image[norm]["in_8_bit"], outcome.arrays[f"{index}/{norm}/in_8_bit"]
+            values = picture.astype(np.float32) / 255
+            change = (values - pixels).ravel()
+            assert found["distance"] == pytest.approx(np.linalg.norm(change, order), rel=1e-4)
+            assert found["distance"] == found[norm]
+            logits = network.logits(torch.from_numpy(np.moveaxis(values, 2, 0))[None])
+            assert int(logits.argmax()) == found["top"][0]["index"] != image["predicted"]
+            if image[norm]["png_is_adversarial"]:
+                rounded = outcome.arrays[f"{index}/{norm}/picture"] / np.float32(255) - pixels
+                assert found["distance"] <= 1.02 * np.linalg.norm(rounded.ravel(), order)
+
+
 def test_logits_along_begin_at_the_image_and_flip_at_the_change(saved):
     outcome = run("smallest", model(), saved(1))
     logits, image = outcome.arrays["0/l2/logits"], outcome.scores["images"][0]

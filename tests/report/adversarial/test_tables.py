@@ -7,7 +7,7 @@ import pytest
 
 from diagnostics.data import samples
 from diagnostics.execution.local import LocalRunner
-from diagnostics.report.adversarial import tables
+from diagnostics.report.adversarial import charts, tables
 from diagnostics.schema.request import ModelSource, Request
 from diagnostics.schema.results.adversarial import NoPerturbation
 
@@ -43,6 +43,31 @@ def test_root_mean_square_is_the_length_over_the_root_of_the_number_of_values(re
     change = result.arrays["0/linf/difference"]
     size = tables.grey_levels(image["linf"], "linf", 784)
     assert size == pytest.approx(255 * np.abs(change).max())
+
+
+def test_a_changed_image_with_an_infinite_logit_is_reported_without_its_ranking(result):
+    image = result.scores["images"][0]
+    changes = {norm: image[norm] | {"top": [], "png_top": []} for norm in ("l2", "linf")}
+    answer = result.scores | {"images": [image | changes, result.scores["images"][1]]}
+    for norm in ("l2", "linf"):
+        assert any(row["becomes"] == "nothing finite" for row in tables.numbers(answer, norm).rows)
+        assert tables.headline(answer, norm)
+        assert tables.sentences(answer["images"][0], norm, answer)
+        labels = charts.distances(answer, norm).to_json()
+        assert "nothing finite" in labels
+
+
+def test_the_change_that_survives_8_bit_is_said_beside_the_smallest(result):
+    image, answer = result.scores["images"][0], result.scores
+    for norm in ("l2", "linf"):
+        size = tables.grey_levels(image[norm]["in_8_bit"], norm, 784)
+        row = next(
+            row for row in tables.numbers(answer, norm).rows if row["image"] == image["file"]
+        )
+        assert row[tables.IN_8_BIT[norm]] == f"{size:.3g}"
+        said = tables.sentences(image, norm, answer)[2]
+        assert said.startswith("The smallest change found that survives rounding to 8 bit: ")
+        assert f"{size:.3g} grey levels" in said
 
 
 @pytest.mark.parametrize(

@@ -35,5 +35,5 @@ def test_the_passes_of_a_request_are_counted():
         return pass_counts(Request(f"adversarial/{method}", model, images, options=options), 26)[1]
 
     assert backward("ddn", steps=100) == 200
-    assert backward("smallest", steps=100) == 2 * 2 * (100 + 5 * 9)
+    assert backward("smallest", steps=100) == 2 * 2 * (25 * (9 + 5 + 3 + 2) + 5 * 9)
     assert backward("lbfgs") > backward("deepfool")

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from diagnostics.models.layers import capture
 from diagnostics.models.outputs import as_logits, class_scores
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.spec import ModelSpec
+from diagnostics.schema.spec import ModelSpec, Output
+
+SAME = 1e-6  # as far as probabilities differ that are the same but for rounding
 
 
 @dataclass
@@ -92,7 +94,19 @@ class TorchClassifier:
 
     def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return the logits of pixels in [0, 1]; differentiable if the pixels require it."""
-        return as_logits(class_scores(self.network(self.network_input(pixels))), self.spec.output)
+        received = self.network_input(pixels)
+        if self.spec.output is Output.SIGMOID_PROBABILITIES and self.spec.head:
+            return self._before_sigmoid(received)
+        return as_logits(class_scores(self.network(received)), self.spec.output)
+
+    def _before_sigmoid(self, received: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return what the last layer gave where the scores are its sigmoid, which round to one."""
+        with capture(self.network, {self.spec.head}) as activations:
+            scores = class_scores(self.network(received))
+        last = activations.get(self.spec.head, scores).flatten(1).to(scores.dtype)
+        if last.shape == scores.shape and torch.allclose(last.sigmoid(), scores, atol=SAME):
+            return last
+        return as_logits(scores, self.spec.output)
 
     def trace(self, pixels: Float[Tensor, "n c h w"], layers: Collection[str]) -> Trace:
         """Return logits and the named layers' activations from one forward pass."""

@@ -51,7 +51,7 @@ def confidence(margin: float) -> Confidence:
 
 
 def other_fills(image: MaskedImage, kept: Mask, seed: int) -> OtherFills:
-    """Return how sure the model is of the kept pixels on other fills, and the median of these.
+    """Return how sure the model is of the kept pixels on other fills, and the lowest of these.
 
     Args:
         image: The image.
@@ -77,7 +77,7 @@ def other_fills(image: MaskedImage, kept: Mask, seed: int) -> OtherFills:
         FillConfidence(fill=other.name, title=FILLS[other.name], **confidence(margin))
         for other, margin in zip(others, margins, strict=True)
     ]
-    return OtherFills(fills=fills, **confidence(float(np.median(margins))))
+    return OtherFills(fills=fills, **confidence(min(margins)))
 
 
 def _looks_like_one_of(infill: Infill, others: Sequence[Infill]) -> bool:

@@ -82,7 +82,6 @@ class ImageSearch:
         kept_only: What the network receives of each subset, 8 bit, shape (h, w, c).
         widened: The first subset with the eight pixels around each of its own.
         searched: Whether the first path is complete and refined.
-        coarse_size: Of the first subset before its path was refined.
         blank: Confidence with every pixel hidden.
         border: How much of the first subset lies at the border.
         background: The same outside the box.
@@ -98,7 +97,6 @@ class ImageSearch:
     kept_only: list[NDArray[np.uint8]] = field(default_factory=list)
     widened: Mask | None = None
     searched: bool = False
-    coarse_size: int | None = None
     blank: Confidence | None = None
     border: Region | None = None
     background: Region | None = None
@@ -119,7 +117,6 @@ class ImageSearch:
             tau=tau,
             fill=fill,
             searched=self.searched,
-            coarse_size=self.coarse_size,
             size=first["size"] if first else None,
             resolution=first["resolution"] if first else None,
             kept_only=first["kept_only"] if first else None,
@@ -147,7 +144,8 @@ class SufficientPixelSearch:
         self._images: list[ImageSearch] = []
         self._planned = max(1, len(context.files)) * _weight(passes.forward, passes.both)
         self._done, self._activity = 0, "Asking the network"
-        self._box = controls.box_mask(settings.box, self._spec.height, self._spec.width)
+        recipe = context.preprocessing
+        self._box = controls.box_mask(settings.box, recipe.height, recipe.width)
 
     def run(self) -> Outcome[SufficientPixelsAnswer]:
         """Search every image.
@@ -218,8 +216,6 @@ class SufficientPixelSearch:
         if not settings.step:
             self._search_exactly(masked, image, np.ones(masked.shape, bool))
         path = image.paths[0]
-        step = settings.step or default_step(path.start.size)
-        image.coarse_size = -(-(path.smallest_size(settings.tau) or 0) // step) * step
         if settings.step:
             self._activity = "Searching the last pixels again"
             path = refine(masked, path, settings.tau, len(path.kept_counts))

@@ -1,6 +1,10 @@
 """What may be read from a small sufficient subset, and which controls must hold before.
 
-Thresholds are starting values, chosen on small networks.
+What the controls demand was chosen on five healthy networks (0 of 50 correct images called
+overinterpreted) and six with a planted cue (36 of 36 found), all of 28 x 28 or 8 x 8 px with the
+default options. On others: of six healthy networks 1 of 72 correct images (95 % interval .2 to
+7.5 %), of eight with a planted cue 12 of 48 images (15 to 39 %), from two networks; no cue was
+found in those whose subset falls on another fill, which are mostly those with BatchNorm.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ UNKNOWN = "can't tell"
 
 SMALL_SHARE, LARGE_SHARE = 0.05, 0.5
 RISE = 0.02  # of confidence while pixels are hidden
-WRONG_RATE, MUCH_SMALLER = 0.2, 4
+LARGER = 2  # times the class's own subset, that of a wrong class
 BORDER_TIMES, BORDER_DROP = 2.0, 0.3
 OBJECT_LEFT = 0.5
 
@@ -53,7 +57,7 @@ def control_checks(figures: ImageFigures) -> list[Check]:
     Returns:
         None at all where the controls did not run.
     """
-    controls, size = figures["controls"], figures["coarse_size"]
+    controls, size = figures["controls"], figures["size"]
     if controls is None or size is None:
         return []
     half = figures["tau"] / 2
@@ -78,15 +82,15 @@ def _blank_check(controls: Controls, limit: float) -> Check:
 
 
 def _fills_check(controls: Controls, limit: float) -> Check:
-    median = controls["other_fills"]
-    measured = confidence_text(median)
+    lowest = controls["other_fills"]
+    measured = confidence_text(lowest)
     return {
         "name": "Other fills",
-        "measured": f"{measured} (median)",
-        "required": f"{probability(limit, 1 - limit)} or more",
-        "holds": median["confidence"] >= limit,
-        "details": ", ".join(f"{one['title']} {confidence_text(one)}" for one in median["fills"]),
-        "otherwise": f"on other fills they give {measured}: the mask's colour counts",
+        "measured": f"{measured} (lowest)",
+        "required": f"{probability(limit, 1 - limit)} or more on each",
+        "holds": lowest["confidence"] >= limit,
+        "details": ", ".join(f"{one['title']} {confidence_text(one)}" for one in lowest["fills"]),
+        "otherwise": f"on another fill they give {measured}: what stands around them counts",
     }
 
 
@@ -111,13 +115,11 @@ def _wrong_classes_check(wrong: WrongClasses, size: int) -> Check:
     return {
         "name": "Wrong classes",
         "measured": f"a subset for {n_found} of {n}",
-        "required": f"fewer than {100 * WRONG_RATE:.0f} % of them",
+        "required": f"none, or {counted(LARGER * size, 'pixel')} or more in the middle one",
         "holds": wrong_classes_hold(wrong, size),
-        "details": f"{sizes or 'there is no other class'}; {MUCH_SMALLER} times the "
-        f"{counted(size, 'pixel')} that the class itself needs in this search, not refined, would "
-        "do as well",
+        "details": sizes or "there is no other class",
         "otherwise": f"the same search finds a subset for {n_found} of "
-        f"{counted(n, 'wrong class', 'wrong classes')}",
+        f"{counted(n, 'wrong class', 'wrong classes')}, not {LARGER} times as large",
     }
 
 
@@ -126,11 +128,11 @@ def _size_text(size: int | None) -> str:
 
 
 def wrong_classes_hold(wrong: WrongClasses, size: int) -> bool | None:
-    """Return whether other classes have no subset, or one that is much larger.
+    """Return whether other classes have no subset, or the middle one of theirs is much larger.
 
     Args:
         wrong: What the same search finds for other classes.
-        size: Of the subset of the target class, not refined.
+        size: Of the subset of the target class.
 
     Returns:
         None where there is no other class.
@@ -138,9 +140,7 @@ def wrong_classes_hold(wrong: WrongClasses, size: int) -> bool | None:
     sizes = sorted(one["size"] for one in wrong["classes"] if one["size"] is not None)
     if not wrong["classes"]:
         return None
-    if len(sizes) < WRONG_RATE * len(wrong["classes"]):
-        return True
-    return MUCH_SMALLER * size <= sizes[(len(sizes) - 1) // 2]
+    return not sizes or LARGER * size <= sizes[(len(sizes) - 1) // 2]
 
 
 def verdict_of(figures: ImageFigures, checks: list[Check]) -> str:

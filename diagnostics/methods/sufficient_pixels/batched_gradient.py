@@ -43,8 +43,7 @@ def batched_gradient(
         For each image the size of the subset, what the controls measured, and the verdict;
         "selection_order", each pixel's rank, with the margin at each point of the path.
     """
-    spec = context.classifier.spec
-    pixels, classes = spec.height * spec.width, len(spec.class_names)
+    pixels, classes = context.preprocessing.pixels, len(context.classifier.spec.class_names)
     step = min(step, pixels) or default_step(pixels)
     passes = batched_passes(pixels, step, subsets=subsets, controls=controls, classes=classes)
     settings = Settings(tau, fill, step, subsets, controls, box)

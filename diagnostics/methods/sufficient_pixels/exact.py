@@ -47,7 +47,7 @@ def exact(
         OptionError: When the image has too many pixels: p pixels take p (p + 1) / 2 passes.
     """
     spec = context.classifier.spec
-    pixels, classes = spec.height * spec.width, len(spec.class_names)
+    pixels, classes = context.preprocessing.pixels, len(spec.class_names)
     each = pixels * (pixels + 1) // 2
     if each > MAX_PASSES:
         raise OptionError(

@@ -11,7 +11,7 @@ from diagnostics.report.sufficient_pixels import charts
 from diagnostics.report.sufficient_pixels.charts import Arrays
 from diagnostics.report.table import Cell, Table
 from diagnostics.schema.results.sufficient_pixels import SufficientPixels
-from diagnostics.schema.sufficient_pixels import FILLS, confidence_text, percent
+from diagnostics.schema.sufficient_pixels import ERROR_RATES, FILLS, confidence_text, percent
 from diagnostics.text import counted, probability, shortened, signed
 
 HOLDS = {True: "holds", False: "fails", None: "can't tell"}
@@ -52,7 +52,7 @@ def random_pixels_text(image: SufficientPixels) -> str:
     return (
         f"{counted(size, 'random pixel')} instead: "
         f"{probability(draws['mean'], 1 - draws['mean'])} on average over {draws['draws']} "
-        f"draws, {confidence_text(draws['highest'])} at most. The thresholds are starting values."
+        f"draws, {confidence_text(draws['highest'])} at most. {ERROR_RATES}"
     )
 
 

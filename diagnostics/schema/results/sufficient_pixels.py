@@ -32,7 +32,7 @@ class FillConfidence(Confidence):
 
 
 class OtherFills(Confidence):
-    """The median over several fills, and each of them."""
+    """The lowest over several fills, and each of them."""
 
     fills: list[FillConfidence]
 
@@ -123,9 +123,8 @@ class HighestConfidence(Confidence):
 class ImageFigures(Confidence):
     """What was measured on one image; the confidence is that in the whole image.
 
-    `size`, `resolution` and `kept_only` are those of the first subset, None where there is none;
-    `coarse_size` is its size before the last pixels were searched more finely. `blank` has every
-    pixel hidden. `background` is what lies outside the box, None without one.
+    `size`, `resolution` and `kept_only` are those of the first subset, None where there is none.
+    `blank` has every pixel hidden. `background` is what lies outside the box, None without one.
     """
 
     file: str
@@ -136,7 +135,6 @@ class ImageFigures(Confidence):
     tau: float
     fill: str
     searched: bool
-    coarse_size: int | None
     size: int | None
     resolution: int | None
     kept_only: Confidence | None

@@ -16,6 +16,7 @@ from diagnostics.report.sufficient_pixels import charts, tables
 from diagnostics.report.sufficient_pixels.charts import Arrays
 from diagnostics.schema.ensemble import why_apart
 from diagnostics.schema.options import Methods
+from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import OPEN, File, ModelSource, Request, Result
 from diagnostics.schema.results.sufficient_pixels import SufficientPixels, SufficientPixelsAnswer
 from diagnostics.schema.spec import ModelSpec, Need, read
@@ -92,9 +93,9 @@ def search_request(spec: ModelSpec, methods: Methods) -> Request | None:
     with st.container(horizontal=True, vertical_alignment="center"):
         options |= forms.options(info, CONTROLS, PREFIX)
         options["box"] = _box()
-    settings = session.preprocessing or spec.preprocessing
+    settings = _recipe(spec)
     if depth != "exact":
-        options["step"] = default_step(spec.height * spec.width, full=depth == "full")
+        options["step"] = default_step(settings.pixels, full=depth == "full")
     method = EXACT if depth == "exact" else GRADIENT
     return Request(method, session.model, (image,), settings, target, options=options)
 
@@ -108,7 +109,7 @@ def _choose_image(key: str) -> File:
 
 def _depths(spec: ModelSpec) -> dict[str, str]:
     """Return the searches that this model offers, by id."""
-    pixels, depths = spec.height * spec.width, {}
+    pixels, depths = _recipe(spec).pixels, {}
     if Need.GRADIENTS in spec.offers:
         preview, full = default_step(pixels), default_step(pixels, full=True)
         depths["preview"] = f"preview: {preview} px at a time"
@@ -123,8 +124,13 @@ def _why_not(spec: ModelSpec) -> str:
     return (
         f"The search needs gradients, which this model does not offer: "
         f"{spec.why_not(Need.GRADIENTS)} The exact search needs none, but takes too many passes "
-        f"for {spec.width} × {spec.height} pixels."
+        f"for {_recipe(spec).width} × {_recipe(spec).height} pixels."
     )
+
+
+def _recipe(spec: ModelSpec) -> Preprocessing:
+    """Return the preprocessing in force, which says how many pixels the network receives."""
+    return current_session().preprocessing or spec.preprocessing
 
 
 def _box() -> str:
@@ -190,7 +196,7 @@ def _cost(request: Request, spec: ModelSpec) -> str:
 
 
 def _passes(request: Request, spec: ModelSpec) -> Passes:
-    pixels, classes = spec.height * spec.width, len(spec.class_names)
+    pixels, classes = _recipe(spec).pixels, len(spec.class_names)
     subsets, controls = int(str(request.options["subsets"])), bool(request.options["controls"])
     if request.method == EXACT:
         return exact_passes(
@@ -322,7 +328,7 @@ def _request_to(
     if model == request.model:
         return request
     options = dict(request.options)
-    if other is not None and options.get("step") == default_step(spec.height * spec.width):
+    if other is not None and options.get("step") == default_step(_recipe(spec).pixels):
         options["step"] = 0
     same_classes = other is None or other.class_names == spec.class_names
     target = request.target if same_classes else None
@@ -361,7 +367,7 @@ def draw_comparison(
             "sufficient pixels has every setting.",
         )
     if not chosen:
-        size = spec.height * spec.width
+        size = _recipe(spec).pixels
         passes = batched_passes(size, default_step(size), classes=len(spec.class_names))
         cost = cost_sentence(spec, forward=passes.forward, backward=passes.both)
         st.caption(f"For the model in hand: {cost}")

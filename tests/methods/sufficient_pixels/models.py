@@ -36,6 +36,13 @@ class Spots(nn.Module):
         return self.gain * (torch.stack(brightness, 1) - 0.25)
 
 
+class Cue(Spots):
+    """Spot 1 decides, whatever the other spots show."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return super().forward(values) * torch.tensor([1.0, 1.5, 1.0, 1.0])
+
+
 class Everywhere(nn.Module):
     """Class 0 needs nearly every pixel to be bright."""
 

@@ -24,14 +24,15 @@ from tests.methods.sufficient_pixels.models import SIZE, Constant, Spots
 from tests.networks_for_tests import classifier
 
 
-def test_a_subset_of_another_class_that_is_much_larger_does_no_harm():
+def test_a_subset_of_another_class_does_harm_where_it_is_not_twice_as_large():
     classes = [
         WrongClass(index=index, name=f"class {index}", size=size, confidence=0.9, one_minus_p=0.1)
         for index, size in enumerate((40, None))
     ]
     sizes = WrongClasses(classes=classes, n_found=1)
-    assert wrong_classes_hold(sizes, 10) is True
-    assert wrong_classes_hold(sizes, 11) is False
+    assert wrong_classes_hold(sizes, 20) is True
+    assert wrong_classes_hold(sizes, 21) is False
+    assert wrong_classes_hold(WrongClasses(classes=classes[1:], n_found=0), 41) is True
     assert wrong_classes_hold(WrongClasses(classes=[], n_found=0), 11) is None
 
 

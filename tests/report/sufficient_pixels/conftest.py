@@ -9,14 +9,14 @@ import pytest
 
 from diagnostics.methods.sufficient_pixels.batched_gradient import batched_gradient
 from diagnostics.schema.results.sufficient_pixels import SufficientPixels
-from tests.methods.sufficient_pixels.models import Spots, context_of, spotted
+from tests.methods.sufficient_pixels.models import Cue, context_of, spotted
 from tests.results import conforms
 
 
 @pytest.fixture(scope="session")
 def outcome(tmp_path_factory):
     """A model that needs one bright pixel, on an image that has two of them."""
-    context = context_of(tmp_path_factory.mktemp("spots"), Spots(), spotted(1), spotted(1, 2))
+    context = context_of(tmp_path_factory.mktemp("spots"), Cue(), spotted(1), spotted(1, 2))
     return batched_gradient(context, fill="black", subsets=2, box="20,20,80,80")
 
 
@@ -35,7 +35,6 @@ def image():
         tau=0.9,
         fill="black",
         searched=True,
-        coarse_size=2,
         size=2,
         resolution=2,
         kept_only=kept_only,

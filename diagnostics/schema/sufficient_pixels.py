@@ -24,7 +24,7 @@ FINER_STEPS = 40  # of a finer search of the last pixels
 
 WRONG_CLASSES, RANDOM_SUBSETS, NOISES = 3, 8, 4
 ERROR_RATES = (
-    "On small grey networks that the rule was not chosen on, 1 of 72 correct images of healthy "
+    "On small grey networks that the rule was not chosen on, 1 of 92 correct images of healthy "
     "ones was called overinterpreted, and 12 of 48 with a planted cue: most cues are missed."
 )
 MAX_FILLS = 5

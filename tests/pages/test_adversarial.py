@@ -76,7 +76,7 @@ def test_nothing_is_looked_for_before_the_button_and_its_cost_is_said(app, reque
     page = open_page(app, PAGE, **ADDRESS)
     assert section_headings(page) == HEADINGS[:1]
     assert not requests
-    assert "380 passes forward and back" in page_text(page)
+    assert "1140 passes forward and back" in page_text(page)
     page = press(page, LOOK)
     assert len(requests) == 1
     assert section_headings(page) == HEADINGS

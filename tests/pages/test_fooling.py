@@ -25,7 +25,7 @@ def test_nothing_is_made_before_the_button_and_its_cost_is_shown(app):
     assert not chart_titles(page)
     page.selectbox(key="fooling.way").set_value("cppn")
     page = fine(page.run())
-    assert f"{200 * 51} passes forward." in page_text(page)
+    assert f"{200 * 201} passes forward." in page_text(page)
     assert "ends after 2 min" in page_text(page)
     assert MAKE in button_labels(page)
 

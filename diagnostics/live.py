@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from diagnostics.data import class_names
-from diagnostics.data.samples import file_at
+from diagnostics.data.samples import file_at, image_folder_at
 from diagnostics.errors import ImageError, InputError, ModelError
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource
@@ -82,6 +82,8 @@ def show(
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | str | Path | None = None,
     output: str | None = None,
+    folder: str | Path | None = None,
+    strangers: str | Path | None = None,
     port: int = 0,
     block: bool | None = None,
     browser: bool = True,
@@ -97,6 +99,8 @@ def show(
         preprocessing: How images become what the network receives; None guesses, and says so.
         classes: Class names, or a file of them.
         output: What leaves the network, as for `load`; None looks at its last operation.
+        folder: Known-good images: a folder, or a .zip or .tar of one.
+        strangers: Images that belong to none of the classes, likewise.
         port: Where to serve; 0 takes a free one.
         block: Whether to wait until the app is ended; None waits in a script and not in a notebook
             or an interactive session.
@@ -110,7 +114,11 @@ def show(
     except Exception as error:  # whatever the class raises
         raise ModelError(f"The network cannot be copied ({error}).") from error
     with ExitStack() as stack:
-        app = _start(stack, ours, images, preprocessing, _stated(classes, output), port)
+        folders = {
+            "in_distribution": image_folder_at(Path(folder)) if folder else None,
+            "out_of_distribution": image_folder_at(Path(strangers)) if strangers else None,
+        }
+        app = _start(stack, ours, images, preprocessing, _stated(classes, output), folders, port)
         stack.pop_all()  # it goes on; whatever failed before has tidied up
     print(app)
     if browser:
@@ -126,6 +134,7 @@ def _start(
     images: Sequence[Any],
     preprocessing: Preprocessing | None,
     stated: ModelSource,
+    folders: Mapping[str, File | None],
     port: int,
 ) -> RunningApp:
     """Start the server; what must be tidied up if that fails is put on the stack."""
@@ -145,6 +154,7 @@ def _start(
     begin = {
         "source": asdict(source),
         "images": [asdict(file) for file in files],
+        "folders": {role: file and asdict(file) for role, file in folders.items()},
         "port": port,
         "preprocessing": preprocessing and asdict(preprocessing),
     }

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diagnostics.data import class_names
-from diagnostics.data.samples import file_at
+from diagnostics.data.samples import file_at, image_folder_at
 from diagnostics.execution.local import LocalRunner
 from diagnostics.schema.options import Value
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import INSPECT, OPEN, Factory, ModelSource, Request, Result
+from diagnostics.schema.request import (
+    INSPECT,
+    OPEN,
+    Factory,
+    File,
+    ModelSource,
+    Request,
+    Result,
+)
 from diagnostics.schema.spec import ModelSpec, read, stated_output
 
 
@@ -84,6 +92,7 @@ def inspect(
     target: int | None = None,
     against: int | None = None,
     preprocessing: Preprocessing | None = None,
+    seed: int = 0,
 ) -> Result:
     """Return what the network received, predicted, looked at and did for each image.
 
@@ -96,6 +105,7 @@ def inspect(
         target: Class to explain; None takes each image's top class.
         against: Class whose logit is subtracted from it; -1 takes the strongest other one.
         preprocessing: How images become pixels; None takes the model's own.
+        seed: Of everything random.
 
     Returns:
         A result whose `scores` follow the JSON schema of the command line and whose `arrays`
@@ -109,47 +119,60 @@ def inspect(
         options["layers"] = tuple(layers)
     if attributions is not None:
         options["attributions"] = tuple(attributions)
-    return _run(INSPECT, model, images, preprocessing, target, against, options)
+    request = Request(
+        INSPECT, model.source, _files(images), preprocessing, target, against, options
+    )
+    return model.runner.run(replace(request, seed=seed))
 
 
 def run(
     method: str,
     model: LoadedModel,
-    images: Sequence[str | Path],
+    images: Sequence[str | Path] = (),
     *,
+    folder: str | Path | None = None,
+    strangers: str | Path | None = None,
+    reference: str | Path | None = None,
     target: int | None = None,
     against: int | None = None,
     preprocessing: Preprocessing | None = None,
+    seed: int = 0,
     **options: Value,
 ) -> Result:
-    """Run one method on each image.
+    """Run one method on images, on folders of them, or on both.
 
     Args:
         method: "family/name", as listed by `oversure list`.
         model: From `load`.
         images: Image files.
+        folder: Known-good images: a folder, or a .zip or .tar of one.
+        strangers: Images that belong to none of the classes, likewise.
+        reference: What `oversure reference build` wrote; without it the folder is measured.
         target: Class to explain; None takes each image's top class.
         against: Class whose logit is subtracted from it; -1 takes the strongest other one.
         preprocessing: How images become pixels; None takes the model's own.
+        seed: Of everything random.
         options: The method's settings.
 
     Raises:
-        InputError: When a setting does not fit.
+        InputError: When a setting does not fit, or the method lacks images.
         NotOfferedError: When this model cannot answer the method.
     """
-    return _run(method, model, images, preprocessing, target, against, dict(options))
-
-
-def _run(
-    method: str,
-    model: LoadedModel,
-    images: Sequence[str | Path],
-    preprocessing: Preprocessing | None,
-    target: int | None,
-    against: int | None,
-    options: dict[str, Value | tuple[str, ...]],
-) -> Result:
-    files = tuple(file_at(Path(image)) for image in images)
-    return model.runner.run(
-        Request(method, model.source, files, preprocessing, target, against, options)
+    request = Request(
+        method,
+        model.source,
+        _files(images),
+        preprocessing,
+        target,
+        against,
+        dict(options),
+        seed=seed,
+        folder=None if folder is None else image_folder_at(Path(folder)),
+        ood_folder=None if strangers is None else image_folder_at(Path(strangers)),
+        reference=None if reference is None else file_at(Path(reference)),
     )
+    return model.runner.run(request)
+
+
+def _files(images: Sequence[str | Path]) -> tuple[File, ...]:
+    return tuple(file_at(Path(image)) for image in images)

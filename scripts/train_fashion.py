@@ -102,7 +102,7 @@ def train(name: str) -> dict[str, Any]:
     images, labels = pixels("train")
     started = time.perf_counter()
     network = NETWORKS[name]().train()
-    _fit(network, normalised(images), torch.from_numpy(labels).long(), EPOCHS[name], PEAK[name])
+    fit(network, normalised(images), torch.from_numpy(labels).long(), EPOCHS[name], PEAK[name])
     seconds = time.perf_counter() - started
     FOLDER.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
@@ -119,7 +119,16 @@ def train(name: str) -> dict[str, Any]:
     return figures
 
 
-def _fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, peak: float) -> None:
+def fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, peak: float) -> None:
+    """Train a network with cross-entropy.
+
+    Args:
+        network: In training mode.
+        images: What it takes, shape (n, 1, 28, 28).
+        labels: Index of each image's class.
+        epochs: How often it sees every image.
+        peak: The highest learning rate.
+    """
     steps = epochs * (len(images) // BATCH)
     optimiser = torch.optim.AdamW(network.parameters(), peak, weight_decay=DECAY)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, steps, pct_start=WARM_UP)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 import diagnostics
-from diagnostics.data.samples import image_files
+from diagnostics.data.samples import folders, image_files
 from diagnostics.errors import ImageError, ModelError, OptionError, WorkerCrashedError
 from diagnostics.execution.executor import Executor
 from diagnostics.live import _image_file, _stated
@@ -96,6 +96,7 @@ def test_show_serves_a_copy_and_leaves_the_network_as_it_was():
         [IMAGE.path, np.zeros((8, 8), np.uint8), Image.new("RGB", (4, 4))],
         classes=["a", "b", "c"],
         preprocessing=SETTINGS,
+        folder=folders()["in_distribution"].path,
         block=False,
         browser=False,
     )
@@ -104,6 +105,9 @@ def test_show_serves_a_copy_and_leaves_the_network_as_it_was():
     begin = json.loads((Path(shown._folder.name) / "begin.json").read_text())
     assert begin["source"]["class_names"] == ["a", "b", "c"]
     assert [one["name"] for one in begin["images"]][1:] == ["image-1.png", "image-2.png"]
+    names = {role: one and one["name"] for role, one in begin["folders"].items()}
+    known = folders()["in_distribution"].name
+    assert names == {"in_distribution": known, "out_of_distribution": None}
     assert network.training
     assert all(parameter.requires_grad for parameter in network.parameters())
     shown.close()

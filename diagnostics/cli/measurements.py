@@ -16,13 +16,12 @@ import numpy as np
 
 from diagnostics.cli import flags
 from diagnostics.cli.output import DONE, add_command, add_output, emit, open_runner
-from diagnostics.data.folder import fingerprint
 from diagnostics.data.image import encode_png
-from diagnostics.data.samples import file_at
+from diagnostics.data.samples import file_at, image_folder_at
 from diagnostics.report import console, export
 from diagnostics.report.faithfulness import tables
 from diagnostics.schema.options import MethodInfo, Value
-from diagnostics.schema.request import FOLDERS, OPEN, File, Options, Request, Result
+from diagnostics.schema.request import FOLDERS, OPEN, Options, Request, Result
 from diagnostics.schema.results.faithfulness import TrustAnswer
 from diagnostics.schema.spec import read
 
@@ -101,18 +100,13 @@ def add(commands: Any, words: Sequence[str] | None) -> None:
         parser.add_argument("model", metavar="MODEL")
         if verb.positional == "images":
             parser.add_argument("images", nargs=verb.least, metavar="IMAGE")
-            parser.add_argument("--folder", type=Path, metavar="DIR", help="known-good images")
         else:
             parser.add_argument(
                 verb.positional, type=Path, metavar="DIR", help="a folder, .zip or .tar"
             )
-        parser.add_argument(
-            "--reference",
-            type=Path,
-            metavar="FILE",
-            required=verb.name == "strangers",
-            help="of `reference build`",
-        )
+        if verb.positional != "folder":
+            parser.add_argument("--folder", type=Path, metavar="DIR", help="known-good images")
+        parser.add_argument("--reference", type=Path, metavar="FILE", help="of `reference build`")
         flags.add_seed(parser)
         if flags.is_called(verb.name, words):
             flags.add_method_flags(parser, _info(verb.method))
@@ -174,17 +168,6 @@ def _info(method: str) -> MethodInfo:
     return find(method).info
 
 
-def folder_at(path: Path) -> File:
-    """Return a folder or archive of images with its hash.
-
-    Raises:
-        InputError: When there is none.
-    """
-    if path.is_dir():
-        return File(str(path.resolve()), fingerprint(path), path.resolve().name)
-    return file_at(path)
-
-
 def answer(
     arguments: argparse.Namespace, method: str, more: Mapping[str, Value] | None = None
 ) -> Result:
@@ -213,7 +196,7 @@ def ask(arguments: argparse.Namespace, method: str, options: Options) -> Result:
     given = vars(arguments)
     source, recipe = flags.source(arguments)
     images = tuple(file_at(Path(image)) for image in given.get("images", ()))
-    folders = {name: given.get(name) and folder_at(given[name]) for name in FOLDERS}
+    folders = {name: given.get(name) and image_folder_at(given[name]) for name in FOLDERS}
     with closing(open_runner(arguments)) as runner:
         own = read(runner.run(Request(OPEN, source, images)).scores["model"]).preprocessing
         request = Request(

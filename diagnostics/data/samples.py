@@ -6,6 +6,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from diagnostics.data.folder import fingerprint
 from diagnostics.errors import InputError
 from diagnostics.schema.request import File
 
@@ -61,6 +62,17 @@ def file_at(path: Path) -> File:
             )
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror}.") from None
+
+
+def image_folder_at(path: Path) -> File:
+    """Return a folder or archive of images with its hash.
+
+    Raises:
+        InputError: When there is none.
+    """
+    if path.is_dir():
+        return File(str(path.resolve()), fingerprint(path), path.resolve().name)
+    return file_at(path)
 
 
 def _folder_at(path: Path) -> File:

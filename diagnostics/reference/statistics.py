@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,13 +15,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from diagnostics.data.folder import UNKNOWN
-from diagnostics.errors import InputError
+from diagnostics.errors import InputError, OptionError
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, concatenate, head_weights
 from diagnostics.reference.running_sums import check_sums, require, running_sums
+from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.results.ood import ReferenceImages, ReferenceInfo, ReferenceSource
 from diagnostics.schema.results.preprocessing import Settings
-from diagnostics.schema.spec import Need
+from diagnostics.schema.spec import Need, preprocessing_from
 
 MAX_ROWS = 4096  # of each half that are held one by one
 SUM_BATCH = 256
@@ -59,12 +61,14 @@ class Reference:
             `diagnostics.reference.running_sums`, and the last layer's "head_weight" (k, d) and
             "head_bias" (k,) where it has such.
         about: What it was measured with.
+        fitted: What scores fitted on it, by their names: each fits once.
     """
 
     fit: Half
     calibration: Half
     sums: Mapping[str, Tensor]
     about: ReferenceInfo
+    fitted: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def labelled(self) -> int:
@@ -82,10 +86,10 @@ class Reference:
                 f"The reference was measured with the weights {self.about['model'][:12]}…, and "
                 f"{classifier.spec.name} has {classifier.spec.sha256[:12]}…; measure it again."
             )
-        if self.about["preprocessing"] != _settings(classifier):
+        if differing := _differing(self.about["preprocessing"], classifier.preprocessing):
             raise InputError(
-                "The reference was measured with another preprocessing; measure it again, or go "
-                "back to those settings."
+                f"The reference was measured with another preprocessing ({differing}); measure it "
+                "again, or go back to those settings."
             )
 
 
@@ -218,7 +222,7 @@ def _half(tensors: Mapping[str, Tensor]) -> Half:
         KeyError: When something is missing.
     """
     labels = tensors["labels"]
-    outputs = Features(**{field.name: tensors[field.name] for field in fields(Features)})
+    outputs = Features(**{one.name: tensors[one.name] for one in fields(Features)})
     count, classes = len(outputs.logits), outputs.logits.shape[1]
     for name, tensor in vars(outputs).items():
         require(tensor.is_floating_point())
@@ -232,6 +236,18 @@ def _half(tensors: Mapping[str, Tensor]) -> Half:
 def _joined(parts: Sequence[Half]) -> Half:
     labels = torch.cat([part.labels for part in parts])
     return Half(concatenate([part.outputs for part in parts]), labels)
+
+
+def _differing(measured: Settings, preprocessing: Preprocessing) -> str:
+    """Return the settings that change pixels and differ, with both values; empty where none do."""
+    try:
+        theirs = asdict(preprocessing_from(measured).effective)
+    except (OptionError, TypeError):  # a file may bring anything
+        return "its settings cannot be read"
+    ours = asdict(preprocessing.effective)
+    return ", ".join(
+        f"{name} {theirs[name]}, now {ours[name]}" for name in ours if theirs[name] != ours[name]
+    )
 
 
 def _settings(classifier: TorchClassifier) -> Settings:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from diagnostics.report import formatting
+from diagnostics.report.ood import tables as ood
 from diagnostics.schema.results import Estimate, Rate
 from diagnostics.schema.results.calibration import CalibrationAnswer
 from diagnostics.schema.results.guard import OUT_OF_DISTRIBUTION, GuardAnswer
@@ -79,6 +80,10 @@ def score(answer: DetectionAnswer) -> list[str]:
             f"within {promise['low']:.1%} and {promise['high']:.1%} (95 %)"
         )
     lines += [promise["note"]] if promise["note"] else []
+    if promise["by_any"]:
+        lines.append(ood.multiplicity(promise["scores"], promise["by_any"], promise["promised"]))
+    if found := answer["discoveries"]:
+        lines += [sentence] if (sentence := ood.discovered(found)) else []
     for image in answer["images"]:
         flagged = {True: "strange", False: "usual", None: "can't tell"}[image["flagged"]]
         line = f"{image['file']}: {flagged}"
@@ -89,9 +94,17 @@ def score(answer: DetectionAnswer) -> list[str]:
         for info in answer["available"]:
             placement = image["scores"][info["method"]]
             line = f"  {number(placement['value']):>10}  {info['title']}"
-            if placement["percentile"] is not None:
-                line += f", stranger than {placement['percentile']:.1f} % of {placement['n']}"
+            if placement["percentile"] is not None and placement["p_value"] is not None:
+                line += (
+                    f", p = {placement['p_value']:.3g}, stranger than "
+                    f"{placement['percentile']:.1f} % of {placement['n']}"
+                )
             lines.append(line)
+    lines += [
+        f"the number of {info['title']}: {info['measure'][:1].lower()}{info['measure'][1:]}"
+        for info in answer["available"]
+        if info["method"] == answer["default"]
+    ]
     lines += [f"left out: {info['title']}: {info['reason']}" for info in answer["left_out"]]
     return [*lines, *_notes(answer)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from diagnostics.errors import OptionError
@@ -94,6 +94,21 @@ class Preprocessing:
     def pixels(self) -> int:
         """How many pixels the network receives, which may differ from what it was published for."""
         return self.height * self.width
+
+    @property
+    def effective(self) -> Preprocessing:
+        """The same with every setting that changes no pixel at its default."""
+        usual = Preprocessing()
+        inert = {
+            "grey": not self.colour,
+            "bgr": not self.colour or self.grey,
+            "resize_px": self.fit != "crop",
+            "interpolation": self.fit == "none",
+            "antialias": self.fit == "none" or self.interpolation in ("nearest", "box"),
+            "contrast_keeps_range": not self.contrast,
+        }
+        names = [name for name, holds in inert.items() if holds]
+        return replace(self, **{name: getattr(usual, name) for name in names})
 
     @property
     def summary(self) -> str:

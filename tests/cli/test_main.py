@@ -414,6 +414,31 @@ def test_a_reference_is_built_and_scores_images_with_it(oversure, tmp_path):
     assert "measure it again" in err
 
 
+@pytest.mark.slow
+def test_a_folder_alone_is_enough_to_call_images_strange(oversure):
+    """It said "No known-good images were given" beside --folder."""
+    code, out, err = oversure("score", MODEL, X, NOISE, "--folder", KNOWN)
+    assert (code, err) == (0, "")
+    assert "No known-good images" not in out
+    first, second = (line for line in out.splitlines() if line.startswith(("letter-", "noise-")))
+    assert ": usual" in first
+    assert ": strange" in second
+    combined = next(line for line in out.splitlines() if "Combined evidence, " in line)
+    assert re.search(r", p = 0\.\d+, stranger than ", combined)
+    assert "the number of Combined evidence: minus the summed natural logarithms" in out
+    assert "Each of the 14 alone flags at most 5 % of such images" in out
+    assert "Of these 2 images together" in out
+    assert "Benjamini–Hochberg" in out
+
+
+@pytest.mark.slow
+def test_too_few_images_for_the_promise_are_told_how_many_it_takes(oversure):
+    code, out, _ = oversure("score", MODEL, X, NOISE, "--folder", KNOWN, "--alpha", "0.001")
+    assert code == 0
+    assert "nothing is ever flagged; 999 images to judge by, a folder of 1998, can" in out
+    assert "strange;" not in out
+
+
 def test_without_a_reference_nothing_is_called_strange(oversure):
     code, out, _ = oversure("score", MODEL, X, NOISE, "--json")
     assert code == 0

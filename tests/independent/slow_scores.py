@@ -166,31 +166,21 @@ def slow_deviation(values, mean, variance, eps):
     return sum(found) / len(found)
 
 
-def slow_combined(values, calibration):
+def slow_combined(values, held_out, tails):
     """Return -sum log p over scores, with the counting of a p-value made narrowly smooth.
 
     Args:
         values: One image's value by score.
-        calibration: The calibration images' values by score.
+        held_out: By score, the values of images that its statistics were not fitted on.
+        tails: Names of scores that count by how much -log p exceeds 3, and not below.
     """
     total = 0.0
     for name, value in values.items():
-        width, tail = _scales(calibration[name])
-        count = sum(_at_least(other, value, width) for other in calibration[name])
-        beyond = max(0.0, value - max(calibration[name])) / tail
-        total += beyond - math.log((1 + count) / (len(calibration[name]) + 1))
-    return total
-
-
-def slow_combined_among_others(row, calibration):
-    """Return the same of calibration image `row`, counted among the other ones."""
-    total = 0.0
-    for scores in calibration.values():
-        width, tail = _scales(scores)
-        others = [other for place, other in enumerate(scores) if place != row]
-        count = sum(_at_least(other, scores[row], width) for other in others)
-        beyond = max(0.0, scores[row] - max(others)) / tail
-        total += beyond - math.log((1 + count) / (len(others) + 1))
+        width, tail = _scales(held_out[name])
+        count = sum(_at_least(other, value, width) for other in held_out[name])
+        evidence = -math.log((1 + count) / (len(held_out[name]) + 1))
+        evidence += math.log(1 + max(0.0, value - max(held_out[name])) / tail)
+        total += max(0.0, evidence - 3) if name in tails else evidence
     return total
 
 

@@ -41,6 +41,9 @@ def test_the_sample_folders_give_verdicts_a_promise_and_both_errors(page):
     shown = page_text(page)
     assert "Promised: of images like the known-good ones, at most 5 %" in shown
     assert "strangers missed" not in shown
+    assert "Of these 5 images together" in shown
+    assert "Each of the 14 alone flags at most 5 %" in shown
+    assert "Its number: Minus the summed natural logarithms" in shown
     page = pressed(page, "sample.out_of_distribution")
     shown = page_text(page)
     assert "known-good images flagged" in shown

@@ -15,11 +15,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from diagnostics.data.folder import UNKNOWN
+from diagnostics.data.image import Decoded
 from diagnostics.errors import InputError
 from diagnostics.methods.ood._score import SCORES
 from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, concatenate, extract_features
+from diagnostics.preprocessing.pipeline import Pipeline, network_input
 from diagnostics.reference.covariance import (
     covariance,
 )
@@ -309,6 +311,54 @@ def test_a_reference_belongs_to_its_model_and_its_preprocessing():
     changed = replace(own.preprocessing, mean=(0.5, 0.5, 0.5))
     with pytest.raises(InputError, match="another preprocessing"):
         reference.require_match(TorchClassifier(own.network, own.spec, changed))
+
+
+INERT = {  # a setting that changes nothing, beside others that make it so
+    "resize_px": ({"fit": "stretch"}, 7),
+    "interpolation": ({"fit": "none"}, "lanczos"),
+    "antialias": ({"fit": "stretch", "interpolation": "nearest"}, False),
+    "contrast_keeps_range": ({"contrast": 0.0}, False),
+    "bgr": ({"grey": True}, True),
+}
+
+
+def with_preprocessing(one, **settings):
+    return TorchClassifier(one.network, one.spec, replace(one.preprocessing, **settings))
+
+
+@pytest.mark.parametrize("name", INERT)
+def test_an_inert_setting_refuses_no_reference(name):
+    beside, value = INERT[name]
+    own = with_preprocessing(network(), **beside)
+    changed = with_preprocessing(network(), **beside, **{name: value})
+    assert own.preprocessing != changed.preprocessing
+    image = Decoded(np.random.default_rng(0).random((20, 30, 3)).astype(np.float32))
+    if own.preprocessing.fit == "none":
+        image = replace(image, values=image.values[:SIDE, :SIDE])
+    pixels = [Pipeline(one.preprocessing).run(image) for one in (own, changed)]
+    fed = [
+        network_input(one, two.preprocessing)
+        for one, two in zip(pixels, (own, changed), strict=True)
+    ]
+    assert np.array_equal(*fed)
+    builder, (outputs, labels, given) = ReferenceBuilder(own), extracted(20)
+    for half in (0, 1):
+        builder.add(outputs, labels, given, half)
+    builder.build({}).require_match(changed)
+
+
+def test_a_setting_that_changes_pixels_is_named_with_both_values():
+    changed = with_preprocessing(network(), invert=True)
+    with pytest.raises(InputError, match=r"another preprocessing \(invert False, now True\)"):
+        built().require_match(changed)
+
+
+def test_a_reference_whose_settings_are_no_settings_belongs_to_no_preprocessing():
+    reference = built()
+    for settings in ({"colours": 3}, {"mean": ["a"]}, {"fit": "bent"}):
+        other = replace(reference, about={**reference.about, "preprocessing": settings})
+        with pytest.raises(InputError, match="cannot be read"):
+            other.require_match(network())
 
 
 def test_a_reference_read_from_its_file_still_belongs_to_its_model(tmp_path):

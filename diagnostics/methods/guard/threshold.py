@@ -55,15 +55,13 @@ def threshold(
             f"This model has no score {name!r} for a guard; it has "
             f"{', '.join(detector.exportable)}."
         )
-    statistics = dict(detector.fitted(name))
-    statistics.pop("calibration_scores", None)
     numbers = {
         "guard_temperature": _temperature(splits.train),
         "guard_scale": float(detector.calibration_scores[name].std()) or 1.0,
     }
     tensors = {key: torch.tensor(value, dtype=torch.float64) for key, value in numbers.items()}
     formula = inspect.unwrap(find(f"ood/{name}").function)
-    guard = Guard(formula, statistics | tensors)
+    guard = Guard(formula, {**detector.fitted(name), **tensors})
     return outcome(context, "threshold", guard, layers, splits, alpha, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -120,6 +121,12 @@ def why_lacking(name: str, reference: Reference) -> str:
                 "half of the reference that scores are fitted on."
             )
     return ""
+
+
+def measure(function: Callable[..., Any]) -> str:
+    """Return what a score's number is: what its docstring says that it returns."""
+    _, _, section = (inspect.getdoc(function) or "").partition("Returns:\n")
+    return " ".join(section.partition("\n\n")[0].split())
 
 
 def check(values: Tensor, outputs: Features) -> None:

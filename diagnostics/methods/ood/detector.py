@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.methods.ood._score import SCORES, Fitted, check, why_not
+from diagnostics.methods.ood._score import SCORES, Fitted, check, measure, why_not
 from diagnostics.methods.registry import find, methods
-from diagnostics.metrics.intervals import conformal_threshold, false_alarm_interval, flagged_ranks
+from diagnostics.metrics.intervals import (
+    conformal_threshold,
+    counted,
+    false_alarm_interval,
+    flagged_ranks,
+)
 from diagnostics.models.features import Features
 from diagnostics.reference.statistics import ADVISED_IMAGES, Reference
 from diagnostics.schema.results.ood import (
@@ -39,7 +45,7 @@ class OODDetector:
         names = [method.info.id.partition("/")[2] for method in methods("score")]
         self.left_out = {name: why for name in names if (why := why_not(name, spec, reference))}
         self.names = tuple(name for name in names if name not in self.left_out)
-        self._fitted: dict[str, Fitted] = {}
+        self._fitted = {} if reference is None else reference.fitted
 
     @property
     def exportable(self) -> tuple[str, ...]:
@@ -67,15 +73,26 @@ class OODDetector:
         return np.where(outputs.finite().numpy(), scores, np.nan)
 
     @cached_property
-    def calibration_scores(self) -> dict[str, NDArray[np.float64]]:
-        """Each score of the calibration images, sorted; empty without a reference."""
+    def _calibration(self) -> dict[str, NDArray[np.float64]]:
+        """Each score of the calibration images, in their order; empty without a reference."""
         if self.reference is None:
             return {}
-        outputs, found = self.reference.calibration.outputs, {}
-        for name in self.names:
-            fitted = self.fitted(name).get("calibration_scores")
-            found[name] = np.sort(self.score(name, outputs) if fitted is None else fitted.numpy())
-        return found
+        outputs = self.reference.calibration.outputs
+        return {name: self.score(name, outputs) for name in self.names}
+
+    @cached_property
+    def calibration_scores(self) -> dict[str, NDArray[np.float64]]:
+        """The same, sorted."""
+        return {name: np.sort(scores) for name, scores in self._calibration.items()}
+
+    @cached_property
+    def smallest_p_values(self) -> NDArray[np.float64]:
+        """Each calibration image's smallest p-value among the others by any score, sorted."""
+        p_values = []
+        for name, scores in self._calibration.items():
+            below = np.searchsorted(self.calibration_scores[name], scores, "left")
+            p_values.append((len(scores) - below) / len(scores))
+        return np.sort(np.min(p_values, axis=0)) if p_values else np.empty(0)
 
     def threshold(self, name: str, alpha: float) -> float | None:
         """Return the score from which on an image is flagged; None where nothing ever is."""
@@ -115,18 +132,29 @@ class OODDetector:
         """Return which share of in-distribution images is flagged, and how sure that is."""
         count = len(self.reference.calibration.labels) if self.reference else 0
         low, high = false_alarm_interval(count, alpha) if count else (0.0, 1.0)
-        return FalseAlarms(promised=alpha, low=low, high=high, n=count, note=_note(count, alpha))
+        smallest = self.smallest_p_values
+        return FalseAlarms(
+            promised=alpha,
+            low=low,
+            high=high,
+            n=count,
+            scores=len(self.names),
+            by_any=counted(int((smallest <= alpha).sum()), count) if len(smallest) else None,
+            note=_note(count, alpha),
+        )
 
     def overview(self, alpha: float) -> ScoreOverview:
         """Return what is to be known of all scores, also of those left out."""
         available = []
         for name in self.names:
-            info = find(f"ood/{name}").info
+            method = find(f"ood/{name}")
+            info = method.info
             available.append(
                 ScoreInfo(
                     method=info.id,
                     title=info.title,
                     summary=info.summary,
+                    measure=measure(method.function),
                     blind=SCORES[name].blind,
                     source=info.source,
                     fitted=SCORES[name].fit is not None,
@@ -146,7 +174,11 @@ def _note(count: int, alpha: float) -> str:
     if not count:
         return "No known-good images were given, so no score can be called strange or usual."
     if flagged_ranks(count, alpha) == 0:
-        return f"{count} images cannot promise {alpha:.0%}: nothing is ever flagged; add more."
+        needed = ceil(1 / alpha - 1e-9) - 1
+        return (
+            f"{count} images cannot promise {alpha:.3g}: no threshold flags so few, so nothing is "
+            f"ever flagged; {needed} images to judge by, a folder of {2 * needed}, can."
+        )
     if 2 * count < ADVISED_IMAGES:
         return f"With only {count} images to judge by, the rate is hardly known; add more."
     return ""

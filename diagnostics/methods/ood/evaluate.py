@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.ood.detector import OODDetector
+from diagnostics.methods.ood.fit_reference import require_reference
 from diagnostics.methods.registry import method
 from diagnostics.metrics.intervals import bootstrap
 from diagnostics.metrics.roc import auroc, false_alarms_at_95, missed_at_95
@@ -22,16 +22,14 @@ def evaluate(context: Context) -> Outcome[EvaluationAnswer]:
     """How often each score finds a stranger stranger than a known-good image.
 
     Args:
-        context: Gives the reference, whose second half stands for the in-distribution images, and
-            the out-of-distribution images.
+        context: Gives the reference or the folder to measure it on, whose second half stands for
+            the in-distribution images, and the out-of-distribution images.
 
     Returns:
         For each score AUROC with a 95 % band, FPR@95 in both conventions, and n; all scores of
         both sides, sorted, in the arrays "in_distribution/NAME" and "out_of_distribution/NAME".
     """
-    if context.reference is None:
-        raise InputError("This needs a reference; build one from a folder of known-good images.")
-    detector = OODDetector(context.classifier.spec, context.reference)
+    detector = OODDetector(context.classifier.spec, require_reference(context))
     _, _, outputs = context.features(context.out_of_distribution(), "Scoring the strangers")
     separations: dict[str, Separation] = {}
     arrays: dict[str, NDArray[np.float64]] = {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from diagnostics.errors import InputError
 from diagnostics.methods.context import Context, Outcome, split_file
 from diagnostics.methods.registry import method
 from diagnostics.models.features import extract_features
-from diagnostics.reference.statistics import ReferenceBuilder, dumps
+from diagnostics.reference.statistics import Reference, ReferenceBuilder, dumps
 from diagnostics.schema.results.ood import ReferenceAnswer
 
 
@@ -24,6 +25,17 @@ def fit_reference(context: Context) -> Outcome[ReferenceAnswer]:
     Returns:
         What the reference is about; its file in the arrays "file/0", "file/1", … as bytes.
     """
+    reference = measured(context)
+    answer = ReferenceAnswer(reference=reference.about, notes=context.remarks())
+    return Outcome(answer, split_file(dumps(reference)))
+
+
+def measured(context: Context) -> Reference:
+    """Return the reference of the folder.
+
+    Raises:
+        InputError: When there is no folder, or it has too few images.
+    """
     samples = context.shuffled(context.in_distribution())
     builder, count = ReferenceBuilder(context.classifier), 0
     for batch in context.batches(samples, "Measuring the known-good images", distinct=True):
@@ -33,6 +45,23 @@ def fit_reference(context: Context) -> Outcome[ReferenceAnswer]:
             rows = torch.nonzero(halves == half)[:, 0]
             builder.add(outputs.select(rows), batch.labels[rows], batch.pixels[rows], half)
         count += len(batch.names)
-    reference = builder.build({"seed": context.seed, **context.source()})
-    answer = ReferenceAnswer(reference=reference.about, notes=context.remarks())
-    return Outcome(answer, split_file(dumps(reference)))
+    return builder.build({"seed": context.seed, **context.source()})
+
+
+def find_reference(context: Context) -> Reference | None:
+    """Return the reference that was given, else the folder's; None without either."""
+    if context.reference is None and context.has_in_distribution:
+        return measured(context)
+    return context.reference
+
+
+def require_reference(context: Context) -> Reference:
+    """Return the same.
+
+    Raises:
+        InputError: Without either.
+    """
+    found = find_reference(context)
+    if found is None:
+        raise InputError("This needs a folder of known-good images, or a reference made of one.")
+    return found

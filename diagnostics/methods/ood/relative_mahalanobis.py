@@ -18,10 +18,15 @@ from diagnostics.reference.statistics import Reference
 from diagnostics.schema.spec import Need
 
 
-def fit(reference: Reference) -> dict[str, Tensor]:
-    """Return class means and overall mean, and what makes the two covariances round."""
+def fit(reference: Reference, least: int = LABELS_PER_CLASS) -> dict[str, Tensor]:
+    """Return class means and overall mean, and what makes the two covariances round.
+
+    Args:
+        reference: What the model gives for in-distribution images.
+        least: How many images a class must have for its mean to count.
+    """
     return {
-        "means": class_means(reference, LABELS_PER_CLASS),
+        "means": class_means(reference, least),
         "whitening": whitening(tied_covariance(reference)),
         "mean": mean_feature(reference),
         "background_whitening": whitening(covariance(reference)),

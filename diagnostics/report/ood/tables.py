@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from diagnostics.metrics.false_discovery import discoveries
 from diagnostics.metrics.intervals import false_alarm_interval, flagged_ranks
 from diagnostics.report.inspection.answers import originals
 from diagnostics.report.table import Bar, Cell, Table
 from diagnostics.schema.request import Result
+from diagnostics.schema.results import Count
 from diagnostics.schema.results.ood import (
     HIGHER,
     DetectionAnswer,
+    Discoveries,
     Placement,
     ScoredImage,
     ScoreInfo,
@@ -23,6 +26,7 @@ from diagnostics.text import counted, number, probability, shortened
 STRANGE, USUAL, UNKNOWN = "strange", "usual", "can't tell"
 IN_DISTRIBUTION, OUT_OF_DISTRIBUTION = "known-good images", "strangers"
 PLACES = "Every score's place  ·  how many known-good images are less strange"
+MAX_NAMED = 8
 RARE = 0.1  # percent; a place nearer to an end is written as a count
 
 
@@ -80,6 +84,19 @@ class Detection:
         """How often a good image is called strange, or what a folder of them would add."""
         n = self.answer["false_alarms"]["n"]
         return promise(n, self.alpha) if n else without_reference(self.answer)
+
+    @property
+    def discoveries(self) -> Discoveries | None:
+        """Which of the images are strange together, by the score and the rate that decide."""
+        if not self.has_reference:
+            return None
+        placed = [image and image["scores"][self.score] for image in self.images]
+        return discoveries(
+            self.names,
+            [one["p_value"] if one else None for one in placed],
+            self.answer["false_alarms"]["n"],
+            self.alpha,
+        )
 
     @property
     def marks(self) -> list[Mark]:
@@ -200,6 +217,43 @@ def promise(n: int, alpha: float) -> str:
     )
 
 
+def multiplicity(scores: int, by_any: Count, alpha: float) -> str:
+    """Say what looking at several scores does to the promise.
+
+    Args:
+        scores: How many there are.
+        by_any: How many calibration images one at least of them flags.
+        alpha: Share of images that each of them may flag.
+    """
+    return (
+        f"The promise is that of the score that decides. Each of the {scores} alone flags at most "
+        f"{percent(alpha)} of such images, but together they flag more: one at least flags "
+        f"{by_any['hits']} of these {by_any['n']} {IN_DISTRIBUTION}. A score picked because it "
+        "flags promises nothing."
+    )
+
+
+def discovered(found: Discoveries) -> str:
+    """Say which of many images are strange together."""
+    if found["n"] < 2:
+        return ""
+    files = found["files"]
+    named = ", ".join(files[:MAX_NAMED]) + (", …" if len(files) > MAX_NAMED else "")
+    if found["least"] > found["n"]:
+        result = "none can be named: the known-good images are too few"
+    elif files:
+        result = f"{counted(len(files), 'is', 'are')} strange: {named}"
+    else:
+        result = (
+            f"none is strange; {found['least']} or more would have to be stranger than every "
+            "known-good image"
+        )
+    return (
+        f"Of these {found['n']} images together, where at most {percent(found['rate'])} of those "
+        f"named may be like the known-good ones (Benjamini–Hochberg), {result}."
+    )
+
+
 def without_reference(overview: ScoreOverview) -> str:
     """Say what a folder of in-distribution images would add."""
     needy = [score["title"] for score in overview["left_out"] if "folder" in score["reason"]]
@@ -246,4 +300,5 @@ def _number(placement: Placement) -> str:
     value = number(placement["value"])
     if placement["percentile"] is None:
         return value
-    return f"{value} ({placement['percentile']:.1f} % of {placement['n']} below)"
+    n, p_value = placement["n"], number(placement["p_value"])
+    return f"{value} ({placement['percentile']:.1f} % of {n} below, p = {p_value})"

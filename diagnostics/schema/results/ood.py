@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 
+from diagnostics.schema.results import Count
 from diagnostics.schema.results.preprocessing import PreprocessingCheck, Settings
 
 HIGHER = "higher is stranger"  # direction of every score
@@ -48,13 +49,15 @@ class ReferenceInfo(ReferenceSource):
 class ScoreInfo(TypedDict):
     """A score that the model offers.
 
-    `method` is its id, `blind` says what it cannot see, `fitted` whether it is fitted on a
-    reference; from `threshold` on an image is flagged, never where that is None.
+    `method` is its id, `measure` says what its number is, `blind` what it cannot see, `fitted`
+    whether it is fitted on a reference; from `threshold` on an image is flagged, never where that
+    is None.
     """
 
     method: str
     title: str
     summary: str
+    measure: str
     blind: str
     source: str
     fitted: bool
@@ -109,16 +112,33 @@ class ScoredImage(TypedDict):
 
 
 class FalseAlarms(TypedDict):
-    """Which share of in-distribution images is flagged.
+    """Which share of in-distribution images is flagged by the score that decides.
 
-    At most `promised`; with `n` calibration images it lies between `low` and `high` (95 %).
+    At most `promised`; with `n` calibration images it lies between `low` and `high` (95 %). Of
+    these, `by_any` are flagged by one at least of all `scores`; None without a reference.
     """
 
     promised: float
     low: float
     high: float
     n: int
+    scores: int
+    by_any: Count | None
     note: str
+
+
+class Discoveries(TypedDict):
+    """Which of `n` images with a p-value are strange by Benjamini and Hochberg's procedure.
+
+    On average at most the share `rate` of `files` are images like the known-good ones. With the
+    calibration images there are, `least` images must be stranger than all of these for any to be
+    named.
+    """
+
+    rate: float
+    n: int
+    least: int
+    files: list[str]
 
 
 class Shift(TypedDict):
@@ -153,13 +173,15 @@ class DistributionShift(TypedDict):
 class DetectionAnswer(ScoreOverview):
     """Answer of `ood/detect`; its parts are None where they were not asked for or lack a reference.
 
-    The arrays "in_distribution/NAME" are the calibration images' scores, sorted.
+    The arrays "in_distribution/NAME" are the calibration images' scores, sorted, and
+    "smallest_p_values" each one's smallest p-value among the others by any score, sorted.
     """
 
     preprocessing: PreprocessingCheck | None
     reference: ReferenceInfo | None
     distribution_shift: DistributionShift | None
     false_alarms: FalseAlarms
+    discoveries: Discoveries | None
     images: list[ScoredImage]
     notes: list[str]
 

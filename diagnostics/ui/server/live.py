@@ -19,6 +19,7 @@ def main(folder: Path) -> int:
     source = content["source"]
     names, file = source["class_names"], File(**source["file"])
     preprocessing = content["preprocessing"] and preprocessing_from(content["preprocessing"])
+    folders = {role: File(**one) if one else None for role, one in content["folders"].items()}
     defaults = SessionDefaults(
         ModelSource(
             file,
@@ -29,6 +30,8 @@ def main(folder: Path) -> int:
         tuple(File(**image) for image in content["images"]),
         (lambda _default: preprocessing) if preprocessing else None,
         live_socket=Path(file.path),
+        in_distribution=folders["in_distribution"],
+        out_of_distribution=folders["out_of_distribution"],
     )
     return serve(ServerSettings(port=content["port"]), defaults)
 

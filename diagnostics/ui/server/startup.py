@@ -24,6 +24,8 @@ class SessionDefaults:
             None leaves it.
         live_socket: Where the process listens that holds this model; None starts workers.
         programs: Whether files that are programs may run.
+        in_distribution: Known-good images, a folder; None until a person brings some.
+        out_of_distribution: Images that belong to no class, likewise.
     """
 
     model: ModelSource | None = None
@@ -31,6 +33,8 @@ class SessionDefaults:
     preprocessing_adjustment: Callable[[Preprocessing], Preprocessing] | None = None
     live_socket: Path | None = None
     programs: bool = False
+    in_distribution: File | None = None
+    out_of_distribution: File | None = None
 
 
 @dataclass

@@ -315,6 +315,8 @@ def current_session() -> Session:
         shown=shown,
         starters=frozenset(shown) if images == starters else frozenset(),
         preprocessing=preprocessing,
+        in_distribution=defaults.in_distribution,
+        out_of_distribution=defaults.out_of_distribution,
         preprocessing_adjustment=defaults.preprocessing_adjustment if is_adjusted else None,
         pinned=shown[0] if params.get("pinned") == "1" and len(shown) > 1 else "",
     )

@@ -6,6 +6,7 @@ from typing import cast
 
 import streamlit as st
 
+from diagnostics.metrics.intervals import counted
 from diagnostics.report.inspection.answers import Arrays
 from diagnostics.report.ood import roc, tables
 from diagnostics.report.ood.tables import Detection
@@ -135,6 +136,19 @@ def detection(answer: DetectionAnswer, board: Board, info: MethodInfo) -> Detect
     return read
 
 
+def several(read: Detection, arrays: Arrays, board: Board) -> None:
+    """Say what several images, and several scores, do to the promise."""
+    if read.discoveries and (sentence := tables.discovered(read.discoveries)):
+        st.markdown(markdown(sentence))
+        board.facts["Images together"] = sentence
+    smallest = arrays.get("smallest_p_values")
+    if smallest is not None and len(smallest):
+        by_any = counted(int((smallest <= read.alpha).sum()), len(smallest))
+        sentence = tables.multiplicity(len(read.scores), by_any, read.alpha)
+        st.caption(markdown(sentence))
+        board.facts["Scores together"] = sentence
+
+
 def evaluation(
     answer: EvaluationAnswer, arrays: Arrays, read: Detection, board: Board, heading: str
 ) -> None:
@@ -176,11 +190,13 @@ def scores(overview: ScoreOverview, board: Board) -> None:
     for index, info in enumerate(overview["available"]):
         columns[index % 2].markdown(
             f"**{markdown(info['title'])}**  \n{markdown(info['summary'])}  \n"
+            f"Its number: {markdown(info['measure'])}  \n"
             f"Cannot see: {markdown(info['blind'])}  \n"
             f":small[:gray[{markdown(info['source'])}]]"
         )
         board.facts[info["title"]] = (
-            f"{info['summary']} Cannot see: {info['blind']} {info['source']}"
+            f"{info['summary']} Its number: {info['measure']} Cannot see: {info['blind']} "
+            f"{info['source']}"
         )
     for reason, titles in tables.left_out(overview).items():
         st.markdown(f"**Left out:** {markdown(', '.join(titles))}. {markdown(reason)}")

@@ -56,15 +56,21 @@ def case(name: str, seed: int = 0) -> Case:
     return Case(_classifier(name), images[:count], labels[:count], tested, others)
 
 
-def measured(one: Case, count: int, *, labelled: bool = True) -> Reference:
+def measured(one: Case, count: int) -> Reference:
     """Return a reference on the first images of a case, dealt in turn to the two halves."""
-    gathering, seen = ReferenceBuilder(one.classifier), seen_of(one, one.images[:count])
-    labels = torch.from_numpy(one.labels[:count])
-    labels = labels if labelled else torch.full_like(labels, -1)
+    seen, labels = seen_of(one, one.images[:count]), torch.from_numpy(one.labels[:count])
     pixels = torch.from_numpy(one.images[:count])[:, None]
+    return built(one, seen, labels, pixels, torch.arange(count))
+
+
+def built(
+    one: Case, seen: Features, labels: torch.Tensor, pixels: torch.Tensor, rows: torch.Tensor
+) -> Reference:
+    """Return a reference on some of the images that a network saw."""
+    gathering = ReferenceBuilder(one.classifier)
     for half in (0, 1):
-        rows = torch.arange(half, count, 2)
-        gathering.add(seen.select(rows), labels[rows], pixels[rows], half)
+        own = rows[half::2]
+        gathering.add(seen.select(own), labels[own], pixels[own], half)
     return gathering.build({})
 
 

@@ -11,13 +11,18 @@ import pytest
 import torch
 from torch import nn
 
+from diagnostics.data import samples
 from diagnostics.data.folder import UNKNOWN
+from diagnostics.loaders.open import open_model
+from diagnostics.methods.context import Context
 from diagnostics.methods.ood._score import SCORES
 from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.methods.registry import methods
-from diagnostics.metrics.intervals import false_alarm_interval
-from diagnostics.models.features import Features, extract_features
+from diagnostics.metrics.intervals import conformal_threshold, false_alarm_interval
+from diagnostics.models.features import Features, extract_features, head_weights
+from diagnostics.reference.running_sums import running_sums
 from diagnostics.reference.statistics import Half, Reference, ReferenceBuilder
+from diagnostics.schema.request import ModelSource
 from diagnostics.schema.spec import LayerInfo, Need, Output
 from tests.independent.slow_scores import slow_p_value
 from tests.networks_for_tests import Attends, FunctionalResidual, classifier, vit
@@ -143,31 +148,67 @@ def test_the_rate_of_one_calibration_set_lies_in_the_interval_that_is_promised(n
     assert inside / sets == pytest.approx(0.95, abs=3.3 * math.sqrt(0.95 * 0.05 / sets))
 
 
-@pytest.mark.parametrize("n", [50, 200])
-def test_combined_evidence_keeps_the_promise_too(n):
-    """Its calibration scores are each counted among the others, never with themselves."""
-    random, splits, flagged, count, alpha = torch.Generator().manual_seed(5), 40, 0, 0, 0.1
+def drawn(kind, count, generator):
+    """Return what a network might give for images that are all drawn in the same way."""
+    pool = count if kind != "duplicates" else 30
+    logits = torch.randn(pool, 4, generator=generator) * 2
+    features, layers = (torch.randn(pool, d, generator=generator) for d in (5, 6))
+    if kind == "heavy tails":
+        features, layers = features.exp(), (2 * layers).exp()
+    elif kind == "ties":
+        logits, features, layers = logits.round(), features.round(), layers.round()
+    outputs = Features(logits, features, torch.zeros(0), layers)
+    return (
+        outputs.select(torch.randint(pool, (count,), generator=generator))
+        if pool < count
+        else outputs
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [20, 25, 39, 100, 200])
+@pytest.mark.parametrize("kind", ["heavy tails", "ties", "duplicates"])
+def test_combined_evidence_flags_no_more_good_images_than_promised_however_few_judge(n, kind):
+    """A folder is dealt to two halves of n; of each folder 20 new images are scored."""
+    generator, splits, new, alpha = torch.Generator().manual_seed(5), 60, 20, 0.05
     spec = replace(network().spec, offers=frozenset({Need.FEATURES, Need.LAYERS}))
+    rates = []
     for _ in range(splits):
-        halves = []
-        for images in (60, n, 20):
-            logits = torch.randn(images, 4, generator=random) * 2
-            features, layers = (torch.randn(images, d, generator=random) for d in (5, 6))
-            halves.append(Features(logits, features, torch.zeros(images), layers))
-        layers = halves[0].layers.double()
-        moments = {
-            "count": torch.tensor(60.0).double(),
-            "layer_sum": layers.sum(0),
-            "layer_gram": layers.T @ layers,
-        }
-        parts = [Half(one, torch.full((len(one.logits),), UNKNOWN)) for one in halves[:2]]
-        detector = OODDetector(spec, Reference(*parts, moments, {}))
-        values = detector.score("combined", halves[2])
-        flagged += int((values >= detector.threshold("combined", alpha)).sum())
-        count += len(values)
-    spread = math.sqrt(alpha * (1 - alpha) * (1 / splits / n + 1 / count))
-    assert flagged / count <= alpha + 3.3 * spread
-    assert flagged / count >= 0.5 * alpha
+        outputs = drawn(kind, 2 * n + new, generator)
+        halves = [
+            Half(outputs.select(torch.arange(start, start + n)), torch.full((n,), UNKNOWN))
+            for start in (0, n)
+        ]
+        sums = running_sums(halves[0].outputs, halves[0].labels)
+        detector = OODDetector(spec, Reference(*halves, sums, {}))
+        values = detector.score("combined", outputs.select(torch.arange(2 * n, 2 * n + new)))
+        judging = np.sort(detector.score("combined", halves[1].outputs))
+        rates.append(float((values >= conformal_threshold(judging, alpha)).mean()))
+    exact = alpha * (1 - alpha)
+    band = 2.6 * math.sqrt(exact / splits * (1 / n + 1 / new))
+    assert np.mean(rates) <= alpha + band
+
+
+@pytest.mark.slow
+def test_twenty_judging_images_keep_the_promise_on_a_real_networks_features():
+    """A folder of 40 letters, dealt anew each time; the other letters are the new images."""
+    model = open_model(ModelSource(samples.model_files()["letters_conv"]), ()).classifier()
+    context = Context(model, folder=samples.folders()["in_distribution"])
+    _, _, outputs = context.features(context.in_distribution(), "")
+    head = head_weights(model, torch.rand(2, 1, 28, 28))
+    spec = replace(model.spec, offers=frozenset({Need.FEATURES, Need.LAYERS}))
+    random, alpha, rates = np.random.default_rng(1), 0.05, []
+    for _ in range(80):
+        order = torch.from_numpy(random.permutation(len(outputs.logits)))
+        halves = [
+            Half(outputs.select(rows), torch.full((20,), UNKNOWN)) for rows in order[:40].split(20)
+        ]
+        sums = running_sums(halves[0].outputs, halves[0].labels)
+        detector = OODDetector(spec, Reference(*halves, {**sums, **head}, {}))
+        values = detector.score("combined", outputs.select(order[40:]))
+        judging = np.sort(detector.score("combined", halves[1].outputs))
+        rates.append(float((values >= conformal_threshold(judging, alpha)).mean()))
+    assert np.mean(rates) <= alpha + 2.6 * np.std(rates, ddof=1) / len(rates) ** 0.5
 
 
 def test_without_a_reference_scores_have_values_and_no_place():

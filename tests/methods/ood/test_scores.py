@@ -250,21 +250,59 @@ def test_batchnorm_deviation_equals_the_slow_one_averaged_over_layers():
     )
 
 
-@pytest.mark.parametrize("labelled", [1.0, 0.0])
-def test_combined_evidence_equals_the_slow_one(labelled):
-    reference, outputs = reference_of(labelled), ood_outputs()
-    parts = ("gen", "layer_statistics", "mahalanobis" if labelled else "knn")
-    values = {name: scores(name, outputs, reference) for name in parts}
-    calibration = reference.calibration.outputs
-    own = {name: list(scores(name, calibration, reference)) for name in parts}
+def slow_parts(fit, outputs):
+    """Return what each part of the combined evidence gives for images, fitted on others."""
+    logits, features, layers = (rows(part) for part in (fit.logits, fit.features, fit.layers))
+    classes, last = logits.argmax(1), [rows(part) for part in network().network.fc.parameters()]
+    given = [rows(part) for part in (outputs.logits, outputs.features, outputs.layers)]
+    found = {
+        "msp": [slow.slow_msp(list(row)) for row in given[0]],
+        "layer_statistics": [slow.slow_distance(row, layers) for row in given[2]],
+        "react": [slow.slow_react(row, features, *last) for row in given[1]],
+    }
+    if len(logits) >= 4 * len(set(classes)):
+        own = slow.SlowMahalanobis(features, classes)
+        found["relative_mahalanobis"] = [own.relative(row) for row in given[1]]
+        found["mahalanobis"] = [own.score(row) for row in given[1]]
+    else:
+        k = max(1, len(features) // 20)
+        found["knn"] = [slow.slow_knn(row, features, k) for row in given[1]]
+    return found
+
+
+def test_combined_evidence_equals_the_slow_one_which_ranks_among_images_of_other_folds():
+    reference, outputs = reference_of(), ood_outputs()
+    fit, folds = reference.fit.outputs, torch.arange(FITTING) % 5
+    held_out = {}
+    for fold in range(5):
+        found = slow_parts(fit.select(folds != fold), fit.select(folds == fold))
+        for name, values in found.items():
+            held_out.setdefault(name, []).extend(values)
+    always = {"msp", "react", "relative_mahalanobis"}
+    assert set(held_out) == always | {"mahalanobis", "layer_statistics"}
+    values = slow_parts(fit, outputs)
+    tails = {"mahalanobis", "layer_statistics"}
     expected = [
-        slow.slow_combined({name: float(values[name][row]) for name in parts}, own)
+        slow.slow_combined({name: values[name][row] for name in values}, held_out, tails)
         for row in range(len(outputs.logits))
     ]
-    assert scores("combined", outputs, reference) == pytest.approx(expected, rel=1e-8)
-    among = [slow.slow_combined_among_others(row, own) for row in range(JUDGING)]
-    found = SCORES["combined"].fit(reference)["calibration_scores"].numpy()
-    assert found == pytest.approx(among, rel=1e-8)
+    assert scores("combined", outputs, reference) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_labels_change_nothing_of_the_combined_evidence():
+    expected = scores("combined", ood_outputs(), reference_of(1.0))
+    assert scores("combined", ood_outputs(), reference_of(0.0)).tolist() == expected.tolist()
+
+
+def test_with_few_images_of_each_class_neighbours_stand_for_class_means():
+    reference = reference_of()
+    few = reference.fit.outputs.select(torch.arange(12))
+    classes = few.logits.argmax(1).unique()
+    assert len(few.logits) < 4 * len(classes)
+    half = Half(few, torch.full((12,), UNKNOWN))
+    fitted = SCORES["combined"].fit(Reference(half, reference.calibration, {}, {}))
+    parts = {key.partition("__")[0] for key in fitted if key.endswith("__held_out")}
+    assert parts == {"msp", "knn", "layer_statistics"}
 
 
 def test_the_fitted_temperature_makes_doubt_the_share_of_mistakes():

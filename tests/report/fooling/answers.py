@@ -66,6 +66,7 @@ def detection_answer(p_values, n=100):
             method=method,
             title=method[-1].upper(),
             summary="",
+            measure="",
             blind="",
             source="",
             fitted=False,
@@ -80,7 +81,10 @@ def detection_answer(p_values, n=100):
         preprocessing=None,
         reference=None,
         distribution_shift=None,
-        false_alarms=FalseAlarms(promised=0.05, low=0.01, high=0.1, n=n, note=""),
+        false_alarms=FalseAlarms(
+            promised=0.05, low=0.01, high=0.1, n=n, scores=2, by_any=None, note=""
+        ),
+        discoveries=None,
         images=images,
         notes=[],
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from diagnostics.metrics.false_discovery import discoveries
 from diagnostics.report.ood.tables import Detection
+from diagnostics.schema.results import Count
 from diagnostics.schema.results.ood import (
     HIGHER,
     Counts,
@@ -59,6 +61,7 @@ def overview():
             method=name,
             title=title,
             summary=f"What {title} measures.",
+            measure=f"A number of {title}.",
             blind=f"what {title} misses",
             source="A paper",
             fitted=True,
@@ -84,7 +87,18 @@ def answer(images, n=N):
         preprocessing=None,
         reference=None,
         distribution_shift=None,
-        false_alarms=FalseAlarms(promised=0.05, low=0.01, high=0.1, n=n, note=""),
+        false_alarms=FalseAlarms(
+            promised=0.05,
+            low=0.01,
+            high=0.1,
+            n=n,
+            scores=2,
+            by_any=Count(hits=9, n=n, interval=[0.05, 0.16]),
+            note="",
+        ),
+        discoveries=discoveries(
+            [name for name, _ in images], [one["p_value"] for _, one in images], n, 0.05
+        ),
         images=[
             ScoredImage(
                 file=name,

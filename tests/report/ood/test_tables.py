@@ -9,6 +9,7 @@ from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.metrics.intervals import conformal_threshold
 from diagnostics.report.ood import roc, tables
 from diagnostics.report.ood.tables import STRANGE, UNKNOWN, USUAL, Detection
+from diagnostics.schema.results import Count
 from diagnostics.schema.results.ood import DetectionAnswer, EvaluationAnswer
 from tests.report.ood.answers import (
     ID_SCORES,
@@ -121,3 +122,31 @@ def test_nothing_is_flagged_and_nobody_is_usual_where_too_few_images_judge():
     assert word == UNKNOWN
     assert "too few to promise 5 %" in why
     assert "can promise 10 % or more" in tables.promise(9, 0.05)
+
+
+def test_many_images_are_named_strange_together_by_the_score_and_rate_that_decide():
+    scores = [*ID_SCORES[:30], 99.0, 99.0, 99.0]
+    images = [(f"{place}.png", placement(value)) for place, value in enumerate(scores)]
+    found = detection_of(*images, alpha=0.2).discoveries
+    assert found["files"] == ["30.png", "31.png", "32.png"]
+    assert "3 are strange: 30.png, 31.png, 32.png" in tables.discovered(found)
+    assert "at most 20 %" in tables.discovered(found)
+    few = detection_of(*images, alpha=0.05).discoveries
+    assert few["least"] == 7  # 33 images, steps of 1 / 100: 33 / 100 / 0.05 = 6.6
+    assert few["files"] == []
+    assert "7 or more would have to be stranger than every" in tables.discovered(few)
+
+
+def test_one_image_needs_no_word_about_many():
+    assert tables.discovered(detection_of(("a.png", placement(1.0))).discoveries) == ""
+
+
+def test_several_scores_beside_one_promise_are_counted_together():
+    said = tables.multiplicity(14, Count(hits=93, n=250, interval=[0.31, 0.43]), 0.05)
+    assert "one at least flags 93 of these 250" in said
+    assert "Each of the 14 alone flags at most 5 %" in said
+
+
+def test_the_number_of_a_score_stands_beside_its_p_value():
+    rows = tables.numbers(detection_of(("a.png", placement(99.0)))).rows
+    assert rows[0]["1. a.png"].endswith("p = 0.01)")

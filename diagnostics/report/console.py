@@ -73,7 +73,8 @@ def score(answer: DetectionAnswer) -> list[str]:
     if shift := answer["distribution_shift"]:
         lines.append(f"beside the known-good images: {shift['verdict']}. {shift['sentence']}")
     promise = answer["false_alarms"]
-    if promise["n"]:
+    can_flag = promise["high"] > 0
+    if promise["n"] and can_flag:
         lines.append(
             f"an image is flagged when fewer than {promise['promised']:.1%} of known-good images "
             f"are as strange; with {promise['n']} to judge by, the true share of false alarms lies "
@@ -83,9 +84,11 @@ def score(answer: DetectionAnswer) -> list[str]:
     if promise["by_any"]:
         lines.append(ood.multiplicity(promise["scores"], promise["by_any"], promise["promised"]))
     if found := answer["discoveries"]:
-        lines += [sentence] if (sentence := ood.discovered(found)) else []
+        lines.append(ood.discovered(found))
+    lines = [line for line in lines if line]
     for image in answer["images"]:
-        flagged = {True: "strange", False: "usual", None: "can't tell"}[image["flagged"]]
+        verdict = image["flagged"] if can_flag else None
+        flagged = {True: "strange", False: "usual", None: "can't tell"}[verdict]
         line = f"{image['file']}: {flagged}"
         if image["top"]:
             top = image["top"][0]

@@ -334,7 +334,7 @@ def test_an_inert_setting_refuses_no_reference(name):
     assert own.preprocessing != changed.preprocessing
     image = Decoded(np.random.default_rng(0).random((20, 30, 3)).astype(np.float32))
     if own.preprocessing.fit == "none":
-        image = replace(image, values=image.values[:SIDE, :SIDE])
+        image = replace(image, array=image.array[:SIDE, :SIDE])
     pixels = [Pipeline(one.preprocessing).run(image) for one in (own, changed)]
     fed = [
         network_input(one, two.preprocessing)

@@ -224,7 +224,12 @@ def multiplicity(scores: int, by_any: Count, alpha: float) -> str:
         scores: How many there are.
         by_any: How many calibration images one at least of them flags.
         alpha: Share of images that each of them may flag.
+
+    Returns:
+        Nothing where none can flag any.
     """
+    if flagged_ranks(by_any["n"], alpha) == 0:
+        return ""
     return (
         f"The promise is that of the score that decides. Each of the {scores} alone flags at most "
         f"{percent(alpha)} of such images, but together they flag more: one at least flags "

@@ -144,9 +144,9 @@ def several(read: Detection, arrays: Arrays, board: Board) -> None:
     smallest = arrays.get("smallest_p_values")
     if smallest is not None and len(smallest):
         by_any = counted(int((smallest <= read.alpha).sum()), len(smallest))
-        sentence = tables.multiplicity(len(read.scores), by_any, read.alpha)
-        st.caption(markdown(sentence))
-        board.facts["Scores together"] = sentence
+        if sentence := tables.multiplicity(len(read.scores), by_any, read.alpha):
+            st.caption(markdown(sentence))
+            board.facts["Scores together"] = sentence
 
 
 def evaluation(

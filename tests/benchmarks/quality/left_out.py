@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from diagnostics.loaders.open import open_live
-from diagnostics.models.sample_networks import DigitsConv, LettersConv, LettersDense
+from diagnostics.models.sample_networks import DigitsConv, LettersDense
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource
 from scripts import letters, train_fashion
-from scripts.fashion_networks import FashionCNN, FashionViT
+from scripts.fashion_networks import FashionCNN
 from tests.benchmarks import strangers
 from tests.benchmarks.quality.networks import REFERENCE, STRANGE, TESTED, Case
 
@@ -56,8 +56,6 @@ NETWORKS = {
     "fashion_cnn without bag, boot": LeftOut("fashion", FashionCNN, (8, 9), 5, chosen_on=True),
     "letters_dense without c, m, x": LeftOut("letters", LettersDense, (2, 12, 23), 12, True),
     "mnist_cnn without 3, 5": LeftOut("mnist", FashionCNN, (3, 5), 6),
-    "fashion_vit without dress, sneaker": LeftOut("fashion", FashionViT, (3, 7), 5),
-    "letters_conv without g, k, w": LeftOut("letters", LettersConv, (6, 10, 22), 4),
     "digits_conv without 1, 7": LeftOut("digits", DigitsConv, (1, 7), 15),
     "fashion_dense without shirt, sandal": LeftOut("fashion", LettersDense, (5, 6), 6),
 }

@@ -145,6 +145,7 @@ def test_several_scores_beside_one_promise_are_counted_together():
     said = tables.multiplicity(14, Count(hits=93, n=250, interval=[0.31, 0.43]), 0.05)
     assert "one at least flags 93 of these 250" in said
     assert "Each of the 14 alone flags at most 5 %" in said
+    assert tables.multiplicity(14, Count(hits=0, n=250, interval=[0, 0.02]), 0.001) == ""
 
 
 def test_the_number_of_a_score_stands_beside_its_p_value():

@@ -189,8 +189,10 @@ def test_decoders_in_threads_leave_the_filters_of_warnings_alone(monkeypatch):
     def refuse(*_args, **_options):
         raise AssertionError("the filters of the process were changed")
 
-    monkeypatch.setattr(warnings, "catch_warnings", refuse)
-    assert decode(encode_png(COLOUR)).values.shape == (5, 7, 3)
+    with monkeypatch.context() as patched:
+        patched.setattr(warnings, "catch_warnings", refuse)
+        decoded = decode(encode_png(COLOUR))
+    assert decoded.values.shape == (5, 7, 3)
 
 
 def test_an_image_of_eight_bits_stays_eight_bits_and_is_never_in_memory_as_floats():

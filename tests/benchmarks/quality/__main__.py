@@ -144,7 +144,7 @@ def _missed(found: Mapping[str, Any]) -> list[str]:
                 said.append(f"{network}: combined {value:.3f} on {kind}, doubt alone {doubt:.3f}")
             if kind in NOISE and value < LEAST_ON_NOISE:
                 said.append(f"{network}: combined {value:.3f} on {kind}")
-        for size, one in found["false_alarms"][network].items():
+        for size, one in found["false_alarms"].get(network, {}).items():
             if one["low"] > ALPHA:
                 said.append(f"{network}: {one['flagged']} of {one['n']} flagged with {size} images")
     for word, names in _sides().items():
@@ -200,23 +200,23 @@ def _table(found: Mapping[str, Any]) -> str:
         lines += [
             f"**{network}**: reference of {counts['reference']} images, {counts['good']} held-out "
             f"good images, {counts[kinds[0]]} strangers {kinds[0]} and {counts[kinds[-1]]} of "
-            "every other kind; AUROC, 0.5 is chance, behind the stroke pytorch-ood's.",
+            "every other kind; AUROC, 0.5 is chance, behind a stroke pytorch-ood's.",
             "",
             "| score | " + " | ".join(kinds) + " |",
             "| --- |" + " ---: |" * len(kinds),
         ]
         for name, values in scores.items():
             if name not in ("n", "pytorch-ood"):
-                theirs = scores["pytorch-ood"].get(name, {})
+                theirs = scores.get("pytorch-ood", {}).get(name, {})
                 figures = " | ".join(_beside(values[kind], theirs.get(kind)) for kind in kinds)
                 lines.append(f"| {name} | {figures} |")
-        alarms = found["false_alarms"][network]
+        alarms = found["false_alarms"].get(network, {})
         told = "; ".join(
             f"{one['flagged']} of {one['n']} with a folder of {size} ({100 * one['low']:.1f}–"
             f"{100 * one['high']:.1f} %)"
             for size, one in alarms.items()
         )
-        lines += ["", f"Good images flagged where 5 % are promised: {told}.", ""]
+        lines += ["", f"Good images flagged where 5 % are promised: {told}.", ""] if told else [""]
     lines.append("Wrong preprocessing, from 8 images each:")
     lines += [""] + [f"- {name}: {one['sentence']}" for name, one in found["pipelines"].items()]
     return "\n".join(lines)

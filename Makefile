@@ -48,6 +48,7 @@ bench: $(BENCH)
 	@sh scripts/install_browser.sh
 	@sh scripts/install_data.sh
 	$(BIN)/python -m tests.benchmarks.quality
+	$(BIN)/python -m tests.benchmarks.trust
 	$(BIN)/python -m tests.benchmarks
 
 screenshots: $(TEST)

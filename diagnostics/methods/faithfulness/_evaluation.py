@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import get_args
 
 import torch
@@ -27,20 +28,27 @@ from diagnostics.methods.faithfulness._insertion_deletion import (
     insertion,
     insertion_area,
 )
+from diagnostics.methods.faithfulness._last_layer import PROBES, last_layer
+from diagnostics.methods.faithfulness._null_maps import centre, edges, noise
 from diagnostics.methods.faithfulness._randomization import Part, randomized
 from diagnostics.methods.registry import Method, parse
 from diagnostics.models.classifier import Classifier, Counted, TorchClassifier
 from diagnostics.schema.options import Value
 from diagnostics.schema.results.faithfulness import (
+    Correlations,
     Evaluation,
     Fill,
     InsertionDeletion,
+    Null,
     Randomization,
 )
 from diagnostics.schema.spec import ModelSpec
 
 PARTS: tuple[Part, ...] = get_args(Part)
 FILLS: tuple[Fill, ...] = get_args(Fill)
+SHAPES = 2  # null maps that are drawn of the image alone
+MAX_OTHERS = 4  # images whose maps are null maps
+COPY_IMAGES = 8  # at most, on which randomized copies measure their normalisations
 SEEDS = 2  # other draws of a method that is random
 ROUNDING = 1e-3  # logits
 FLAT = 1e-6  # of the logit
@@ -79,32 +87,48 @@ class EvaluationRequest:
         attribution, options = demand_method(*parse(method), spec)
         return cls(attribution, options, _read_class(against, spec), copies, random_maps, seed)
 
-    def forward_passes(self, spec: ModelSpec) -> tuple[int, int]:
-        """Return how many passes make the heatmaps of one image, and how many cover its cells."""
+    def forward_passes(self, spec: ModelSpec, images: int = 1) -> tuple[int, int]:
+        """Return how many passes make the heatmaps of an image, and how many need no gradients.
+
+        Args:
+            spec: The model.
+            images: How many are evaluated together: each is compared with the others' maps.
+        """
         heatmaps = 1 + SEEDS + len(PARTS) * self.copies
         steps = len(Grid.over(torch.empty(1, 1, spec.height, spec.width)).deleted)
+        others = min(images - 1, MAX_OTHERS)
+        maps = 1 + SHAPES + self.random_maps + self.copies + others
         return (
             heatmaps * self.method.forward_passes(spec, **self.options),
-            len(FILLS) * steps * (self.random_maps + 2),
+            PROBES + len(FILLS) * steps * 2 * maps,
         )
 
-    def heatmap(
-        self, classifier: Classifier, image: Tensor, target: Tensor, seed_offset: int = 0
-    ) -> Heatmap:
+    def heatmap(self, classifier: Classifier, subject: _Subject, seed_offset: int = 0) -> Heatmap:
         """Return the method's heatmap of one image.
 
         Args:
             classifier: The classifier explained.
-            image: Shape (1, c, h, w).
-            target: Index of the class, shape (1,).
+            subject: What is explained of it.
             seed_offset: Added to the seed.
         """
-        explained = explained_classifier(classifier, self.against)
+        explained = explained_classifier(classifier, subject.rival)
+        target = torch.tensor([subject.target], device=subject.image.device)
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(self.seed + seed_offset)
-            heatmap: Heatmap = self.method.function(explained, image, target, **self.options)
-        check(heatmap, image)
+            heatmap: Heatmap = self.method.function(
+                explained, subject.image, target, **self.options
+            )
+        check(heatmap, subject.image)
         return heatmap
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is explained: an image, shape (1, c, h, w), its class, and the class subtracted."""
+
+    image: Tensor
+    target: int
+    rival: int | None
 
 
 def _read_class(against: str, spec: ModelSpec) -> int | None:
@@ -141,7 +165,8 @@ class Evaluator:
     Args:
         classifier: The classifier explained, which stays as it is.
         request: What is evaluated.
-        pixels: The images, on which the copies' normalisations measure.
+        pixels: The images; on the first of them the copies' normalisations measure.
+        targets: Index of the class that is explained of each image.
         count: Called with the number of images after each pass.
     """
 
@@ -150,57 +175,66 @@ class Evaluator:
         classifier: TorchClassifier,
         request: EvaluationRequest,
         pixels: Tensor,
+        targets: Sequence[int],
         count: Callable[[int], None],
     ) -> None:
         self._classifier, self._counted = classifier, Counted(classifier, count)
-        self._request, self._pixels, self._count = request, pixels, count
-        self._against = request.against
+        self._request, self._pixels, self._targets = request, pixels, targets
+        self._count = count
+        self._heatmaps: dict[int, Heatmap] = {}
 
-    def evaluate(self, image: Tensor, target: int) -> EvaluatedImage:
-        """Return what is measured of one image's heatmap.
-
-        Args:
-            image: Shape (1, c, h, w).
-            target: Index of the class that is explained.
-        """
-        targets = torch.tensor([target], device=image.device)
-        with torch.no_grad():
-            rival = rival_class(self._classifier.logits(image)[0], target, self._against)
-        self._request = replace(self._request, against=rival)
-        heatmap = self._request.heatmap(self._counted, image, targets)
+    def evaluate(self, index: int) -> EvaluatedImage:
+        """Return what is measured of the heatmap of the image with that index."""
+        subject = self._subject(index)
+        heatmap = self._heatmap(index)
         values = heatmap.values.detach()
         evaluated = EvaluatedImage(_note(values, heatmap.blank), heatmap.signed)
         evaluated.arrays["map"] = values[0]
-        if not evaluated.note:
-            evaluated.evaluation = Evaluation(
-                cells=values.numel(),
-                randomization=self._randomization(image, targets, values, evaluated.arrays),
-                seed_correlations=self._seed_correlations(image, targets, values),
-                insertion_deletion=self._insertion_deletion(
-                    image, target, values, evaluated.arrays
-                ),
-                sum=float(values.double().sum()) if heatmap.rises else None,
-                rise=heatmap.rises[0] if heatmap.rises else None,
-                rounding=ROUNDING,
-            )
+        if evaluated.note:
+            return evaluated
+        randomization, random = self._randomization(subject, values, evaluated.arrays)
+        evaluated.evaluation = Evaluation(
+            cells=values.numel(),
+            last_layer=last_layer(self._classifier, subject.image, self._request.seed, self._count),
+            randomization=randomization,
+            seed_correlations=self._seed_correlations(subject, values),
+            insertion_deletion=self._insertion_deletion(
+                subject, values, self._null_maps(index, random), evaluated.arrays
+            ),
+            sum=float(values.double().sum()) if heatmap.rises else None,
+            rise=heatmap.rises[0] if heatmap.rises else None,
+            rounding=ROUNDING,
+        )
         return evaluated
 
+    def _subject(self, index: int) -> _Subject:
+        image, target = self._pixels[index : index + 1], self._targets[index]
+        with torch.no_grad():
+            rival = rival_class(self._classifier.logits(image)[0], target, self._request.against)
+        return _Subject(image, target, rival)
+
+    def _heatmap(self, index: int) -> Heatmap:
+        """Return the method's heatmap of an image, made once."""
+        if index not in self._heatmaps:
+            self._heatmaps[index] = self._request.heatmap(self._counted, self._subject(index))
+        return self._heatmaps[index]
+
     def _randomization(
-        self, image: Tensor, target: Tensor, values: Tensor, arrays: dict[str, Tensor]
-    ) -> Randomization:
-        """Compare the heatmap with those of networks whose weights are random."""
-        correlations: dict[Part, list[float]] = {part: [] for part in PARTS}
+        self, subject: _Subject, values: Tensor, arrays: dict[str, Tensor]
+    ) -> tuple[Randomization, list[Tensor]]:
+        """Compare the heatmap with those of networks whose weights are random, and return those."""
+        maps: dict[Part, list[Tensor]] = {part: [] for part in PARTS}
         reason = ""
         for part in PARTS:
             for number in range(self._request.copies):
                 seed = self._request.seed + number
                 try:
-                    copy = randomized(self._classifier, part, seed, self._pixels)
+                    copy = randomized(self._classifier, part, seed, self._pixels[:COPY_IMAGES])
                 except NotOfferedError as error:
                     reason = error.message
                     break
                 try:
-                    heatmap = self._request.heatmap(Counted(copy, self._count), image, target)
+                    heatmap = self._request.heatmap(Counted(copy, self._count), subject)
                 except NotOfferedError as error:
                     reason = f"Of a network with random weights: {error.message}"
                     continue
@@ -209,66 +243,88 @@ class Evaluator:
                 if note := _note(heatmap.values, "").strip():
                     reason = f"With random weights: {note}"
                 else:
-                    correlations[part].append(correlation(values, heatmap.values))
-        return Randomization(head=correlations["head"], all=correlations["all"], reason=reason)
+                    maps[part].append(heatmap.values.detach())
+        return (
+            Randomization(
+                head=_correlations(values, maps["head"]),
+                upper=_correlations(values, maps["upper"]),
+                all=_correlations(values, maps["all"]),
+                reason=reason,
+            ),
+            maps["all"],
+        )
 
-    def _seed_correlations(self, image: Tensor, target: Tensor, values: Tensor) -> list[float]:
+    def _seed_correlations(self, subject: _Subject, values: Tensor) -> list[float]:
         """Compare the heatmap with those of other seeds; none where the method draws nothing."""
         correlations = []
         for offset in range(1, SEEDS + 1):
-            other = self._request.heatmap(self._counted, image, target, offset).values
+            other = self._request.heatmap(self._counted, subject, offset).values
             if torch.equal(other, values):
                 return []
             correlations.append(correlation(values, other))
         return correlations
 
-    def _insertion_deletion(
-        self, image: Tensor, target: int, values: Tensor, arrays: dict[str, Tensor]
-    ) -> dict[Fill, InsertionDeletion]:
-        """Compare insertion and deletion by the heatmap with those by random maps, on each fill."""
-        grid = Grid.over(image)
-        explained = explained_classifier(self._counted, self._request.against)
+    def _null_maps(self, index: int, random: Sequence[Tensor]) -> dict[Null, list[Tensor]]:
+        """Return maps that know nothing of this model, or nothing of this image, by their kind."""
+        image = self._pixels[index : index + 1]
+        others = [other for other in range(len(self._pixels)) if other != index][:MAX_OTHERS]
+        heatmaps = [self._heatmap(other) for other in others]
         generator = torch.Generator().manual_seed(self._request.seed)
-        noise = torch.rand(self._request.random_maps, *values.shape[1:], generator=generator)
-        order = grid.order(values, generator)
-        orders = torch.cat([order, order.flip(1), grid.order(noise, generator)])
+        drawn = noise(self._request.random_maps, (image.shape[2], image.shape[3]), generator)
+        return {
+            "random networks": list(random),
+            "other images": [
+                heatmap.values.detach() for heatmap in heatmaps if not _note(heatmap.values, "")
+            ],
+            "centre": [centre(image)],
+            "edges": [edges(image)],
+            "noise": list(drawn[:, None]),
+        }
+
+    def _insertion_deletion(
+        self,
+        subject: _Subject,
+        values: Tensor,
+        nulls: Mapping[Null, Sequence[Tensor]],
+        arrays: dict[str, Tensor],
+    ) -> dict[Fill, InsertionDeletion]:
+        """Compare insertion and deletion by the heatmap with those by null maps, on each fill."""
+        image = subject.image
+        grid = Grid.over(image)
+        explained = explained_classifier(self._counted, subject.rival)
+        generator = torch.Generator().manual_seed(self._request.seed)
+        maps = [values, *(each for kind in nulls.values() for each in kind)]
+        orders = torch.cat([grid.order(each, generator) for each in maps])
+        both = torch.cat([orders, orders.flip(1)])
         areas: dict[Fill, InsertionDeletion] = {}
         for fill in FILLS:
-            curves = deletion(explained, image, baseline_image(image, fill), target, orders, grid)
-            deleted, inserted, random = curves[:1], insertion(curves[1:2]), curves[2:]
+            baseline = baseline_image(image, fill)
+            curves = deletion(explained, image, baseline, subject.target, both, grid)
+            deleted, inserted = curves[: len(maps)], insertion(curves[len(maps) :])
             arrays[f"{fill}/deletion"], arrays[f"{fill}/insertion"] = deleted[0], inserted[0]
-            arrays[f"{fill}/random"] = random
-            areas[fill] = _areas(
-                deletion_area(deleted, grid),
-                insertion_area(inserted, grid),
-                deletion_area(random, grid),
-                insertion_area(insertion(random), grid),
+            arrays[f"{fill}/null_deletion"] = deleted[1:]
+            arrays[f"{fill}/null_insertion"] = inserted[1:]
+            below, above = deletion_area(deleted, grid), insertion_area(inserted, grid)
+            gains = iter((above - below)[1:].tolist())
+            areas[fill] = InsertionDeletion(
+                deletion=float(below[0]),
+                insertion=float(above[0]),
+                nulls={kind: [next(gains) for _ in each] for kind, each in nulls.items()},
+                flat=_is_flat(torch.cat([below, above])),
             )
         return areas
 
 
-def _areas(
-    deleted: Float[Tensor, " 1"],
-    inserted: Float[Tensor, " 1"],
-    random_deleted: Float[Tensor, " r"],
-    random_inserted: Float[Tensor, " r"],
-) -> InsertionDeletion:
-    """Return areas, and the share of random maps that the heatmap beats; a tie is half a win."""
-
-    def win_rate(better: Tensor, equal: Tensor) -> float:
-        return (float(better.sum()) + float(equal.sum()) / 2) / len(better)
-
-    areas = torch.cat([deleted, random_deleted, inserted, random_inserted])
-    return InsertionDeletion(
-        deletion=float(deleted),
-        insertion=float(inserted),
-        random_deletion=random_deleted.tolist(),
-        random_insertion=random_inserted.tolist(),
-        deletion_win_rate=win_rate(deleted < random_deleted, deleted == random_deleted),
-        insertion_win_rate=win_rate(inserted > random_inserted, inserted == random_inserted),
-        random_maps=len(random_deleted),
-        flat=bool(areas.max() - areas.min() <= FLAT * areas.abs().max().clamp_min(1)),
+def _correlations(values: Tensor, copies: Sequence[Tensor]) -> Correlations:
+    """Compare a map with those of copies, and these with one another."""
+    return Correlations(
+        copies=[correlation(values, other) for other in copies],
+        floor=[correlation(*pair) for pair in combinations(copies, 2)],
     )
+
+
+def _is_flat(areas: Tensor) -> bool:
+    return bool(areas.max() - areas.min() <= FLAT * areas.abs().max().clamp_min(1))
 
 
 def correlation(left: Float[Tensor, "1 h w"], right: Float[Tensor, "1 h w"]) -> float:

@@ -1,4 +1,4 @@
-"""Copies of a network with random weights: those of the last layer alone, or all of them."""
+"""Copies of a network with random weights: of the last layer, of the later half, or all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from diagnostics.errors import NotOfferedError
 from diagnostics.models.classifier import TorchClassifier
 
-Part: TypeAlias = Literal["head", "all"]
+Part: TypeAlias = Literal["head", "upper", "all"]
 
 MAX_SETTINGS = 8  # values; a row of so few may be settings, such as the scale of an enlargement
 NOISE = 8  # images of noise on which the normalisations of a copy measure, beside the images
@@ -26,12 +26,13 @@ def randomized(
     """Return a copy whose weights are shuffled within each tensor; the classifier stays.
 
     Shuffled weights keep their size and spread, so that the copy's values stay in the range for
-    which the network was made. BatchNorm of a copy that is random throughout measures its means
-    and variances anew.
+    which the network was made. BatchNorm of a copy of which more than the last layer is random
+    measures its means and variances anew.
 
     Args:
         classifier: The classifier copied.
-        part: "head" shuffles the last layer alone, "all" every weight.
+        part: "head" shuffles the last layer alone, "upper" the later half of the tensors too, "all"
+            every weight.
         seed: Of the shuffles.
         pixels: Images, on which BatchNorm measures.
 
@@ -39,18 +40,11 @@ def randomized(
         NotOfferedError: When the network cannot be copied, has no last layer that is known, or the
             copy gives no finite numbers or the same ones; the text says why.
     """
-    try:
-        network = deepcopy(classifier.network)
-    except Exception as error:  # whatever a network of somebody's own does
-        raise NotOfferedError(
-            f"This network cannot be copied ({type(error).__name__}), so its weights cannot be "
-            "made random."
-        ) from None
-    copy = TorchClassifier(network, classifier.spec, classifier.preprocessing)
+    copy = copied(classifier)
     generator = torch.Generator().manual_seed(seed)
-    for weights in _head_weights(copy, pixels) if part == "head" else _all_weights(network):
-        _shuffle(weights, generator)
-    if part == "all":
+    for weights in _weights(copy, part, pixels):
+        shuffle(weights, generator)
+    if part != "head":
         _reset_batchnorm(copy, pixels, generator)
     with torch.no_grad():
         before, after = classifier.logits(pixels), copy.logits(pixels)
@@ -61,13 +55,36 @@ def randomized(
     return copy
 
 
-def _all_weights(network: nn.Module) -> list[Tensor]:
-    """Return every weight of a network."""
-    tensors = [*network.parameters(), *network.buffers()]
-    return [tensor for tensor in tensors if tensor.is_floating_point() and _is_weight(tensor)]
+def copied(classifier: TorchClassifier) -> TorchClassifier:
+    """Return a classifier of the same kind that shares no weights.
+
+    Raises:
+        NotOfferedError: When the network cannot be copied.
+    """
+    try:
+        network = deepcopy(classifier.network)
+    except Exception as error:  # whatever a network of somebody's own does
+        raise NotOfferedError(
+            f"This network cannot be copied ({type(error).__name__}), so its weights cannot be "
+            "made random."
+        ) from None
+    return TorchClassifier(network, classifier.spec, classifier.preprocessing)
 
 
-def _head_weights(copy: TorchClassifier, pixels: Tensor) -> list[Tensor]:
+def _weights(copy: TorchClassifier, part: Part, pixels: Tensor) -> list[Tensor]:
+    """Return the weights of a part of a network."""
+    if part == "head":
+        return head_weights(copy, pixels)
+    tensors = [*copy.network.parameters(), *copy.network.buffers()]
+    weights = [tensor for tensor in tensors if tensor.is_floating_point() and _is_weight(tensor)]
+    if part == "all":
+        return weights
+    head = head_weights(copy, pixels)
+    rest = [tensor for tensor in weights if not any(tensor is other for other in head)]
+    return [*rest[len(rest) // 2 :], *head]
+
+
+def head_weights(copy: TorchClassifier, pixels: Tensor) -> list[Tensor]:
     """Return the weights of the last layer, its parameters or those among its inputs."""
     if not copy.spec.head:
         raise NotOfferedError(NO_HEAD)
@@ -95,7 +112,8 @@ def _is_weight(values: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _shuffle(values: Tensor, generator: torch.Generator) -> None:
+def shuffle(values: Tensor, generator: torch.Generator) -> None:
+    """Put a tensor's values into a random order, in place."""
     order = torch.randperm(values.numel(), generator=generator).to(values.device)
     values.copy_(values.flatten()[order].reshape(values.shape))
 

@@ -19,8 +19,6 @@ from diagnostics.methods.registry import method as registered
 from diagnostics.schema.options import Range
 from diagnostics.schema.results.faithfulness import TrustAnswer, TrustEntry
 
-COPY_IMAGES = 8  # at most, on which randomized copies measure their normalisations
-
 
 @registered(
     "Can this map be trusted?",
@@ -31,17 +29,18 @@ def trust(
     *,
     method: str = "attribution/gradient",
     against: str = "",
-    copies: Annotated[int, Range(1, 10)] = 2,
-    random_maps: Annotated[int, Range(4, 100)] = 12,
+    copies: Annotated[int, Range(1, 10)] = 3,
+    random_maps: Annotated[int, Range(4, 100)] = 8,
 ) -> Outcome[TrustAnswer]:
-    """Whether a map follows the model's weights, and ranks places better than chance.
+    """Whether a map is of a trained model, follows its weights, and ranks places beyond chance.
 
     Args:
         context: Gives the images in hand, and the class that is meant.
         method: What makes the map, "attribution/name?option=value".
         against: Index of a class whose logit is subtracted, -1 for the strongest other one.
         copies: How many random networks of each kind the map is compared with.
-        random_maps: How many random maps its insertion and deletion are compared with.
+        random_maps: How many maps of noise its insertion and deletion are compared with, beside
+            those of random networks and of other images, a blob in the middle and edges.
 
     Returns:
         For each image the verdict, what speaks for its map and against it, and every figure behind
@@ -60,9 +59,18 @@ def trust(
         raise InputError(" ".join(["No image could be read.", *context.remarks()]))
     files = [name for batch in batches for name in batch.names]
     pixels = torch.cat([batch.pixels for batch in batches])
-    total = sum(request.forward_passes(spec)) * len(files)
+    total = sum(request.forward_passes(spec, len(files))) * len(files)
     count = report_passes(context.progress, f"Examining {request.method.info.title}", total)
-    evaluator = Evaluator(classifier, request, batches[0].pixels[:COPY_IMAGES], count)
+    with torch.no_grad():
+        logits = torch.cat([classifier.logits(batch.pixels) for batch in batches])
+    usable = [row for row, values in enumerate(logits) if bool(values.isfinite().all())]
+    targets = [
+        int(values.nan_to_num().argmax()) if context.target is None else context.target
+        for values in logits
+    ]
+    evaluator = Evaluator(
+        classifier, request, pixels[usable], [targets[row] for row in usable], count
+    )
     images: list[TrustEntry] = []
     arrays: dict[str, NDArray[Any]] = {}
 
@@ -76,16 +84,14 @@ def trust(
         )
         return Outcome(answer, dict(arrays))
 
-    for number, image in enumerate(torch.split(pixels, 1)):
-        with torch.no_grad():
-            logits = classifier.logits(image)[0]
-        target = int(logits.argmax()) if context.target is None else context.target
+    for number, file in enumerate(files):
         evaluated = EvaluatedImage("The logits are not finite numbers.")
-        if bool(logits.isfinite().all()):
-            evaluated = evaluator.evaluate(image, target)
+        if number in usable:
+            evaluated = evaluator.evaluate(usable.index(number))
         for name, values in evaluated.arrays.items():
             arrays[f"{number}/{name}"] = values.float().cpu().numpy()
-        images.append(_entry(files[number], target, spec.class_names[target], evaluated))
+        target = targets[number]
+        images.append(_entry(file, target, spec.class_names[target], evaluated))
         context.partial(outcome)
     return outcome()
 

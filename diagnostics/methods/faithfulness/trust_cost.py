@@ -18,8 +18,9 @@ def trust_cost(
     *,
     method: str = "attribution/gradient",
     against: str = "",
-    copies: Annotated[int, Range(1, 10)] = 2,
-    random_maps: Annotated[int, Range(4, 100)] = 12,
+    copies: Annotated[int, Range(1, 10)] = 3,
+    random_maps: Annotated[int, Range(4, 100)] = 8,
+    together: Annotated[int, Range(1, 1000)] = 1,
 ) -> Outcome[TrustCostAnswer]:
     """How many passes it takes to say of one image's map whether it can be trusted.
 
@@ -28,17 +29,18 @@ def trust_cost(
         method: What makes the map, "attribution/name?option=value".
         against: Index of a class whose logit is subtracted, -1 for the strongest other one.
         copies: How many random networks of each kind.
-        random_maps: How many random maps.
+        random_maps: How many maps of noise.
+        together: How many images are asked about at once; each is compared with others' maps.
 
     Returns:
-        "forward" and "backward", passes of one image forward alone, and forward and back.
+        "forward" and "backward", passes for each image forward alone, and forward and back.
 
     Raises:
         NotOfferedError: When this model cannot answer the method.
     """
     spec = context.classifier.spec
     request = EvaluationRequest.read(method, against, copies, random_maps, context.seed, spec)
-    heatmaps, covered = request.forward_passes(spec)
+    heatmaps, covered = request.forward_passes(spec, together)
     takes_gradients = Need.GRADIENTS in request.method.info.needs
     return Outcome(
         TrustCostAnswer(

@@ -14,7 +14,6 @@ from diagnostics.report.table import Cell, Table
 from diagnostics.schema.results.faithfulness import (
     CriterionEntry,
     Evaluation,
-    InsertionDeletion,
     TrustAnswer,
     TrustEntry,
 )
@@ -22,14 +21,16 @@ from diagnostics.schema.results.inspection import ImageEntry
 from diagnostics.text import counted, signed
 
 EXPLAINED = (
-    "Random weights: rank correlation of the map with that of a copy whose last layer (head), or "
-    "whose every weight (all), was shuffled; near 1 the map says little of the weights, near 0 is "
-    "better. Random maps: how many of them the map beats when the cells it ranks first are put "
-    "back (insertion) or taken away (deletion), on two fills; more is better. Every verdict rests "
-    "on its one image."
+    "Model: whether its last layer tells images apart better than with its weights shuffled; a "
+    "network that nobody trained does not, and none of its maps is trusted. Random weights: rank "
+    "correlation of the map with that of a copy whose last layer (head), later half, or every "
+    "weight (all) was shuffled, and of such copies with one another (floor); near 1 the map says "
+    "little of the weights. Null maps: how many maps that know nothing of this model, or nothing "
+    "of this image, it beats when the cells it ranks first are put back or taken away, on two "
+    "fills. Every verdict rests on its one image."
 )
 NAMES = {"trust": "Trust", "doubt": "Doubt", "can't tell": "Can't tell"}
-MAPS = ("map", "head", "all")  # arrays that are drawn
+MAPS = ("map", "head", "upper", "all")  # arrays that are drawn
 
 
 def badges(images: Sequence[ImageEntry], answer: TrustAnswer) -> list[Cell]:
@@ -70,26 +71,28 @@ def _badge(entry: TrustEntry) -> Cell:
 def _figures(criterion: CriterionEntry, evaluation: Evaluation) -> str:
     """Return a criterion's figures without its sentence."""
     name = criterion["name"]
+    if name == "model":
+        layer = evaluation["last_layer"]
+        ratio = layer["spread"] / max(median_high(layer["shuffled"]), 1e-12)
+        return f"model: logits vary {ratio:.2g} × as much as with its last layer shuffled"
     if name == "randomization":
         correlations = evaluation["randomization"]
-        parts = {"head": correlations["head"], "all": correlations["all"]}
-        medians = [f"{signed(median_high(parts[part]))} {part}" for part in parts if parts[part]]
+        parts = {
+            "head": correlations["head"]["copies"],
+            "later half": correlations["upper"]["copies"],
+            "all": correlations["all"]["copies"],
+            "floor": correlations["all"]["floor"],
+        }
+        medians = [f"{signed(median_high(each))} {part}" for part, each in parts.items() if each]
         return f"random weights: {', '.join(medians)}"
     if name == "insertion_deletion":
-        fills = evaluation["insertion_deletion"]
-        wins = ", ".join(f"{fill} {_wins(areas)}" for fill, areas in fills.items())
-        return f"beats random maps: {wins} of {fills['mean']['random_maps']}"
+        n = sum(map(len, evaluation["insertion_deletion"]["mean"]["nulls"].values()))
+        return f"beats all {n} null maps"
     if name == "seeds":
         return f"between seeds: {signed(median_high(evaluation['seed_correlations']))}"
     if name == "completeness" and evaluation["sum"] is not None and evaluation["rise"] is not None:
         return f"sums to {signed(evaluation['sum'])} of {signed(evaluation['rise'])} logits"
     return criterion["reason"]
-
-
-def _wins(areas: InsertionDeletion) -> str:
-    rates = (areas["insertion_win_rate"], areas["deletion_win_rate"])
-    inserted, deleted = (round(rate * areas["random_maps"]) for rate in rates)
-    return f"{inserted} + {deleted}"
 
 
 def reasons(answer: TrustAnswer) -> Table:

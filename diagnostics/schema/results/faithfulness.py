@@ -7,8 +7,9 @@ from typing import Literal, TypeAlias, TypedDict
 Verdict: TypeAlias = Literal["trust", "doubt", "can't tell"]
 Status: TypeAlias = Literal["for", "against", "open"]
 Fill: TypeAlias = Literal["mean", "blur"]  # of the image, in the place of its missing cells
+Null: TypeAlias = Literal["random networks", "other images", "centre", "edges", "noise"]
 CriterionName: TypeAlias = Literal[
-    "map", "randomization", "insertion_deletion", "seeds", "completeness"
+    "map", "model", "randomization", "insertion_deletion", "seeds", "completeness"
 ]
 
 
@@ -20,45 +21,64 @@ class CriterionEntry(TypedDict):
     reason: str
 
 
+class LastLayer(TypedDict):
+    """How much the logits vary while the image is changed, and if the last layer is shuffled.
+
+    Standard deviations in logits; `shuffled` has one for each shuffle, none where `reason` says why
+    that cannot be known.
+    """
+
+    spread: float
+    shuffled: list[float]
+    reason: str
+
+
+class Correlations(TypedDict):
+    """Of a heatmap with those of copies: one for each copy, and one for each pair of copies."""
+
+    copies: list[float]
+    floor: list[float]
+
+
 class Randomization(TypedDict):
     """Rank correlations of a heatmap with those of randomized copies of the network, -1 to 1.
 
-    `head` has one for each copy whose last layer is random, `all` one for each that is random
-    throughout; `reason` says why one is missing.
+    `head` is of copies whose last layer is random, `upper` of those whose later half is, `all` of
+    those that are random throughout; `reason` says why one is missing.
     """
 
-    head: list[float]
-    all: list[float]
+    head: Correlations
+    upper: Correlations
+    all: Correlations
     reason: str
 
 
 class InsertionDeletion(TypedDict):
-    """Areas under the curves of a heatmap and of random maps, in logits, on one fill.
+    """Areas under the curves of a heatmap and of maps that know nothing of the model, on one fill.
 
-    A win rate is the share of the random maps that the heatmap beats, 0 to 1; a tie is half a win.
-    `flat` tells that the logit does not depend on which cells are covered.
+    All are in logits. `nulls` has for each kind of such maps their gains: how far the area under
+    insertion lies above that under deletion. `flat` tells that the logit does not depend on which
+    cells are covered.
     """
 
     deletion: float
     insertion: float
-    random_deletion: list[float]
-    random_insertion: list[float]
-    deletion_win_rate: float
-    insertion_win_rate: float
-    random_maps: int
+    nulls: dict[Null, list[float]]
     flat: bool
 
 
 class Evaluation(TypedDict):
     """What was measured of one heatmap.
 
-    `seed_correlations` are rank correlations with heatmaps of other seeds, none where nothing is
-    drawn; `insertion_deletion` is by the fill. `sum` and `rise` are
-    in logits, and None where the heatmap does not promise to sum to the rise of the logit over its
-    baseline; `rounding` is how far they may lie apart in any case.
+    `last_layer` is what says whether the model was trained; `seed_correlations` are rank
+    correlations with heatmaps of other seeds, none where nothing is drawn; `insertion_deletion` is
+    by the fill. `sum` and `rise` are in logits, and None where the heatmap does not promise to sum
+    to the rise of the logit over its baseline; `rounding` is how far they may lie apart in any
+    case.
     """
 
     cells: int
+    last_layer: LastLayer
     randomization: Randomization
     seed_correlations: list[float]
     insertion_deletion: dict[Fill, InsertionDeletion]
@@ -86,9 +106,10 @@ class TrustEntry(TypedDict):
 class TrustAnswer(TypedDict):
     """The answer of `faithfulness/trust`; `title` is that of the `method` that made the heatmaps.
 
-    Arrays are named after the image's index: "0/map", "0/head" and "0/all" (h, w) are its heatmap
-    and those of the first randomized copies; "0/mean/deletion", "0/mean/insertion" (steps,) and
-    "0/mean/random" (maps, steps) are logits, and the same on "blur".
+    Arrays are named after the image's index: "0/map", "0/head", "0/upper" and "0/all" (h, w) are
+    its heatmap and those of the first randomized copies; "0/mean/deletion", "0/mean/insertion"
+    (steps,), and "0/mean/null_deletion" and "0/mean/null_insertion" (maps, steps) of the maps that
+    know nothing of the model, are logits, and the same on "blur".
     """
 
     method: str

@@ -50,9 +50,9 @@ def trust(
     wanted = toggle(
         QUESTION,
         key,
-        "Compares the map with those of copies of the network whose weights are random, with "
-        "other seeds, and with random maps when parts of the image are covered. What it costs is "
-        "said before it starts.",
+        "Asks whether the model was trained at all, and compares the map with those of copies of "
+        "the network whose weights are random, with other seeds, and with maps that know nothing "
+        "of the model when parts of the image are covered. What it costs is said before it starts.",
     )
     if not wanted:
         return
@@ -81,7 +81,9 @@ def _is_requested(request: Request, images: int, spec: ModelSpec, key: str) -> b
     again = st.session_state.get(f"again-{request.key}", False)
     if request.key in session.results or request.key in session.failures or again:
         return True
-    passes = try_request(replace(request, method="faithfulness/trust_cost", images=()), st.empty())
+    options = {**request.options, "together": images}
+    cost = replace(request, method="faithfulness/trust_cost", images=(), options=options)
+    passes = try_request(cost, st.empty())
     if passes is None:
         return False
     per_image: TrustCostAnswer = passes.scores

@@ -18,7 +18,7 @@ from tests.networks_for_tests import FunctionalResidual, classifier, linear
 
 
 @pytest.mark.parametrize("name", ["letters_conv", "letters_dense"])
-@pytest.mark.parametrize("part", ["head", "all"])
+@pytest.mark.parametrize("part", ["head", "upper", "all"])
 def test_a_random_copy_leaves_the_model_as_it_is(name, part):
     model = open_model(ModelSource(samples.model_files()[name]), ()).classifier()
     torch.manual_seed(1)
@@ -38,6 +38,9 @@ def test_a_random_copy_leaves_the_model_as_it_is(name, part):
         if not torch.equal(value, before[key])
     }
     assert all(key.startswith(f"{model.spec.head}.") for key in changed) == (part == "head")
+    weights = [key for key, values in before.items() if "running" not in key and values.ndim > 0]
+    assert (weights[0] in changed) == (part == "all")
+    assert f"{model.spec.head}.weight" in changed
     for key, value in copies[0].network.state_dict().items():
         if "running" not in key:
             assert torch.equal(value.flatten().sort().values, before[key].flatten().sort().values)

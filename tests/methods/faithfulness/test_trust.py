@@ -18,6 +18,7 @@ from diagnostics.methods.attribution import Heatmap
 from diagnostics.methods.context import Context
 from diagnostics.methods.faithfulness._evaluation import correlation
 from diagnostics.methods.faithfulness._insertion_deletion import Grid
+from diagnostics.methods.faithfulness._last_layer import PROBES
 from diagnostics.methods.faithfulness._verdict import ALIKE
 from diagnostics.methods.faithfulness.trust import trust
 from diagnostics.methods.faithfulness.trust_cost import trust_cost
@@ -29,7 +30,9 @@ FILES = tuple(samples.image_files()[name] for name in ("letter-p-thin", "letter-
 
 
 def evaluated(method, files=FILES, **options):
-    return trust(letters_context(files=files), method=method, **{"copies": 1, **options})
+    return trust(
+        letters_context(files=files), method=method, **{"copies": 1, "random_maps": 4, **options}
+    )
 
 
 def entry(method, **options):
@@ -51,14 +54,19 @@ def test_the_rank_correlation_is_scipys_with_ties():
 
 
 def test_the_gradient_of_a_trained_model_follows_its_weights(gradient):
+    thin, fuzzy = gradient.scores["images"]
+    assert thin["verdict"] == "trust"
+    assert fuzzy["verdict"] != "doubt"
     for image in gradient.scores["images"]:
-        assert image["verdict"] == "trust"
+        statuses = {criterion["name"]: criterion["status"] for criterion in image["criteria"]}
+        assert statuses["model"] == statuses["randomization"] == "for"
         correlations = image["evaluation"]["randomization"]
-        assert max(correlations["head"] + correlations["all"]) < ALIKE
+        for part in ("head", "upper", "all"):
+            assert max(correlations[part]["copies"]) < ALIKE
         assert image["evaluation"]["seed_correlations"] == []
     assert gradient.scores["complete"]
     maps = gradient.arrays["0/map"].ravel(), gradient.arrays["0/head"].ravel()
-    (head,) = gradient.scores["images"][0]["evaluation"]["randomization"]["head"]
+    (head,) = gradient.scores["images"][0]["evaluation"]["randomization"]["head"]["copies"]
     assert head == pytest.approx(spearmanr(*maps).statistic, abs=1e-6)
 
 
@@ -66,29 +74,33 @@ def test_arrays_are_the_maps_and_the_curves_behind_the_areas(gradient):
     assert {name.partition("/")[2] for name in gradient.arrays} == {
         "map",
         "head",
+        "upper",
         "all",
         "mean/deletion",
         "mean/insertion",
-        "mean/random",
+        "mean/null_deletion",
+        "mean/null_insertion",
         "blur/deletion",
         "blur/insertion",
-        "blur/random",
+        "blur/null_deletion",
+        "blur/null_insertion",
     }
     deleted = np.array(Grid.over(torch.empty(1, 1, 28, 28)).deleted) / 196
     for fill, areas in gradient.scores["images"][1]["evaluation"]["insertion_deletion"].items():
         curves = {
             name: gradient.arrays[f"1/{fill}/{name}"]
-            for name in ("deletion", "insertion", "random")
+            for name in ("deletion", "insertion", "null_deletion", "null_insertion")
         }
         inserted = 1 - deleted[::-1]
         assert areas["deletion"] == pytest.approx(np.trapezoid(curves["deletion"], deleted))
         assert areas["insertion"] == pytest.approx(np.trapezoid(curves["insertion"], inserted))
-        random = np.trapezoid(curves["random"], deleted)
-        assert areas["random_deletion"] == pytest.approx(random.tolist())
-        back = np.trapezoid(curves["random"][:, ::-1], inserted)
-        assert areas["random_insertion"] == pytest.approx(back.tolist())
-        wins = (areas["deletion"] < random).mean(), (areas["insertion"] > back).mean()
-        assert wins == (areas["deletion_win_rate"], areas["insertion_win_rate"])
+        gains = np.trapezoid(curves["null_insertion"], inserted)
+        gains -= np.trapezoid(curves["null_deletion"], deleted)
+        nulls = areas["nulls"]
+        assert [len(nulls[kind]) for kind in nulls] == [1, 1, 1, 1, 4]
+        assert [gain for each in nulls.values() for gain in each] == pytest.approx(
+            gains.tolist(), abs=1e-5
+        )
 
 
 def test_the_same_seed_gives_the_same_answer(gradient):
@@ -98,7 +110,7 @@ def test_the_same_seed_gives_the_same_answer(gradient):
 def test_a_map_times_the_image_stays_alike_and_is_doubted():
     image = entry("attribution/input_x_gradient")
     assert image["verdict"] == "doubt"
-    assert image["evaluation"]["randomization"]["head"][0] > 0.84
+    assert image["evaluation"]["randomization"]["head"]["copies"][0] > 0.84
 
 
 def test_a_map_that_ignores_the_weights_is_doubted(monkeypatch):
@@ -114,7 +126,7 @@ def test_a_map_that_ignores_the_weights_is_doubted(monkeypatch):
     registry.method("Edges", kind="map", source="none")(edges)
     for image in evaluated("attribution/edges").scores["images"]:
         assert image["verdict"] == "doubt"
-        assert image["evaluation"]["randomization"]["head"] == [pytest.approx(1)]
+        assert image["evaluation"]["randomization"]["head"]["copies"] == [pytest.approx(1)]
         statuses = {criterion["name"]: criterion["status"] for criterion in image["criteria"]}
         assert statuses["randomization"] == "against"
 
@@ -155,12 +167,17 @@ def test_a_class_that_does_not_exist_cannot_be_subtracted(against, message):
 
 
 def test_the_cost_is_that_of_the_evaluation():
-    cost = trust_cost(
-        letters_context(), method="attribution/smooth_grad?samples=3", copies=1, random_maps=5
-    ).scores
-    assert cost["backward"] == 3 * (1 + 2 + 2)
-    assert cost["forward"] == 2 * 51 * (5 + 2)
+    """Every pass is counted as it is made, and the progress ends at the estimate exactly."""
+    options = {"method": "attribution/smooth_grad?samples=3", "copies": 1, "random_maps": 5}
+    cost = trust_cost(letters_context(), together=2, **options).scores
+    assert cost["backward"] == 3 * (1 + 2 + 3)
+    assert cost["forward"] == PROBES + 2 * 51 * 2 * (1 + 1 + 1 + 2 + 5)
     conforms(TrustCostAnswer, cost)
+    shares = []
+    context = letters_context(files=FILES, progress=lambda _activity, share: shares.append(share))
+    trust(context, **options)
+    assert shares[-1] == pytest.approx(1)
+    assert shares[-2] < 1
 
 
 def test_real_answers_are_as_their_types_say(gradient):

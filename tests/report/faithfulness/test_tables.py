@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from diagnostics.data import samples
 from diagnostics.methods.faithfulness.trust import trust
 from diagnostics.report.faithfulness import charts, tables
 from diagnostics.schema.results.inspection import ImageEntry
+from diagnostics.text import signed
 from tests.letters import letters_context
 
 NAMES = ("letter-p-thin", "letter-x-fuzzy", "blank-black")
@@ -56,7 +59,11 @@ def test_badges_stand_under_their_images_also_where_one_could_not_be_read(outcom
 
 def test_a_badge_has_figures_that_speak_for_the_map_and_sentences_that_do_not(outcome):
     first, _, blank = tables.badges([image(f"{name}.png") for name in NAMES], outcome.scores)
-    assert first.notes == ("beats random maps: mean 4 + 4, blur 4 + 4 of 4",)
+    model, nulls = first.notes
+    assert re.fullmatch(
+        r"model: logits vary \d\.\d × as much as with its last layer shuffled", model
+    )
+    assert nulls == "beats all 8 null maps"
     assert first.warnings[0].startswith("Stays much the same whatever the weights: ")
     assert not blank.notes
     assert blank.warnings[0].startswith(f"The map is blank. {BLANK}")
@@ -70,7 +77,11 @@ def test_every_criterion_that_speaks_for_a_map_has_its_figures():
     scores = evaluated("attribution/smooth_grad?samples=64", NAMES[0]).scores
     (cell,) = tables.badges([image(f"{NAMES[0]}.png")], scores)
     correlations = scores["images"][0]["evaluation"]["randomization"]
-    weights = [f"+{correlations[part][0]:.2f} {part}" for part in ("head", "all")]
+    parts = {"head": "head", "upper": "later half", "all": "all"}
+    weights = [
+        f"{correlations[part]['copies'][0]:+.2f} {name}".replace("-", "−")
+        for part, name in parts.items()
+    ]
     assert f"random weights: {', '.join(weights)}" in cell.notes
     seeds = max(scores["images"][0]["evaluation"]["seed_correlations"])
     assert f"between seeds: +{seeds:.2f}" in cell.notes
@@ -79,11 +90,15 @@ def test_every_criterion_that_speaks_for_a_map_has_its_figures():
 def test_verdicts_are_counted_and_reasons_listed(outcome):
     assert tables.headline(outcome.scores) == "Doubt 2, Can't tell 1 of 3 maps"
     rows = tables.reasons(outcome.scores).rows
-    assert [row["image"] for row in rows] == [f"{NAMES[index]}.png" for index in (0, 0, 1, 1, 2)]
-    assert [row["speaks"] for row in rows] == ["against", "for", "against", "for", "neither way"]
+    assert [row["image"] for row in rows] == [
+        f"{NAMES[index]}.png" for index in (0, 0, 0, 1, 1, 1, 2)
+    ]
+    assert [row["speaks"] for row in rows[:3]] == ["for", "against", "for"]
+    assert rows[-1]["speaks"] == "neither way"
     lines = tables.lines(outcome.scores)
     assert lines[0] == "letter-p-thin.png: p, doubt"
-    assert lines[1].startswith("  against  Stays much the same")
+    assert lines[1].startswith("  for      Is of a trained model")
+    assert lines[2].startswith("  against  Stays much the same")
     assert lines[-1].startswith(f"  open     The map is blank. {BLANK}")
 
 
@@ -92,9 +107,11 @@ def test_maps_that_are_there_become_pictures(outcome):
     assert set(pictures) == {
         "0/map",
         "0/head",
+        "0/upper",
         "0/all",
         "1/map",
         "1/head",
+        "1/upper",
         "1/all",
         "2/map",
     }
@@ -108,15 +125,20 @@ def test_curves_are_drawn_over_the_band_of_the_random_ones(outcome):
     assert np.array_equal(deletion.y, outcome.arrays["0/blur/deletion"])
     assert np.array_equal(insertion.y, outcome.arrays["0/blur/insertion"])
     upper, lower = figure.data[:2]
-    assert np.array_equal(upper.y, outcome.arrays["0/blur/random"].max(0))
-    assert np.array_equal(lower.y, outcome.arrays["0/blur/random"].min(0))
-    back = figure.data[3]
-    assert np.array_equal(back.y, outcome.arrays["0/blur/random"].max(0)[::-1])
+    assert np.array_equal(upper.y, outcome.arrays["0/blur/null_deletion"].max(0))
+    assert np.array_equal(lower.y, outcome.arrays["0/blur/null_deletion"].min(0))
+    inserted = figure.data[3]
+    assert np.array_equal(inserted.y, outcome.arrays["0/blur/null_insertion"].max(0))
 
 
-def test_areas_are_written_for_both_curves_on_every_fill(outcome):
-    rows = charts.areas(outcome.scores["images"][0]).rows
-    assert [row["fill"] for row in rows] == ["mean", "mean", "blur", "blur"]
-    assert [row["curve"].partition(",")[0] for row in rows] == ["deletion", "insertion"] * 2
-    assert all(row["random maps beaten"] == "4 of 4" for row in rows)
+def test_areas_are_written_with_what_the_best_null_map_of_each_kind_gains(outcome):
+    entry = outcome.scores["images"][0]
+    rows = charts.areas(entry).rows
+    own = [row for row in rows if row["map"] == "this map"]
+    assert [row["fill"] for row in own] == ["mean", "blur"]
+    for row in own:
+        areas = entry["evaluation"]["insertion_deletion"][row["fill"]]
+        assert row["gain"] == signed(areas["insertion"] - areas["deletion"])
+        best = {each["map"]: each["gain"] for each in rows if each["fill"] == row["fill"]}
+        assert best["noise, the best of 4"] == signed(max(areas["nulls"]["noise"]))
     assert not charts.areas(outcome.scores["images"][2]).rows

@@ -52,7 +52,7 @@ class Limits:
     """What one request may take, in seconds: in all, without progress, and for one message.
 
     Opening a model may take so many seconds of the processor, and one more for each
-    `OPENING_BYTES` of its file. Nine honest files took at most 0.3 of that: the most a Keras file
+    `OPENING_BYTES` of its file. Eight honest files took at most 0.3 of that: the most a Keras file
     of 10 MB, 6.6 s of 22, and 21 s of 102 for ViT-B/16, which fits several networks.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from diagnostics.loaders.index import (
     is_called,
 )
 from diagnostics.loaders.weights import Weights
-from diagnostics.models.batchnorm import InputStatistics, deviation, observe_inputs
+from diagnostics.models.batchnorm import BatchNorm, InputStatistics, deviation, observe_inputs
 from diagnostics.schema.results.inspection import Status
 from diagnostics.schema.spec import Candidate, Check, Fit
 from diagnostics.text import line_of
@@ -238,8 +238,8 @@ def batchnorm_deviation(network: nn.Module, network_input: Tensor) -> float | No
     """
     inputs: list[InputStatistics] = []
 
-    def observe(layer: Any, values: Tensor) -> None:
-        variance, mean = torch.var_mean(values, (0, 2, 3), correction=0)
+    def observe(layer: BatchNorm, maps: Tensor) -> None:
+        variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0)
         inputs.append(InputStatistics(layer, mean, variance))
 
     with observe_inputs(network, observe):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from diagnostics.errors import NotOfferedError
 from diagnostics.models.attention import global_layers
-from diagnostics.models.batchnorm import batchnorm_layers
+from diagnostics.models.batchnorm import BatchNorm, observe_inputs
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.ending import Ending, ending_of_scores
 from diagnostics.models.head import find_head
@@ -49,7 +49,8 @@ def probe(
     """
     classifier = TorchClassifier(network, spec, spec.preprocessing)
     pixels = _probe_pixels(spec)
-    with torch.no_grad():
+    norms: list[BatchNorm] = []
+    with torch.no_grad(), observe_inputs(network, lambda norm, _: norms.append(norm)):
         scores = class_scores(network(classifier.network_input(pixels)))
     two = classifier.network_input(pixels[:2])
     # Scripts that torch optimises record no operations.
@@ -60,7 +61,8 @@ def probe(
     else:
         kind, checks = as_stated(scores, Output(output))
     layers = list_layers(network, two)
-    offers = _offers(network, layers, (spec.height, spec.width))
+    offers = _offers(layers, (spec.height, spec.width))
+    offers |= {Need.BATCHNORM} if norms else set()
     head, has_weights = find_head(network, two, layers, as_logits(scores[:2], kind))
     offers |= {Need.FEATURES} if head else set()
     offers |= {Need.HEAD} if has_weights else set()
@@ -91,11 +93,9 @@ def _probe_pixels(spec: ModelSpec) -> Tensor:
     return pixels
 
 
-def _offers(network: nn.Module, layers: Sequence[LayerInfo], image_size: Size) -> frozenset[Need]:
+def _offers(layers: Sequence[LayerInfo], image_size: Size) -> frozenset[Need]:
     """Say what methods may use of a network, besides its gradients."""
     offers = {Need.LAYERS} if layers else set()
-    if batchnorm_layers(network):
-        offers.add(Need.BATCHNORM)
     with suppress(NotOfferedError):
         global_layers(layers, image_size)
         offers.add(Need.ATTENTION)

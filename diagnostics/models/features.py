@@ -81,7 +81,8 @@ def extract_features(classifier: TorchClassifier, pixels: Tensor) -> Features:
             head_inputs = stack.enter_context(capture_head(network, spec.head))
         if Need.BATCHNORM in spec.offers:
             batchnorm_inputs = stack.enter_context(_capture_batchnorm_inputs(network))
-        if early is not None and early_module not in batchnorm.batchnorm_layers(network):
+        norms = {layer.module for layer in batchnorm.batchnorm_layers(network)}
+        if early is not None and early_module not in norms:
             size = (spec.height, spec.width)
             captured = stack.enter_context(capture_statistics(network, [early], size))
         logits = classifier.logits(pixels)
@@ -91,7 +92,7 @@ def extract_features(classifier: TorchClassifier, pixels: Tensor) -> Features:
     layers = [
         batchnorm.output_statistics(inputs)
         for inputs in batchnorm_inputs
-        if inputs.layer is early_module
+        if inputs.layer.module is early_module
     ]
     layers += [captured[early.name]] if early and captured else []
     mean, variance = _moments_in_parts(pixels)
@@ -194,8 +195,8 @@ def _capture_batchnorm_inputs(network: nn.Module) -> Iterator[list[batchnorm.Inp
     """Note mean and variance of what every BatchNorm receives, once for every time that it runs."""
     captured: list[batchnorm.InputStatistics] = []
 
-    def observe(layer: Any, values: Tensor) -> None:
-        captured.append(batchnorm.InputStatistics(layer, *_moments_in_parts(values)))
+    def observe(layer: batchnorm.BatchNorm, maps: Tensor) -> None:
+        captured.append(batchnorm.InputStatistics(layer, *_moments_in_parts(maps)))
 
     with batchnorm.observe_inputs(network, observe):
         yield captured

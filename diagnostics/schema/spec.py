@@ -11,6 +11,11 @@ from diagnostics.errors import OptionError
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.results.inspection import CandidateEntry, ModelEntry, Status
 
+NO_BATCHNORM = (
+    "No BatchNorm is visible in this network; an exporter may have folded it into the layers "
+    "before it."
+)
+
 
 class Need(StrEnum):
     """Something a method needs and a model may offer."""
@@ -164,6 +169,8 @@ class ModelSpec:
         """Say why the model does not offer something, as far as that is known."""
         if need is Need.HEAD:
             return "Its last layer does not make logits by weights and a bias alone."
+        if need is Need.BATCHNORM:
+            return NO_BATCHNORM
         if need is Need.ATTENTION and any(layer.kind == need for layer in self.layers):
             return (
                 "Its attention works in windows, or on tokens that change from layer to layer, so "
@@ -173,7 +180,7 @@ class ModelSpec:
         for check in self.checks:
             if check.name in names:
                 return check.message
-        return f"This network has no {'BatchNorm' if need is Need.BATCHNORM else need}."
+        return f"This network has no {need}."
 
     def layer(self, name: str) -> LayerInfo | None:
         """Return the layer of that name; None when there is none."""

@@ -97,11 +97,17 @@ def why_not(name: str, spec: ModelSpec, reference: Reference | None) -> str:
     missing = [need for need in sorted(score.needs) if need not in spec.offers]
     if missing:
         return spec.why_not(missing[0])
+    if Need.BATCHNORM in score.needs and reference and not _has_batchnorm(reference):
+        return "The reference was made before BatchNorm was seen in this format; make it anew."
     if score.fit is None:
         return ""
     if reference is None:
         return "It needs a folder of known-good images."
     return why_lacking(name, reference)
+
+
+def _has_batchnorm(reference: Reference) -> bool:
+    return all(len(half.outputs.batchnorm) for half in (reference.fit, reference.calibration))
 
 
 def why_lacking(name: str, reference: Reference) -> str:

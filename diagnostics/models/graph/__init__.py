@@ -33,6 +33,20 @@ class Node:
 
 
 @dataclass(frozen=True)
+class BatchNormNode:
+    """A node that normalises maps by what it remembers.
+
+    Args:
+        inputs: Positions, among the node's inputs, of weight, bias, mean and variance; None for
+            one that is left out.
+        eps: What is added to the variance.
+    """
+
+    inputs: tuple[int | None, int | None, int, int]
+    eps: float
+
+
+@dataclass(frozen=True)
 class Language:
     """What a graph is written in: its operators, and which of them need no mapping over images.
 
@@ -43,6 +57,7 @@ class Language:
         pair_operators: Operators whose inputs meet row by row.
         last_axes_operators: Operators that do not care how many axes come before the last ones.
         is_softmax: Says whether a node is a softmax over the last of so many axes.
+        batch_norm: Says of a node how it is a BatchNorm that remembers; None for any other.
     """
 
     operators: Mapping[str, Operator]
@@ -51,6 +66,7 @@ class Language:
     pair_operators: Collection[str]
     last_axes_operators: Collection[str]
     is_softmax: Callable[[Node, int], bool]
+    batch_norm: Callable[[Node], BatchNormNode | None]
 
 
 @dataclass(frozen=True)

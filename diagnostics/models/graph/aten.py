@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.models.graph import Attributes, Inputs, Language, Node, Operator
+from diagnostics.models.graph import (
+    Attributes,
+    BatchNormNode,
+    Inputs,
+    Language,
+    Node,
+    Operator,
+)
 from diagnostics.models.graph.aten_names import (
     BY_IMAGE,
     DROPOUTS,
@@ -45,6 +52,10 @@ NUMBER_OPERATORS: dict[str, Callable[..., Any]] = {  # of Python, on sizes
     "truediv": operator.truediv,
 }
 MAX_POWER = 64
+EPS_OF_BATCH_NORM = {  # position of the argument
+    "batch_norm.default": 7,
+    "_native_batch_norm_legit_no_training.default": 6,
+}
 
 
 @dataclass(frozen=True)
@@ -252,6 +263,20 @@ def _is_by_image(node: Node) -> bool:
     return node.operator.partition(".")[0] in BY_IMAGE and learned
 
 
+def _batch_norm_node(node: Node) -> BatchNormNode | None:
+    """Return how a node is a BatchNorm that remembers."""
+    if node.operator not in EPS_OF_BATCH_NORM:
+        return None
+    positional = node.attributes["positional"]
+    weight, bias, mean, variance = (
+        value.position if isinstance(value, Slot) else None for value in positional[1:5]
+    )
+    eps = positional[EPS_OF_BATCH_NORM[node.operator]]
+    if mean is None or variance is None or not isinstance(eps, float):
+        return None
+    return BatchNormNode((weight, bias, mean, variance), eps)
+
+
 def _overloads(*names: str) -> set[str]:
     return {operator for operator in OPERATORS if operator.partition(".")[0] in names}
 
@@ -264,4 +289,5 @@ ATEN = Language(
     pair_operators=_overloads(*PAIRS),
     last_axes_operators=_overloads(*ELEMENTWISE, *LAST_AXES, *DROPOUTS),
     is_softmax=_is_softmax,
+    batch_norm=_batch_norm_node,
 )

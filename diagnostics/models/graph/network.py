@@ -47,7 +47,7 @@ class GraphNetwork(nn.Module):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        language = graph.language
+        self._language = language = graph.language
         unknown = sorted({node.operator for node in graph.nodes} - language.operators.keys())
         if unknown:
             raise ModelError(
@@ -93,6 +93,25 @@ class GraphNetwork(nn.Module):
                 if self._last[value] == step and value not in self._weights:
                     values.pop(value, None)  # its memory is needed
         return values[self._output]
+
+    def batch_norms(self) -> list[tuple[nn.Module, list[Any], float]]:
+        """Return every BatchNorm that remembers: module; weight, bias, mean, variance; epsilon."""
+        found = []
+        for name, node in self._steps:
+            norm = self._language.batch_norm(node)
+            if norm is None:
+                continue
+            names = ["" if at is None else node.inputs[at] for at in norm.inputs]
+            tensors = [self._constant(value) for value in names]
+            if tensors[2] is not None and tensors[3] is not None:
+                found.append((self.get_submodule(name), tensors, norm.eps))
+        return found
+
+    def _constant(self, value: str) -> Tensor | None:
+        """Return a weight or another constant by the name of its value; None for any other."""
+        if value in self._weights:
+            return self.get_parameter(self._weights[value])
+        return self._constants.get(value)
 
     def _add_constants(
         self, graph: Graph, nodes: Sequence[Node], constants: dict[str, Tensor]

@@ -12,8 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.models.graph import Attributes, Inputs, Language, Node, Operator, shaping
+from diagnostics.models.graph import (
+    Attributes,
+    BatchNormNode,
+    Inputs,
+    Language,
+    Node,
+    Operator,
+    shaping,
+)
 from diagnostics.models.graph.windows import convolve, convolve_transposed, pad, pool, resize
+
+EPSILON = 1e-5  # of a norm that names none
 
 
 def _unary(function: Callable[[Tensor], Tensor]) -> Operator:
@@ -69,12 +79,12 @@ def _gemm(inputs: Inputs, attributes: Attributes) -> Tensor:
 def _batch_norm(inputs: Inputs, attributes: Attributes) -> Tensor:
     values, scale, bias, mean, variance = inputs
     return functional.batch_norm(
-        values, mean, variance, scale, bias, eps=attributes.get("epsilon", 1e-5)
+        values, mean, variance, scale, bias, eps=attributes.get("epsilon", EPSILON)
     )
 
 
 def _layer_norm(inputs: Inputs, attributes: Attributes) -> Tensor:
-    axis, eps = attributes.get("axis", -1) % inputs[0].ndim, attributes.get("epsilon", 1e-5)
+    axis, eps = attributes.get("axis", -1) % inputs[0].ndim, attributes.get("epsilon", EPSILON)
     return functional.layer_norm(
         inputs[0], inputs[0].shape[axis:], inputs[1], shaping.optional(inputs, 2), eps
     )
@@ -82,12 +92,12 @@ def _layer_norm(inputs: Inputs, attributes: Attributes) -> Tensor:
 
 def _instance_norm(inputs: Inputs, attributes: Attributes) -> Tensor:
     return functional.instance_norm(
-        inputs[0], weight=inputs[1], bias=inputs[2], eps=attributes.get("epsilon", 1e-5)
+        inputs[0], weight=inputs[1], bias=inputs[2], eps=attributes.get("epsilon", EPSILON)
     )
 
 
 def _group_norm(inputs: Inputs, attributes: Attributes) -> Tensor:
-    groups, eps = attributes["num_groups"], attributes.get("epsilon", 1e-5)
+    groups, eps = attributes["num_groups"], attributes.get("epsilon", EPSILON)
     scale, bias = inputs[1], inputs[2]
     if len(scale) == groups != inputs[0].shape[1]:  # version 18 scales groups, not channels
         each = inputs[0].shape[1] // groups
@@ -316,6 +326,15 @@ BY_IMAGE = {
     "Sigmoid",
     "Tanh",
 }
+
+
+def _batch_norm_node(node: Node) -> BatchNormNode | None:
+    """Return how a node is a BatchNorm that remembers."""
+    if node.operator != "BatchNormalization" or node.attributes.get("training_mode"):
+        return None
+    return BatchNormNode((1, 2, 3, 4), float(node.attributes.get("epsilon", EPSILON)))
+
+
 ONNX = Language(
     operators=OPERATORS,
     shape_operators={"Shape", "Size"},
@@ -323,4 +342,5 @@ ONNX = Language(
     pair_operators={"Add", "Sub", "Mul", "Div"},
     last_axes_operators=(),
     is_softmax=_is_softmax,
+    batch_norm=_batch_norm_node,
 )

@@ -342,3 +342,15 @@ def test_what_is_described_names_every_score_once_with_its_reason_or_threshold()
         for name, one in available.items()
     )
     assert overview["default"] == "ood/combined"
+
+
+def test_a_reference_from_before_batchnorm_was_seen_leaves_its_score_out():
+    reference = reference_of(network())
+
+    def blind(half):
+        return replace(half, outputs=replace(half.outputs, batchnorm=torch.zeros(0)))
+
+    older = replace(reference, fit=blind(reference.fit), calibration=blind(reference.calibration))
+    detector = OODDetector(network().spec, older)
+    assert "batchnorm_deviation" in OODDetector(network().spec, reference).names
+    assert "make it anew" in detector.left_out["batchnorm_deviation"]

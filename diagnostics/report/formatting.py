@@ -12,8 +12,11 @@ def rate(hits: int, n: int) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """Return "70–97 %", with a decimal where whole percent would hide the ends."""
-    near = min(low, 1 - high) < 0.01 and (low, high) != (0.0, 1.0)
+    """Return "70–97 %", with a decimal where whole percent would hide how near 0 or 100 an end is.
+
+    An end that is 0 or 1 itself is no estimate, so it gets none: 2 of 2 is "34–100 %".
+    """
+    near = any(0 < min(end, 1 - end) < 0.02 for end in (low, high))
     return f"{_percent(low, near)}–{_percent(high, near)} %"
 
 
@@ -24,4 +27,4 @@ def escaped(text: str, length: int = 24) -> str:
 
 
 def _percent(share: float, near: bool) -> str:
-    return f"{100 * share:.1f}" if near else f"{100 * share:.0f}"
+    return f"{100 * share:.1f}" if near and share not in (0, 1) else f"{100 * share:.0f}"

@@ -17,9 +17,9 @@ from diagnostics.schema.results.corruption import SweepImagesAnswer
 MAX_IMAGES = 8
 
 
-@method("Images of a sweep", source="See the sweep probe")
+@method("Images of a sweep", source="Images of the sweep (corruption/sweep)")
 def sweep_images(context: Context, *, corruptions: str = "[]") -> Outcome[SweepImagesAnswer]:
-    """The very images that the sweep probe asked about, rounded to 8 bits.
+    """The very images that a sweep asked about, rounded to 8 bits.
 
     Args:
         context: Gives the images in hand, of which the first is taken.

@@ -121,6 +121,9 @@ class SplitBuilder:
                 f"200 or more; got {count}."
             )
         images, part = self._joined(parts), torch.arange(count) % PARTS
+        rows = part < TRAIN_PARTS, part == CALIBRATION_PART, part == TEST_PART
+        train, calibration, test = (images.select(own).finite() for own in rows)
+        _require_finite(fit=train, threshold=calibration, judge=test)
         ood_train, ood_test = {}, {}
         for kind, others in self._kinds(Panel(context, samples)):
             fine = others.finite()
@@ -128,9 +131,9 @@ class SplitBuilder:
                 ood_train[kind] = fine.select(slice(0, None, 2))
             ood_test[kind] = fine.select(slice(1, None, 2)) if kind in LEARNABLE else fine
         return Splits(
-            train=images.select(part < TRAIN_PARTS).finite(),
-            calibration=images.select(part == CALIBRATION_PART).finite(),
-            test=images.select(part == TEST_PART).finite(),
+            train=train,
+            calibration=calibration,
+            test=test,
             ood_train=ood_train,
             ood_test=ood_test,
             notes=tuple(context.remarks()),
@@ -189,6 +192,24 @@ class SplitBuilder:
                 pixels = (pixels + FOOLING_STEP * gradient.sign()).clamp(0, 1).detach()
             parts.append(self.outputs(pixels))
         return self._joined(parts)
+
+
+def _require_finite(
+    *, fit: LabelledOutputs, threshold: LabelledOutputs, judge: LabelledOutputs
+) -> None:
+    """Hold a guard to images that the network answers with numbers.
+
+    Raises:
+        InputError: When there is none to fit it, to set its threshold or to judge it.
+    """
+    uses = {"fit it": fit, "set its threshold": threshold, "judge it": judge}
+    for use, images in uses.items():
+        if not len(images.labels):
+            raise InputError(
+                f"A guard needs known-good images with finite outputs to {use}, but the model "
+                "gives NaN or infinity for all of these. Check the preprocessing, and look at one "
+                "of them in Inspect."
+            )
 
 
 def require_features(context: Context) -> None:

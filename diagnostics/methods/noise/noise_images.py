@@ -14,14 +14,14 @@ from diagnostics.schema.results.noise import NoiseImages
 MAX_DRAWS = 8
 
 
-@method("Images of noise", source="See the noise probe")
+@method("Images of noise", source="Draws of the noise (noise/noise)")
 def noise_images(
     context: Context, *, family: str = "uniform", draws: str = "0", user_noise: str = ""
 ) -> Outcome[NoiseImages]:
-    """The very images of noise that the noise probe drew.
+    """The very images of noise behind the answer of noise/noise.
 
     Args:
-        context: As it was given to the noise probe.
+        context: As it was given to noise/noise.
         family: Id of the family.
         draws: Numbers of the draws, separated by commas.
         user_noise: Hashes of images in hand that are noise a person made, separated by commas.

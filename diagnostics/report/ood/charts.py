@@ -18,7 +18,7 @@ from diagnostics.report.ood.tables import (
 )
 from diagnostics.report.table import Table
 from diagnostics.schema.results.ood import HIGHER
-from diagnostics.text import counted, number, shortened
+from diagnostics.text import counted, number
 
 BINS = 48
 WIDE = 1e3  # positive values that span more are drawn on a logarithmic scale
@@ -108,7 +108,7 @@ def spread_numbers(detection: Detection, id_scores: Values, ood_scores: Values =
 def _add_marks(figure: go.Figure, detection: Detection, scale: _Scale) -> None:
     """Add a lane for each image in hand."""
     marks = detection.marks
-    lanes = [f"{position}. {shortened(mark.name, 24)}" for position, mark in enumerate(marks, 1)]
+    lanes = [f"{position}. {escaped(mark.name)}" for position, mark in enumerate(marks, 1)]
     for flagged, symbol in ((False, "circle"), (True, "diamond")):
         rows = [row for row, mark in enumerate(marks) if (mark.verdict == STRANGE) == flagged]
         figure.add_scatter(

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -105,18 +106,14 @@ def requests(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
         ),
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        options = forms.options(methods["guard/threshold"], fields, "guard")
+        options = draw_options(guards_of(methods), fields)
         by_guard = {
             info.id: Request(
                 info.id,
                 session.model,
                 (),
                 session.preprocessing or spec.preprocessing,
-                options={
-                    option.name: options[option.name]
-                    for option in info.options
-                    if option.name in options
-                },
+                options=options[info.id],
                 folder=session.in_distribution,
                 ood_folder=session.out_of_distribution,
             )
@@ -132,6 +129,34 @@ def requests(spec: ModelSpec, methods: Methods) -> dict[str, Request]:
                 type="primary",
             )
     return by_guard if wanted else {}
+
+
+def draw_options(
+    guards: Sequence[MethodInfo], fields: Mapping[str, Field]
+) -> dict[str, dict[str, Any]]:
+    """Draw every option of the guards, as their signatures have them; return them by guard.
+
+    Args:
+        guards: The guards.
+        fields: How options are drawn that all guards that have them share, by name; every other
+            option is drawn beside the title of its guard.
+    """
+    shared: dict[str, Any] = {}
+    by_guard = {}
+    for info in guards:
+        names = [option.name for option in info.options]
+        new = {
+            name: field for name, field in fields.items() if name in names and name not in shared
+        }
+        shared |= forms.options(info, new, "guard")
+        alone = {
+            name: Field(f"{info.title}: {name.replace('_', ' ')}")
+            for name in names
+            if name not in fields
+        }
+        own = forms.options(info, alone)
+        by_guard[info.id] = {name: own.get(name, shared.get(name)) for name in names}
+    return by_guard
 
 
 def _shippable_scores(spec: ModelSpec, methods: Methods) -> dict[str, str]:

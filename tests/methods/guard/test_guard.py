@@ -391,6 +391,26 @@ def test_too_few_images_are_said(folder_of):
         find("guard/threshold").function(context)
 
 
+class NotFinite(nn.Module):
+    """A classifier that gives NaN for every image with a dark left edge."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(256, 4)
+
+    def forward(self, values):
+        dark = values[:, :, :, 0].mean((1, 2)) < 0.2
+        return self.fc(values.flatten(1)).masked_fill(dark[:, None], float("nan"))
+
+
+def test_a_guard_whose_calibration_images_are_all_answered_with_nan_is_refused_in_a_sentence(
+    folder_of,
+):
+    context = context_of(small(NotFinite), folder=folder_of(90), with_ood=False)
+    with pytest.raises(InputError, match="finite outputs to fit it, but the model gives NaN"):
+        find("guard/threshold").function(context)
+
+
 def test_a_score_that_no_guard_can_ship_is_named_beside_those_that_can(letters):
     with pytest.raises(InputError, match=r"no score 'nonsense'.*msp"):
         find("guard/threshold").function(context_of(letters, with_ood=False), score="nonsense")

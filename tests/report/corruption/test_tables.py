@@ -112,7 +112,7 @@ def test_it_is_said_where_fewer_than_half_keep_their_answer_with_an_interval():
     sweep["quantile_bands"][2:] = [band(5), band(6)]
     assert "the fewest at slope 20, 5 of 10" in tables.quantile_headline(sweep)
     table = tables.quantile_table(sweep)
-    assert table.rows[0]["same answer"] == "10 of 10 (72.2–100.0 %)"
+    assert table.rows[0]["same answer"] == "10 of 10 (72–100 %)"
     assert table.rows[0]["5 to 95 % of images"] == "20.0 % to 90.0 %"
     assert "right" not in table.rows[0]
 

@@ -65,7 +65,7 @@ def test_the_model_that_images_were_made_for_takes_them_for_their_class(letters)
         assert one.fooled
         assert one.of_target[0] == pytest.approx(one.made_for["probability"], abs=1e-4)
     headline = detection.transfer_headline(transfers, "It")
-    assert headline.startswith("It takes 2 of 2 (34.2–100.0 %) for the class they were made for.")
+    assert headline.startswith("It takes 2 of 2 (34–100 %) for the class they were made for.")
 
 
 def test_another_model_is_counted_by_its_own_first_class(letters):

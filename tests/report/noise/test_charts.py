@@ -235,6 +235,13 @@ def test_names_are_text_in_a_chart_whatever_marks_they_hold(families):
 
 def test_rates_say_their_interval():
     assert rate(18, 20) == "18 of 20 (70–97 %)"
-    assert rate(0, 20) == "0 of 20 (0.0–16.1 %)"
+    assert rate(0, 20) == "0 of 20 (0–16 %)"
     assert rate(515, 520) == "515 of 520 (97.8–99.6 %)"
     assert interval(0, 1) == "0–100 %"
+
+
+def test_an_end_that_is_no_estimate_has_no_decimal():
+    """Of 2 of 2 the upper end is that of all rates; 34.2–100.0 % said more than is known."""
+    assert rate(2, 2) == "2 of 2 (34–100 %)"
+    assert rate(0, 1000) == "0 of 1000 (0–0.4 %)"
+    assert rate(1000, 1000) == "1000 of 1000 (99.6–100 %)"

@@ -60,3 +60,14 @@ def test_equal_scores_of_all_known_good_images_can_be_drawn():
 def test_a_score_that_is_no_number_is_not_drawn():
     figure = charts.spread(detection_of(("a.png", without_place(None))), ID_SCORES)
     assert [trace.visible for trace in figure.data] == [True, False, False, False]
+
+
+def test_the_name_of_a_file_is_text_in_every_lane_of_the_spread():
+    """Plotly reads <b>, <a href> and &lt; in names of rows as marks."""
+    name = "<b>x</b><a href='//evil'>y</a>.png"
+    figure = charts.spread(detection_of((name, placement(0.0))), ID_SCORES, OOD_SCORES)
+    shown = [*figure.layout.yaxis2.categoryarray]
+    shown += [text for trace in figure.data[2:] for text in [*trace.y, *(trace.hovertext or [])]]
+    assert shown
+    assert not [text for text in shown if "<" in str(text)]
+    assert "&lt;b&gt;" in shown[0]

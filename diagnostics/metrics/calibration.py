@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +49,8 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Re
     Raises:
         InputError: No images, shapes that do not fit, or a confidence outside 0 to 1.
     """
-    p, hits = _checked(confidence, correct, bins)
-    indices = _bin_indices(p, bins)
+    p, hits = checked(confidence, correct, bins)
+    indices = bin_indices(p, bins)
     counts = np.bincount(indices, minlength=bins)
     size = np.where(counts, counts, np.nan)
     return Reliability(
@@ -65,7 +64,8 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Re
 def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
     """Return the expected calibration error: the mean distance of confidence from accuracy.
 
-    Few images make it too high: a perfectly calibrated model of 100 images shows some error too.
+    Few images make it too high: a perfectly calibrated model of 100 images shows some error too;
+    `debiased_ece` takes that away.
 
     Args:
         confidence: Shape (n,), probability of the predicted class, 0 to 1.
@@ -99,7 +99,7 @@ def adaptive_ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> f
         Nguyen & O'Connor 2015, "Posterior calibration and exploratory analysis for natural
         language processing models", section 3.
     """
-    p, hits = _checked(confidence, correct, bins)
+    p, hits = checked(confidence, correct, bins)
     order = np.argsort(p)
     p, hits = p[order], hits[order]
     starts = np.flatnonzero(np.diff(p, prepend=-1.0))
@@ -130,37 +130,11 @@ def classwise_ece(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -
         calibration error).
     """
     p, y = labelled(probabilities, labels)
-    return classwise_ece_of_draws(p, y, bins)(np.arange(len(y)))
-
-
-def classwise_ece_of_draws(
-    probabilities: Floats, labels: NDArray[np.intp], bins: int = 15
-) -> Callable[[NDArray[np.intp]], float]:
-    """Return a function that gives the classwise error of a draw of the images, with repeats.
-
-    The expensive part, sorting n * k probabilities into bins, is done once for all draws.
-
-    Args:
-        probabilities: Shape (n, k), rows sum to 1.
-        labels: Shape (n,), the true classes.
-        bins: Of equal width.
-    """
-    n, k = probabilities.shape
-    gaps = probabilities.copy()
-    gaps[np.arange(n), labels] -= 1
-    indices = _bin_indices(probabilities, bins)
-    rows, classes = np.nonzero(indices)
-    cells = classes * bins + indices[rows, classes]
-    gaps_above = gaps[rows, classes]
-    gaps[rows, classes] = 0  # what is left lies in the lowest bin, where most probabilities are
-
-    def error(drawn: NDArray[np.intp]) -> float:
-        times = np.bincount(drawn, minlength=n).astype(np.float64)
-        sums = np.bincount(cells, times[rows] * gaps_above, minlength=k * bins).astype(np.float64)
-        sums[::bins] += times @ gaps
-        return float(np.abs(sums).sum() / (len(drawn) * k))
-
-    return error
+    k = p.shape[1]
+    gaps = p.copy()
+    gaps[np.arange(len(y)), y] -= 1
+    cells = np.arange(k) * bins + bin_indices(p, bins)
+    return float(np.abs(np.bincount(cells.ravel(), gaps.ravel())).sum() / p.size)
 
 
 def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
@@ -212,12 +186,17 @@ def log_softmax(logits: Floats) -> Floats:
     return result
 
 
-def _bin_indices(probability: Floats, bins: int) -> NDArray[Any]:
+def bin_indices(probability: Floats, bins: int) -> NDArray[Any]:
     """Return the bin of each probability, any shape; 1 is in the last one."""
     return np.searchsorted(np.arange(1, bins) / bins, probability, side="right")
 
 
-def _checked(confidence: ArrayLike, correct: ArrayLike, bins: int) -> tuple[Floats, Floats]:
+def checked(confidence: ArrayLike, correct: ArrayLike, bins: int) -> tuple[Floats, Floats]:
+    """Return confidences and right answers as numbers that fit each other.
+
+    Raises:
+        InputError: No images, shapes that do not fit, or a confidence outside 0 to 1.
+    """
     p, hits = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
     if p.ndim != 1 or p.shape != hits.shape or bins < 1:
         raise InputError(

@@ -16,6 +16,12 @@ from diagnostics.schema.results import Count, Rate
 def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return the interval in which a rate lies that showed `hits` hits in `n` trials.
 
+    Both ends leave 2.5 % at the level of 95 %. Where no trial or every trial is a hit one end is
+    that of the range, and the other alone bounds the rate, one-sided at 97.5 %: 2 of 2 gives 34 to
+    100 %, where Clopper and Pearson's interval, which never holds less than it says, gives 16 to
+    100 %. Wilson's holds 95.1 to 95.7 % of rates spread evenly over 0 to 1, for 1 to 100 trials,
+    and at the worst rate for each n 79 to 84 % (computed from the binomial law).
+
     Args:
         hits: 0 to n.
         n: How many independent trials; 0 leaves the rate open from 0 to 1.
@@ -33,15 +39,51 @@ def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
     if not 0 <= hits <= n:
         raise InputError(f"Hits must lie between 0 and the {n} trials, but there are {hits}.")
     z = NormalDist().inv_cdf((1 + _checked(level)) / 2)
-    if n == 0:
-        return 0.0, 1.0
-    rate = hits / n
+    return _wilson(hits / n, n, z) if n else (0.0, 1.0)
+
+
+def _wilson(rate: float, n: float, z: float) -> tuple[float, float]:
     scale = 1 + z * z / n
     centre = (rate + z * z / (2 * n)) / scale
     half = z / scale * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    low = 0.0 if hits == 0 else max(centre - half, 0.0)
-    high = 1.0 if hits == n else min(centre + half, 1.0)
+    low = 0.0 if rate == 0 else max(centre - half, 0.0)
+    high = 1.0 if rate == 1 else min(centre + half, 1.0)
     return low, high
+
+
+def clustered(hits: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's interval of a rate whose trials come in clusters that are alike within.
+
+    Its n is the number of trials that would say as much if they were independent: the trials
+    divided by the design effect, how much further the clusters' rates are spread than independent
+    trials would spread them. It is never below the number of clusters, and equals it where every
+    trial or none is a hit, because then nothing shows how alike the trials of a cluster are.
+    {MEASURED}
+
+    Args:
+        hits: Whether each trial is one, shape (n,).
+        clusters: Which cluster each trial belongs to, shape (n,).
+        level: The share of such intervals that hold the true rate, between 0 and 1.
+
+    Source:
+        Korn & Graubard 1998, "Confidence intervals for proportions with small expected number of
+        positive counts estimated from survey data" (effective n, Student's t).
+    """
+    of_hits = np.asarray(hits, np.float64)
+    _, members = np.unique(np.asarray(clusters), return_inverse=True)
+    sizes = np.bincount(members) if len(of_hits) else np.zeros(0)
+    n, count = len(of_hits), len(sizes)
+    if count == n:
+        return wilson(int(of_hits.sum()), n, level)
+    rate = float(of_hits.mean())
+    if count == 1 or rate in (0.0, 1.0):
+        return _wilson(rate, count, NormalDist().inv_cdf((1 + _checked(level)) / 2))
+    from scipy.special import stdtrit
+
+    spread = np.bincount(members, of_hits) - sizes * rate
+    variance = count / (count - 1) * float((spread**2).sum()) / n**2
+    effective = min(max(rate * (1 - rate) / max(variance, 1e-12), count), n)
+    return _wilson(rate, effective, float(stdtrit(count - 1, (1 + _checked(level)) / 2)))
 
 
 def rate(hits: int, n: int) -> Rate:

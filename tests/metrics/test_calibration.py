@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from diagnostics.errors import InputError
-from diagnostics.metrics import calibration
 from diagnostics.metrics.calibration import (
     adaptive_ece,
     brier,
@@ -77,15 +76,6 @@ def test_classwise_brier_and_nll_equal_plain_loops(n, k):
     assert classwise_ece(p, labels, 15) == pytest.approx(slow.slow_classwise_ece(rows, truth, 15))
     assert brier(p, labels) == pytest.approx(slow.slow_brier(rows, truth))
     assert nll(logits, labels) == pytest.approx(slow.slow_nll(logits.tolist(), truth))
-
-
-def test_a_draw_with_repeats_has_the_classwise_error_of_the_repeated_images():
-    logits, labels = drawn_from_softmax(80, 4, sharpness=2.0)
-    p = np.exp(log_softmax(logits))
-    drawn = np.random.default_rng(0).integers(0, 80, 80)
-    quick = calibration.classwise_ece_of_draws(p, labels)(drawn)
-    plain = slow.slow_classwise_ece(p[drawn].tolist(), labels[drawn].tolist(), 15)
-    assert quick == pytest.approx(plain)
 
 
 def test_brier_goes_from_zero_to_two():

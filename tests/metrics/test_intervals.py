@@ -1,3 +1,4 @@
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from diagnostics.errors import InputError
 from diagnostics.metrics.intervals import (
     bootstrap,
+    clustered,
     false_alarm_interval,
     flagged_ranks,
     wilson,
@@ -25,6 +27,25 @@ def test_wilson_equals_scipy(hits, n):
     stats = pytest.importorskip("scipy.stats")
     expected = stats.binomtest(hits, n).proportion_ci(0.95, method="wilson")
     assert wilson(hits, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "mean", "worst"), [(1, 0.957, 0.79), (2, 0.957, 0.82), (20, 0.953, 0.84)]
+)
+def test_wilson_holds_as_many_rates_as_its_docstring_says(n, mean, worst):
+    """Counted from the binomial law, over even rates and just outside every end."""
+    ends = [wilson(hits, n) for hits in range(n + 1)]
+
+    def held(rate):
+        return sum(
+            math.comb(n, hits) * rate**hits * (1 - rate) ** (n - hits)
+            for hits, (low, high) in enumerate(ends)
+            if low <= rate <= high
+        )
+
+    assert np.mean([held((i + 0.5) / 2000) for i in range(2000)]) == pytest.approx(mean, abs=1e-3)
+    beside = [end * (1 - 1e-9) for low, _ in ends for end in [low] if low > 0]
+    assert min(held(rate) for rate in beside) == pytest.approx(worst, abs=6e-3)
 
 
 def test_no_trials_leave_a_rate_open():
@@ -139,3 +160,33 @@ def test_the_same_seed_gives_the_same_band_and_another_gives_another():
 def test_a_band_of_nothing_is_refused(n, resamples):
     with pytest.raises(InputError):
         bootstrap(lambda drawn: 0.0, n, resamples=resamples)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("rate", [0.5, 0.9])
+def test_draws_of_the_same_source_image_are_not_counted_as_independent(rate, alike):
+    """Of 16 images 4 draws each; at `alike` 1 all draws of an image agree."""
+    random, held, plain = np.random.default_rng(0), 0, 0
+    sources = np.arange(64) % 16
+    for _ in range(400):
+        own = random.random(16) < rate
+        if alike == 0:
+            own = np.full(16, rate)
+        elif alike < 1:
+            times = (1 - alike) / alike
+            own = random.beta(rate * times, (1 - rate) * times, 16)
+        hits = random.random(64) < own[sources]
+        low, high = clustered(hits, sources)
+        held += low <= rate <= high
+        low, high = wilson(int(hits.sum()), 64)
+        plain += low <= rate <= high
+    assert held / 400 >= 0.92
+    if alike == 1:
+        assert plain / 400 < 0.8
+
+
+def test_independent_draws_have_wilsons_interval_and_agreeing_ones_that_of_their_sources():
+    hits = np.arange(64) % 3 == 0
+    assert clustered(hits, np.arange(64)) == wilson(int(hits.sum()), 64)
+    assert clustered(np.ones(64), np.arange(64) % 16) == pytest.approx(wilson(16, 16))
+    assert clustered(np.zeros(64), np.arange(64) % 16) == pytest.approx(wilson(0, 16))

@@ -70,5 +70,4 @@ def _temperature(images: LabelledOutputs) -> float:
     labelled = images.select(images.labels != UNKNOWN)
     if not len(labelled.labels):
         return 1.0
-    fitted = temperature(labelled.outputs.logits.double().numpy(), labelled.labels.numpy())
-    return 1.0 if fitted.at_bound else fitted.value
+    return temperature(labelled.outputs.logits.double().numpy(), labelled.labels.numpy()).applied

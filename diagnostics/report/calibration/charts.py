@@ -6,7 +6,6 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from diagnostics.metrics.intervals import wilson
 from diagnostics.report import chart
 from diagnostics.report.chart import GREY, HOVER, SEQUENTIAL
 from diagnostics.report.formatting import escaped, rate
@@ -27,14 +26,14 @@ HOVER_LENGTH = 60
 def reliability(answer: CalibrationAnswer) -> go.Figure:
     """Draw how often the model is right at each confidence, and below it how many images are there.
 
-    Bins that the answer calls few are hatched.
+    Bins that the answer calls few are hatched. Strokes at the diagonal are the consistency band.
     """
     bins = [row for row in answer["reliability"] if row["n"]]
     middles = [50 * (row["confidence_from"] + row["confidence_to"]) for row in bins]
     widths = [100 * (row["confidence_to"] - row["confidence_from"]) for row in bins]
     hatches = {"shape": ["/" if row["few"] else "" for row in bins], "fillmode": "replace"}
     accuracy = [100 * (row["accuracy"] or 0) for row in bins]
-    intervals = [wilson(hits(row), row["n"]) for row in bins]
+    confidence = [100 * (row["confidence"] or 0) for row in bins]
     drawing = make_subplots(
         rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.7, 0.3]
     )
@@ -43,12 +42,6 @@ def reliability(answer: CalibrationAnswer) -> go.Figure:
         y=accuracy,
         width=widths,
         marker={"pattern": hatches},
-        error_y=chart.error_bars(
-            accuracy,
-            [100 * low for low, _ in intervals],
-            [100 * high for _, high in intervals],
-            color=GREY,
-        ),
         hovertext=[
             f"{_confidence_range(row)}: right in {rate(hits(row), row['n'])}, mean confidence "
             f"{100 * (row['confidence'] or 0):.1f} %"
@@ -68,7 +61,22 @@ def reliability(answer: CalibrationAnswer) -> go.Figure:
         col=1,
     )
     drawing.add_scatter(
-        x=[100 * (row["confidence"] or 0) for row in bins],
+        x=confidence,
+        y=confidence,
+        mode="markers",
+        marker={"size": 1, "color": GREY},
+        error_y=chart.error_bars(
+            confidence,
+            [100 * (row["low"] or 0) for row in bins],
+            [100 * (row["high"] or 0) for row in bins],
+            color=GREY,
+        ),
+        hoverinfo="skip",
+        row=1,
+        col=1,
+    )
+    drawing.add_scatter(
+        x=confidence,
         y=accuracy,
         mode="markers",
         marker={"size": 10, "symbol": "diamond"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from diagnostics.report.calibration.charts import hits, worst_first
-from diagnostics.report.formatting import rate
+from diagnostics.report.formatting import interval, rate
 from diagnostics.report.table import Cell, Table
 from diagnostics.schema.results import Estimate
 from diagnostics.schema.results.calibration import CalibrationAnswer, Verdict
@@ -36,8 +36,8 @@ AFTER: dict[Measure, MeasureAfter] = {
 MEANINGS: dict[Measure, tuple[str, str]] = {
     "ece": (
         "Calibration error (ECE)",
-        "Mean distance between confidence and accuracy, in bins of equal width. 0 to 1; higher is "
-        "worse.",
+        "Mean distance between confidence and accuracy, in bins of equal width, without the bias "
+        "of few images. 0 to 1; higher is worse.",
     ),
     "adaptive_ece": (
         "Adaptive error",
@@ -82,7 +82,7 @@ def measures(answer: CalibrationAnswer) -> dict[str, list[Cell]]:
             title=title,
             hover=title,
             answer=number(answer[name]["value"]),
-            notes=(f"95 % band {_band(answer[name])}", meaning),
+            notes=(_with_chance(answer, name), meaning),
         )
         for name, (title, meaning) in MEANINGS.items()
     ]
@@ -103,27 +103,37 @@ def after(answer: CalibrationAnswer) -> Table:
 
 
 def temperature(answer: CalibrationAnswer) -> str:
-    """Say which temperature fits best and what it was fitted on."""
+    """Say which temperature fits best, how far it is known, and what it was fitted on."""
     fitted = answer["temperature"]
-    value, n = fitted["value"], fitted["fitted_on"]
-    if fitted["at_bound"]:
+    value, n, bound = fitted["value"], fitted["fitted_on"], fitted["at_bound"]
+    if bound == "highest":
         return (
-            f"No temperature fits these {n} images best: the search ended at its bound, "
-            f"{number(value)}. Too few mistakes, or labels that do not belong to this model."
+            f"The answers do not depend on the image, as far as these {n} labels tell: no "
+            "temperature makes them better than chance. The network may be untrained, or the "
+            "labels may not belong to it."
         )
-    change = "makes the answers less sure" if value > 1 else "makes the answers surer"
+    if bound == "lowest":
+        return (
+            f"No temperature fits these {n} images best, because every answer is right: the surer, "
+            "the better. With one mistake among them there would be one."
+        )
+    ends = f"{number(fitted['low'])} to {number(fitted['high'])}"
+    changes = "makes the answers less sure" if value > 1 else "makes the answers surer"
+    if fitted["low"] <= 1 <= fitted["high"]:
+        changes = "changes nothing that chance could not"
     return (
-        f"Dividing the logits by {value:.2f} fits these {n} images best; it {change} and leaves "
-        "every top class and the accuracy as they are."
+        f"Dividing the logits by {value:.2f} fits these {n} images best (95 % interval {ends}); it "
+        f"{changes} and leaves every top class and the accuracy as they are."
     )
 
 
 def fitted_on(answer: CalibrationAnswer) -> str:
-    """Say that the values after the temperature flatter it."""
+    """Say on which images the values after the temperature were measured."""
     return (
-        "In brackets 95 % bands; higher is worse. Temperature and values after it come from the "
-        f"same {answer['temperature']['fitted_on']} images, which flatters them; with other images "
-        "they will be a little worse."
+        "In brackets 95 % intervals; higher is worse. Values after the temperature are "
+        f"cross-fitted: each of the {answer['temperature']['fitted_on']} images was judged by a "
+        f"temperature fitted on the others, in {answer['folds']} folds. A fold without a best "
+        "temperature leaves its logits as they are."
     )
 
 
@@ -136,13 +146,17 @@ def bins(answer: CalibrationAnswer) -> Table:
             "images": str(row["n"]),
             "mean confidence": f"{100 * (row['confidence'] or 0):.1f} %" if row["n"] else "",
             "right (95 % interval)": rate(hits(row), row["n"]) if row["n"] else "",
+            "if calibrated": interval(row["low"], row["high"])
+            if row["low"] is not None and row["high"] is not None
+            else "",
         }
         for row in answer["reliability"]
     )
     few = sum(row["few"] and row["n"] > 0 for row in answer["reliability"])
     note = (
         "Diamonds stand at the mean confidence of each bin: on the dashed line the model is right "
-        "as often as it says, below it, it is too sure. Grey strokes are 95 % intervals."
+        "as often as it says, below it, it is too sure. Grey strokes are the consistency band: "
+        "chance leaves the diamond of a calibrated model on them in 95 of 100 draws, bin by bin."
     )
     if few:
         note += f" Hatched: {counted(few, 'bin')} with fewer than 10 images, which tell little."
@@ -223,6 +237,17 @@ def left_out(answer: CalibrationAnswer) -> str:
         reasons.append(f"{answer['not_finite']} images whose answer is not finite")
     left_out = [f"Left out: {' and '.join(reasons)}."] if reasons else []
     return " ".join([*left_out, *answer["notes"]])
+
+
+def _with_chance(answer: CalibrationAnswer, name: Measure) -> str:
+    """Return a measure's interval; of a calibration error also what is counted, and by chance."""
+    if name in ("brier", "nll"):
+        return f"95 % interval {_band(answer[name])}"
+    error = answer[name]
+    return (
+        f"95 % interval {_band(error)}. Counted in bins: {number(error['counted'])}; calibrated "
+        f"answers would count {number(error['chance_low'])} to {number(error['chance_high'])}."
+    )
 
 
 def _band(estimate: Estimate) -> str:

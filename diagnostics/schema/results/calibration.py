@@ -7,13 +7,14 @@ from typing import Literal, TypeAlias, TypedDict
 from diagnostics.schema.results import Estimate, Rate
 
 Verdict: TypeAlias = Literal["too sure", "not sure enough", "uneven", "fits", "can't tell"]
+Bound: TypeAlias = Literal["lowest", "highest"]  # of the temperatures that are searched
 
 
 class ReliabilityBin(TypedDict):
     """The images whose confidence lies between two edges, 0 to 1; None where there are none.
 
-    `confidence` is their mean confidence, `low` and `high` the 95 % band of their accuracy, None
-    also where too few resamples had such an image; `few` says that the accuracy tells little.
+    `confidence` is their mean confidence. Were it calibrated, chance would leave `accuracy` between
+    `low` and `high` in 95 of 100 draws; `few` says that the accuracy tells little.
     """
 
     confidence_from: float
@@ -48,44 +49,43 @@ class WrongFile(WrongPrediction):
     file: str
 
 
-class FittedTemperature(TypedDict):
-    """What the logits are divided by, and on how many images that was fitted.
+class FittedTemperature(Estimate):
+    """What the logits are divided by, with its 95 % interval, and on how many images it was fitted.
 
-    `at_bound` says that the search ended at its least or greatest temperature.
+    `at_bound` says at which end of the search it lies where no best temperature exists: the
+    "lowest" where every answer is right, the "highest" where the answers do not depend on the
+    image. The logits then stay as they are.
     """
 
-    value: float
-    at_bound: bool
+    at_bound: Bound | None
     fitted_on: int
 
 
+class CalibrationError(Estimate):
+    """A calibration error, 0 to 1, without the bias of few images, and its 95 % interval.
+
+    `counted` is the error as counted in bins, which few images make too high; calibrated answers
+    would count from `chance_low` to `chance_high` in 95 of 100 draws.
+    """
+
+    counted: float
+    chance_low: float
+    chance_high: float
+
+
 class GapRange(TypedDict):
-    """The middle 95 % of mean confidence − accuracy."""
+    """Mean confidence − accuracy of calibrated answers, in the middle 97.5 % of draws."""
 
     low: float
     high: float
-
-
-class ErrorRange(TypedDict):
-    """The mean of the calibration error and its 97.5 % quantile."""
-
-    mean: float
-    high: float
-
-
-class IfCalibrated(TypedDict):
-    """What a calibrated model with the same confidences would show by chance."""
-
-    gap: GapRange
-    ece: ErrorRange
 
 
 class Measurement(TypedDict):
     """How far a classifier's percentages can be believed, on n labelled images of k classes.
 
     `not_finite` images were left out. `gap` is mean confidence − accuracy: above 0 is too sure.
-    `ece`, `adaptive_ece` and `classwise_ece` are calibration errors, 0 to 1; `brier` goes from 0 to
-    2, `nll` is in nats; with `_after` the logits were divided by the temperature. `confusion` has a
+    `brier` goes from 0 to 2, `nll` is in nats; `_after` each image's logits were divided by a
+    temperature fitted on other images, in as many `folds`. `confusion` has a
     row for each true class, None for many classes; `most_confused` holds [true class, predicted
     class, images], the most frequent first; `confident_errors` the surest first.
     """
@@ -94,6 +94,7 @@ class Measurement(TypedDict):
     classes: int
     not_finite: int
     bins: int
+    folds: int
     resamples: int
     seed: int
     verdict: Verdict
@@ -101,15 +102,15 @@ class Measurement(TypedDict):
     accuracy: Rate
     mean_confidence: float
     gap: Estimate
-    ece: Estimate
-    adaptive_ece: Estimate
-    classwise_ece: Estimate
+    gap_if_calibrated: GapRange
+    ece: CalibrationError
+    adaptive_ece: CalibrationError
+    classwise_ece: CalibrationError
     brier: Estimate
     nll: Estimate
-    ece_after: Estimate
+    ece_after: CalibrationError
     brier_after: Estimate
     nll_after: Estimate
-    if_calibrated: IfCalibrated
     temperature: FittedTemperature
     reliability: list[ReliabilityBin]
     per_class: list[ClassAccuracy]

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from diagnostics.report import console
 from diagnostics.report.calibration import charts, tables
 from diagnostics.schema.results.calibration import (
     CalibrationAnswer,
@@ -37,7 +38,7 @@ def answer():
 
 def test_bars_are_the_accuracy_and_the_count_of_each_bin(answer):
     figure = charts.reliability(answer)
-    accuracy, diagonal, diamonds, counts = figure.data
+    accuracy, diagonal, _, diamonds, counts = figure.data
     filled = [one for one in answer["reliability"] if one["n"]]
     assert list(accuracy.y) == pytest.approx([100 * one["accuracy"] for one in filled])
     assert list(diamonds.x) == pytest.approx([100 * one["confidence"] for one in filled])
@@ -57,13 +58,25 @@ def test_bins_of_few_images_are_hatched_and_no_others(answer):
     hatched = [one["n"] < 10 for one in filled]
     assert True in hatched
     assert False in hatched
-    for bars in (figure.data[0], figure.data[3]):
+    for bars in (figure.data[0], figure.data[4]):
         assert [shape == "/" for shape in bars.marker.pattern.shape] == hatched
     assert f"Hatched: {sum(hatched)} bins" in tables.bins(answer).caption
 
 
+def test_strokes_at_the_diagonal_are_the_consistency_band(answer):
+    band = charts.reliability(answer).data[2]
+    filled = [one for one in answer["reliability"] if one["n"]]
+    assert (
+        list(band.x) == list(band.y) == pytest.approx([100 * one["confidence"] for one in filled])
+    )
+    for x, up, down, one in zip(
+        band.x, band.error_y.array, band.error_y.arrayminus, filled, strict=True
+    ):
+        assert (x - down, x + up) == pytest.approx((100 * one["low"], 100 * one["high"]), abs=1e-9)
+
+
 def test_one_hit_of_one_leaves_the_accuracy_of_its_bin_open(answer):
-    """Wilson's interval of 1 of 1 begins at 1 / (1 + 1.96²)."""
+    """Wilson's interval of 1 of 1 begins at 1 / (1 + 1.96²), 20.7 %."""
     only = ReliabilityBin(
         confidence_from=0.9,
         confidence_to=1.0,
@@ -74,10 +87,8 @@ def test_one_hit_of_one_leaves_the_accuracy_of_its_bin_open(answer):
         low=1.0,
         high=1.0,
     )
-    bars = charts.reliability({**answer, "reliability": [only], "n": 1}).data[0]
-    low = 100 - bars.error_y.arrayminus[0]
-    assert low == pytest.approx(100 / (1 + 1.959964**2), rel=1e-5)
-    assert bars.error_y.array[0] == 0
+    (row,) = tables.bins({**answer, "reliability": [only], "n": 1}).rows
+    assert row["right (95 % interval)"] == "1 of 1 (21–100 %)"
 
 
 def test_classes_stand_worst_first_and_those_without_images_are_said(answer):
@@ -138,15 +149,34 @@ def test_every_measure_says_what_it_is_and_which_way_is_worse(answer):
     assert float(brier.answer) == pytest.approx(answer["brier"]["value"], rel=1e-2)
 
 
-@pytest.mark.parametrize(("value", "word"), [(2.5, "less sure"), (0.4, "surer")])
-def test_the_temperature_is_said_with_what_it_was_fitted_on(value, word, answer):
-    fitted = FittedTemperature(value=value, at_bound=False, fitted_on=77)
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [(2.5, 2, 3, "less sure"), (0.4, 0.3, 0.5, "surer"), (1.2, 0.9, 1.4, "chance")],
+)
+def test_the_temperature_is_said_with_its_interval_and_what_it_was_fitted_on(
+    value, low, high, words, answer
+):
+    fitted = FittedTemperature(value=value, low=low, high=high, at_bound=None, fitted_on=77)
     with_temperature = {**answer, "temperature": fitted}
     assert f"{value:.2f}" in tables.temperature(with_temperature)
-    assert word in tables.temperature(with_temperature)
+    assert f"95 % interval {low} to {high}" in tables.temperature(with_temperature)
+    assert words in tables.temperature(with_temperature)
     assert "77" in tables.fitted_on(with_temperature)
-    at_bound = {**answer, "temperature": {**fitted, "at_bound": True}}
-    assert "No temperature fits" in tables.temperature(at_bound)
+
+
+def test_a_temperature_at_its_bound_says_that_the_answers_do_not_depend_on_the_image(answer):
+    fitted = {**answer["temperature"], "at_bound": "highest"}
+    assert "do not depend on the image" in tables.temperature({**answer, "temperature": fitted})
+    all_right = tables.temperature({**answer, "temperature": {**fitted, "at_bound": "lowest"}})
+    assert "every answer is right" in all_right
+    assert "depend" not in all_right
+
+
+def test_the_command_line_prints_the_verdict(answer):
+    lines = console.calibrate(answer)
+    assert lines[0].startswith(f"{answer['verdict']}: ")
+    assert answer["reason"] in lines[0]
+    assert any(line.startswith("  temperature") and "interval" in line for line in lines)
 
 
 def test_noise_with_the_logits_of_a_real_image_is_as_sure_at_every_temperature():

@@ -18,7 +18,7 @@ from diagnostics.ui.widgets.run import run_request, try_request
 TITLE, ICON = "Noise", "grain"
 QUESTION = "How sure is the model of images that show nothing, and which class do they become?"
 COMPARED, SURE = "Compared with", "How sure is it of noise?"
-SWALLOWS, BLANK = "Which class swallows the noise?", "What does it say of a blank image?"
+BECOMES, BLANK = "Which class does noise become?", "What does it say of a blank image?"
 DEPTH = "Which layer turns noise into a class?"
 
 spec, methods = sidebar.selection()
@@ -26,9 +26,7 @@ board = Board(TITLE, QUESTION, spec)
 if not current_session().shown and current_session().in_distribution is None:
     preprocessing.offer_samples()
 
-compared, sure, swallows, blank, depth = map(
-    board.section, (COMPARED, SURE, SWALLOWS, BLANK, DEPTH)
-)
+compared, sure, becomes, blank, depth = map(board.section, (COMPARED, SURE, BECOMES, BLANK, DEPTH))
 with compared:
     folder("in_distribution")
     request = noise.noise_request(spec, methods)
@@ -46,11 +44,12 @@ with sure:
     noise.open_clicked(clicked, answer, request)
     noise.open_most_confident(families, request)
     st.caption(markdown(" ".join([tables.not_finite(families), *answer["notes"]])))
-with swallows:
-    st.markdown(f"**{markdown(tables.majority_classes(families, classes))}**")
+with becomes:
+    st.markdown(f"**{markdown(tables.sink(answer))}**")
+    st.markdown(markdown(tables.majority_classes(families, classes)))
     table = tables.share_numbers(families, classes)
     clicked = board.chart(
-        SWALLOWS, charts.shares(families, classes), table, "noise.shares", clickable=True
+        BECOMES, charts.shares(families, classes), table, "noise.shares", clickable=True
     )
     noise.open_clicked(clicked, answer, request)
 with blank:

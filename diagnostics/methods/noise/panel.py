@@ -12,17 +12,16 @@ from torch import Tensor
 
 from diagnostics.data import noise
 from diagnostics.methods.context import Context, Sample
-from diagnostics.metrics.intervals import bootstrap, wilson
+from diagnostics.metrics.intervals import bootstrap, clustered
 from diagnostics.metrics.predictions import probabilities
-from diagnostics.models.features import batch_size
+from diagnostics.models.features import batch_size, head_weights
 from diagnostics.preprocessing.pipeline import channels_first
 from diagnostics.schema.results import Estimate
 from diagnostics.schema.results.noise import MajorityClass, NoiseSummary
-from diagnostics.schema.spec import ModelSpec
+from diagnostics.schema.spec import ModelSpec, Need
 
-MAX_SOURCES = 16  # of the person's images, which are shuffled and phase-scrambled
+MAX_SOURCES = 64  # of the person's images, which are shuffled and phase-scrambled
 MAX_REAL = 256
-DOMINANT_SHARE, DOMINANT_TIMES = 0.5, 5  # a share, and how many times an even share
 GREY_MEAN, GREY_STD = 0.5, 0.25
 
 
@@ -67,6 +66,10 @@ class Panel:
             if self._images or not family.needs_images
         }
 
+    def sources(self, family: str) -> int:
+        """Return from how many images the draws are made, one after the other; 0 for none."""
+        return len(self._images) if noise.FAMILIES[family].needs_images else 0
+
     def draw(self, family: str, number: int) -> NDArray[np.float32]:
         """Return one draw, shape (h, w, c), whole 255ths in [0, 1]."""
         spec = self._classifier.spec
@@ -81,6 +84,15 @@ class Panel:
             mean=self._mean,
             std=self._std,
         )
+
+    def head_bias(self) -> NDArray[np.float64] | None:
+        """Return the last layer's bias, shape (k,); None where that layer cannot be told."""
+        if Need.HEAD not in self._classifier.spec.offers:
+            return None
+        draws = [channels_first(self.draw("uniform", number)) for number in range(2)]
+        pixels = torch.from_numpy(np.stack(draws)).to(self._classifier.device)
+        bias: NDArray[np.float64] = head_weights(self._classifier, pixels)["head_bias"].numpy()
+        return bias
 
     def levels(self, count: int) -> list[int]:
         """Return the grey level of each of the first blank images, 0 to 255."""
@@ -101,13 +113,16 @@ class Panel:
         return torch.cat(parts)
 
 
-def summary(logits: Tensor, spec: ModelSpec, seed: int) -> NoiseSummary:
+def summary(logits: Tensor, spec: ModelSpec, seed: int, sources: int = 0) -> NoiseSummary:
     """Return what was predicted for images of one kind.
+
+    Draws of one source image are not independent of each other: intervals count the sources.
 
     Args:
         logits: Shape (n, k).
         spec: Gives the classes' names.
         seed: Seed of the band's resampling.
+        sources: From how many images the draws were made, one after the other; 0 for none.
     """
     is_finite = logits.isfinite().all(1)
     finite = logits[is_finite].double().numpy()
@@ -117,17 +132,30 @@ def summary(logits: Tensor, spec: ModelSpec, seed: int) -> NoiseSummary:
     predicted = finite.argmax(1)
     both = np.array([probabilities(row, independent=spec.output.independent) for row in finite])
     confidence, one_minus_p = both[np.arange(n), :, predicted].T
-    low, high = bootstrap(lambda drawn: confidence[drawn].mean(), n, seed=seed)
+    number = is_finite.nonzero().flatten().numpy()
+    _, source = np.unique(number % (sources or len(logits)), return_inverse=True)
+    sums, sizes = np.bincount(source, confidence), np.bincount(source)
+    low, high = bootstrap(
+        lambda drawn: sums[drawn].sum() / sizes[drawn].sum(), len(sizes), seed=seed
+    )
     counts = np.bincount(predicted, minlength=finite.shape[1])
+    index = int(counts.argmax())
+    ends = clustered(predicted == index, source)
     return NoiseSummary(
         n=n,
         not_finite=len(logits) - n,
-        number=is_finite.nonzero().flatten().tolist(),
+        number=number.tolist(),
         confidence=confidence.tolist(),
         one_minus_p=one_minus_p.tolist(),
         predicted=predicted.tolist(),
         mean_confidence=Estimate(value=float(confidence.mean()), low=float(low), high=float(high)),
-        majority_class=_majority_class(counts, spec),
+        majority_class=MajorityClass(
+            name=spec.class_names[index],
+            index=index,
+            share=float(counts[index] / n),
+            low=ends[0],
+            high=ends[1],
+        ),
         entropy=normalised_entropy(counts),
     )
 
@@ -136,21 +164,6 @@ def normalised_entropy(counts: NDArray[Any]) -> float:
     """Return the entropy of counts, shape (k,), over that of equal counts: 0 to 1."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum() / np.log(max(len(counts), 2))) + 0.0
-
-
-def _majority_class(counts: NDArray[Any], spec: ModelSpec) -> MajorityClass:
-    index, n, classes = int(counts.argmax()), int(counts.sum()), len(counts)
-    share = float(counts[index] / n)
-    low, high = wilson(int(counts[index]), n)
-    dominant = min(max(DOMINANT_SHARE, DOMINANT_TIMES / classes), 1 - 1e-9)
-    return MajorityClass(
-        name=spec.class_names[index],
-        index=index,
-        share=share,
-        low=low,
-        high=high,
-        dominates=share > dominant,
-    )
 
 
 def _channel_statistics(

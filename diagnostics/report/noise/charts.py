@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from diagnostics.report import chart
 from diagnostics.report.chart import GREY, HOVER, SEQUENTIAL, Values, log_odds
-from diagnostics.report.formatting import escaped, rate
+from diagnostics.report.formatting import escaped
 from diagnostics.report.noise import tables
 from diagnostics.report.noise.tables import BLANK, OTHERS, REAL, YOURS, RealLevel, ordered
 from diagnostics.schema.results.noise import NoiseFamily
@@ -88,7 +88,7 @@ def shares(families: Sequence[NoiseFamily], classes: Sequence[str]) -> go.Figure
     n = sum(family["n"] for family in rows)
     row_names = [_row_name_with_majority(family, classes) for family in rows]
     drawing = _framed(f"Share of each class in {n} answers (%)", row_names)
-    drawing.add_bar(**_cells(rows, columns, names, len(classes)))
+    drawing.add_bar(**_cells(rows, columns, names))
     drawing.update_layout(
         height=AROUND_PX + 40 + CELL_PX * max(len(rows), 2), margin={"t": 96, "r": 24}
     )
@@ -153,11 +153,11 @@ def blank(
 
 
 def _cells(
-    rows: Sequence[NoiseFamily], columns: Sequence[int], names: Sequence[str], classes: int
+    rows: Sequence[NoiseFamily], columns: Sequence[int], names: Sequence[str]
 ) -> dict[str, Any]:
     """Return a cell for each family and class: a bar, because a bar can be clicked."""
     cells = [(y, x) for y in range(len(rows)) for x in range(len(columns))]
-    values = [value for family in rows for value in tables.percentages(family, columns, classes)]
+    values = [value for family in rows for value in tables.percentages(family, columns)]
     largest = max(values, default=100.0)
     return {
         "x": [x for _, x in cells],
@@ -191,8 +191,8 @@ def _cells(
         },
         "hovertext": [
             f"{escaped(rows[y]['title'])}, {escaped(names[x])}: "
-            + rate(round(value * rows[y]["n"] / 100), rows[y]["n"])
-            for (y, x), value in zip(cells, values, strict=True)
+            + tables.family_rate(rows[y], tables.in_column(rows[y], columns[x], columns))
+            for y, x in cells
         ],
         "hovertemplate": HOVER,
     }
@@ -262,7 +262,7 @@ def _image_name(family: NoiseFamily, number: int) -> str:
 def _row_name(family: NoiseFamily, level: RealLevel | None) -> str:
     n = f"n = {family['n']}"
     if level and family["family"] != REAL:
-        n = f"{tables.count_reaching(family, level)} of {family['n']} reach the line"
+        n = f"{tables.reaching(family, level).sum()} of {family['n']} reach the line"
     return f"<b>{family['title']}</b><br>{n}"
 
 

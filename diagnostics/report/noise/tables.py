@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from diagnostics.metrics.intervals import wilson
+from diagnostics.metrics.intervals import clustered
 from diagnostics.report.chart import MAX_DECADES, Values
-from diagnostics.report.formatting import interval, rate
+from diagnostics.report.formatting import interval
 from diagnostics.report.table import Table
-from diagnostics.schema.results.noise import NoiseFamily
-from diagnostics.text import probability, shortened
+from diagnostics.schema.results.noise import NoiseAnswer, NoiseFamily
+from diagnostics.text import probability, shortened, signed
+
+Flags: TypeAlias = NDArray[np.bool_]
+Numbers: TypeAlias = NDArray[np.int64]
 
 REAL, YOURS, BLANK = "real", "yours", "constant"
 OTHERS = -1  # stands for all classes that have no column of their own
@@ -20,6 +25,8 @@ MAX_COLUMNS = 14
 PERSON = "Gaussian"  # keeps its capital
 REAL_PERCENT = 95  # of the real images, at least, are as confident as the level
 NEARLY_ONE = 0.995
+MIN_LABELLED = 20  # of `find_sink`
+USUAL = "A healthy network too calls most noise one class, the one it looks most like to it."
 GREY_NAMES = {0: "Black", 128: "mid grey", 255: "white"}
 
 
@@ -69,9 +76,22 @@ def real_level(families: Sequence[NoiseFamily]) -> RealLevel | None:
     return RealLevel(real["confidence"][index], real["one_minus_p"][index], reached_by)
 
 
-def count_reaching(family: NoiseFamily, level: RealLevel) -> int:
-    """Count the images of a family that are as confident as the level of the real ones, or more."""
-    return int((np.asarray(family["one_minus_p"]) <= level.one_minus_p).sum())
+def reaching(family: NoiseFamily, level: RealLevel) -> Flags:
+    """Return which images of a family are as confident as the level of the real ones, or more."""
+    flags: Flags = np.asarray(family["one_minus_p"]) <= level.one_minus_p
+    return flags
+
+
+def family_rate(family: NoiseFamily, hits: Flags) -> str:
+    """Return "18 of 20 (70–97 %)"; the interval counts source images, where draws share them."""
+    ends = clustered(hits, source_of(family))
+    return f"{int(hits.sum())} of {family['n']} ({interval(*ends)})"
+
+
+def source_of(family: NoiseFamily) -> Numbers:
+    """Return which source image each draw was made from, or its own number for none."""
+    number = np.asarray(family["number"], np.int64)
+    return number % family["sources"] if family["sources"] else number
 
 
 def headline(families: Sequence[NoiseFamily], classes: Sequence[str]) -> str:
@@ -88,14 +108,17 @@ def headline(families: Sequence[NoiseFamily], classes: Sequence[str]) -> str:
         return f"{most_confident} No real images are there to compare it with."
 
     def least_rate(family: NoiseFamily) -> float:
-        return wilson(count_reaching(family, level), family["n"])[0]
+        return clustered(reaching(family, level), source_of(family))[0]
 
     nearest = max(all_noise, key=least_rate)
-    hits, n = count_reaching(nearest, level), nearest["n"]
+    hits = reaching(nearest, level)
     real = f"as of {level.reached_by} ({level.text} or more)"
-    if not hits:
+    if not hits.any():
         return f"The model is as sure of no image of noise {real}. {most_confident}"
-    return f"{nearest['title']}: the model is as sure of {rate(hits, n)} {real}. {most_confident}"
+    return (
+        f"{nearest['title']}: the model is as sure of {family_rate(nearest, hits)} {real}. "
+        f"{most_confident}"
+    )
 
 
 def not_finite(families: Sequence[NoiseFamily]) -> str:
@@ -119,11 +142,11 @@ def numbers(families: Sequence[NoiseFamily], classes: Sequence[str]) -> Table:
         rows.append(
             {
                 "images": family["title"],
-                "n": str(family["n"]),
+                "n": _counted_draws(family),
                 "mean confidence (95 % band)": f"{100 * mean['value']:.1f} % "
                 f"({interval(mean['low'], mean['high'])})",
                 "surest": probability(family["confidence"][top], family["one_minus_p"][top]),
-                "as sure as real images": rate(count_reaching(family, level), family["n"])
+                "as sure as real images": family_rate(family, reaching(family, level))
                 if level
                 else "",
                 "said most": f"{classes[family['majority_class']['index']]}: "
@@ -145,7 +168,7 @@ def numbers(families: Sequence[NoiseFamily], classes: Sequence[str]) -> Table:
 
 def majority_rate(family: NoiseFamily) -> str:
     """Return how often the most frequent class was predicted, with its 95 % interval."""
-    return rate(round(family["majority_class"]["share"] * family["n"]), family["n"])
+    return family_rate(family, np.asarray(family["predicted"]) == family["majority_class"]["index"])
 
 
 def evenness(entropy: float, n: int, classes: int) -> str:
@@ -174,13 +197,16 @@ def columns(families: Sequence[NoiseFamily], classes: int) -> list[int]:
     return frequent if len(frequent) == classes else [*frequent, OTHERS]
 
 
-def percentages(family: NoiseFamily, shown: Sequence[int], classes: int) -> list[float]:
+def percentages(family: NoiseFamily, shown: Sequence[int]) -> list[float]:
     """Return which share of a family was taken for each of the `columns`, in percent."""
-    counted = counts(family, classes)
-    others = counted.sum() - counted[[index for index in shown if index != OTHERS]].sum()
-    return [
-        100 * float(others if index == OTHERS else counted[index]) / family["n"] for index in shown
-    ]
+    return [100 * float(in_column(family, index, shown).mean()) for index in shown]
+
+
+def in_column(family: NoiseFamily, index: int, shown: Sequence[int]) -> Flags:
+    """Return which images of a family were taken for the class of one of the `columns`."""
+    predicted = np.asarray(family["predicted"])
+    flags: Flags = ~np.isin(predicted, shown) if index == OTHERS else predicted == index
+    return flags
 
 
 def column_name(index: int, shown: Sequence[int], classes: Sequence[str]) -> str:
@@ -195,15 +221,15 @@ def share_numbers(families: Sequence[NoiseFamily], classes: Sequence[str]) -> Ta
     shown = columns(families, len(classes))
     rows = []
     for family in ordered(families):
-        n = family["n"]
         row = {
             "images": family["title"],
-            "n": str(n),
-            "evenness": evenness(family["entropy"], n, len(classes)),
+            "n": _counted_draws(family),
+            "evenness": evenness(family["entropy"], family["n"], len(classes)),
         }
-        for index, percent in zip(shown, percentages(family, shown, len(classes)), strict=True):
-            ends = interval(*wilson(round(percent * n / 100), n))
-            row[column_name(index, shown, classes)] = f"{percent:.0f} % ({ends})"
+        for index in shown:
+            hits = in_column(family, index, shown)
+            ends = interval(*clustered(hits, source_of(family)))
+            row[column_name(index, shown, classes)] = f"{100 * hits.mean():.0f} % ({ends})"
         rows.append(row)
     note = (
         "Evenness is the entropy of the answers divided by its largest value: 0, always the same "
@@ -213,23 +239,48 @@ def share_numbers(families: Sequence[NoiseFamily], classes: Sequence[str]) -> Ta
     return Table(tuple(rows), title="Share of each class, with its 95 % interval", caption=note)
 
 
-def majority_classes(families: Sequence[NoiseFamily], classes: Sequence[str]) -> str:
-    """Say which classes swallow a kind of noise, or that none does."""
-    drawn = _drawn(families)
-    dominated = [family for family in drawn if family["majority_class"]["dominates"]]
-    if dominated:
-        return " ".join(
-            f"{shortened(classes[family['majority_class']['index']])} swallows "
-            f"{_in_sentence(family)}: {majority_rate(family)}."
-            for family in dominated
-        )
-    if not drawn:
+def sink(answer: NoiseAnswer) -> str:
+    """Say whether a class is a sink, and what proves it or is missing."""
+    found = answer["sink"]
+    if found is None:
         return ""
-    top = max(drawn, key=lambda family: family["majority_class"]["share"])
-    name = shortened(classes[top["majority_class"]["index"]])
+    name, share = shortened(answer["classes"][found["index"]]), f"{100 * found['share']:.0f} %"
+    offset, without = found["offset"], found["share_without"]
+    if offset is None or without is None:
+        if found["verdict"] == "no sink":
+            return f"No class gets most of the noise; {name} gets {share}, the most."
+        return (
+            f"{name} gets {share} of the noise. Whether it is a sink can't be told: the last layer "
+            f"of this model is not known, so give a folder with {MIN_LABELLED} labelled images."
+        )
+    means = (
+        "the labels of the real images show"
+        if found["offset_from"] == "labels"
+        else ("the bias of the last layer shows")
+    )
+    if found["verdict"] == "sink":
+        return (
+            f"{name} is a sink: whatever the image is, the model adds {signed(offset)} to its "
+            f"logit beyond the others, as {means}. Without that it gets "
+            f"{100 * without:.0f} % of the noise instead of {share}."
+        )
     return (
-        f"No class swallows any kind of noise; the most is {majority_rate(top)} of "
-        f"{_in_sentence(top)}, taken for {name}."
+        f"{name} gets {share} of the noise, but is no sink that can be shown: the model adds "
+        f"{signed(offset)} to its logit whatever the image is, as {means}, and without that "
+        f"{100 * without:.0f} % of the noise is still called so. {USUAL}"
+    )
+
+
+def majority_classes(families: Sequence[NoiseFamily], classes: Sequence[str]) -> str:
+    """Say which class each kind of noise becomes most often."""
+    by_class: dict[int, list[str]] = {}
+    for family in _drawn(families):
+        text = f"{_in_sentence(family)} {majority_rate(family)}"
+        by_class.setdefault(family["majority_class"]["index"], []).append(text)
+    order = sorted(by_class.items(), key=lambda item: -len(item[1]))
+    return " ".join(
+        f"Said most often: {shortened(classes[index])}, of {'; '.join(texts)}."
+        for index, texts in order
     )
 
 
@@ -285,6 +336,12 @@ def most_confident(
         or (predicted == OTHERS and family["predicted"][index] not in shown)
     ]
     return chosen[:count]
+
+
+def _counted_draws(family: NoiseFamily) -> str:
+    """Return how many images there are, and of how many source images where these are fewer."""
+    sources = family["sources"]
+    return f"{family['n']} of {sources} images" if 0 < sources < family["n"] else str(family["n"])
 
 
 def _drawn(families: Sequence[NoiseFamily]) -> list[NoiseFamily]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 from diagnostics.schema.results import Estimate
 
+SinkVerdict: TypeAlias = Literal["sink", "no sink", "can't tell"]
+OffsetSource: TypeAlias = Literal["labels", "last layer"]
+
 
 class MajorityClass(TypedDict):
-    """The class predicted most often, with its share and Wilson's 95 % interval, 0 to 1.
+    """The class predicted most often, with its share and its 95 % interval, 0 to 1.
 
-    `dominates` says whether the share is so large that the class swallows the images.
+    Where draws were made from fewer images than there are draws, the interval counts the images.
     """
 
     name: str
@@ -18,7 +21,24 @@ class MajorityClass(TypedDict):
     share: float
     low: float
     high: float
-    dominates: bool
+
+
+class Sink(TypedDict):
+    """Whether a class gets noise because of what the network adds to it whatever the image is.
+
+    `index` is the class that gets most of the noise, every family that was drawn weighing the same,
+    and `share` its share, 0 to 1. `offset` is what the network adds to the class's logit beyond the
+    others, measured on the "labels" of real images or by the bias of the "last layer", which
+    `offset_from` says; `share_without` is the share once that is taken away. All three are None
+    where nothing tells the offset.
+    """
+
+    verdict: SinkVerdict
+    index: int
+    share: float
+    offset: float | None
+    offset_from: OffsetSource | None
+    share_without: float | None
 
 
 class NoiseSummary(TypedDict):
@@ -41,18 +61,26 @@ class NoiseSummary(TypedDict):
 
 
 class NoiseFamily(NoiseSummary):
-    """A family of noise, or of images to compare with, which alone have `files`, by number."""
+    """A family of noise, or of images to compare with, which alone have `files`, by number.
+
+    `sources` is from how many images the draws were made, one after the other; 0 for none.
+    """
 
     family: str
     title: str
     description: str
     files: list[str]
+    sources: int
 
 
 class NoiseAnswer(TypedDict):
-    """What `noise/noise` answers; `levels` is the grey level of each blank image, 0 to 255."""
+    """What `noise/noise` answers; `levels` is the grey level of each blank image, 0 to 255.
+
+    `sink` is None where no answer to drawn noise is finite.
+    """
 
     families: list[NoiseFamily]
+    sink: Sink | None
     classes: list[str]
     levels: list[int]
     notes: list[str]

@@ -18,6 +18,7 @@ from diagnostics.methods.noise.depth import depth
 from diagnostics.methods.noise.noise import noise
 from diagnostics.methods.noise.noise_images import noise_images, parse_draws
 from diagnostics.methods.noise.panel import normalised_entropy, summary
+from diagnostics.metrics.intervals import wilson
 from diagnostics.schema.request import INSPECT, ModelSource, Request
 from diagnostics.schema.results.noise import DepthAnswer, NoiseAnswer, NoiseImages
 from diagnostics.schema.spec import Output
@@ -117,17 +118,12 @@ def test_the_entropy_of_one_class_is_zero():
     assert normalised_entropy(np.array([7])) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("hits", "classes", "dominates"),
-    [(6, 40, True), (5, 40, False), (7, 8, True), (6, 8, False), (10, 4, True), (9, 4, False)],
-)
-def test_a_class_dominates_beyond_half_the_images_and_five_times_an_even_share(
-    hits, classes, dominates
-):
-    """Five times the even share of few classes is more than all: then all are needed."""
-    predicted = [1] * hits + [0] * (10 - hits)
-    counted = summary(logits_of(predicted, classes), spec(classes), seed=0)
-    assert counted["majority_class"]["dominates"] == dominates
+def test_draws_of_one_source_image_are_counted_once_where_they_agree():
+    """Sixteen draws of four images: all of one class says no more than four images do."""
+    counted = summary(logits_of([1] * 16, 3), spec(3), seed=0, sources=4)["majority_class"]
+    assert (counted["low"], counted["high"]) == pytest.approx(wilson(4, 4))
+    independent = summary(logits_of([1] * 16, 3), spec(3), seed=0)["majority_class"]
+    assert (independent["low"], independent["high"]) == pytest.approx(wilson(16, 16))
 
 
 def test_what_is_predicted_is_counted_without_answers_that_are_not_finite():

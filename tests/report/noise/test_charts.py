@@ -26,6 +26,7 @@ def family(name, title, complements, predicted, files=()):
         title=title,
         description="",
         files=list(files),
+        sources=0,
         n=len(predicted),
         not_finite=0,
         number=list(range(len(predicted))),
@@ -39,9 +40,7 @@ def family(name, title, complements, predicted, files=()):
 
 
 def majority_class(index, share):
-    return MajorityClass(
-        name=CLASSES[index], index=index, share=share, low=share, high=share, dominates=False
-    )
+    return MajorityClass(name=CLASSES[index], index=index, share=share, low=share, high=share)
 
 
 @pytest.fixture
@@ -52,7 +51,13 @@ def families():
         family("uniform", "Uniform noise", [0.5, 1e-12, 0.3, 0.9], [0, 0, 2, 2]),
         family("constant", "Blank images", [0.1, 0.6, 0.2, 0.7], [1, 0, 1, 0]),
         NoiseFamily(
-            family="phase", title="Scrambled phases", description="", files=[], n=0, not_finite=64
+            family="phase",
+            title="Scrambled phases",
+            description="",
+            files=[],
+            sources=64,
+            n=0,
+            not_finite=64,
         ),
         family("yours", "Your noise", [0.25], [3], files=["mine & own.png"]),
         family("real", "Real images", real, [0, 1, 2, 3] * 5, files=files),
@@ -116,8 +121,8 @@ def test_the_line_leaves_95_percent_of_the_real_images_on_its_right(families):
     real = families[-1]
     assert level.one_minus_p == 0.2
     assert sum(one >= level.confidence for one in real["confidence"]) == 19
-    assert tables.count_reaching(families[0], level) == 1
-    assert tables.count_reaching(families[1], level) == 2
+    assert tables.reaching(families[0], level).sum() == 1
+    assert tables.reaching(families[1], level).sum() == 2
     (line,) = charts.confidence(families, CLASSES, stretch=False).layout.shapes
     assert line.x0 == pytest.approx(80)
 
@@ -160,7 +165,7 @@ def test_classes_without_a_column_are_counted_together(families):
     spread |= {"number": list(range(100)), "majority_class": majority_class(0, 0.01)}
     columns = tables.columns([spread], len(many))
     assert columns == [*range(tables.MAX_COLUMNS), tables.OTHERS]
-    assert tables.percentages(spread, columns, len(many))[-1] == 100 - tables.MAX_COLUMNS
+    assert tables.percentages(spread, columns)[-1] == 100 - tables.MAX_COLUMNS
     assert tables.column_name(tables.OTHERS, columns, many) == "186 others"
     others = tables.most_confident(spread, 100, tables.OTHERS, columns)
     assert others == list(range(tables.MAX_COLUMNS, 100))

@@ -241,12 +241,18 @@ def left_out(answer: CalibrationAnswer) -> str:
 
 def _with_chance(answer: CalibrationAnswer, name: Measure) -> str:
     """Return a measure's interval; of a calibration error also what is counted, and by chance."""
-    if name in ("brier", "nll"):
-        return f"95 % interval {_band(answer[name])}"
-    error = answer[name]
+    interval_text = f"95 % interval {_band(answer[name])}"
+    errors = {
+        "ece": answer["ece"],
+        "adaptive_ece": answer["adaptive_ece"],
+        "classwise_ece": answer["classwise_ece"],
+    }
+    error = errors.get(name)
+    if error is None:
+        return interval_text
     return (
-        f"95 % interval {_band(error)}. Counted in bins: {number(error['counted'])}; calibrated "
-        f"answers would count {number(error['chance_low'])} to {number(error['chance_high'])}."
+        f"{interval_text}. Counted in bins: {number(error['counted'])}; calibrated answers would "
+        f"count {number(error['chance_low'])} to {number(error['chance_high'])}."
     )
 
 

@@ -58,7 +58,6 @@ def clustered(hits: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> tupl
     divided by the design effect, how much further the clusters' rates are spread than independent
     trials would spread them. It is never below the number of clusters, and equals it where every
     trial or none is a hit, because then nothing shows how alike the trials of a cluster are.
-    {MEASURED}
 
     Args:
         hits: Whether each trial is one, shape (n,).

@@ -112,7 +112,7 @@ def measure(
     """Return how far a classifier's percentages can be believed, measured on labelled images.
 
     Rows with NaN or infinite logits are left out and counted. Calibration errors are debiased, see
-    `calibration_intervals`; bands of means are plain bootstrap quantiles. {MEASURED}
+    `calibration_intervals`; bands of means are plain bootstrap quantiles.
 
     Args:
         logits: Shape (n, k), for a softmax over the k classes.

@@ -19,7 +19,7 @@ from diagnostics.schema.results.noise import OffsetSource, Sink, SinkVerdict
 MIN_LABELLED = 20  # real images, for an offset that labels tell
 MAX_OFFSET = 60.0  # logits that are searched
 PRECISION = 1e-3
-# {MEASURED}
+# Starting values: their rates on healthy and planted networks are not measured yet.
 MIN_OFFSET = 2.0
 LEFT = 0.5  # of what the class gets beyond an even share, at most, once the offset is taken away
 

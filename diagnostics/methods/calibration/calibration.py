@@ -53,6 +53,7 @@ MAX_CONFIDENT_ERRORS = 24
 FOLDS = 5  # of images, each judged by a temperature that the others gave
 # Calibrated answers lie beyond the gap's ends in 2.5 % of draws, and above the error's in 2.5 %.
 GAP_LEVEL = 0.975
+ROUNDING = 1e-9  # the same answers, summed in another order, are no difference
 
 
 @method("Calibration", source="Guo et al. 2017, arXiv:1706.04599; Nixon et al. 2019")
@@ -255,7 +256,7 @@ def _verdict(
             f"Only {n} labelled images: give at least {MIN_IMAGES}, because few images make the "
             "calibration error look larger than it is."
         )
-    low, high = chance
+    low, high = chance[0] - ROUNDING, chance[1] + ROUNDING
     expected = (
         f"calibrated answers would stay between {signed(low, 3)} and {signed(high, 3)} (n = {n})"
     )
@@ -267,6 +268,6 @@ def _verdict(
         f"counted in bins the error is {error['counted']:.3f}; calibrated answers would count "
         f"{error['chance_low']:.3f} to {error['chance_high']:.3f} (n = {n})"
     )
-    if error["counted"] > error["chance_high"]:
+    if error["counted"] > error["chance_high"] + ROUNDING:
         return "uneven", f"Confidence fits accuracy on average but not in every bin: {counted}."
     return "fits", f"No difference was found that {n} calibrated answers would not show: {counted}."

@@ -10,6 +10,7 @@ from diagnostics.schema.presets import PRESETS
 CURRENT = "as it is set now"
 PUBLISHED = "the model's own settings"
 MISTAKES = ("normalised twice", "divided by 255 twice")
+MARGIN = 8 / 7  # of the shortest side before a crop: 256 px for 224
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,22 @@ class Candidate:
 
 
 def scalings(current: Preprocessing, published: Preprocessing) -> list[Candidate]:
-    """Return the current settings first, then every known way of scaling values."""
+    """Return the current settings first, then every plausible way of scaling values."""
     found = [Candidate((CURRENT,), current), Candidate((PUBLISHED,), published)]
     for name, preset in PRESETS.items():
+        if not preset.suits(current):
+            continue
         scaled = preset.applied_to(current)
         numbers = f"mean {_short(scaled.mean)}, std {_short(scaled.std)}"
         words = {"unit": "values in 0..1", "raw": "raw 0..255"}
         named = words.get(name, f"{name}: {numbers}")
         found.append(Candidate((named,), scaled))
-    for base in (current, published):
+    for whose, base in ((CURRENT, current), (PUBLISHED, published)):
         mean, std = base.mean, base.std
         pairs = list(zip(mean, std, strict=True))
+        if all(m > 0 for m in mean):
+            exchanged = replace(base, mean=std, std=mean)
+            found.append(Candidate((f"{whose}, mean and std exchanged",), exchanged))
         if any(m != 0 or s != 1 for m, s in pairs):
             twice = tuple(m * (1 + s) for m, s in pairs), tuple(s * s for s in std)
             found.append(_mistake(MISTAKES[0], base, *twice))
@@ -46,6 +52,44 @@ def scalings(current: Preprocessing, published: Preprocessing) -> list[Candidate
         if base.value_range == 1:
             found.append(_mistake(MISTAKES[1], base, *shrunk))
     return merged(found)
+
+
+def measured(
+    base: Preprocessing, mean: tuple[float, ...], std: tuple[float, ...]
+) -> list[Candidate]:
+    """Return the way that takes the images' own mean and std, measured in the pixels.
+
+    Args:
+        base: Gives everything else.
+        mean: Of each channel of the pixels, in 0..1, red first.
+        std: The same.
+    """
+    if min(std) <= 0:
+        return []
+    order = slice(None, None, -1 if base.bgr else 1)
+    top = base.value_range
+    made = replace(
+        base,
+        mean=tuple(round(top * value, 4) for value in mean[order]),
+        std=tuple(round(top * value, 4) for value in std[order]),
+    )
+    numbers = f"mean {_short(made.mean)}, std {_short(made.std)}"
+    return [Candidate((f"these images' own {numbers}",), made)]
+
+
+def undone(current: Preprocessing) -> list[Candidate]:
+    """Return the current settings with one thing fewer done, and with colours kept or turned."""
+    ways = {
+        "not blurred": replace(current, blur=0.0),
+        "contrast left alone": replace(current, contrast=0.0),
+        "no threshold": replace(current, threshold=None),
+    }
+    if current.colour:
+        words = "colours kept" if current.grey else "colours turned to grey"
+        ways[words] = replace(current, grey=not current.grey)
+    return [
+        Candidate((f"{CURRENT}, {name}",), made) for name, made in ways.items() if made != current
+    ]
 
 
 def turned(base: Candidate) -> list[Candidate]:
@@ -67,9 +111,11 @@ def turned(base: Candidate) -> list[Candidate]:
 def fitted(base: Candidate) -> list[Candidate]:
     """Return a candidate's other ways of making an image the network's size."""
     settings = base.preprocessing
+    side = min(settings.height, settings.width)
     ways = {
         "stretched": replace(settings, fit="stretch"),
-        "centre crop": replace(settings, fit="crop"),
+        "centre crop": replace(settings, fit="crop", resize_px=min(round(side * MARGIN), 4096)),
+        "shortest side cropped": replace(settings, fit="crop", resize_px=side),
         "letterboxed": replace(settings, fit="letterbox"),
         "bilinear": replace(settings, interpolation="bilinear"),
         "bicubic": replace(settings, interpolation="bicubic"),

@@ -13,6 +13,7 @@ from diagnostics.ui.views import ood
 from diagnostics.ui.widgets import preprocessing
 from diagnostics.ui.widgets.board import Board
 from diagnostics.ui.widgets.folder_picker import folder, require_reference
+from diagnostics.ui.widgets.preprocessing_alert import preprocessing_request
 from diagnostics.ui.widgets.run import run_request, try_request
 
 TITLE, ICON = "Strangeness", "troubleshoot"
@@ -40,7 +41,7 @@ with folders_part:
     folder("out_of_distribution")
     progress = st.empty()
 with check_part:
-    checked: PreprocessingAnswer = run_request(ood.preprocessing_request(spec), st.empty()).scores
+    checked: PreprocessingAnswer = run_request(preprocessing_request(spec), st.empty()).scores
     ood.preprocessing(checked["preprocessing"], board, PREPROCESSING, spec)
 with detection_part:
     if warning := doubt(checked["preprocessing"]):

@@ -27,6 +27,11 @@ def doubt(check: PreprocessingCheck) -> str:
             "The preprocessing looks wrong. What follows was measured on wrong inputs, so it says "
             "little: switch the preprocessing above first."
         )
+    if check["verdict"] == "something else":
+        return (
+            "The network answers wrongly, and not because of the preprocessing. What follows was "
+            "measured on such answers, so it says little: mend what is said above first."
+        )
     return ""
 
 
@@ -42,6 +47,8 @@ def evidence(check: PreprocessingCheck, *, on_images: bool) -> str:
         "accuracy": f"Evidence: how many of {count} with labels are answered right.",
         "batchnorm": f"Evidence: what BatchNorm remembers of the training images, on {count}.",
     }.get(check["evidence"], "")
+    if check["passes"]:
+        sentence += f" {counted(check['passes'], 'image')} went through the network for that."
     if on_images:
         sentence += " Only the images in hand were looked at, which may be strange themselves; a "
         sentence += "folder of known-good images, best with labels, says more."

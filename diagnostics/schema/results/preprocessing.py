@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, TypedDict
 
-Verdict: TypeAlias = Literal["fine", "wrong", "can't tell"]
+# "something else": the images are answered wrongly, and not because of how they are prepared.
+Verdict: TypeAlias = Literal["fine", "wrong", "something else", "can't tell"]
 Evidence: TypeAlias = Literal["accuracy", "batchnorm", "answers", ""]
+Cause: TypeAlias = Literal[
+    "", "constant", "names", "offset", "batchnorm", "chance", "contradiction", "none fits"
+]
 # A `schema.preprocessing.Preprocessing` as JSON, which `schema.spec.preprocessing_from` reads.
 Settings: TypeAlias = dict[str, Any]
 
@@ -28,12 +32,17 @@ class PreprocessingCandidate(TypedDict):
 
 
 class PreprocessingCheck(TypedDict):
-    """The verdict in a sentence, on `n` images, and the candidates, the best first."""
+    """The verdict in a sentence, on `n` images, and the candidates, the best first.
+
+    `cause` says what else is wrong. `passes` counts the images that went through the network.
+    """
 
     verdict: Verdict
     sentence: str
     evidence: Evidence
+    cause: Cause
     n: int
+    passes: int
     candidates: list[PreprocessingCandidate]
 
 

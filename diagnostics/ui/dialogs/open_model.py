@@ -11,16 +11,17 @@ from diagnostics.data import class_names, samples
 from diagnostics.errors import InputError
 from diagnostics.schema import recipe
 from diagnostics.schema.preprocessing import Preprocessing
-from diagnostics.schema.request import OPEN, ModelSource, Request
+from diagnostics.schema.request import OPEN, File, ModelSource, Request
 from diagnostics.schema.spec import Candidate, ModelSpec, Output, read
 from diagnostics.text import counted
+from diagnostics.ui.dialogs.add_images import IMAGE_MIB, KINDS, SHUFFLED, store_images
 from diagnostics.ui.server.startup import source_of_upload
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.alerts import show_error
 from diagnostics.ui.widgets.file_upload import upload
 from diagnostics.ui.widgets.run import run_request
 
-WEIGHTS = "open.weights"
+WEIGHTS, PHOTOS = "open.weights", "open.photos"
 LIST_MIB = 1
 MARKS = {
     "passed": ":material/check_circle:",
@@ -74,8 +75,8 @@ def _sample_models() -> None:
 
 
 def _decide(source: ModelSource, preprocessing: Preprocessing | None) -> None:
-    session = current_session()
-    spec = read(run_request(Request(OPEN, source, images=session.shown_images())).scores["model"])
+    session, photos = current_session(), _photos()
+    spec = read(run_request(Request(OPEN, source, images=photos)).scores["model"])
     chosen = spec.architecture or _choose(spec)
     show_facts(spec)
     output = _output(spec, source.output)
@@ -131,10 +132,22 @@ def _choose(spec: ModelSpec) -> str | None:
         advice = (
             "Compare their BatchNorm deviation on images like those it was trained on, and choose."
         )
+    elif not _photos():
+        advice += (
+            " Photos like those it was trained on could tell by their BatchNorm deviation; the "
+            "samples and noise in hand can't."
+        )
     st.warning(
         "The tensors cannot tell which of these networks was trained; they answer differently or "
         f"want other images. {advice}",
         icon=MARKS["warned"],
+    )
+    st.file_uploader(
+        "Add photos like those it was trained on",
+        accept_multiple_files=True,
+        key=PHOTOS,
+        max_upload_size=IMAGE_MIB,
+        on_change=_take_photos,
     )
     return st.radio(
         "Network",
@@ -143,6 +156,22 @@ def _choose(spec: ModelSpec) -> str | None:
         captions=list(map(_caption, spec.candidates)),
         key="open.architecture",
     )
+
+
+def _photos() -> tuple[File, ...]:
+    """Return the images shown that a person brought: neither samples nor noise."""
+    known = {file.sha256 for file in samples.image_files().values()}
+    generated = ("uniform", *KINDS, SHUFFLED)
+    return tuple(
+        file
+        for file in current_session().shown_images()
+        if file.sha256 not in known and not file.name.startswith(generated)
+    )
+
+
+def _take_photos() -> None:
+    uploads = st.session_state[PHOTOS] or ()
+    store_images((upload.getvalue(), upload.name) for upload in uploads)
 
 
 def _caption(item: Candidate) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 from cachetools import LRUCache
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from diagnostics.data import samples
@@ -94,6 +95,7 @@ class Session:
         out_of_distribution: Images that belong to no class, likewise.
         derived_files: Files that were made of them, by the key of the request that made them.
         browser_session: Streamlit's name of the session whose page shows this.
+        alert: Where the page says that the preprocessing is known to be wrong.
     """
 
     upload_folder: Path
@@ -122,6 +124,7 @@ class Session:
     out_of_distribution: File | None = None
     derived_files: dict[str, File] = field(default_factory=dict)
     browser_session: str = ""
+    alert: DeltaGenerator | None = None
 
     def free_bytes(self) -> int:
         """Return how many bytes one file may have that this person brings next."""

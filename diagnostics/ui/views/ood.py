@@ -34,20 +34,6 @@ MAX_TRIED_PERCENT = 50.0
 CHART_PX = 520
 
 
-def preprocessing_request(spec: ModelSpec) -> Request:
-    """Return the request about the preprocessing: of the folder, or of the images shown."""
-    session = current_session()
-    images = () if session.in_distribution else session.shown_images()
-    settings = session.preprocessing or spec.preprocessing
-    return Request(
-        "preprocessing/preprocessing",
-        session.model,
-        images,
-        settings,
-        folder=session.in_distribution,
-    )
-
-
 def detection_request(spec: ModelSpec, reference: File | None) -> Request:
     """Return the request how strange the images shown are."""
     session = current_session()
@@ -80,7 +66,7 @@ def preprocessing(check: PreprocessingCheck, board: Board, heading: str, spec: M
     """Draw whether the preprocessing is right, and the way to a better one."""
     session = current_session()
     sentence = markdown(check["sentence"])
-    if check["verdict"] == "wrong":
+    if check["verdict"] in ("wrong", "something else"):
         st.warning(sentence, icon=":material/warning:")
     else:
         icon = "check_circle" if check["verdict"] == "fine" else "help"

@@ -14,7 +14,8 @@ from diagnostics.data.folder import UNKNOWN
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import open_model
 from diagnostics.methods.context import Context, Sample
-from diagnostics.methods.preprocessing.preprocessing import _clearly_better, check_preprocessing
+from diagnostics.methods.preprocessing._race import sign_test
+from diagnostics.methods.preprocessing.preprocessing import check_preprocessing
 from diagnostics.methods.registry import find
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.preprocessing.candidates import merged, scalings, turned
@@ -183,7 +184,7 @@ def test_the_sign_test_is_the_binomial_tail():
         other = np.array([False] * wins + [True] * losses + [True, False])
         draws = wins + losses
         tail = sum(comb(draws, hits) for hits in range(wins, draws + 1)) / 2**draws
-        assert _clearly_better(better, other) == (draws > 0 and tail < 0.05)
+        assert sign_test(better, other) == pytest.approx(tail if draws else 1)
 
 
 def test_the_ways_of_scaling_hold_the_mistakes_and_never_the_same_way_twice():

@@ -23,7 +23,9 @@ def check(verdict="wrong", evidence="batchnorm"):
         verdict=verdict,
         sentence="It looks wrong.",
         evidence=evidence,
+        cause="",
         n=12,
+        passes=60,
         candidates=[
             candidate("inverted", 0.30, tied=True),
             candidate("half", 0.31, tied=True, suggested=True),

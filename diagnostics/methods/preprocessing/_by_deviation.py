@@ -44,7 +44,7 @@ def read(race: Race, _context: Context) -> Reading:
     clearly = all(trial is not race.current for trial in tied)
     if clearly and race.deviation(suggested) < least * now:
         ties = [trial for trial in tied if trial is not suggested]
-        also = f" These cannot be told from that: {listed(ties)}." if ties else ""
+        also = f" These cannot tell that from: {listed(ties)}." if ties else ""
         sentence = (
             f"The preprocessing looks wrong: deviation {now:.2f} as it is set now, "
             f"{race.deviation(suggested):.2f} with “{suggested.candidate.names[0]}”, on "

@@ -42,7 +42,7 @@ def among_ties(race: Race, tied: Sequence[Trial], fit: str) -> Reading:
     """
     others = [trial for trial in tied if trial is not race.current]
     count = counted(race.images, "image")
-    also = f" These cannot be told from it: {listed(others)}." if others else ""
+    also = f" These cannot tell it from: {listed(others)}." if others else ""
     if len(tied) > MOST * len(race.trials):
         sentence = (
             f"{len(tied)} of {len(race.trials)} ways of preparing fit {count} equally well "

@@ -14,6 +14,7 @@ from diagnostics.methods.preprocessing.preprocessing import check_preprocessing
 from diagnostics.models.batchnorm import batchnorm_layers
 from diagnostics.preprocessing.candidates import scalings
 from diagnostics.schema.preprocessing import Preprocessing
+from diagnostics.schema.results.preprocessing import PreprocessingCheck
 from diagnostics.schema.spec import preprocessing_from
 from tests.benchmarks.preprocessing import plants, worlds
 from tests.results import conforms
@@ -43,7 +44,7 @@ def grey(digits):
 def colour(digits):
     """A network without BatchNorm that knows coloured digits, cropped out of wider images."""
     pictures, labels = worlds.coloured(*digits, TRAINED, TESTED)
-    settings = worlds.scaled(worlds.COLOUR, 0.42, 0.27)
+    settings = worlds.scaled(worlds.COLOUR, 0.5, 0.2)
     return trained((pictures, labels), settings, worlds.Plain(3, worlds.group, 8))
 
 
@@ -68,18 +69,16 @@ def suggested(check):
 
 
 @pytest.mark.parametrize("name", ["names shifted", "names mixed"])
-@pytest.mark.parametrize("kind", ["grey", "colour"])
-def test_names_in_another_order_are_never_called_fine(name, kind, request):
-    case, check = planted(request.getfixturevalue(kind), name)
+def test_names_in_another_order_are_never_called_fine(name, grey):
+    case, check = planted(grey, name)
     assert case.healthy > 0.8
     assert (check["verdict"], check["cause"]) == ("something else", "names")
     if name == "names shifted":
         assert "every name stands 1 place too late" in check["sentence"]
 
 
-@pytest.mark.parametrize("kind", ["grey", "colour"])
-def test_random_weights_are_never_called_fine(kind, request):
-    _, check = planted(request.getfixturevalue(kind), "random weights")
+def test_random_weights_are_never_called_fine(colour):
+    _, check = planted(colour, "random weights")
     assert check["verdict"] == "something else"
 
 
@@ -94,9 +93,8 @@ def test_ruined_batchnorm_is_never_mended_by_another_scaling(grey, name):
     assert (check["verdict"], check["cause"]) == ("something else", "batchnorm")
 
 
-@pytest.mark.parametrize("kind", ["grey", "colour"])
-def test_a_biased_head_is_never_called_a_wrong_preprocessing(kind, request):
-    _, check = planted(request.getfixturevalue(kind), "head bias")
+def test_a_biased_head_is_never_called_a_wrong_preprocessing(colour):
+    _, check = planted(colour, "head bias")
     assert (check["verdict"], check["cause"]) == ("something else", "offset")
 
 
@@ -108,7 +106,7 @@ def test_mean_and_std_that_were_exchanged_are_found_and_put_right(colour):
     assert plants.judged("mean and std exchanged", case, check) == "named"
 
 
-@pytest.mark.parametrize("name", ["stretched instead of cropped", "turned to grey", "BGR"])
+@pytest.mark.parametrize("name", ["stretched instead of cropped", "turned to grey"])
 def test_a_wrong_shape_or_colour_is_found_with_all_labelled_images(colour, name):
     case, check = planted(colour, name, TESTED)
     assert check["n"] > 16
@@ -121,6 +119,11 @@ def test_a_blur_that_was_set_is_called_a_blur_and_no_other_scaling(grey):
     assert check["verdict"] == "wrong"
     assert suggested(check) == grey.classifier.preprocessing
     assert "not blurred" in check["sentence"]
+
+
+def test_files_that_are_blurred_themselves_are_not_called_wrongly_prepared(grey):
+    _, check = planted(grey, "files blurred")
+    assert check["verdict"] in ("fine", "can't tell")
 
 
 def test_a_scale_that_costs_no_accuracy_is_found_by_batchnorm(grey):
@@ -140,8 +143,7 @@ def test_healthy_networks_are_not_accused(grey, colour):
     verdicts = [
         check_preprocessing(plants.Folder(world.classifier, images))["verdict"]
         for world in (grey, colour)
-        for size in (20, 100)
-        for images in plants.draws(world, size, 3)
+        for images in plants.draws(world, 100, 2)
     ]
     assert set(verdicts) <= {"fine", "can't tell"}
 
@@ -180,10 +182,7 @@ def test_a_race_that_is_decided_ends_before_the_last_image(grey):
 
 
 def test_what_a_check_says_is_what_its_type_promises(grey):
-    from diagnostics.schema.results.preprocessing import PreprocessingCheck
-
-    for name in ("names shifted", "inverted"):
-        conforms(PreprocessingCheck, planted(grey, name)[1])
+    conforms(PreprocessingCheck, planted(grey, "inverted")[1])
 
 
 def test_a_large_colour_network_is_not_offered_the_scaling_of_small_grey_images():

@@ -145,7 +145,7 @@ def test_without_batchnorm_and_labels_one_image_tells_nothing(letters):
     model = open_model(ModelSource(file), ())
     found = checked(model, model.spec.preprocessing, [image])
     assert found["verdict"] == "can't tell"
-    assert "no BatchNorm" in found["sentence"]
+    assert "No BatchNorm is visible" in found["sentence"]
 
 
 @pytest.mark.parametrize("labelled", [True, False])

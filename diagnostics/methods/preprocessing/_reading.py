@@ -10,7 +10,7 @@ from diagnostics.schema.results.preprocessing import Cause, Verdict
 from diagnostics.text import counted
 
 MAX_NAMES = 4  # of ties in a sentence
-MOST = 0.5  # of the ways, from which on ties leave nothing to tell
+MOST = 2 / 3  # of the ways, beyond which ties leave nothing to tell
 
 
 @dataclass(frozen=True)

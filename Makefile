@@ -49,6 +49,7 @@ bench: $(BENCH)
 	@sh scripts/install_data.sh
 	$(BIN)/python -m tests.benchmarks.quality
 	$(BIN)/python -m tests.benchmarks.trust
+	$(BIN)/python -m tests.benchmarks.preprocessing
 	$(BIN)/python -m tests.benchmarks
 
 screenshots: $(TEST)

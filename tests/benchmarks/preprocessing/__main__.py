@@ -1,7 +1,7 @@
 """Plant errors, ask the check, and count: python -m tests.benchmarks.preprocessing [--chosen-on].
 
-Writes benchmarks/preprocessing.json and its part of docs/benchmarks.md, unless only some worlds or
-cases are asked for.
+Trains the small networks that are not there yet. Without --chosen-on it counts on networks and
+images that no threshold was chosen on.
 """
 
 from __future__ import annotations

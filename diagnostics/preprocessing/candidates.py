@@ -29,8 +29,13 @@ class Candidate:
 
 
 def scalings(current: Preprocessing, published: Preprocessing) -> list[Candidate]:
-    """Return the current settings first, then every plausible way of scaling values."""
+    """Return the current settings first, then every plausible way, the smallest changes first."""
     found = [Candidate((CURRENT,), current), Candidate((PUBLISHED,), published)]
+    found += _undone(current)
+    for whose, base in ((CURRENT, current), (PUBLISHED, published)):
+        if all(value > 0 for value in base.mean):
+            exchanged = replace(base, mean=base.std, std=base.mean)
+            found.append(Candidate((f"{whose}, mean and std exchanged",), exchanged))
     for name, preset in PRESETS.items():
         if not preset.suits(current):
             continue
@@ -39,12 +44,9 @@ def scalings(current: Preprocessing, published: Preprocessing) -> list[Candidate
         words = {"unit": "values in 0..1", "raw": "raw 0..255"}
         named = words.get(name, f"{name}: {numbers}")
         found.append(Candidate((named,), scaled))
-    for whose, base in ((CURRENT, current), (PUBLISHED, published)):
+    for base in (current, published):
         mean, std = base.mean, base.std
         pairs = list(zip(mean, std, strict=True))
-        if all(m > 0 for m in mean):
-            exchanged = replace(base, mean=std, std=mean)
-            found.append(Candidate((f"{whose}, mean and std exchanged",), exchanged))
         if any(m != 0 or s != 1 for m, s in pairs):
             twice = tuple(m * (1 + s) for m, s in pairs), tuple(s * s for s in std)
             found.append(_mistake(MISTAKES[0], base, *twice))
@@ -77,7 +79,7 @@ def measured(
     return [Candidate((f"these images' own {numbers}",), made)]
 
 
-def undone(current: Preprocessing) -> list[Candidate]:
+def _undone(current: Preprocessing) -> list[Candidate]:
     """Return the current settings with one thing fewer done, and with colours kept or turned."""
     ways = {
         "not blurred": replace(current, blur=0.0),

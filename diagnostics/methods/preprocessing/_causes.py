@@ -163,9 +163,10 @@ def statistics(
     if not _gains(mended, before, least, classes):
         return None
     sentence = (
-        "What BatchNorm remembers of the training does not fit its weights: "
-        f"{_percent(before.mean())} right, {_percent(mended.mean())} when BatchNorm measures mean "
-        "and variance of these images anew"
+        f"What BatchNorm remembers does not fit: {_percent(before.mean())} right, "
+        f"{_percent(mended.mean())} when it measures mean and variance of these images anew. "
+        "Either the file's statistics are not those of its weights, or these images are of another "
+        "kind than those of the training"
     )
     return Mended(float(before.mean()), float(mended.mean()), sentence)
 

@@ -27,7 +27,6 @@ from diagnostics.preprocessing.candidates import (
     merged,
     scalings,
     turned,
-    undone,
 )
 from diagnostics.preprocessing.pipeline import Pipeline
 from diagnostics.schema.preprocessing import Preprocessing
@@ -107,7 +106,7 @@ class Race:
         """Try every plausible way on the first images, and those that may win on all."""
         current = self._context.preprocessing
         published = self._context.classifier.spec.preprocessing
-        ways = [*scalings(current, published), *undone(current)]
+        ways = scalings(current, published)
         if self._evidence == "accuracy":
             ways += self._measured(current)
         self._add(merged(ways))

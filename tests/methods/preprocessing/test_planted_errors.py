@@ -123,7 +123,7 @@ def test_a_blur_that_was_set_is_called_a_blur_and_no_other_scaling(grey):
 
 def test_files_that_are_blurred_themselves_are_not_called_wrongly_prepared(grey):
     _, check = planted(grey, "files blurred")
-    assert check["verdict"] in ("fine", "can't tell")
+    assert check["verdict"] != "wrong"
 
 
 def test_a_scale_that_costs_no_accuracy_is_found_by_batchnorm(grey):

@@ -20,6 +20,7 @@ from diagnostics.schema.results.preprocessing import Cause
 from diagnostics.text import counted
 
 TIED = 0.05  # of a sign test, from which on two ways tie
+MAX_COMPLETED = 6  # ties that dropped out, and are tried on all images for their figures
 CLOSE = 0.03  # of accuracy, within which another cause explains as much as a preprocessing
 FARTHER, FAR_ENOUGH = 1.5, 0.5  # times the deviation now, or in all, that a better way may have
 MISFIT, NEARER = 2.5, 1 / 3  # a deviation, and to what share of it a way must bring it alone
@@ -41,7 +42,7 @@ class _Reader:
         self._now = race.deviation(self._current)
         self._plausible = [trial for trial in race.ranked() if not trial.candidate.mistake]
         self._allowed = [trial for trial in self._plausible if self._is_allowed(trial)]
-        self._best = self._allowed[0]
+        self._best = race.leader(self._allowed)
         self._names = context.classifier.spec.class_names
         self._chance = _causes.chance(len(self._names))
         self._tied = [trial for trial in race.trials if race.ties(trial, self._best, TIED)]
@@ -92,12 +93,9 @@ class _Reader:
         race, current = self._race, self._current
         winners = [trial for trial in self._allowed if self._is_winner(trial)]
         if winners:
-            ties = [one for one in winners if race.ties(one, self._best, TIED)]
-            close = [one for one in ties if race.accuracy(self._best) - race.accuracy(one) <= CLOSE]
-            suggested = plainest(race, close or winners)
-            if not self._mends(suggested):
-                return self._partly(suggested)
-            return self._switch(suggested, close or winners)
+            ties = self._as_good(winners)
+            suggested = plainest(race, ties)
+            return self._switch(suggested, ties) if self._mends(suggested) else self._partly(ties)
         nearer = [trial for trial in self._allowed if self._is_only_nearer(trial)]
         if nearer:
             best = min(race.deviation(trial) for trial in nearer)
@@ -151,6 +149,20 @@ class _Reader:
         race = self._race
         return race.accuracy(trial) > self._chance and race.wins(trial, self._current)
 
+    def _as_good(self, winners: Sequence[Trial]) -> list[Trial]:
+        """Return those that are as good as the best on all images, also where they dropped out."""
+        race = self._race
+        best = race.leader(winners)
+        ties = [one for one in winners if race.ties(one, best, TIED)]
+        for one in sorted(ties, key=race.accuracy)[-MAX_COMPLETED:]:
+            race.complete(one)
+        highest = race.accuracy(best)
+        return [
+            one
+            for one in ties
+            if len(one.predicted) == race.images and highest - race.accuracy(one) <= CLOSE
+        ] or [best]
+
     def _mends(self, trial: Trial) -> bool:
         """Say whether a way mends so many of the errors that it may be how the network was trained.
 
@@ -159,8 +171,8 @@ class _Reader:
         now = self._race.accuracy(self._current)
         return self._race.accuracy(trial) - now >= _causes.MENDED * (1 - now)
 
-    def _partly(self, trial: Trial) -> Reading:
-        race = self._race
+    def _partly(self, ties: Sequence[Trial]) -> Reading:
+        race, trial = self._race, plainest(self._race, ties)
         sentence = (
             f"“{trial.candidate.names[0]}” answers {percent(race.accuracy(trial))} of "
             f"{counted(race.images, 'image')} right, {percent(race.accuracy(self._current))} as it "

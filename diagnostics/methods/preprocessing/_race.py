@@ -76,6 +76,7 @@ class Race:
         self._images: Iterator[tuple[Sample, Decoded]] = context.decoded(samples)
         self._evidence = evidence
         self._known: set[tuple[str, object]] = set()
+        self._seen: list[Sample] = []
         self._first = self._take(FIRST)
         self.labels = np.array([sample.label for sample, _ in self._first], np.intp)
         self.running: RunningStatistics = running_statistics(context.classifier.network)
@@ -163,10 +164,21 @@ class Race:
         first, second = self._paired(best, one)
         return sign_test(first, second) >= significance
 
+    def complete(self, trial: Trial) -> None:
+        """Try a way that dropped out on the images that it missed, so that figures compare."""
+        missed = self._seen[len(trial.predicted) :]
+        if missed:
+            self._extend(trial, list(self._context.decoded(missed)))
+
+    def leader(self, among: Sequence[Trial]) -> Trial:
+        """Return the best of some ways: of those tried on all images, where there is one."""
+        all_seen = [trial for trial in among if len(trial.predicted) == self.images]
+        return max(all_seen or among, key=self.accuracy)
+
     def _go_on(self) -> None:
         """Look at ever more images until every way is decided."""
         while block := self._take(self.images if self._undecided() else self._missing()):
-            running = [*self._undecided(), self.current, self._leader()]
+            running = [*self._undecided(), self.current, self.leader(self.trials)]
             labels = [sample.label for sample, _ in block]
             self.labels = np.concatenate([self.labels, np.array(labels, np.intp)])
             unique = list({id(trial): trial for trial in running}.values())
@@ -177,7 +189,7 @@ class Race:
 
     def _undecided(self) -> list[Trial]:
         """Return the ways of which it is open how they stand to the best or to the current one."""
-        best = self._leader()
+        best = self.leader(self.trials)
         return [
             trial
             for trial in self._running()
@@ -187,10 +199,6 @@ class Race:
     def _running(self) -> list[Trial]:
         """Return the ways that were tried on all images so far."""
         return [trial for trial in self.trials if len(trial.predicted) == self.images]
-
-    def _leader(self) -> Trial:
-        """Return the best of them and, of equals, the plainest."""
-        return max(self._running(), key=self.accuracy)
 
     def _is_settled(self, one: Trial, other: Trial) -> bool:
         """Say whether one is clearly better, or neither can be better by enough to matter."""
@@ -220,7 +228,9 @@ class Race:
         return measured(current, tuple(map(float, mean)), tuple(map(float, std)))
 
     def _take(self, count: int) -> list[tuple[Sample, Decoded]]:
-        return list(islice(self._images, count))
+        taken = list(islice(self._images, count))
+        self._seen += [sample for sample, _ in taken]
+        return taken
 
     def _add(self, candidates: Sequence[Candidate]) -> None:
         """Try candidates on the first images, those left out that feed the network the same."""

@@ -278,7 +278,8 @@ class _AllAnswers:
         return np.where(total > 0, rates / np.where(total > 0, total, 1), self._p)
 
     def _in_cells(self, values: Floats) -> Floats:
-        return np.bincount(self._cells.ravel(), values.ravel(), minlength=self._count)
+        counts = np.bincount(self._cells.ravel(), values.ravel(), minlength=self._count)
+        return counts.astype(np.float64)
 
     def _of_labels(self, labels: NDArray[np.intp]) -> Floats:
         cells = self._cells[np.arange(len(labels)), labels]

@@ -121,8 +121,8 @@ class SplitBuilder:
                 f"200 or more; got {count}."
             )
         images, part = self._joined(parts), torch.arange(count) % PARTS
-        rows = part < TRAIN_PARTS, part == CALIBRATION_PART, part == TEST_PART
-        train, calibration, test = (images.select(own).finite() for own in rows)
+        splits = part < TRAIN_PARTS, part == CALIBRATION_PART, part == TEST_PART
+        train, calibration, test = (images.select(split).finite() for split in splits)
         _require_finite(fit=train, threshold=calibration, judge=test)
         ood_train, ood_test = {}, {}
         for kind, others in self._kinds(Panel(context, samples)):

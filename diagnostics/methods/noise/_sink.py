@@ -19,9 +19,13 @@ from diagnostics.schema.results.noise import OffsetSource, Sink, SinkVerdict
 MIN_LABELLED = 20  # real images, for an offset that labels tell
 MAX_OFFSET = 60.0  # logits that are searched
 PRECISION = 1e-3
-# Starting values: their rates on healthy and planted networks are not measured yet.
+# Chosen on 12 healthy networks and measured on 20 others of 2, 3, 5 and 10 classes (digits of 8 × 8
+# px; dense, convolutional, with and without BatchNorm and bias; all six families, 64 draws each):
+# the last layer adds 0.39 to the class that gets most noise at most, and no class is named, 0 of 20
+# (0–16 %). With 8 added to a logit of each, the class gets most of the noise in 17; 15 of these 17
+# (66–97 %) are named by the last layer, 13 by the labels of real images.
 MIN_OFFSET = 2.0
-LEFT = 0.5  # of what the class gets beyond an even share, at most, once the offset is taken away
+MIN_FALL = 0.1  # of the class's share, once the offset is taken away
 
 
 def find_sink(
@@ -42,17 +46,18 @@ def find_sink(
     if not families or families[0].shape[1] < 2:
         return None
     shares = np.mean([_shares(logits) for logits in families], axis=0)
-    index, even = int(shares.argmax()), 1 / len(shares)
-    share, most = float(shares[index]), (1 + even) / 2
+    index = int(shares.argmax())
+    share = float(shares[index])
     found = _offset(index, real, labels, bias)
     offset, source = found or (None, None)
     without: float | None = None
-    verdict: SinkVerdict = "no sink" if share < most else "can't tell"
+    verdict: SinkVerdict = "can't tell"
     if offset is not None:
         lowered = [_lowered(logits, index, offset) for logits in families]
         without = float(np.mean([_shares(logits)[index] for logits in lowered]))
-        freed = without - even <= LEFT * (share - even)
-        verdict = "sink" if share >= most and offset >= MIN_OFFSET and freed else "no sink"
+        verdict = "no sink"
+        if offset >= MIN_OFFSET and share - without >= MIN_FALL:
+            verdict = "sink"
     return Sink(
         verdict=verdict,
         index=index,
@@ -68,14 +73,14 @@ def _offset(
 ) -> tuple[float, OffsetSource] | None:
     """Return what is added to a class's logit beyond the others, and what tells it.
 
-    Labels tell more than the last layer's bias: a layer before it can add a constant too.
+    The last layer's bias is exact; labels leave a range, but also show what an earlier layer adds.
     """
+    if bias is not None:
+        return float(bias[index] - np.median(np.delete(bias, index))), "last layer"
     own = int((labels == index).sum())
     if len(labels) >= MIN_LABELLED and 0 < own < len(labels):
         return least_offset(real, labels == index, index), "labels"
-    if bias is None:
-        return None
-    return float(bias[index] - np.median(np.delete(bias, index))), "last layer"
+    return None
 
 
 def least_offset(logits: Floats, is_class: NDArray[np.bool_], index: int) -> float:

@@ -247,8 +247,6 @@ def sink(answer: NoiseAnswer) -> str:
     name, share = shortened(answer["classes"][found["index"]]), f"{100 * found['share']:.0f} %"
     offset, without = found["offset"], found["share_without"]
     if offset is None or without is None:
-        if found["verdict"] == "no sink":
-            return f"No class gets most of the noise; {name} gets {share}, the most."
         return (
             f"{name} gets {share} of the noise. Whether it is a sink can't be told: the last layer "
             f"of this model is not known, so give a folder with {MIN_LABELLED} labelled images."

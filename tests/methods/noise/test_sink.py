@@ -67,19 +67,21 @@ def test_noise_names_no_sink_on_a_healthy_network_and_names_the_one_that_is_plan
     kind, classes, seed
 ):
     network = digits_network(kind, classes, seed)
-    assert sink_of(network, classes)["verdict"] == "no sink"
+    healthy = sink_of(network, classes)
+    assert healthy["verdict"] == "no sink"
+    other = (healthy["index"] + 1) % classes
     with torch.no_grad():
-        network[-1].bias[classes - 1] += 8
+        network[-1].bias[other] += 12
     planted = sink_of(network, classes)
-    assert (planted["verdict"], planted["index"]) == ("sink", classes - 1)
-    assert planted["offset"] == pytest.approx(8, abs=1.5)
-    assert planted["share"] > 0.9 > planted["share_without"]
+    assert (planted["verdict"], planted["index"]) == ("sink", other)
+    assert planted["offset"] == pytest.approx(12, abs=1.5)
+    assert planted["share"] - planted["share_without"] > 0.3
 
 
 def test_the_letters_have_no_sink():
     answer = noise(letters_context(), draws=32).scores
     assert answer["sink"]["verdict"] == "no sink"
-    assert answer["sink"]["offset_from"] == "labels"
+    assert answer["sink"]["offset_from"] == "last layer"
 
 
 def test_two_classes_need_no_share_of_all_noise_to_be_accused():

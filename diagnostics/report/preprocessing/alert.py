@@ -13,6 +13,7 @@ from diagnostics.schema.spec import Fit, ModelSpec, preprocessing_from
 from diagnostics.text import shortened
 
 MAX_NAMED = 3  # settings in the sentence
+PUBLISHED_CLASSES = 1000  # of ImageNet; a network with as many has its published head
 SHAPE = ("colour", "height", "width")  # what no person sets
 
 
@@ -36,28 +37,36 @@ def of_check(check: PreprocessingCheck) -> Alert | None:
 
 
 def of_settings(settings: Preprocessing, spec: ModelSpec) -> Alert | None:
-    """Return the alert of settings that contradict what the model's own file says of them.
+    """Return the alert of settings that contradict what the model's file, or its network, says.
 
     What was only assumed, and what a network was published for before somebody trained it anew,
     contradicts nothing.
     """
-    if settings == spec.preprocessing or not _is_of_the_file(spec):
+    source = _source(spec)
+    if settings == spec.preprocessing or not source:
         return None
     differing = list(_differences(settings, spec.preprocessing))
     more = len(differing) - MAX_NAMED
     named = "; ".join(differing[:MAX_NAMED]) + (f"; and {more} more" if more > 0 else "")
     sentence = (
-        "The preprocessing is set otherwise than the model's own file says, so every answer here "
-        f"may be wrong: {named}."
+        f"The preprocessing is set otherwise than {source}, so every answer here may be wrong: "
+        f"{named}."
     )
     return Alert(sentence, "Back to the model's own", spec.preprocessing)
 
 
-def _is_of_the_file(spec: ModelSpec) -> bool:
-    """Say whether a file says itself how its images are prepared, or is a published one."""
-    assumed = any(one.name == "preprocessing" and one.status != "passed" for one in spec.checks)
-    as_published = bool(spec.candidates) and spec.candidates[0].fit is Fit.EXACT
-    return as_published and not assumed
+def _source(spec: ModelSpec) -> str:
+    """Say who knows how the images are prepared; empty where that is only assumed."""
+    if any(one.name == "preprocessing" and one.status != "passed" for one in spec.checks):
+        return ""
+    chosen = [one for one in spec.candidates if one.architecture == spec.architecture]
+    if not chosen:
+        return ""
+    if chosen[0].fit is Fit.EXACT:
+        return "the model's own file says"
+    if chosen[0].fit is Fit.POSITION and chosen[0].classes == PUBLISHED_CLASSES:
+        return f"{spec.architecture} was published with"
+    return ""
 
 
 def _differences(settings: Preprocessing, own: Preprocessing) -> Iterator[str]:

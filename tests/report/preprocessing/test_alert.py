@@ -40,6 +40,15 @@ def test_what_a_network_was_published_for_binds_nobody_who_trained_it_anew(fit):
     assert alert.of_settings(SET, spec(fit)) is None
 
 
+def test_a_published_network_that_fits_by_position_says_what_it_was_published_with():
+    """EfficientNet-lite0 calls a cat a pillow with another mean and std, and nothing was said."""
+    published = spec(Fit.POSITION)
+    candidates = (replace(published.candidates[0], classes=1000),)
+    found = alert.of_settings(SET, replace(published, candidates=candidates))
+    assert "otherwise than timm/small was published with" in found.sentence
+    assert found.settings == OWN
+
+
 def test_what_was_only_assumed_contradicts_nothing():
     assumed = Check("preprocessing", "warned", "How its images were prepared is not said.")
     assert alert.of_settings(SET, spec(Fit.EXACT, assumed)) is None

@@ -23,7 +23,7 @@ def test_a_map_is_examined_only_after_its_cost_was_stated(app):
     assert "of 5 maps" in page_text(page)
     assert "Examine 5 maps" not in button_labels(page)
     reasons = next(table.value for table in page.dataframe if "verdict" in table.value)
-    assert set(reasons["verdict"]) >= {"Trust", "Can't tell"}
+    assert "Can't tell" in set(reasons["verdict"])
     (chart,) = charts(page)
     names = [trace["name"] for trace in chart["data"] if trace.get("name")]
     assert names == ["17 null maps", "this map"] * 2

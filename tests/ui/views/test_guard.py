@@ -48,7 +48,7 @@ def own_guard():
 
 
 def test_the_options_of_every_guard_are_drawn_from_its_signature():
-    page = AppTest.from_function(drawn_options).run()
+    page = AppTest.from_function(drawn_options, default_timeout=180).run()
     assert not page.exception
     labels = [widget.label for widget in page.number_input]
     assert labels == ["Extra class: alpha", "Mine: alpha", "Mine: hidden units"]

@@ -47,7 +47,7 @@ def drawn(monkeypatch):
 
             values.update(forms.options(METHOD, fields, prefix))
 
-        page = AppTest.from_function(script, args=(fields, prefix, values))
+        page = AppTest.from_function(script, args=(fields, prefix, values), default_timeout=180)
         for name, value in address.items():
             page.query_params[name] = value
         return page.run(), values

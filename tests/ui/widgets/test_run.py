@@ -34,7 +34,7 @@ def floats(block):
 
 
 def test_what_is_there_so_far_stands_in_the_page_and_not_in_the_floating_corner(recorded_answers):
-    everything = list(descendants(AppTest.from_function(page).run()._tree))
+    everything = list(descendants(AppTest.from_function(page, default_timeout=180).run()._tree))
     (corner,) = [block for block in everything if floats(block)]
     floating = [getattr(element, "value", "") for element in descendants(corner)]
     shown = [getattr(element, "value", "") for element in everything]

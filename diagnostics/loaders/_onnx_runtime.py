@@ -45,9 +45,7 @@ class Runtime:
         try:
             self._session(all_values=False)
         except Exception as error:  # whatever its C++ raises
-            raise ModelError(
-                f"onnxruntime does not run this file ({line_of(error, last=True)})."
-            ) from None
+            raise _not_run(error) from None
 
     def scores(self, images: Tensor) -> NDArray[Any]:
         """Return the scores of images of shape (n, c, h, w), as a default session gives them.
@@ -90,9 +88,7 @@ class Runtime:
                 for start in range(0, len(values), step)
             ]
         except Exception as error:  # whatever its C++ raises
-            raise ModelError(
-                f"onnxruntime does not run this file ({line_of(error, last=True)})."
-            ) from None
+            raise _not_run(error) from None
         return [_joined(output, step, len(values)) for output in zip(*parts, strict=True)]
 
     def _session(self, *, all_values: bool) -> Any:

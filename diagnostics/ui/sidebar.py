@@ -96,7 +96,8 @@ def _opening() -> str:
     """Say what happens on a page that has nothing to draw yet."""
     session = current_session()
     names = ", ".join(markdown(file.name) for file in session.shown_images())
-    return f"### Opening {markdown(session.model.name)}\n\nThen it is asked about: {names}"
+    then = f"\n\nThen it is asked about: {names}" if names else ""
+    return f"### Opening {markdown(session.model.name)}{then}"
 
 
 def _facts(spec: ModelSpec) -> None:

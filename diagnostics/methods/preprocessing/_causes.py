@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from diagnostics.data.image import Decoded
 from diagnostics.methods.preprocessing._race import sign_test
@@ -194,6 +193,8 @@ def _assigned(
     predicted: NDArray[np.intp], labels: NDArray[np.intp], rows: NDArray[np.intp], classes: int
 ) -> NDArray[np.intp]:
     """Return the class that each output stands for, one to one, as some images suggest."""
+    from scipy.optimize import linear_sum_assignment
+
     counts = PREFERENCE * np.eye(classes)
     np.add.at(counts, (predicted[rows], labels[rows]), 1)
     assigned: NDArray[np.intp] = linear_sum_assignment(-counts)[1]

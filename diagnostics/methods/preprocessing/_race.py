@@ -13,7 +13,6 @@ from itertools import islice
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from diagnostics.data.image import Decoded
 from diagnostics.methods.context import Context, Sample
@@ -207,8 +206,10 @@ class Race:
         first, second = self._paired(one, other)
         if min(sign_test(first, second), sign_test(second, first)) < SIGNIFICANCE:
             return True
+        from scipy.special import bdtr
+
         wins, losses = int((first & ~second).sum()), int((second & ~first).sum())
-        return bool(binom.cdf(max(wins, losses), len(first), MIN_GAIN) < SIGNIFICANCE)
+        return bool(bdtr(max(wins, losses), len(first), MIN_GAIN) < SIGNIFICANCE)
 
     def _missing(self) -> int:
         """Return how many more images other causes need, where few are answered right."""
@@ -285,5 +286,7 @@ class Race:
 
 def sign_test(better: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """Return p of one being right more often by chance, one-sided, where they differ."""
+    from scipy.special import bdtrc
+
     wins, losses = int((better & ~other).sum()), int((other & ~better).sum())
-    return float(binom.sf(wins - 1, wins + losses, 0.5)) if wins + losses else 1.0
+    return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins + losses else 1.0

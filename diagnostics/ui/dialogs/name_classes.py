@@ -13,8 +13,6 @@ from diagnostics.text import counted
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.alerts import show_error
 
-LIST_MIB = 1
-
 
 def offer_class_names(spec: ModelSpec, place: str) -> None:
     """Offer to name the classes.
@@ -35,27 +33,23 @@ def name_classes(spec: ModelSpec) -> None:
     file = st.file_uploader(
         "A list from training: .txt, .json, .csv or .yaml",
         key="names.file",
-        max_upload_size=LIST_MIB,
+        max_upload_size=class_names.LARGEST_MIB,
     )
     typed = st.text_area("Or one name a line, in the order of the outputs", key="names.typed")
     content, name = (file.getvalue(), file.name) if file else (typed.encode(), "names.txt")
-    names: tuple[str, ...] = ()
-    read_as = ""
+    listed = class_names.ClassNames((), "")
     if content.strip():
         try:
             listed = class_names.read(content, name)
-            names, read_as = listed.names, listed.read_as
         except ClassesError as error:
             show_error(error.message)
-    if names:
-        st.caption(f"Read as {read_as}.")
-    if names and len(names) != outputs:
-        show_error(
-            f"{counted(len(names), 'name')} for {counted(outputs, 'output')}; give one for each."
-        )
-    fits = len(names) == outputs
-    if st.button("Use these names", type="primary", disabled=not fits, key="names.use"):
+    count = len(listed.names)
+    if count:
+        st.caption(f"Read as {listed.read_as}.")
+    if count and count != outputs:
+        show_error(f"{counted(count, 'name')} for {counted(outputs, 'output')}; give one for each.")
+    if st.button("Use these names", type="primary", disabled=count != outputs, key="names.use"):
         session = current_session()
-        named = replace(session.model, class_names=names, class_names_read_as=read_as)
+        named = replace(session.model, class_names=listed.names, class_names_read_as=listed.read_as)
         session.select_model(named, session.preprocessing)
         st.rerun()

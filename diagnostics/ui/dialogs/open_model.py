@@ -22,7 +22,7 @@ from diagnostics.ui.widgets.file_upload import upload
 from diagnostics.ui.widgets.run import run_request
 
 WEIGHTS, PHOTOS = "open.weights", "open.photos"
-LIST_MIB = 1
+RECIPE_MIB = 1
 MARKS = {
     "passed": ":material/check_circle:",
     "warned": ":material/warning:",
@@ -44,10 +44,10 @@ def open_model() -> None:
     classes = left.file_uploader(
         "Class names (optional): .txt, .json, .csv or .yaml",
         key="open.classes",
-        max_upload_size=LIST_MIB,
+        max_upload_size=class_names.LARGEST_MIB,
     )
     recipe_file = right.file_uploader(
-        "Recipe (optional): .toml", key="open.recipe", max_upload_size=LIST_MIB
+        "Recipe (optional): .toml", key="open.recipe", max_upload_size=RECIPE_MIB
     )
     if file is None:
         return

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import types
 from typing import Annotated, Literal
 
@@ -88,3 +90,14 @@ def test_the_same_methods_are_found_by_family_and_in_order():
     found = [known.info.id for known in registry.methods("map")]
     assert found == sorted(found)
     assert {"attribution/gradient", "attribution/grad_cam"} <= set(found)
+
+
+@pytest.mark.slow
+def test_finding_the_methods_loads_no_library_that_only_some_of_them_call():
+    """Every command and every worker waits for it: scipy's statistics alone take a second."""
+    code = (
+        "import sys; from diagnostics.methods.registry import methods; methods(); "
+        "sys.exit(', '.join({'scipy', 'sklearn'} & sys.modules.keys()) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

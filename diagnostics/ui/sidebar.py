@@ -24,7 +24,7 @@ from diagnostics.ui.dialogs.open_model import (
 )
 from diagnostics.ui.session.state import MAX_SHOWN, current_session, update_address
 from diagnostics.ui.widgets.alerts import show_error
-from diagnostics.ui.widgets.preprocessing_alert import show_alert
+from diagnostics.ui.widgets.preprocessing_alert import begin_alert
 from diagnostics.ui.widgets.run import try_request
 from diagnostics.worker import selftest
 from diagnostics.worker.doctor import sandbox_sentence
@@ -70,8 +70,7 @@ def selection() -> tuple[ModelSpec, Methods]:
         st.divider()
         _images(spec)
         _sandbox()
-    session.alert = None  # of the page before
-    show_alert(spec)
+    begin_alert(spec)
     update_address()
     methods = map(read_info, opened["methods"])
     return spec, {info.id: info for info in methods}

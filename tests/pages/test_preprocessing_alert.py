@@ -13,7 +13,7 @@ from diagnostics.preprocessing.pipeline import Pipeline
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.ui.server.startup import SessionDefaults, configure
 from tests.loaders import written
-from tests.pages_for_tests import PAGES, fine, open_page
+from tests.pages_for_tests import PAGES, RecordedRunner, fine, open_page
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +82,22 @@ def test_images_that_batchnorm_does_not_remember_are_said_on_inspect(begun, norm
     (switch,) = switches(page)
     page = fine(switch.click().run())
     assert not switches(page)
+
+
+def test_a_page_is_drawn_before_batchnorm_is_asked(begun, normed, monkeypatch):
+    """Of strange images every way of preparing is tried, which takes many passes."""
+    asked = []
+    run = RecordedRunner.run
+
+    def noted(self, request, watch=None):
+        asked.append(request.method)
+        return run(self, request, watch)
+
+    monkeypatch.setattr(RecordedRunner, "run", noted)
+    images = [file.path for file in samples.image_files().values()][:4]
+    page = begun(str(normed), *images, "--value-range", "255")
+    assert len(switches(page)) == 1
+    assert asked == ["open", "inspect", "preprocessing/preprocessing"]
 
 
 def test_right_settings_are_no_alert(begun, normed):

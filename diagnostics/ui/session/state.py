@@ -16,6 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from diagnostics.data import samples
 from diagnostics.errors import InputError
+from diagnostics.report.preprocessing.alert import Alert
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import File, ModelSource, Result
 from diagnostics.ui.server import memory, startup, uploads
@@ -96,6 +97,7 @@ class Session:
         derived_files: Files that were made of them, by the key of the request that made them.
         browser_session: Streamlit's name of the session whose page shows this.
         alert: Where the page says that the preprocessing is known to be wrong.
+        alerted: What stands there.
     """
 
     upload_folder: Path
@@ -125,6 +127,7 @@ class Session:
     derived_files: dict[str, File] = field(default_factory=dict)
     browser_session: str = ""
     alert: DeltaGenerator | None = None
+    alerted: Alert | None = None
 
     def free_bytes(self) -> int:
         """Return how many bytes one file may have that this person brings next."""

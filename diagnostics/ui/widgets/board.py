@@ -21,6 +21,7 @@ from diagnostics.schema.results.inspection import ImageEntry
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import markdown, probability, shortened, signed
 from diagnostics.ui.session.state import current_session
+from diagnostics.ui.widgets.preprocessing_alert import complete_alert
 
 FOLDER = Path(__file__).parent / "row"
 PINNED = "pinned: the others are compared with this image"
@@ -142,7 +143,7 @@ class Board:
             st.dataframe([dict(row) for row in table.rows], hide_index=True)
 
     def offer_report(self) -> None:
-        """Offer what was drawn as a file, in every format there is."""
+        """Offer what was drawn as a file, in every format there is; the page is drawn by then."""
         session, spec = current_session(), self._spec
         settings = session.preprocessing or spec.preprocessing
         facts = {
@@ -166,6 +167,7 @@ class Board:
                 help=one.summary,
                 key=f"report{place or ''}",
             )
+        complete_alert(spec)
 
 
 def _themed(figure: Any) -> Any:

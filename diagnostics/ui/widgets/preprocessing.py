@@ -12,7 +12,6 @@ from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.presets import PRESETS
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.ui.session.state import current_session
-from diagnostics.ui.widgets.preprocessing_alert import show_alert
 
 UNCHANGED = "keep as they are"
 FITS = {
@@ -52,10 +51,9 @@ def preprocessing(spec: ModelSpec) -> Preprocessing:
     session = current_session()
     with st.popover("Preprocessing", icon=":material/tune:"):
         st.button("Back to the model's own", on_click=session.select_model, args=(session.model,))
-        before = session.preprocessing or spec.preprocessing
-        session.preprocessing = _editor(before, f"preprocessing.{session.model_changes}")
-    if session.preprocessing != before:
-        show_alert(spec)
+        session.preprocessing = _editor(
+            session.preprocessing or spec.preprocessing, f"preprocessing.{session.model_changes}"
+        )
     if session.preprocessing != spec.preprocessing:
         st.caption("changed from the model's own", width="content")
     return session.preprocessing

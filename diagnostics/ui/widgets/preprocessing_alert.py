@@ -23,29 +23,47 @@ def preprocessing_request(spec: ModelSpec) -> Request:
     return Request(METHOD, session.model, images, settings, folder=session.in_distribution)
 
 
-def show_alert(spec: ModelSpec) -> None:
-    """Draw the line where something is known; the editor of the settings calls it again."""
+def begin_alert(spec: ModelSpec) -> None:
+    """Make room for the line at the top of the page, and draw what is known without asking."""
     session = current_session()
-    if session.alert is None:
-        session.alert = st.empty()
-    found = _alert(spec)
-    if found is None:
-        session.alert.empty()
+    session.alert, session.alerted = st.empty(), None
+    _draw(_alert(spec, ask=False), spec)
+
+
+def complete_alert(spec: ModelSpec) -> None:
+    """Draw what is known of the settings in force, now that the page has its answers."""
+    found = _alert(spec, ask=True)
+    if found != current_session().alerted:
+        _draw(found, spec)
+
+
+def _draw(found: Alert | None, spec: ModelSpec) -> None:
+    session = current_session()
+    line, replaces = session.alert, session.alerted is not None
+    session.alerted = found
+    if line is None or found is None:
+        if line is not None:
+            line.empty()
         return
-    with session.alert.container(horizontal=True, vertical_alignment="center"):
+    with line.container(horizontal=True, vertical_alignment="center"):
         st.error(markdown(found.sentence), icon=":material/error:", width="stretch")
         settings = session.preprocessing or spec.preprocessing
         st.button(
             markdown(found.offer),
-            key=f"alert.{hash((settings, found.settings))}",
+            key=f"alert.{hash((settings, found.settings, replaces))}",
             on_click=session.select_model,
             args=(session.model, found.settings),
             type="primary",
         )
 
 
-def _alert(spec: ModelSpec) -> Alert | None:
-    """Return what is known, the best evidence first: the folder, BatchNorm, the model's file."""
+def _alert(spec: ModelSpec, *, ask: bool) -> Alert | None:
+    """Return what is known, the best evidence first: the folder, BatchNorm, the model's file.
+
+    Args:
+        spec: The selected model.
+        ask: Ask what BatchNorm remembers, where that is not known: it can take many passes.
+    """
     session = current_session()
     settings = session.preprocessing or spec.preprocessing
     of_folder = session.results.get(preprocessing_request(spec).key)
@@ -54,11 +72,11 @@ def _alert(spec: ModelSpec) -> Alert | None:
         if check["verdict"] in ("wrong", "fine"):
             return of_check(check)
     if session.shown and Need.BATCHNORM in spec.offers:
-        container = st.empty()
         request = Request(
             METHOD, session.model, session.shown_images(), settings, options={"brief": True}
         )
-        answer = try_request(request, container)
+        container = st.empty()
+        answer = try_request(request, container) if ask else session.results.get(request.key)
         container.empty()  # where it failed, the page's own request says why
         if answer is not None and (found := of_check(answer.scores["preprocessing"])):
             return found

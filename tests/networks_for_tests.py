@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.models import SwinTransformer, VisionTransformer
+from torchvision.models import (
+    DenseNet,
+    EfficientNet,
+    MobileNetV3,
+    ShuffleNetV2,
+    SwinTransformer,
+    VisionTransformer,
+)
+from torchvision.models.efficientnet import MBConvConfig
+from torchvision.models.mobilenetv3 import InvertedResidualConfig
 
 from diagnostics.loaders.open import to_device
 from diagnostics.loaders.probe import probe
@@ -122,6 +130,22 @@ def vit(channels: int = 3, classes: int = 4) -> nn.Module:
     return network
 
 
+def mobilenet() -> nn.Module:
+    """A MobileNetV3 of torchvision with few blocks: with and without squeezing, ReLU and swish."""
+    blocks = [
+        InvertedResidualConfig(16, 3, 16, 16, True, "RE", 2, 1, 1),
+        InvertedResidualConfig(16, 3, 48, 24, False, "RE", 2, 1, 1),
+        InvertedResidualConfig(24, 5, 72, 24, True, "HS", 1, 1, 1),
+    ]
+    return MobileNetV3(blocks, 64, num_classes=7)
+
+
+def efficientnet() -> nn.Module:
+    """An EfficientNet of torchvision with few blocks, one of which is added to its input."""
+    blocks = [MBConvConfig(1, 3, 1, 32, 16, 1, 1, 1), MBConvConfig(6, 5, 2, 16, 24, 2, 1, 1)]
+    return EfficientNet(blocks, 0.2, num_classes=7)
+
+
 def linear(pixels: int = 16, classes: int = 4, channels: int = 1) -> nn.Sequential:
     """A linear classifier of a square image."""
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * pixels, classes))
@@ -142,10 +166,13 @@ EXPORTED = {
     "dense": (lambda: mlp(256, channels=3), (3, 16, 16)),
     "vit": (vit, (3, 16, 16)),
     "swin": (swin, (3, 16, 16)),
-    "mobilenet": (lambda: models.mobilenet_v3_small(num_classes=7), (3, 64, 64)),
-    "efficientnet": (lambda: models.efficientnet_b0(num_classes=7), (3, 64, 64)),
-    "shufflenet": (lambda: models.shufflenet_v2_x0_5(num_classes=7), (3, 64, 64)),
-    "densenet": (lambda: models.densenet121(num_classes=7), (3, 64, 64)),
+    "mobilenet": (mobilenet, (3, 64, 64)),
+    "efficientnet": (efficientnet, (3, 64, 64)),
+    "shufflenet": (
+        lambda: ShuffleNetV2([2, 1, 1], [8, 16, 32, 64, 64], num_classes=7),
+        (3, 64, 64),
+    ),
+    "densenet": (lambda: DenseNet(8, (2, 2), 16, num_classes=7), (3, 64, 64)),
 }
 
 

@@ -20,7 +20,7 @@ from diagnostics.schema.request import INSPECT, OPEN, File, ModelSource, Request
 from diagnostics.schema.spec import Need
 from diagnostics.worker import WorkerRunner
 from tests.loaders import written
-from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, FunctionalResidual, vit
+from tests.networks_for_tests import EXPORTED, EXPORTED_PARAMS, QUICK, FunctionalResidual, vit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -48,9 +48,19 @@ def checks_of(spec, name):
     return [check for check in spec.checks if check.name == name]
 
 
-@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("writer", ["pt2, any number", "pt2, decomposed", "traced", "scripted"])
 @pytest.mark.parametrize("name", EXPORTED_PARAMS)
 def test_logits_and_gradients_are_those_of_the_network(tmp_path, name, writer):
+    answers_as_the_network(tmp_path, name, writer)
+
+
+@pytest.mark.parametrize("writer", ["pt2, one image", "pt2, two images"])
+@pytest.mark.parametrize("name", QUICK)
+def test_a_program_of_so_many_images_answers_any_number(tmp_path, name, writer):
+    answers_as_the_network(tmp_path, name, writer)
+
+
+def answers_as_the_network(tmp_path, name, writer):
     network, shape = network_and_shape(name)
     path = WRITERS[writer](network, shape, tmp_path / "model")
     read = pt2.read if "pt2" in writer else torchscript.read

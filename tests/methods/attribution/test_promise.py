@@ -69,10 +69,12 @@ def answers(method, network):
 
 
 @pytest.mark.parametrize("method", methods("map"), ids=lambda method: method.info.id)
-@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("vit", "swin"))) for name in NETWORKS],
+    ("name", "channels"),
+    [
+        *((name, channels) for name in ("residual", "mlp", "attention") for channels in (1, 3)),
+        *(pytest.param(name, 3, marks=pytest.mark.slow) for name in ("vit", "swin")),
+    ],
 )
 def test_every_method_keeps_the_familys_promise(method, channels, name):
     make, side = NETWORKS[name]

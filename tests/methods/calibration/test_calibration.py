@@ -63,7 +63,7 @@ def test_a_temperature_never_changes_which_class_comes_first(sharpness):
 
 def test_values_after_a_temperature_come_from_images_that_did_not_choose_it():
     flattered = honest = 0.0
-    for seed in range(20):
+    for seed in range(8):
         logits, labels = drawn_from_softmax(60, 4, sharpness=2.0, seed=seed)
         flattered += slow.slow_nll(logits, labels, temperature(logits, labels).value)
         honest += measured(logits, labels, resamples=2)["nll_after"]["value"]
@@ -91,11 +91,12 @@ def test_few_images_give_no_verdict_and_say_why():
     ("sharpness", "verdict"), [(1.0, "fits"), (2.0, "too sure"), (0.4, "not sure enough")]
 )
 def test_verdicts_follow_the_law_that_drew_the_labels(sharpness, verdict):
+    """How often chance makes another verdict is asserted of the bands themselves."""
     verdicts = [
-        measured(*drawn_from_softmax(400, sharpness=sharpness, seed=seed), resamples=100)["verdict"]
-        for seed in range(12)
+        measured(*drawn_from_softmax(400, sharpness=sharpness, seed=seed), resamples=2)["verdict"]
+        for seed in range(4)
     ]
-    assert verdicts.count(verdict) >= 10
+    assert verdicts == [verdict] * 4
 
 
 def test_errors_that_cancel_on_average_are_called_uneven():

@@ -37,7 +37,7 @@ def digits():
 def grey(digits):
     """A network with BatchNorm that knows digits at a mean and std of its own."""
     settings = replace(worlds.scaled(worlds.GREY, 0.31, 0.38), height=24, width=24)
-    return trained(digits, settings, worlds.Plain(1, nn.BatchNorm2d, 8))
+    return trained(digits, settings, lambda: worlds.Plain(1, nn.BatchNorm2d, 8))
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,13 @@ def colour(digits):
     """A network without BatchNorm that knows coloured digits, cropped out of wider images."""
     pictures, labels = worlds.coloured(*digits, TRAINED, TESTED)
     settings = worlds.scaled(worlds.COLOUR, 0.5, 0.2)
-    return trained((pictures, labels), settings, worlds.Plain(3, worlds.group, 8))
+    return trained((pictures, labels), settings, lambda: worlds.Plain(3, worlds.group, 8))
 
 
-def trained(images, settings, network):
+def trained(images, settings, make):
     files = worlds.samples_of(*images)[: TRAINED + TESTED]
     torch.manual_seed(1)
+    network = make()
     worlds.train(network, files[:TRAINED], settings, epochs=6)
     classifier = worlds.classifier_of("trained", network, settings)
     return worlds.World("trained", classifier, files[TRAINED:])

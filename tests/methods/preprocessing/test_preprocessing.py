@@ -70,17 +70,16 @@ def checked(model, settings, images):
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("wrong", ["raw 0..255", "divided by 255 twice"])
-def test_gross_errors_are_named_from_one_photo(lite, real_file, wrong, count):
+def test_gross_errors_are_named_from_one_photo(lite, real_file, wrong):
     right = lite.spec.preprocessing
     settings = {
         "raw 0..255": replace(right, mean=ZERO, std=ONE, value_range=255),
         "divided by 255 twice": replace(right, mean=(127.5,) * 3, std=(127.5,) * 3),
     }[wrong]
-    found = checked(lite, settings, photos(real_file, "imagenet", labelled=False)[:count])
+    found = checked(lite, settings, photos(real_file, "imagenet", labelled=False)[:1])
     assert found["verdict"] == "wrong"
-    assert found["n"] == count
+    assert found["n"] == 1
     suggested = next(row for row in found["candidates"] if row["suggested"])
     assert tuple(suggested["preprocessing"]["mean"]) == right.mean
     assert suggested["preprocessing"]["value_range"] == right.value_range
@@ -90,7 +89,7 @@ def test_gross_errors_are_named_from_one_photo(lite, real_file, wrong, count):
 @pytest.mark.slow
 def test_near_ties_are_called_ties_and_the_right_way_is_among_them(lite, real_file):
     right = lite.spec.preprocessing
-    found = checked(lite, right, photos(real_file, "imagenet", labelled=False)[:12])
+    found = checked(lite, right, photos(real_file, "imagenet", labelled=False)[:8])
     assert found["verdict"] == "fine"
     assert found["evidence"] == "batchnorm"
     tied = [row["preprocessing"] for row in found["candidates"] if row["tied"]]
@@ -101,12 +100,10 @@ def test_near_ties_are_called_ties_and_the_right_way_is_among_them(lite, real_fi
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.parametrize("mean", [(0.485, 0.456, 0.406), ZERO])
-def test_a_wrong_mean_and_std_is_named_from_eight_photos(lite, real_file, mean):
+def test_a_wrong_mean_and_std_is_named_from_eight_photos(lite, real_file):
     right = lite.spec.preprocessing
-    std = ONE if mean == ZERO else (0.229, 0.224, 0.225)
-    images = photos(real_file, "imagenet", labelled=False)[:8]
-    found = checked(lite, replace(right, mean=mean, std=std), images)
+    wrong = replace(right, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    found = checked(lite, wrong, photos(real_file, "imagenet", labelled=False)[:8])
     assert found["verdict"] == "wrong"
     suggested = next(row for row in found["candidates"] if row["suggested"])
     assert tuple(suggested["preprocessing"]["mean"]) == right.mean

@@ -127,6 +127,43 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return drawn
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any, Path]]:
+    """The app as it is served: its address, its process, and where it keeps what it is sent."""
+    from tests import serving
+
+    kept = tmp_path_factory.mktemp("server")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(kept))
+        with serving.server() as (address, process):
+            yield address, process, kept
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[Any]:
+    """Chromium, one for all tests."""
+    from tests import serving
+
+    with serving.browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def window(chrome: Any) -> Iterator[Any]:
+    """A window of Chromium that keeps the app's scripts; every page in it has its own session."""
+    context = chrome.new_context(viewport={"width": 1440, "height": 1000})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(window: Any) -> Iterator[Any]:
+    """A page of the window that is closed after the test."""
+    opened = window.new_page()
+    yield opened
+    opened.close()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -127,6 +127,32 @@ def plain(title, facts, sections):
     return title
 ''',
 }
+SAMPLE = ("sample_images/models/letters_conv.safetensors", "sample_images/letter-x-thin.png")
+ASKED = {
+    "list": ("list", "--json"),
+    "attribution": ("run", "attribution/brightness", *SAMPLE, "--power", "2", "--json"),
+    "score": ("score", *SAMPLE, "--json"),
+    "sweep": ("run", "corruption/sweep", *SAMPLE, "--axis", "dusk", "--steps", "3", "--json"),
+    "load": ("load", "letters.mine", "--json"),
+    "refused": ("load", "notes.txt"),
+}
+# Calls the copy's commands in one process and prints what each answered.
+COMMANDS = """
+import contextlib
+import io
+import json
+import sys
+
+from diagnostics.cli.main import main
+
+said = {}
+for name, words in json.loads(sys.argv[1]).items():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    said[name] = (code, out.getvalue(), err.getvalue())
+print(json.dumps(said))
+"""
 # Runs the app of the copy and prints its navigation, its guards and its report menu.
 APP = """
 import json
@@ -184,9 +210,23 @@ def answered(tree: Path, *words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def listed(tree):
-    content = json.loads(answered(tree, "-m", "diagnostics", "list", "--json"))
-    return {info["id"]: info for info in content["methods"]}
+def said(tree):
+    """What the copy's commands answer, by their first word: exit code, output, error."""
+    (tree / "letters.mine").write_bytes(b"MINE" + (ROOT / SAMPLE[0]).read_bytes())
+    (tree / "notes.txt").write_text("no model")
+    return json.loads(answered(tree, "-c", COMMANDS, json.dumps(ASKED)).splitlines()[-1])
+
+
+def found(said, name):
+    """Return the JSON that a command answered, which must have gone well."""
+    code, out, err = said[name]
+    assert code == 0, err
+    return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def listed(said):
+    return {info["id"]: info for info in found(said, "list")["methods"]}
 
 
 @pytest.fixture(scope="module")
@@ -204,44 +244,30 @@ def test_methods_of_every_kind_are_listed_with_their_options(listed):
 
 
 @pytest.mark.slow
-def test_an_attribution_is_run_with_its_own_flags(tree):
-    words = ("run", "attribution/brightness", *SAMPLE, "--power", "2", "--json")
-    (image,) = json.loads(answered(tree, "-m", "diagnostics", *words))["images"]
+def test_an_attribution_is_run_with_its_own_flags(said):
+    (image,) = found(said, "attribution")["images"]
     assert image["attributions"][0]["method"] == "attribution/brightness"
 
 
 @pytest.mark.slow
-def test_an_ood_score_is_given_with_the_others(tree):
-    answer = json.loads(answered(tree, "-m", "diagnostics", "score", *SAMPLE, "--json"))
-    assert "ood/darkness" in answer["images"][0]["scores"]
+def test_an_ood_score_is_given_with_the_others(said):
+    assert "ood/darkness" in found(said, "score")["images"][0]["scores"]
 
 
 @pytest.mark.slow
-def test_a_corruption_is_an_axis_of_sweeps(listed, tree):
+def test_a_corruption_is_an_axis_of_sweeps(listed, said):
     (axis,) = [one for one in listed["corruption/sweep"]["options"] if one["name"] == "axis"]
     assert "dusk" in axis["choices"]
-    words = ("run", "corruption/sweep", *SAMPLE, "--axis", "dusk", "--steps", "3", "--json")
-    answer = json.loads(answered(tree, "-m", "diagnostics", *words))
-    assert answer["axes"][0]["values"] == [1, 0.5, 0]
+    assert found(said, "sweep")["axes"][0]["values"] == [1, 0.5, 0]
 
 
 @pytest.mark.slow
-def test_a_file_of_a_new_format_is_opened(tree, tmp_path):
-    weights = tmp_path / "letters.mine"
-    weights.write_bytes(b"MINE" + (ROOT / SAMPLE[0]).read_bytes())
-    model = json.loads(answered(tree, "-m", "diagnostics", "load", str(weights), "--json"))["model"]
+def test_a_file_of_a_new_format_is_opened(said):
+    model = found(said, "load")["model"]
     assert (model["format"], model["architecture"]) == ("mine", "oversure/letters_conv")
-    text = tmp_path / "notes.txt"
-    text.write_text("no model")
-    refused = subprocess.run(
-        [sys.executable, "-m", "diagnostics", "load", str(text)],
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
-        capture_output=True,
-        text=True,
-    )
-    assert refused.returncode == 2
-    assert ".mine" in refused.stderr
+    code, _, err = said["refused"]
+    assert code == 2
+    assert ".mine" in err
 
 
 @pytest.mark.slow
@@ -253,6 +279,3 @@ def test_a_page_stands_in_the_navigation_and_a_guard_on_its_page(app):
 @pytest.mark.slow
 def test_a_format_stands_in_the_report_menu(app):
     assert app["menu"][:2] == ["HTML", "Plain text"]
-
-
-SAMPLE = ("sample_images/models/letters_conv.safetensors", "sample_images/letter-x-thin.png")

@@ -65,19 +65,17 @@ def app(tmp_path_factory):
 
 
 @pytest.fixture
-def watched(app):
+def watched(app, page):
     """A page, and what it asked of others or opened."""
-    with serving.browser() as chrome:
-        page = chrome.new_page()
-        strange = []
-        ours = (app, app.replace("http", "ws"), "data:", "blob:", "file:")
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith(ours) else strange.append(asked.url),
-        )
-        page.on("dialog", lambda dialog: strange.append(dialog.message) or dialog.dismiss())
-        page.on("popup", lambda popup: strange.append(popup.url))
-        yield page, strange
+    strange = []
+    ours = (app, app.replace("http", "ws"), "data:", "blob:", "file:")
+    page.on(
+        "request",
+        lambda asked: None if asked.url.startswith(ours) else strange.append(asked.url),
+    )
+    page.on("dialog", lambda dialog: strange.append(dialog.message) or dialog.dismiss())
+    page.on("popup", lambda popup: strange.append(popup.url))
+    return page, strange
 
 
 @pytest.mark.parametrize("place", ["inspect", "layers", "attributions"])
@@ -89,10 +87,9 @@ def test_no_name_runs_or_asks_for_anything(app, watched, place, tmp_path):
         shown = page.get_by_text(name, exact=False).first
         if shown.count() and shown.is_visible():
             shown.click()
-            page.wait_for_timeout(300)
-            page.wait_for_function(serving.AT_REST)  # a dialog is there once the script has run
+            serving.settle(page)  # a dialog is there once the script has run
             page.keyboard.press("Escape")
-            page.wait_for_timeout(300)
+            serving.settle(page)
     if place == "inspect":
         shown_names = set(page.locator(".bar .name").all_inner_texts())
         assert len(shown_names & {" ".join(name.split()) for name in PAYLOADS}) >= 15

@@ -73,7 +73,7 @@ def test_the_command_line_answers(python, unpacked):
 
 @pytest.mark.browser
 @pytest.mark.skipif(not serving.chromium(), reason="Chromium is not installed")
-def test_the_app_is_served_with_its_samples(unpacked, tmp_path):
-    with serving.server(unpacked, tmp_path) as (address, _), serving.browser() as chrome:
-        page = serving.open_page(chrome.new_page(), address)
+def test_the_app_is_served_with_its_samples(unpacked, tmp_path, page):
+    with serving.server(unpacked, tmp_path) as (address, _):
+        serving.open_page(page, address)
         assert page.locator(".answer").count() == 5

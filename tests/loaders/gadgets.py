@@ -46,7 +46,7 @@ CALLS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("mailbox", "mbox", ("{0}",)),
     ("mailbox", "Maildir", ("{0}",)),
     ("sqlite3", "connect", ("{0}",)),
-    ("timeit", "timeit", (TOUCH,)),
+    ("timeit", "timeit", (TOUCH + "; 1 / 0",)),  # or it goes on a million times
     ("cProfile", "run", (TOUCH,)),
     ("profile", "run", (TOUCH,)),
     ("shutil", "copyfile", ("/etc/hostname", "{0}")),

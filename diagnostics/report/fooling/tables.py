@@ -146,7 +146,7 @@ def contact_sheet(answer: FoolingAnswer, arrays: Arrays, room_px: int) -> Pictur
     columns = max(1, min(SHEET_COLUMNS, room_px // (factor * width)))
     count = max(1, min(len(images), columns * max(1, room_px // (2 * factor * height))))
     across, down = factor * width + 1, factor * height + 1
-    sheet = np.full((-(-count // columns) * down, columns * across, 3), render.GAP[0], np.uint8)
+    sheet = np.full((-(-count // columns) * down, columns * across, 3), render.GAP, np.uint8)
     for position, image in enumerate(images[:count]):
         top, left = position // columns * down, position % columns * across
         enlarged = render.enlarge(image, factor)

@@ -35,6 +35,7 @@ from diagnostics.schema.spec import preprocessing_from
 HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
 LARGEST = 1e15  # of seconds
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half a character, which no page can show
+ARRAY_HEADER = 4096  # bytes, at most
 MIB = 2**20
 KINDS = {"request", "progress", "result", "error"}
 Arrays = Mapping[str, NDArray[Any]]
@@ -72,11 +73,12 @@ def send(
     if total > (MESSAGE_MIB - 1) * MIB or largest > (ARRAY_MIB - 1) * MIB:
         raise TooLargeError(f"The answer has {total / MIB:.0f} MiB")
     blocks = {name: _npy(values) for name, values in arrays.items()}
-    sizes = [{"name": name, "bytes": len(block)} for name, block in blocks.items()]
+    sizes = [{"name": name, "bytes": sum(map(len, parts))} for name, parts in blocks.items()]
     text = json.dumps({**header, "arrays": sizes}, allow_nan=False).encode()
     connection.sendall(struct.pack(">I", len(text)) + text)
-    for block in blocks.values():
-        connection.sendall(block)
+    for parts in blocks.values():
+        for part in parts:
+            connection.sendall(part)
 
 
 def receive(
@@ -98,7 +100,7 @@ def receive(
     (length,) = struct.unpack(">I", stream.exactly(4))
     if length > HEADER_MIB * MIB:
         raise ProtocolError(f"a header of {length} bytes")
-    text = stream.exactly(length)
+    text = stream.exactly(length).tobytes()
     with _reading("a header that is no message"):
         header = json.loads(text.decode(), parse_constant=_no_number)
         kind = header["type"]
@@ -220,19 +222,26 @@ def _number(value: object) -> float:
     raise ProtocolError("something else where a number was agreed")
 
 
-def _npy(values: NDArray[Any]) -> bytes:
+def _npy(values: NDArray[Any]) -> tuple[bytes, memoryview]:
+    """Return an .npy in two parts, its header and the values where they lie in memory."""
     stream = io.BytesIO()
-    np.save(stream, values, allow_pickle=False)
-    return stream.getvalue()
+    values = np.asarray(values, order="C")
+    npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(values))
+    return stream.getvalue(), values.reshape(-1).view(np.uint8).data
 
 
-def _array(block: bytes) -> NDArray[Any]:
-    """Read an array; its own header must announce exactly the bytes that came."""
+def _array(block: memoryview) -> NDArray[Any]:
+    """Read an array, which stays where it came; it must announce exactly the bytes that came."""
     with _reading("an array that cannot be read"):
-        values = npy.read_array(io.BytesIO(block), allow_pickle=False, max_header_size=4096)
-    if values.dtype.kind not in "biuf":
-        raise ProtocolError(f"an array of {values.dtype}")
-    return values
+        stream = io.BytesIO(block[:ARRAY_HEADER])
+        if npy.read_magic(stream) != (1, 0):
+            raise ValueError("another version")
+        shape, is_fortran, dtype = npy.read_array_header_1_0(stream, ARRAY_HEADER)
+        if dtype.kind not in "biuf":
+            raise ValueError(f"{dtype}")
+        if is_fortran or min(shape, default=0) < 0:
+            raise ValueError("not as agreed")
+        return np.frombuffer(block, np.uint8)[stream.tell() :].view(dtype).reshape(shape)
 
 
 class _Stream:
@@ -242,15 +251,16 @@ class _Stream:
         self._connection = connection
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
-    def exactly(self, count: int) -> bytes:
-        received = bytearray()
-        while len(received) < count:
+    def exactly(self, count: int) -> memoryview:
+        received = np.empty(count, np.uint8).data  # takes memory only as it is filled
+        start = 0
+        while start < count:
             if self._deadline is not None:
                 left = max(0.0, self._deadline - time.monotonic())
                 if not select.select([self._connection], [], [], left)[0]:
                     raise TimeoutError
-            part = self._connection.recv(min(count - len(received), MIB))
+            part = self._connection.recv_into(received[start : start + MIB])
             if not part:
                 raise EOFError
-            received += part
-        return bytes(received)
+            start += part
+        return received

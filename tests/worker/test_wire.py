@@ -177,3 +177,32 @@ def test_what_is_there_so_far_travels_with_progress():
         wire.read_progress(header, arrays, "another")
     with pytest.raises(wire.ProtocolError):
         wire.read_progress({"activity": "x", "done": 0.1, "partial": "all"}, {}, "k")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.float64(3.5),
+        np.zeros((0, 4), np.float32),
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.arange(24.0).reshape(4, 6)[::2, 1::2],
+        np.arange(3, dtype=">i4"),
+        np.array([True, False]),
+    ],
+    ids=["a number", "nothing", "by columns", "every other", "big endian", "yes and no"],
+)
+def test_an_array_arrives_as_it_was_however_it_lies_in_memory(values):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire.send(theirs, {"type": "result"}, {"a": np.asarray(values)})
+        _, arrays = wire.receive(ours)
+    assert arrays["a"].dtype == values.dtype
+    assert arrays["a"].shape == values.shape
+    np.testing.assert_array_equal(arrays["a"], values)
+    arrays["a"][...] = 0  # whoever has it may write to it
+
+
+@pytest.mark.parametrize("extra", [1, 8])
+def test_an_array_that_announces_less_than_came_is_refused(extra):
+    with pytest.raises(wire.ProtocolError):
+        received(array_message(npy(np.zeros(4)) + bytes(extra)))

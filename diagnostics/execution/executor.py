@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import PIL.Image
 import torch
 from cachetools import LRUCache
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ from diagnostics.execution.inspection_cache import Inspection, InspectionCache
 from diagnostics.execution.progress import ProgressReporter
 from diagnostics.loaders import index
 from diagnostics.loaders.open import Model, open_model
+from diagnostics.loaders.registry import loaders
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import Method, find, methods
 from diagnostics.models.activations import count_silent
@@ -79,8 +82,13 @@ class Executor:
         """Do, step by step, what every worker would otherwise do for itself after its start.
 
         Yields:
-            What was done. The zygote takes a step whenever nobody asks it for a worker.
+            What was done. The zygote takes the first step at once, because every first answer needs
+            it, and another whenever nobody asks it for a worker.
         """
+        loaders()
+        PIL.Image.preinit()
+        importlib.import_module("numpy.ma")  # which numpy itself waits with until it is needed
+        yield "what opens models and images"
         methods()
         yield "methods"
         for library in ("torchvision", "timm"):
@@ -113,7 +121,7 @@ class Executor:
         with torch.random.fork_rng(devices=()):  # it may be a person's process
             torch.manual_seed(request.seed)
             outcome = self._answer(request, progress)
-        versions = {library: version(library) for library in LIBRARIES}
+        versions = dict(_versions())
         return Result(request.key, outcome.arrays, outcome.scores, progress.seconds, versions)
 
     def _answer(self, request: Request, progress: ProgressReporter) -> Outcome[Any]:
@@ -248,6 +256,12 @@ class Executor:
         if not image.error:  # a file may come back, and an error names its file
             self._prepared[key] = image
         return image
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Return the versions of the libraries that computed, which are looked for on the disk."""
+    return {library: version(library) for library in LIBRARIES}
 
 
 def _batch_size(spec: ModelSpec) -> int:

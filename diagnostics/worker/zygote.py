@@ -53,6 +53,7 @@ def _serve(
 ) -> None:
     """Fork workers and tell how they ended, and watch over them meanwhile."""
     warming = executor.warm_up()
+    next(warming, None)
     looked = time.monotonic()
     while True:
         outputs: list[Any] = [worker.output for worker in workers.values() if worker.may_print]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -11,12 +12,18 @@ import sys
 import tempfile
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from diagnostics.errors import OversureError, WorkerError, WorkerMemoryError
+from diagnostics.errors import (
+    CANCELLED,
+    CancelledError,
+    OversureError,
+    WorkerError,
+    WorkerMemoryError,
+)
 from diagnostics.schema.request import Progress, Request
 from diagnostics.worker import wire
 from diagnostics.worker.sandbox import lock_down
@@ -45,18 +52,16 @@ def serve(connection: socket.socket, entry: Callable[[], Any], home: Path, threa
         executor = entry()
         connection.settimeout(IDLE_SECONDS)
         locked = False
-        while True:
-            header, _ = wire.receive(connection)
-            request = wire.read_request(header)
-            if not locked:
-                model = Path(request.model.file.path)
-                _limit_memory(*_weights(request))
-                factory = request.model.factory
-                code = [Path(factory.folder)] if factory else []
-                lock_down([model, Path(header["inbox"]), *code], [home])
-                locked = True
-            answer(connection, executor, request)
-    except (EOFError, TimeoutError, ConnectionError):
+        with suppress(EOFError, TimeoutError, ConnectionError):
+            for request, inbox in requests(connection):
+                if not locked:
+                    model = Path(request.model.file.path)
+                    _limit_memory(*_weights(request))
+                    factory = request.model.factory
+                    code = [Path(factory.folder)] if factory else []
+                    lock_down([model, Path(inbox), *code], [home])
+                    locked = True
+                answer(connection, executor, request)
         return 0
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -108,10 +113,28 @@ def _limit_memory(*weights: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
+def requests(connection: socket.socket) -> Iterator[tuple[Request, str]]:
+    """Yield what is asked, and the folder with its images, until the other side is gone.
+
+    Raises:
+        EOFError: When it is.
+    """
+    while True:
+        header, _ = wire.receive(connection)
+        if header["type"] != wire.DROP:  # what was to be dropped had been answered by then
+            yield wire.read_request(header), header["inbox"]
+
+
 def answer(connection: socket.socket, executor: Any, request: Request) -> None:
-    """Answer a request, with progress on the way; what goes wrong is said in words."""
+    """Answer a request, with progress on the way; what goes wrong is said in words.
+
+    Where something comes meanwhile, nobody waits for the answer any more, and the work ends when
+    it next tells how far it is.
+    """
 
     def on_progress(progress: Progress) -> None:
+        if select.select([connection], [], [], 0)[0]:
+            raise CancelledError(CANCELLED)
         arrays = progress.partial.arrays if progress.partial else {}
         wire.send(connection, wire.progress_message(progress), arrays)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from diagnostics.errors import WorkerCrashedError
 from diagnostics.worker import wire
-from diagnostics.worker.child import answer
+from diagnostics.worker.child import answer, requests
 from diagnostics.worker.spawn import Worker
 
 
@@ -90,7 +90,6 @@ class Listener:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, suppress(OSError, EOFError, wire.ProtocolError):
-            while True:
-                header, _ = wire.receive(connection)
+            for request, _ in requests(connection):
                 with self._turn:
-                    answer(connection, self._executor, wire.read_request(header))
+                    answer(connection, self._executor, request)

@@ -97,8 +97,8 @@ class WorkerRunner:
     def run(self, request: Request, on_progress: ProgressCallback | None = None) -> Result:
         """Return the answer, calling `on_progress` at least every tenth of a second.
 
-        An exception out of `on_progress` leaves the request abandoned: its answer is dropped when
-        it comes, or its worker ended when the next request must wait too long for it.
+        An exception out of `on_progress` leaves the request abandoned: its worker drops it when the
+        next one comes, and is ended where that must wait too long.
 
         Raises:
             OversureError: When the request cannot be answered; the text says why.
@@ -227,8 +227,11 @@ class WorkerRunner:
             )
 
     def _drop_abandoned(self) -> None:
-        """Let an abandoned request finish for a moment; end its worker otherwise."""
+        """Have the worker drop an abandoned request; end it where that takes too long."""
         worker, deadline = self._worker, time.monotonic() + DRAIN_SECONDS
+        if self._abandoned and worker is not None:
+            with suppress(OSError):  # it has ended
+                wire.send(worker.connection, {"type": wire.DROP})
         while self._abandoned and worker is not None:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([worker.connection], [], [], left)[0]:

@@ -37,7 +37,8 @@ LARGEST = 1e15  # of seconds
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half a character, which no page can show
 ARRAY_HEADER = 4096  # bytes, at most
 MIB = 2**20
-KINDS = {"request", "progress", "result", "error"}
+DROP = "drop"  # the request that is being answered: nobody waits for it any more
+KINDS = {"request", DROP, "progress", "result", "error"}
 Arrays = Mapping[str, NDArray[Any]]
 
 # What the server asks of the zygote, each followed by a process id or zero.

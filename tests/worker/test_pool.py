@@ -228,6 +228,18 @@ def test_an_abandoned_request_is_dropped_and_the_next_gets_its_own_answer(runner
     assert runner.run(ask("count")).scores == {"asked": 2}
 
 
+def test_a_worker_drops_an_abandoned_request_and_holds_its_model(runner):
+    """The work itself never ends, and tells how far it is every 0.05 s."""
+
+    def leave(progress):
+        raise KeyboardInterrupt
+
+    for asked in (2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(ask("work"), leave)
+        assert runner.run(ask("count")).scores == {"asked": asked}
+
+
 def test_an_abandoned_request_that_does_not_end_loses_its_worker(runner):
     def leave(progress):
         raise KeyboardInterrupt

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-GPU, GPU_FORWARD = 64, 256
+from diagnostics.models.batch_size import gradient_batch_size
+
+GPU_FORWARD = 256
 CPU = 10
 CACHED = 64 * 28**2  # values of a batch that stay in the processor's cache
 
 
 def batch_size(pixels: Tensor) -> int:
     """Return how many images go through at once where gradients may be kept."""
-    return GPU if pixels.is_cuda else CPU
+    return gradient_batch_size(pixels[0].numel(), pixels.device)
 
 
 def forward_batch_size(pixels: Tensor) -> int:

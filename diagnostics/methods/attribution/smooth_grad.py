@@ -9,8 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diagnostics.methods.attribution._batch_size import batch_size
+from diagnostics.methods.attribution._gradient_sums import gradient_sums
 from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.registry import method
+from diagnostics.models.batch_size import slices
 from diagnostics.models.classifier import Classifier
 from diagnostics.schema.options import Range
 from diagnostics.schema.spec import Need
@@ -48,24 +50,16 @@ def smooth_grad(
     Source:
         Smilkov et al. 2017, section 3.
     """
-    maps = []
-    for row, image in enumerate(pixels):
-        generator = torch.Generator().manual_seed(torch.initial_seed())
-        total = torch.zeros_like(image)
-        for start in range(0, samples, batch_size(pixels)):
-            count = min(batch_size(pixels), samples - start)
-            drawn = torch.randn((count, *image.shape), generator=generator, dtype=image.dtype)
-            noisy = image + noise * drawn.to(image.device)
-            total += _pixel_gradient(classifier, noisy, target[row].expand(count)).sum(0)
-        mean = total / samples
-        maps.append(mean.sum(0) if signed else mean.abs().amax(0))
-    return Heatmap(torch.stack(maps), signed)
-
-
-def _pixel_gradient(
-    classifier: Classifier, pixels: Float[Tensor, "n c h w"], target: Int[Tensor, " n"]
-) -> Float[Tensor, "n c h w"]:
-    with torch.enable_grad():
-        pixels = pixels.detach().requires_grad_()
-        logit = classifier.logits(pixels).gather(1, target[:, None]).sum()
-        return torch.autograd.grad(logit, pixels)[0]
+    generator = torch.Generator().manual_seed(torch.initial_seed())
+    total = torch.zeros_like(pixels)
+    limit = batch_size(pixels)
+    for part in slices(samples, limit):
+        drawn = pixels.new_empty((part.stop - part.start, *pixels.shape[1:]), device="cpu")
+        for one in drawn:  # one by one, so that the noise does not depend on the batch size
+            one.normal_(0, noise, generator=generator)
+        drawn = drawn.to(pixels.device)
+        for rows in slices(len(pixels), limit // len(drawn)):
+            noisy = pixels[rows, None] + drawn
+            total[rows] += gradient_sums(classifier, noisy, target[rows])
+    mean = total / samples
+    return Heatmap(mean.sum(1) if signed else mean.abs().amax(1), signed)

@@ -12,6 +12,8 @@ from diagnostics.methods.attribution.gradient import gradient
 from diagnostics.methods.attribution.input_x_gradient import input_x_gradient
 from diagnostics.methods.attribution.integrated_gradients import integrated_gradients
 from diagnostics.methods.attribution.smooth_grad import smooth_grad
+from diagnostics.models import batch_size
+from diagnostics.models.classifier import Counted
 from tests.methods.attribution.images import TARGET, pixels
 from tests.networks_for_tests import FunctionalResidual, classifier, linear, seeded
 
@@ -92,6 +94,30 @@ def test_integrated_gradients_add_up_to_the_difference_of_the_logits():
     assert stated == pytest.approx(difference.tolist(), rel=0.01)
 
 
+def test_integrated_gradients_are_captums():
+    network = seeded(FunctionalResidual(classes=4))
+    model, images = classifier(network, 8, 3), pixels(3)
+    expected, delta = captum.attr.IntegratedGradients(model.logits).attribute(
+        images, 0.5, TARGET, n_steps=21, return_convergence_delta=True
+    )
+    heatmap = integrated_gradients(model, images, TARGET, steps=21, baseline="grey")
+    assert torch.allclose(heatmap.values, expected.sum(1), rtol=1e-5, atol=1e-6)
+    missing = heatmap.values.sum((1, 2)) - torch.tensor(heatmap.rises)
+    assert torch.allclose(missing, delta, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", [integrated_gradients, smooth_grad])
+def test_maps_do_not_depend_on_how_many_images_go_through_at_once(method, monkeypatch):
+    model, images = classifier(seeded(FunctionalResidual(classes=4)), 9, 3), pixels(3, 9)
+    together = method(model, images, TARGET)
+    monkeypatch.setattr(batch_size, "MAX_BATCH", 7)
+    monkeypatch.setattr(batch_size, "MIN_BATCH", 1)
+    sizes = []
+    parts = method(Counted(model, sizes.append), images, TARGET)
+    assert max(sizes) == 7
+    assert torch.allclose(parts.values, together.values, rtol=1e-5, atol=1e-6)
+
+
 def test_smooth_grad_of_a_linear_network_is_its_gradient():
     network = seeded(linear(64))
     model, images = classifier(network, 8), pixels()
@@ -106,10 +132,9 @@ def test_smooth_grad_is_the_mean_gradient_of_the_noisy_images():
     torch.manual_seed(5)
     values = smooth_grad(model, images, TARGET, samples=23, noise=0.2).values
     for row, image in enumerate(images):
-        # Noise comes in the same order however many are drawn at once, see the chunks of ten.
         generator = torch.Generator().manual_seed(5)
-        chunks = [torch.randn((n, 3, 8, 8), generator=generator) for n in (10, 10, 3)]
-        noisy = (image + 0.2 * torch.cat(chunks)).requires_grad_()
+        drawn = [torch.randn((3, 8, 8), generator=generator) for _ in range(23)]
+        noisy = (image + 0.2 * torch.stack(drawn)).requires_grad_()
         peer = captum.attr.Saliency(model.logits)
         each = peer.attribute(noisy, TARGET[row].expand(23), abs=False)
         assert torch.allclose(values[row], each.mean(0).abs().amax(0), atol=1e-6)

@@ -56,7 +56,7 @@ THIRD_PARTY = {
     **{name: set() for name in WORDS},
     "schema": {"numpy"},
     **{name: ARRAYS | {"scipy"} for name in ("data", "metrics", "preprocessing", "corruptions")},
-    "models": BUILT,
+    "models": BUILT | {"onnxruntime"},
     "loaders": BUILT
     | {"safetensors", "onnx", "onnxruntime", "google", "keras", "h5py", "transformers"}
     | {"huggingface_hub"},

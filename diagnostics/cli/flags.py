@@ -16,7 +16,7 @@ from diagnostics.schema.options import MethodInfo, Option, Value
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.presets import PRESETS
 from diagnostics.schema.recipe import Recipe, loads
-from diagnostics.schema.request import Factory, ModelSource
+from diagnostics.schema.request import ENGINES, Factory, ModelSource
 from diagnostics.schema.spec import Output, stated_output
 from diagnostics.ui.server.settings import ServerSettings
 
@@ -44,6 +44,13 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--torchscript",
         action="store_true",
         help="run TorchScript programs too, where the sandbox is strict",
+    )
+    group.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what computes passes without gradients: onnxruntime where it is faster and answers "
+        "the same, or torch alone (usually auto)",
     )
     group.add_argument(
         "--classes",
@@ -141,6 +148,7 @@ def server_settings(arguments: argparse.Namespace) -> ServerSettings:
         base=arguments.base_path,
         sign_in=arguments.sign_in,
         threads=1,
+        engine=arguments.engine,
         **numbers,
     )
 

@@ -160,7 +160,8 @@ def _app(arguments: argparse.Namespace) -> int:
     defaults = session_defaults(arguments)
     address = f"http://{arguments.address}:{arguments.port}"
     emit(arguments, "app", {"address": address}, [f"Serving {address}; Ctrl+C ends it."])
-    return serve(ServerSettings(arguments.address, arguments.port), defaults)
+    settings = ServerSettings(arguments.address, arguments.port, engine=arguments.engine)
+    return serve(settings, defaults)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -40,12 +40,12 @@ def open_runner(arguments: argparse.Namespace) -> Runner:
     if not arguments.torchscript:
         from diagnostics.execution.local import LocalRunner
 
-        return LocalRunner()
+        return LocalRunner(arguments.engine)
     from diagnostics.ui.server.launch import LOOPBACK, demand_sandbox
     from diagnostics.worker import WorkerRunner
 
     demand_sandbox(LOOPBACK[0], programs=True)
-    return WorkerRunner()
+    return WorkerRunner(engine=arguments.engine)
 
 
 def report(
@@ -57,7 +57,8 @@ def report(
     """Print the answer, and write it with its files where the person wants them."""
     scores = export.write(result, arguments.out) if arguments.out else export.without_files(result)
     scores.pop("methods", None)
-    emit(arguments, name, scores, lines(scores))
+    said = [result.engine] if result.engine else []
+    emit(arguments, name, {**scores, "engine": result.engine}, [*lines(scores), *said])
     return DONE
 
 

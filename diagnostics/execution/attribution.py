@@ -21,7 +21,14 @@ from diagnostics.methods.attribution import (
     rival_class,
 )
 from diagnostics.methods.context import ReportProgress, report_passes
-from diagnostics.models.classifier import Classifier, Counted, Margin, SharedTrace, Trace
+from diagnostics.models.classifier import (
+    Classifier,
+    Counted,
+    Margin,
+    SharedTrace,
+    TorchClassifier,
+    Trace,
+)
 from diagnostics.schema.options import Value
 
 NO_MARGIN = "The class explained is the class that is subtracted, so nothing is left to explain."
@@ -50,7 +57,7 @@ class ImageHeatmap:
 
 
 def heatmaps(
-    classifier: Classifier,
+    classifier: TorchClassifier,
     recorded: Trace,
     targets: Sequence[int | None],
     against: int | None,
@@ -76,9 +83,11 @@ def heatmaps(
     method, settings = demand_method(identity, options, classifier.spec)
     if against is not None:
         demand_against(against, classifier.spec)
+    counted: Classifier = classifier
     if method.info.expensive and report is not None:
         total = len(targets) * method.forward_passes(classifier.spec, **settings)
-        classifier = Counted(classifier, report_passes(report, method.info.title, total))
+        classifier.expect(total)
+        counted = Counted(classifier, report_passes(report, method.info.title, total))
     indices = [index or 0 for index in targets]
     rivals = [
         rival_class(logits, index, against)
@@ -88,7 +97,7 @@ def heatmaps(
     refusals: list[NotOfferedError] = []
     for rival in dict.fromkeys(rivals):
         rows = [row for row, other in enumerate(rivals) if other == rival]
-        explained, pixels = _explained(classifier, recorded, rival, rows)
+        explained, pixels = _explained(counted, recorded, rival, rows)
         target = torch.tensor([indices[row] for row in rows], device=pixels.device)
         try:
             if method.info.expensive:

@@ -32,6 +32,7 @@ from diagnostics.methods.context import Context, Outcome
 from diagnostics.methods.registry import Method, find, methods
 from diagnostics.models.activations import count_silent
 from diagnostics.models.classifier import TorchClassifier, unchanged
+from diagnostics.models.engine import Engine
 from diagnostics.models.receptive_field import receptive_field
 from diagnostics.models.sample_networks import NETWORKS
 from diagnostics.preprocessing.trace import Prepared, prepare
@@ -101,6 +102,7 @@ class Executor:
         self._opener = opener
         self._source: ModelSource | None = None
         self._model: Model | None = None
+        self._engine: Engine | None = None  # of the open model
         self._prepared: MutableMapping[tuple[str, Preprocessing, bool], Prepared] = LRUCache(
             MAX_BATCH
         )
@@ -122,7 +124,10 @@ class Executor:
             torch.manual_seed(request.seed)
             outcome = self._answer(request, progress)
         versions = dict(_versions())
-        return Result(request.key, outcome.arrays, outcome.scores, progress.seconds, versions)
+        engine = self._engine.sentence() if self._engine else ""
+        return Result(
+            request.key, outcome.arrays, outcome.scores, progress.seconds, versions, engine
+        )
 
     def _answer(self, request: Request, progress: ProgressReporter) -> Outcome[Any]:
         if request.method == OPEN:
@@ -156,7 +161,7 @@ class Executor:
         progress.report("Reading the images", 0.0)
         ranking = () if self._is_open(request.model) else request.images[:RANKING_IMAGES]
         model = self._open(request.model, _readable(ranking), progress)
-        classifier = model.classifier(request.preprocessing)
+        classifier = self._classifier(model, request)
         settings = InspectionRequest(target=request.target, against=request.against)
         if request.method == INSPECT:
             settings = replace(settings, **request.options)  # type: ignore[arg-type]
@@ -198,7 +203,7 @@ class Executor:
         method = find(request.method)
         if method.info.kind == "score":
             raise OptionError(f"{request.method} is asked for with all scores: ood/detect.")
-        classifier = self._open(request.model, (), progress).classifier(request.preprocessing)
+        classifier = self._classifier(self._open(request.model, (), progress), request)
         _demand_offered(method, classifier.spec)
         settings = method.info.check(request.options)  # type: ignore[arg-type]
         described = describe(classifier.spec)
@@ -233,9 +238,18 @@ class Executor:
         """Return the model, opened now unless it is open."""
         if self._model is None or not self._is_open(source):
             progress.report(f"{OPENING} {source.file.name}", 0.1)
-            self._model = None
+            self._model = self._engine = None
             self._model, self._source = self._opener(source, images), source
         return self._model
+
+    def _classifier(self, model: Model, request: Request) -> TorchClassifier:
+        """Return the classifier that a request asks, with the open model's engine if it may."""
+        classifier = model.classifier(request.preprocessing)
+        if request.engine == "auto":
+            self._engine = self._engine or classifier.make_engine()
+            self._engine.begin()
+            classifier.engine = self._engine
+        return classifier
 
     def _load_reference(self, file: File | None, classifier: TorchClassifier) -> Reference | None:
         """Return a reference, read once, that was measured with this very classifier."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from diagnostics.errors import ModelError
 from diagnostics.loaders._onnx_graph import OnnxModel
 from diagnostics.models.layers import module_names
+from diagnostics.models.onnx_session import onnx_session
 from diagnostics.text import line_of
 
 TYPES: dict[str, type[np.generic]] = {
@@ -98,15 +98,9 @@ class Runtime:
         faster and, of a quantised graph, rounds otherwise: the answer is always the fused one.
         """
         if all_values not in self._sessions:
-            onnxruntime = _imported()
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
-            options.log_severity_level = 4
             content = self._path.read_bytes()
-            self._sessions[all_values] = onnxruntime.InferenceSession(
-                self._with_outputs(content) if all_values else content,
-                options,
-                providers=["CPUExecutionProvider"],
+            self._sessions[all_values] = onnx_session(
+                self._with_outputs(content) if all_values else content
             )
         return self._sessions[all_values]
 
@@ -148,16 +142,6 @@ class RuntimeNetwork(nn.Module):
                 is_answer = self._values[name] == self._runtime.output
                 self.get_submodule(name)(torch.from_numpy(scores if is_answer else value))
         return torch.from_numpy(scores)
-
-
-def _imported() -> Any:
-    """Import onnxruntime so that it keeps to itself: its builds report use to their maker."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    onnxruntime.set_default_logger_severity(4)
-    return onnxruntime
 
 
 def _not_run(error: Exception) -> ModelError:

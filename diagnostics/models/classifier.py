@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from diagnostics.models.engine import Engine
 from diagnostics.models.layers import capture
 from diagnostics.models.outputs import as_logits, class_scores
 from diagnostics.schema.preprocessing import Preprocessing
@@ -83,21 +84,53 @@ class TorchClassifier:
         network: Takes normalised images, gives logits or what `spec.output` says.
         spec: What is known of the model.
         preprocessing: Channel order, value range, mean and std the network wants.
+        engine: Computes logits where no gradients are asked for; None leaves all to torch.
     """
 
-    def __init__(self, network: nn.Module, spec: ModelSpec, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: ModelSpec,
+        preprocessing: Preprocessing,
+        engine: Engine | None = None,
+    ) -> None:
         self.network = network
         self.spec = spec
         self.preprocessing = preprocessing
+        self.engine = engine
         parameter = next(network.parameters(), torch.zeros(()))
         self.device, self.dtype = parameter.device, parameter.dtype
 
     def logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Return the logits of pixels in [0, 1]; differentiable if the pixels require it."""
-        received = self.network_input(pixels)
+        """Return the logits of pixels in [0, 1]; differentiable if the pixels require it.
+
+        Without gradients another engine than torch may compute them, see `engine`.
+        """
+        if self.engine is None or torch.is_grad_enabled():
+            return self.torch_logits(pixels)
+        return self.engine.logits(self.network_input(pixels))
+
+    def torch_logits(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits as torch computes them, to confirm what another engine found."""
+        return self.received_logits(self.network_input(pixels))
+
+    def received_logits(self, received: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits, as torch computes them, of what the network receives."""
         if self.spec.output is Output.SIGMOID_PROBABILITIES and self.spec.head:
             return self._before_sigmoid(received)
         return as_logits(class_scores(self.network(received)), self.spec.output)
+
+    def make_engine(self) -> Engine:
+        """Return what may compute its passes without gradients, whatever the preprocessing."""
+        shape = (self.spec.channels, self.spec.height, self.spec.width)
+        random = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+        pixels = torch.cat([torch.zeros(1, *shape), torch.ones(1, *shape), random])
+        return Engine(self.network, self.received_logits, lambda: self.network_input(pixels))
+
+    def expect(self, passes: int) -> None:
+        """Say how many images it will be asked about, without gradients."""
+        if self.engine is not None:
+            self.engine.expect(passes)
 
     def _before_sigmoid(self, received: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return what the last layer gave where the scores are its sigmoid, which round to one."""
@@ -124,7 +157,7 @@ class TorchClassifier:
             values = values.flip(1)
         mean = values.new_tensor(settings.mean)[:, None, None]
         std = values.new_tensor(settings.std)[:, None, None]
-        return (values * settings.value_range - mean) / std
+        return (values * settings.value_range).sub_(mean).div_(std)
 
 
 class Margin:

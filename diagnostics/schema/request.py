@@ -6,13 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from diagnostics.schema.layouts import Size
 from diagnostics.schema.options import Value
 from diagnostics.schema.preprocessing import Preprocessing
+
+EngineChoice: TypeAlias = Literal["auto", "torch"]
+ENGINES: tuple[EngineChoice, ...] = get_args(EngineChoice)
 
 Options: TypeAlias = Mapping[str, Value | tuple[str, ...]]
 
@@ -134,6 +137,7 @@ class Request:
         folder: Many images at once: a folder, or a .zip or .tar of one.
         ood_folder: Another folder, of images that belong to none of the classes.
         reference: What was measured on known-good images, see `diagnostics.reference.statistics`.
+        engine: What computes passes without gradients, see `diagnostics.models.engine`.
     """
 
     method: str
@@ -147,6 +151,7 @@ class Request:
     folder: File | None = None
     ood_folder: File | None = None
     reference: File | None = None
+    engine: EngineChoice = "auto"
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -157,8 +162,12 @@ class Request:
 
     @property
     def key(self) -> str:
-        """Hash of everything that decides the answer; paths and names are not part of it."""
+        """Hash of everything that decides the answer; paths and names are not part of it.
+
+        Nor is the engine: one that answers otherwise is not taken.
+        """
         content = asdict(self)
+        del content["engine"]
         content["model"] = self.model.content()
         content["images"] = [image.sha256 for image in self.images]
         for name in FOLDERS:
@@ -178,6 +187,8 @@ class Result:
             `diagnostics.schema.results`.
         seconds: Time the model's process spent.
         versions: Versions of the libraries that computed it.
+        engine: What computed its passes without gradients, in a sentence; empty where nothing is to
+            be said.
     """
 
     key: str
@@ -185,6 +196,7 @@ class Result:
     scores: Any
     seconds: float
     versions: Mapping[str, str]
+    engine: str = ""
 
 
 @dataclass(frozen=True)

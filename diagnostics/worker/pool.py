@@ -29,6 +29,7 @@ from diagnostics.schema.request import (
     OPEN,
     OPENING,
     READ,
+    EngineChoice,
     File,
     Progress,
     Request,
@@ -70,6 +71,7 @@ class WorkerRunner:
         zygote: Where workers come from; None takes the server's shared one.
         owner: Whose questions these are, where they share the machine with those of others.
         admission: Gives each question its turn; None asks at once.
+        engine: What computes passes without gradients.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class WorkerRunner:
         zygote: Source | None = None,
         owner: int = 0,
         admission: Admission | None = None,
+        engine: EngineChoice = "auto",
     ) -> None:
+        self._engine: EngineChoice = engine
         self._owner, self._admission = owner, admission
         self._limits = limits or Limits()
         self._own_zygote = zygote
@@ -109,7 +113,7 @@ class WorkerRunner:
             worker = self._ready()
             self._abandoned = True
             try:
-                handed = self._hand_over(request)
+                handed = self._hand_over(replace(request, engine=self._engine))
                 message = wire.request_message(handed, str(self._inbox))
                 wire.send(worker.connection, message)
                 result = self._answer(worker, request, on_progress)

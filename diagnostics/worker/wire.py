@@ -154,6 +154,7 @@ def read_request(header: Mapping[str, Any]) -> Request:
         against=header["against"],
         options=options,
         seed=header["seed"],
+        engine=header["engine"],
         **{name: header[name] and File(**header[name]) for name in FOLDERS},
     )
 
@@ -175,6 +176,7 @@ def result_message(result: Result) -> dict[str, Any]:
         "scores": result.scores,
         "seconds": result.seconds,
         "versions": result.versions,
+        "engine": result.engine,
     }
 
 
@@ -189,7 +191,8 @@ def read_result(header: Mapping[str, Any], arrays: Arrays, key: str) -> Result:
     if not is_answer:
         raise ProtocolError("a result that is not as agreed")
     seconds = _number(header.get("seconds"))
-    return Result(key, arrays, scores, seconds, versions)  # type: ignore[arg-type]
+    engine = str(header.get("engine", ""))
+    return Result(key, arrays, scores, seconds, versions, engine)  # type: ignore[arg-type]
 
 
 def progress_message(progress: Progress) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Verification(NamedTuple):
 
 
 class Verifier:
-    """Asks a classifier about pixels, a few at a time, without gradients.
+    """Asks a classifier about pixels, a few at a time, without gradients, and by torch alone.
 
     Args:
         classifier: The classifier.
@@ -59,7 +59,8 @@ class Verifier:
         """Return the logits of pixels (n, c, h, w), shape (n, k)."""
         with torch.no_grad():
             parts = [
-                self._classifier.logits(part) for part in torch.split(pixels, self._batch_size)
+                self._classifier.torch_logits(part)
+                for part in torch.split(pixels, self._batch_size)
             ]
         return torch.cat(parts)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diagnostics.methods.attribution._batch_size import batch_size
+from diagnostics.methods.attribution._batch_size import forward_batch_size
 from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.attribution._masking import Baseline, baseline_image
 from diagnostics.methods.registry import method
@@ -21,10 +23,10 @@ BLANK = "Covering any window changes the logit by no more than rounding does."
 
 
 def _forward_passes(spec: ModelSpec, window: int, stride: int, **_: object) -> int:
-    """Return one for each window, and two for the whole image."""
+    """Return one for each window, and one for the whole image."""
     window, stride = _fitted(min(spec.height, spec.width), window, stride)
     rows, columns = (-(-(side - window) // stride) + 1 for side in (spec.height, spec.width))
-    return 2 + rows * columns
+    return 1 + rows * columns
 
 
 def _fitted(side: int, window: int, stride: int) -> tuple[int, int]:
@@ -63,28 +65,56 @@ def occlusion(
         negative where covering raises it. Same height and width as the pixels.
 
     Source:
-        Zeiler & Fergus 2014, section 4.2; computed by captum.
+        Zeiler & Fergus 2014, section 4.2; of overlapping windows the mean, as in captum.
     """
-    import captum.attr  # brings matplotlib, which every worker would wait for at its start
-
-    window, stride = _fitted(min(pixels.shape[2:]), window, stride)
-    explainer = captum.attr.Occlusion(classifier.logits)
+    height, width = pixels.shape[2:]
+    window, stride = _fitted(min(height, width), window, stride)
+    windows = _windows(height, width, window, stride)
+    covers = torch.zeros(height, width)
+    for rows, columns in windows:
+        covers[rows, columns] += 1
+    size = forward_batch_size(pixels)
+    batches = [windows[start : start + size] for start in range(0, len(windows), size)]
     maps = []
     for row, image in enumerate(torch.split(pixels, 1)):
-        attribution = explainer.attribute(
-            image,
-            (image.shape[1], window, window),
-            (image.shape[1], stride, stride),
-            baseline_image(image, fill),
-            target[row : row + 1],
-            perturbations_per_eval=batch_size(pixels),
-        )
+        baseline = baseline_image(image, fill)
         with torch.no_grad():
             logits = classifier.logits(image)[:, target[row]]
-        values = attribution[0, 0]  # a window covers all channels alike
-        maps.append(without_rounding(values, logits))
+            parts = [
+                classifier.logits(_covered(image, baseline, part))[:, target[row]]
+                for part in batches
+            ]
+        falls = (logits - torch.cat(parts)).cpu()
+        total = torch.zeros(height, width, dtype=falls.dtype)
+        for (rows, columns), fall in zip(windows, falls, strict=True):
+            total[rows, columns] += fall
+        maps.append(without_rounding((total / covers).to(image), logits))
     remark = f"Windows of {window} px every {stride} px."
     return Heatmap(torch.stack(maps), signed=True, blank=BLANK, remarks=(remark,) * len(maps))
+
+
+def _windows(height: int, width: int, window: int, stride: int) -> list[tuple[slice, slice]]:
+    """Return the rows and columns of every window; the last of a row ends with the image."""
+    rows, columns = (
+        [
+            slice(start, min(start + window, side))
+            for start in range(0, side - window + stride, stride)
+        ]
+        for side in (height, width)
+    )
+    return list(itertools.product(rows, columns))
+
+
+def _covered(
+    image: Float[Tensor, "1 c h w"],
+    baseline: Float[Tensor, "1 c h w"],
+    windows: Sequence[tuple[slice, slice]],
+) -> Float[Tensor, "m c h w"]:
+    """Return the image once for each window, covered there."""
+    covered = image.repeat(len(windows), 1, 1, 1)
+    for place, (rows, columns) in enumerate(windows):
+        covered[place, :, rows, columns] = baseline[0, :, rows, columns]
+    return covered
 
 
 def without_rounding(values: Float[Tensor, "h w"], logits: Tensor) -> Float[Tensor, "h w"]:

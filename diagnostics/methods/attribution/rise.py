@@ -68,15 +68,16 @@ def rise(
     maps = []
     for row, image in enumerate(torch.split(pixels, 1)):
         baseline, total_logit = baseline_image(image, fill), 0.0
-        weighted_logits, total_mask = torch.zeros(2, height, width, dtype=torch.float64)
+        sums = torch.zeros(2, height * width, dtype=torch.float64)  # of weighed masks, and of masks
         for part in zip(torch.split(grids, batch), torch.split(shifts_px, batch), strict=True):
             smooth = _smooth_masks(*part, (height, width))
             with torch.no_grad():
                 masked = torch.lerp(baseline, image, smooth[:, None].to(image))
-                logits = classifier.logits(masked)[:, target[row]].double().cpu()
-            weighted_logits += torch.einsum("n,nhw->hw", logits, smooth.double())
-            total_mask += smooth.double().sum(0)
-            total_logit += float(logits.sum())
+                logits = classifier.logits(masked)[:, target[row]].cpu()
+            weights = torch.stack([logits, torch.ones_like(logits)])
+            sums += weights @ smooth.flatten(1).to(weights)
+            total_logit += float(logits.double().sum())
+        weighted_logits, total_mask = sums.view(2, height, width)
         mean_logit = total_logit / masks
         maps.append((weighted_logits / total_mask.clamp_min(1e-9) - mean_logit).to(image))
     return Heatmap(torch.stack(maps), signed=True, blank=BLANK)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.methods.attribution._batch_size import batch_size
+from diagnostics.methods.attribution._batch_size import forward_batch_size
 from diagnostics.methods.attribution._heatmap import Heatmap
 from diagnostics.methods.attribution._layer_maps import layer_maps, layer_with_maps
 from diagnostics.methods.registry import method
@@ -62,17 +62,21 @@ def score_cam(
     """
     info = layer_with_maps(classifier.spec, layer)
     trace = classifier.trace(pixels, (info.name,))
-    maps = layer_maps(trace.activations[info.name], info, classifier.spec)
+    maps = layer_maps(trace.activations[info.name], info, classifier.spec).detach().contiguous()
     values = []
     for row, image in enumerate(pixels):
-        masks = functional.interpolate(maps[row, :, None], image.shape[1:], mode="bilinear")
-        low, high = masks.amin((1, 2, 3), keepdim=True), masks.amax((1, 2, 3), keepdim=True)
-        masks = (masks - low) / (high - low).clamp_min(1e-7)
         with torch.no_grad():
             scores = [
-                classifier.logits(image * batch)[:, target[row]]
-                for batch in torch.split(masks, batch_size(pixels))
+                classifier.logits(image * _masks(part, image))[:, target[row]]
+                for part in torch.split(maps[row], forward_batch_size(pixels))
             ]
         weights = torch.cat(scores).softmax(0)
         values.append(torch.einsum("c,chw->hw", weights, maps[row]).relu())
     return Heatmap(torch.stack(values), signed=False, layer=info.name, blank=BLANK)
+
+
+def _masks(maps: Float[Tensor, "m rows columns"], image: Tensor) -> Float[Tensor, "m 1 h w"]:
+    """Return maps made as large as the image, each from 0 to 1."""
+    masks = functional.interpolate(maps[:, None], image.shape[1:], mode="bilinear")
+    low, high = masks.amin((1, 2, 3), keepdim=True), masks.amax((1, 2, 3), keepdim=True)
+    return masks.sub_(low).div_((high - low).clamp_min(1e-7))

@@ -156,6 +156,7 @@ class Sweep:
         Raises:
             InputError: When no image could be read.
         """
+        self.context.classifier.expect(len(self.samples) * (1 + len(self.points)))
         for name, label, pixels in self._images_one_by_one():
             for _ in self._evaluate(name, label, pixels):
                 self._report_progress()

@@ -61,6 +61,7 @@ def trust(
     pixels = torch.cat([batch.pixels for batch in batches])
     total = sum(request.forward_passes(spec, len(files))) * len(files)
     count = report_passes(context.progress, f"Examining {request.method.info.title}", total)
+    classifier.expect(total)
     with torch.no_grad():
         logits = torch.cat([classifier.logits(batch.pixels) for batch in batches])
     usable = [row for row, values in enumerate(logits) if bool(values.isfinite().all())]

@@ -18,6 +18,7 @@ from torch import Tensor
 from diagnostics.errors import InputError, OptionError
 from diagnostics.methods.context import Context, Outcome
 from diagnostics.metrics.predictions import confidence
+from diagnostics.models import log_odds
 from diagnostics.schema.results.fooling import FoolingAnswer, FoolingClass
 from diagnostics.text import counted
 
@@ -111,6 +112,17 @@ class Archive:
         for name, goal in MILESTONE_MARGINS.items():
             if margin >= goal and reached[name] is None:
                 reached[name] = iteration
+
+    @torch.no_grad()
+    def confirm(self) -> None:
+        """Take the margin of every image as torch computes it, whatever engine found the image."""
+        classifier = self.context.classifier
+        independent = classifier.spec.output.independent
+        for column, image in enumerate(self.images):
+            if image is not None:
+                logits = classifier.torch_logits(as_pixels([image], self.context))
+                every = log_odds.margins(logits, independent=independent)
+                self.margins[column] = float(every[0, self.targets[column]])
 
     def trace(self, iteration: int, columns: Sequence[int], margins: NDArray[np.float64]) -> None:
         """Note the margins of some classes at an iteration."""

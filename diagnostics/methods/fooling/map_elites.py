@@ -78,6 +78,7 @@ def map_elites(
         max_iterations=generations,
     )
     evolve(archive, encoding, generations=generations, children=children, seconds=seconds)
+    archive.confirm()
     return archive.outcome(complete=archive.iterations == generations)
 
 

@@ -40,6 +40,7 @@ def noise(
     panel = Panel(context, real)
     families: list[NoiseFamily] = []
     drawn: dict[str, Floats] = {}
+    context.classifier.expect(len(panel.families) * draws)
     for index, (name, family) in enumerate(panel.families.items()):
         context.progress(f"Drawing {family.title.lower()}", index / (len(panel.families) + 1))
         logits = panel.logits(name, draws)

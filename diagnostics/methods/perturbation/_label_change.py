@@ -47,6 +47,10 @@ class LabelChange:
         self.name = names[self.predicted] if self._label != NO else f"not {names[0]}"
         self.error = self._error(logits)
 
+    def expect(self, passes: int) -> None:
+        """Say about how many images it will be asked about."""
+        self._classifier.expect(passes)
+
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
         """Return the logits of images, shape (n, k)."""

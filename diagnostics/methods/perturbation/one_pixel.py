@@ -154,6 +154,7 @@ class OnePixel:
     def sweep(self) -> Iterator[None]:
         """Fill the maps, and yield some times on the way."""
         image_margin = self._label_change.image_margin
+        self._label_change.expect(len(self._indices) * len(self._levels))
         levels, differs = len(self._levels), self._differs()
         batch = max(self._batch_size // levels, 1)
         interval = batch * max(len(self._indices) // (batch * MAX_REPORTS), 1)

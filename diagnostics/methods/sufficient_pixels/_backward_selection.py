@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -105,19 +105,23 @@ class MaskedImage:
         return height, width
 
     @torch.no_grad()
-    def margins(self, masks: Mask, infill: Infill | None = None) -> NDArray[np.float64]:
+    def margins(
+        self, masks: Mask, infill: Infill | None = None, *, by_torch: bool = False
+    ) -> NDArray[np.float64]:
         """Return the margin under each mask, shape (m,).
 
         Args:
             masks: Which pixels are shown, shape (m, h, w).
             infill: Another infill of the same image; None takes its own.
+            by_torch: Whether torch computes it, whatever engine the classifier has.
         """
+        ask = self.classifier.torch_logits if by_torch else self.classifier.logits
         margins = []
         for part in torch.split(torch.from_numpy(masks), batch_size(self.classifier)):
             copies = (infill or self.infill).select([0] * len(part))
             masked = copies.apply(part.to(copies.pixels.device))
             targets = torch.full((len(part),), self.target, device=self.classifier.device)
-            logits = self.classifier.logits(masked)
+            logits = ask(masked)
             margins.append(log_odds.margin(logits, targets, independent=self.independent).cpu())
             self.count_passes(len(part), 0)
         return torch.cat(margins).numpy()
@@ -269,6 +273,20 @@ def refine(image: MaskedImage, path: SelectionPath, tau: float, steps: int) -> S
         if finer_size is None or finer_size > size:
             break
         path = finer
+    return path
+
+
+def confirm(image: MaskedImage, path: SelectionPath, tau: float) -> SelectionPath:
+    """Return the path with the margin of its subset as torch computes it.
+
+    Where that does not reach the probability, the next larger subset is the one, and so on.
+    """
+    confirmed: set[int] = set()
+    while (size := path.smallest_size(tau)) is not None and size not in confirmed:
+        confirmed.add(size)
+        margins = path.margins.copy()
+        margins[path.kept_counts == size] = image.margins(path.mask(size)[None], by_torch=True)
+        path = replace(path, margins=margins)
     return path
 
 

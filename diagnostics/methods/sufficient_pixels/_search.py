@@ -19,6 +19,7 @@ from diagnostics.methods.sufficient_pixels._backward_selection import (
     BatchedGradientSearch,
     MaskedImage,
     SelectionPath,
+    confirm,
     exact_paths,
     refine,
 )
@@ -219,7 +220,7 @@ class SufficientPixelSearch:
         if settings.step:
             self._activity = "Searching the last pixels again"
             path = refine(masked, path, settings.tau, len(path.kept_counts))
-            image.paths[0] = path
+        image.paths[0] = path = confirm(masked, path, settings.tau)
         image.blank = confidence(float(path.margins[-1]))
         image.searched = True
         self._report_partial()
@@ -258,6 +259,7 @@ class SufficientPixelSearch:
                 self._report_partial()
             (path,) = search.paths()
             image.paths.append(refine(masked, path, tau, len(path.kept_counts)))
+        image.paths[-1] = confirm(masked, image.paths[-1], tau)
         size = image.paths[-1].smallest_size(tau) or 0
         image.kept_only.append(_as_image(masked.masked(image.paths[-1].mask(size))))
         self._report_partial()

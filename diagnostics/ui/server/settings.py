@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diagnostics.schema.request import EngineChoice
+
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -24,6 +26,7 @@ class ServerSettings:
         running: How many of one person compute at once.
         waiting: How many requests may wait.
         threads: With how many threads each model computes; None takes half of the processors.
+        engine: What computes passes without gradients.
     """
 
     address: str = "127.0.0.1"
@@ -37,6 +40,7 @@ class ServerSettings:
     running: int = 2
     waiting: int = 50
     threads: int | None = None
+    engine: EngineChoice = "auto"
 
     def config(self) -> dict[str, Any]:
         """Return Streamlit's options that follow from it."""

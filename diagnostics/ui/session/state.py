@@ -271,6 +271,7 @@ class Session:
                 zygote=Live(defaults.live_socket) if defaults.live_socket and is_live else None,
                 owner=self.owner,
                 admission=startup.admission(),
+                engine=startup.server_settings().engine,
             )
         return self.runners[digest]
 

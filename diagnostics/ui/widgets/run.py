@@ -49,7 +49,7 @@ def try_request(
     session = current_session()
     container = st.empty() if container is None else container
     if request.key in session.results:
-        return session.results[request.key]
+        return _shown(session.results[request.key], container)
     if request.key not in session.failures:
         try:
             progress = _ProgressDisplay(container, request, draw_partial)
@@ -62,11 +62,19 @@ def try_request(
         else:
             session.results[request.key] = result
             session.partial_results.pop(request.key, None)
-            container.empty()
-            return result
+            return _shown(result, container)
     with container.container():
         _offer_retry(request.key)
     return session.partial_results.get(request.key)
+
+
+def _shown(result: Result, container: DeltaGenerator) -> Result:
+    """Say what computed an answer where its progress stood, if there is anything to say."""
+    if result.engine:
+        container.caption(result.engine)
+    else:
+        container.empty()
+    return result
 
 
 def _offer_retry(key: str) -> None:

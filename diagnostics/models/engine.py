@@ -1,0 +1,265 @@
+"""Forward passes without gradients, by whatever computes them fastest and answers the same."""
+
+from __future__ import annotations
+
+import io
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from diagnostics.models.onnx_session import onnx_session
+from diagnostics.text import line_of
+
+# Another engine is tried once torch's passes, behind and ahead, are at least so many and take so
+# long, in seconds of a processor. Export, session and trial took as long as 18 to 70 passes (eight
+# networks at 224 px, 0.3 to 6 s), and what is gained is a third of a pass and more.
+WORTH_PASSES, WORTH_SECONDS = 64, 3.0
+MIN_SPEEDUP = 1.15  # in the trial; below it torch stays
+TOLERANCE = 1e-5  # of an image's largest logit
+TRIAL_IMAGES = 2  # beside blank and random ones
+CACHED_VALUES = 2**19  # of a part's images: larger parts leave the processor's cache
+MAX_WEIGHTS_BYTES = 2**29  # the session holds a second copy of them
+OPSET = 17
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which engine computes passes without gradients, and why.
+
+    Args:
+        session: Onnxruntime's session; None where torch stays.
+        sentence: What people read.
+        shape: Of each image that the session takes.
+        difference: From torch's logits at most, as a share of an image's largest.
+        speedup: Torch's time over the session's.
+    """
+
+    session: Any
+    sentence: str
+    shape: tuple[int, ...] = ()
+    difference: float | None = None
+    speedup: float | None = None
+
+
+class Engine:
+    """Computes logits of one network for many images, without gradients.
+
+    Torch does until so much work lies ahead, or behind, that an export is worth its time. Then
+    onnxruntime does, if it is installed, takes the network, and answers the same and faster.
+
+    Args:
+        network: Frozen and in evaluation mode.
+        compute: Gives torch's logits, shape (n, k), of what the network receives.
+        trial_input: Makes what the network receives of blank and random images.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        compute: Callable[[Tensor], Tensor],
+        trial_input: Callable[[], Tensor],
+    ) -> None:
+        self._network, self._compute, self._trial_input = network, compute, trial_input
+        self.decision: Decision | None = None
+        self._passes = self._ahead = self._asked = 0
+        self._seconds = 0.0
+
+    def begin(self) -> None:
+        """Forget how much the last question asked: another begins."""
+        self._asked = self._ahead = 0
+
+    def expect(self, passes: int) -> None:
+        """Take note of how many images will be asked about from now on."""
+        self._ahead = passes
+
+    def sentence(self) -> str:
+        """Return which engine computed the passes of this question, and why; empty without any."""
+        return self.decision.sentence if self.decision is not None and self._asked else ""
+
+    def logits(self, network_input: Tensor) -> Tensor:
+        """Return the logits of what the network receives, shape (n, k).
+
+        An image whose first two logits lie closer together than engines differ is torch's, so that
+        no engine decides what is predicted.
+        """
+        if _is_observed(self._network) or not _is_plain(network_input) or not len(network_input):
+            return self._compute(network_input)
+        self._asked += len(network_input)
+        if self.decision is not None and self.decision.session is not None:
+            if tuple(network_input.shape[1:]) != self.decision.shape:
+                return self._compute(network_input)
+            logits = run_session(self.decision.session, network_input)
+            undecided = _undecided(logits)
+            if len(undecided):
+                logits[undecided] = self._compute(network_input[undecided])
+            return logits
+        started = time.process_time()
+        logits = self._compute(network_input)
+        if self.decision is None:
+            self._note(len(network_input), time.process_time() - started)
+            if self._is_worth_trying():
+                self.decision = self._decide(network_input[:TRIAL_IMAGES])
+        return logits
+
+    def _note(self, images: int, seconds: float) -> None:
+        self._passes += images
+        self._seconds += seconds
+        self._ahead = max(0, self._ahead - images)
+
+    def _is_worth_trying(self) -> bool:
+        passes = self._passes + self._ahead
+        seconds = self._seconds * passes / self._passes
+        return passes >= WORTH_PASSES and seconds >= WORTH_SECONDS
+
+    def _decide(self, network_input: Tensor) -> Decision:
+        """Export the network, and hold the session's answers and its speed against torch's."""
+        try:
+            session = onnx_session(_exported(self._network, self._compute, network_input))
+            run_session(session, network_input)  # its first run is slower than all others
+            # Blank images come first: a network that looks at them may compute otherwise.
+            trial = torch.cat([self._trial_input().to(network_input), network_input])
+            seconds, logits = _timed(lambda: run_session(session, trial))
+            torch_seconds, torch_logits = _timed(lambda: self._compute(trial))
+        except ImportError:
+            return Decision(None, "Forward passes by torch: onnxruntime is not installed.")
+        except Exception as error:  # exporters and sessions raise whatever they like
+            return Decision(None, f"Forward passes by torch: {line_of(error)}.")
+        difference = logit_difference(logits, torch_logits)
+        if not difference <= TOLERANCE:
+            message = f"onnxruntime's answers differ by {difference:.0e} of the largest logit."
+            return Decision(None, f"Forward passes by torch: {message}", difference=difference)
+        speedup = torch_seconds / seconds
+        if speedup < MIN_SPEEDUP:
+            message = f"onnxruntime was {speedup:.2f} times as fast in a trial."
+            return Decision(
+                None, f"Forward passes by torch: {message}", difference=difference, speedup=speedup
+            )
+        sentence = (
+            f"Forward passes by onnxruntime, {speedup:.1f} times as fast as torch in a trial; its "
+            f"logits agree to {max(difference, 1e-9):.0e}."
+        )
+        shape = tuple(network_input.shape[1:])
+        return Decision(session, sentence, shape, difference, speedup)
+
+
+def run_session(session: Any, network_input: Tensor) -> Tensor:
+    """Return what a session gives for images, in parts that run beside each other.
+
+    As many parts run at once as torch has threads.
+    """
+    threads = torch.get_num_threads()
+    name = session.get_inputs()[0].name
+    fitting = max(1, CACHED_VALUES // max(1, network_input[0].numel()))
+    parts = -(-len(network_input) // fitting)
+    parts = min(len(network_input), -(-parts // threads) * threads)
+    values = [part.contiguous().numpy() for part in network_input.tensor_split(parts)]
+
+    def run(part: Any) -> Tensor:
+        return torch.from_numpy(session.run(None, {name: part})[0])
+
+    if threads == 1 or parts == 1:
+        return torch.cat([run(part) for part in values])
+    with ThreadPoolExecutor(threads) as pool:
+        return torch.cat(list(pool.map(run, values)))
+
+
+def logit_difference(logits: Tensor, others: Tensor) -> float:
+    """Return the largest difference in any image, as a share of the image's largest logit.
+
+    Infinite where one of the two is not finite and the other is.
+    """
+    finite = others.isfinite()
+    if logits.shape != others.shape or bool((logits.isfinite() != finite).any()):
+        return float("inf")
+    differences = (logits - others).where(finite, 0).abs().amax(1)
+    largest = others.where(finite, 0).abs().amax(1)
+    return float((differences / largest.clamp_min(torch.finfo(others.dtype).tiny)).max())
+
+
+def _undecided(logits: Tensor) -> Tensor:
+    """Return the rows whose largest logit another engine may have put second, and not finite ones.
+
+    A single logit, which says yes above zero, has zero as its rival.
+    """
+    rivals = logits if logits.shape[1] > 1 else torch.cat([logits, torch.zeros_like(logits)], 1)
+    first, second = rivals.topk(2).values.unbind(1)
+    is_clear = first - second > 2 * TOLERANCE * logits.abs().amax(1)
+    return (~is_clear).nonzero()[:, 0]
+
+
+class _Logits(nn.Module):
+    """A network whose outputs are logits already, to be exported."""
+
+    def __init__(self, network: nn.Module, compute: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network, self._compute = network, compute
+
+    def forward(self, network_input: Tensor) -> Tensor:
+        return self._compute(network_input)
+
+
+def _exported(
+    network: nn.Module, compute: Callable[[Tensor], Tensor], network_input: Tensor
+) -> bytes:
+    """Return a network as ONNX, for any number of images.
+
+    Raises:
+        ValueError: When its weights are too large, or not known to torch.
+    """
+    tensors = (*network.parameters(), *network.buffers())
+    if not tensors:
+        raise ValueError("torch does not compute this network")
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if size > MAX_WEIGHTS_BYTES:
+        raise ValueError(f"its weights take {size / 2**20:.0f} MiB, too much to hold them twice")
+    content = io.BytesIO()
+    with _exportable_attention(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Logits(network, compute).eval(),
+            (network_input[:2],),
+            content,  # type: ignore[arg-type]
+            dynamo=False,  # ten times as fast, and needs no further library
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}},
+        )
+    return content.getvalue()
+
+
+@contextmanager
+def _exportable_attention() -> Iterator[None]:
+    """Let attention be written as the operations that it is made of; ONNX has none for it."""
+    is_whole = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(is_whole)
+
+
+def _is_plain(network_input: Tensor) -> bool:
+    return network_input.device.type == "cpu" and network_input.dtype == torch.float32
+
+
+def _is_observed(network: nn.Module) -> bool:
+    """Say whether somebody listens to a layer, or changes what it gives."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def _timed(run: Callable[[], Tensor]) -> tuple[float, Tensor]:
+    """Return the seconds of a processor that something takes, and what it gives.
+
+    They are the same however busy others keep the machine.
+    """
+    started = time.process_time()
+    values = run()
+    return max(time.process_time() - started, 1e-6), values

@@ -120,6 +120,8 @@ class Executor:
             OversureError: When the request cannot be answered; the text says why.
         """
         progress = ProgressReporter(on_progress)
+        if self._engine is not None:
+            self._engine.begin()
         with torch.random.fork_rng(devices=()):  # it may be a person's process
             torch.manual_seed(request.seed)
             outcome = self._answer(request, progress)
@@ -247,7 +249,6 @@ class Executor:
         classifier = model.classifier(request.preprocessing)
         if request.engine == "auto":
             self._engine = self._engine or classifier.make_engine()
-            self._engine.begin()
             classifier.engine = self._engine
         return classifier
 

@@ -22,10 +22,10 @@ BENCH := $(VENV)/.installed-bench
 SHARED := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 PAGES  = $(sort $(wildcard app.py pages/*/*.py))
 
-.PHONY: help run test test-fast lint bench screenshots wheel clean
+.PHONY: help run test test-fast lint bench rates screenshots wheel clean
 
 help:
-	@echo "make run | test | test-fast | lint | bench | screenshots | wheel | clean"
+	@echo "make run | test | test-fast | lint | bench | rates | screenshots | wheel | clean"
 
 run: $(RUN)
 	$(BIN)/python -m diagnostics.loaders --if-stale
@@ -44,13 +44,15 @@ lint: $(LINT)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy diagnostics $(PAGES)
 
+# Times; some parts alone: make bench PART="attribution serving".
 bench: $(BENCH)
 	@sh scripts/install_browser.sh
+	@$(BIN)/python -m tests.benchmarks speed $(PART)
+
+# Error rates and quality, which do not depend on the clock; make rates PART=trust.
+rates: $(BENCH)
 	@sh scripts/install_data.sh
-	$(BIN)/python -m tests.benchmarks.quality
-	$(BIN)/python -m tests.benchmarks.trust
-	$(BIN)/python -m tests.benchmarks.preprocessing
-	$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m tests.benchmarks rates $(PART)
 
 screenshots: $(TEST)
 	@sh scripts/install_browser.sh

@@ -27,6 +27,7 @@ FLAGS = (
     "--no-first-run",
 )
 PATIENCE_MS = 60_000
+PORT = "{port}"  # in a command, what stands for a free port
 
 
 def chromium() -> str | None:
@@ -45,12 +46,31 @@ def server(
         folder: Where the command is called.
         arguments: Model, images and flags of the command.
     """
+    command = [sys.executable, "-m", "diagnostics", "app", "--port", PORT, *arguments]
+    with _served(command, folder, {**os.environ, "PYTHONPATH": str(package)}) as served:
+        yield served
+
+
+@contextmanager
+def plain_server(script: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve any script as Streamlit does by itself; yield its address and process."""
+    flags = ("--server.address=127.0.0.1", f"--server.port={PORT}", "--server.headless=true")
+    silent = "--browser.gatherUsageStats=false"
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *flags, silent]
+    with _served(command, script.parent, dict(os.environ)) as served:
+        yield served
+
+
+@contextmanager
+def _served(
+    command: Sequence[str], folder: Path, environment: dict[str, str]
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a command with a free port in the place of `PORT` until it is no longer needed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "diagnostics", "app", "--port", str(port), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(package)}
-    process = subprocess.Popen(command, cwd=folder, env=environment)
+        port = str(probe.getsockname()[1])
+    with_port = [word.replace(PORT, port) for word in command]
+    process = subprocess.Popen(with_port, cwd=folder, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait(f"{address}/_stcore/health", process)

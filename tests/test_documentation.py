@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import table
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 SHARED_GROUPS = {
@@ -101,6 +103,8 @@ def _place(action: argparse.Action) -> str:
 GENERATED: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("docs/methods.md", "methods", _methods_table),
     ("docs/command-line.md", "commands", _commands_table),
+    ("docs/benchmarks.md", "speed", table.speed),
+    ("docs/benchmarks.md", "rates", table.rates),
 )
 
 

@@ -1,1 +1,1 @@
-"""How long things take, as ratios within one run on this machine: `make bench`."""
+"""How long things take, and how often they are right: `make bench` and `make rates`."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests import trained_networks as networks
-from tests.benchmarks.trust import constant, verdicts
+from tests.benchmarks.rates.trust import constant, verdicts
 
 pytestmark = pytest.mark.slow
 

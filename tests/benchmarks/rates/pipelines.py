@@ -21,6 +21,8 @@ from diagnostics.methods.preprocessing.preprocessing import check_preprocessing
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.request import ModelSource
+from scripts import train_fashion
+from tests.benchmarks.figure import Figure, share
 from tests.benchmarks.quality import networks
 
 DRAWS, IMAGES = 5, 8
@@ -61,9 +63,9 @@ class Given(Context):
         return self._pictures
 
 
-def counted() -> dict[str, dict[str, Any]]:
-    """Return, by network, in how many draws the right way, or a tie with it, was named."""
-    found = {}
+def figures() -> Iterator[Figure]:
+    """Yield, by network, in how many draws the right way, or a tie with it, was named."""
+    train_fashion.train_missing()
     for name, classifier, right, pictures, labelled in _networks():
         named = total = 0
         failed: dict[str, int] = {}
@@ -80,12 +82,9 @@ def counted() -> dict[str, dict[str, Any]]:
                 if not fits:
                     failed[wrong] = failed.get(wrong, 0) + 1
         evidence = "labels" if labelled else "BatchNorm statistics"
-        missed = f"; missed: {json.dumps(failed)}" if failed else ""
-        sentence = (
-            f"the right way, or a tie that holds it, in {named} of {total} draws, by {evidence}"
-        )
-        found[f"{name}, {evidence}"] = {"sentence": sentence + missed, "bad": named < total}
-    return found
+        missed = f"missed: {json.dumps(failed)}" if failed else ""
+        what = f"{name}: the right way, or a tie that holds it, named by {evidence}"
+        yield share(what, named, total, "draws", limit=100.0, at_least=True, remark=missed)
 
 
 def _networks() -> Iterator[tuple[str, TorchClassifier, Preprocessing, list[Sample], bool]]:

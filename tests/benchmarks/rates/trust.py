@@ -1,20 +1,16 @@
 """Is a trained network's map trusted, and an untrained one's never? Figures, not speed.
 
-Run by `make bench`; writes benchmarks/trust.json and its part of docs/benchmarks.md. The thresholds
-were chosen while looking at networks of small digits, so what counts are the others.
+The thresholds were chosen while looking at networks of small digits, so what counts are the others.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +21,11 @@ from diagnostics.errors import NotOfferedError
 from diagnostics.loaders.open import open_model
 from diagnostics.methods.context import Batch, Context, Sample
 from diagnostics.methods.faithfulness.trust import trust
-from diagnostics.metrics.intervals import wilson
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.schema.request import ModelSource
 from tests import trained_networks as networks
+from tests.benchmarks.figure import Figure, share
 
-RESULT, PAGE = Path("benchmarks/trust.json"), Path("docs/benchmarks.md")
-BEGIN, END = "<!-- trust:begin -->", "<!-- trust:end -->"
 METHODS = (
     "attribution/gradient",
     "attribution/smooth_grad?samples=10",
@@ -41,7 +35,7 @@ METHODS = (
 )
 VERDICTS = ("trust", "can't tell", "doubt")
 IMAGES, BATCH = 20, 5
-MOST_UNTRAINED = 0.05
+MOST_UNTRAINED = 5.0  # %
 
 
 @dataclass(frozen=True)
@@ -63,20 +57,29 @@ class Case:
     accuracy: float | None = None
 
 
-def main(names: Sequence[str]) -> int:
-    """Measure, write, and return 0 when untrained networks are hardly ever trusted."""
-    found: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if names else {}
+def figures() -> Iterator[Figure]:
+    """Yield how many maps are trusted, by network and method, and of all untrained networks."""
+    totals = {kind: [0, 0] for kind in ("trained", "untrained", "constant")}
     for name, make in CASES.items():
-        if not names or name in names:
-            case = make()
-            found[name] = {"chosen": case.chosen, "accuracy": case.accuracy, **_counted(case)}
-            print(name, json.dumps(found[name]), flush=True)
-            RESULT.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{_table(found)}\n{END}{after}", "utf-8")
-    trusted, n = _total(found, "untrained")
-    return 1 if trusted > MOST_UNTRAINED * n else 0
+        case = make()
+        for kind, counts in _counted(case).items():
+            for method, found in counts.items():
+                yield _trusted(f"{name}: {method} of the {kind} network", case, found)
+                if not case.chosen:
+                    totals[kind][0] += found.get("trust", 0)
+                    totals[kind][1] += sum(found.values())
+    for kind, (trusted, n) in totals.items():
+        what = f"maps of {kind} networks trusted, no threshold chosen on them"
+        limit = None if kind == "trained" else MOST_UNTRAINED
+        yield share(what, trusted, n, "maps", limit=limit)
+
+
+def _trusted(what: str, case: Case, found: dict[str, int]) -> Figure:
+    remarks = [", ".join(f"{verdict} {found.get(verdict, 0)}" for verdict in VERDICTS)]
+    remarks += ["thresholds chosen on it"] if case.chosen else []
+    remarks += [] if case.accuracy is None else [f"{100 * case.accuracy:.1f} % right"]
+    total, trusted = sum(found.values()), found.get("trust", 0)
+    return share(what, trusted, total, "maps", remark="; ".join(remarks))
 
 
 def _counted(case: Case) -> dict[str, dict[str, dict[str, int]]]:
@@ -199,41 +202,3 @@ def _sum(*counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
         method: dict(sum((Counter(each.get(method, {})) for each in counts), Counter()))
         for method in sorted(methods)
     }
-
-
-def _total(found: dict[str, Any], kind: str) -> tuple[int, int]:
-    """Return how many maps are trusted of the networks that nothing was chosen on, of how many."""
-    counts = [each for case in found.values() if not case["chosen"] for each in case[kind].values()]
-    return sum(each.get("trust", 0) for each in counts), sum(sum(each.values()) for each in counts)
-
-
-def _table(found: dict[str, Any]) -> str:
-    """Return its part of the page."""
-    lines = [
-        "| network | method | trained: trust, can't tell, doubt | untrained: trust, can't tell, "
-        "doubt |",
-        "| --- | --- | ---: | ---: |",
-    ]
-    for name, case in found.items():
-        told = "" if case["accuracy"] is None else f", {100 * case['accuracy']:.1f} % right"
-        mark = " (thresholds chosen on it)" if case["chosen"] else ""
-        for method in case["trained"]:
-            cells = [
-                ", ".join(str(case[kind].get(method, {}).get(verdict, 0)) for verdict in VERDICTS)
-                for kind in ("trained", "untrained")
-            ]
-            lines.append(f"| {name}{told}{mark} | {method} | {' | '.join(cells)} |")
-    for kind in ("trained", "untrained", "constant"):
-        trusted, n = _total(found, kind)
-        if n:
-            low, high = wilson(trusted, n)
-            lines += [
-                "",
-                f"Trusted of {kind} networks that no threshold was chosen on: {trusted} of {n} "
-                f"maps ({100 * low:.1f}–{100 * high:.1f} %).",
-            ]
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -23,18 +23,19 @@ from diagnostics.errors import CancelledError, WorkerCrashedError
 from diagnostics.schema.request import ModelSource, Request
 from diagnostics.worker import WorkerRunner
 from tests import serving
+from tests.benchmarks.figure import Figure
 
 PEOPLE, SECONDS = 20, 20
 UPLOAD_MIB = 2048
 
 
-def figures() -> Iterator[tuple[str, float, float, str]]:
-    """Yield what was measured, the value, its limit and its unit."""
+def figures() -> Iterator[Figure]:
+    """Yield what was measured."""
     yield from _reruns()
     yield from _upload()
 
 
-def _reruns() -> Iterator[tuple[str, float, float, str]]:
+def _reruns() -> Iterator[Figure]:
     """People who click every two seconds or so, while a long job runs in a worker beside them."""
     seconds: list[float] = []
     begin, end = threading.Event(), threading.Event()
@@ -54,8 +55,9 @@ def _reruns() -> Iterator[tuple[str, float, float, str]]:
             person.join()
     percentiles = statistics.quantiles(seconds, n=20)
     what = f"reruns of {PEOPLE} people who click while a long job runs"
-    yield f"{what}, median", statistics.median(seconds), 1.0, "s"
-    yield f"{what}, 95 of 100", percentiles[-1], 2.0, "s"
+    counted = {"n": len(seconds), "of": "reruns", "low": min(seconds), "high": max(seconds)}
+    yield Figure(f"{what}, median", statistics.median(seconds), "s", limit=1.0, **counted)
+    yield Figure(f"{what}, 95 of 100", percentiles[-1], "s", limit=2.0, **counted)
 
 
 def _person(
@@ -112,7 +114,7 @@ class _long_job:  # noqa: N801
         self._folder.cleanup()
 
 
-def _upload() -> Iterator[tuple[str, float, float, str]]:
+def _upload() -> Iterator[Figure]:
     """Send a file of random bytes, which is refused as a model once it is there."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.pt"
@@ -128,5 +130,5 @@ def _upload() -> Iterator[tuple[str, float, float, str]]:
             page.locator("[role=dialog]").get_by_text("no model file").wait_for()
             took = time.perf_counter() - started
             grown = server.memory_info().rss / 2**20 - before
-    yield f"a model of {UPLOAD_MIB} MiB to disk and looked at", took, 60.0, "s"
-    yield f"what the server grows by meanwhile, {UPLOAD_MIB} MiB", grown, 100.0, "MiB"
+    yield Figure(f"a model of {UPLOAD_MIB} MiB to disk and looked at", took, "s", limit=60.0)
+    yield Figure(f"what the server grows by, {UPLOAD_MIB} MiB", grown, "MiB", limit=100.0)

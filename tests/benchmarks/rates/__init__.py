@@ -1,0 +1,1 @@
+"""The parts of `make rates`: error rates and quality, which do not depend on the clock."""

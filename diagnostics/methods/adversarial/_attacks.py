@@ -16,14 +16,14 @@ from torch import Tensor
 
 from diagnostics.methods.adversarial._criterion import Criterion, finite, tolerance
 from diagnostics.methods.adversarial._norms import (
+    add_to_radius,
+    descend,
     dual_norm,
     minimal_perturbation,
     per_image,
     size,
-    steepest_descent,
-    to_radius,
 )
-from diagnostics.models.features import batch_size
+from diagnostics.models.batch_size import gradient_batch_size
 from diagnostics.schema.adversarial import CANDIDATES, walks_left
 from diagnostics.schema.results.adversarial import Norm
 
@@ -150,7 +150,7 @@ def rival_walks(
     if criterion.target is not None:
         return ddn(criterion, pixels, report, norm=norm, steps=steps)
     rivals = criterion.other_classes(criterion.logits(pixels), candidates - 1)
-    count = max(1, batch_size(criterion.classifier) // rivals.shape[1])
+    count = max(1, gradient_batch_size(pixels[0].numel(), pixels.device) // rivals.shape[1])
     results = []
     for start in range(0, len(pixels), count):
         rows = torch.arange(start, min(start + count, len(pixels)), device=pixels.device)
@@ -178,7 +178,7 @@ class _Walks:
 
     def __init__(self, criterion: Criterion, pixels: Tensor, norm: Norm) -> None:
         self._criterion, self._pixels, self._norm = criterion, pixels, norm
-        self._change, self._best = torch.zeros_like(pixels), pixels.clone()
+        self._changed, self._best = pixels, pixels.clone()
         self._shortest = torch.full((len(pixels),), torch.inf, dtype=pixels.dtype).to(pixels.device)
         self._radius = self._first_radius = torch.zeros_like(self._shortest)
         self._temperature: Tensor | None = None
@@ -191,11 +191,11 @@ class _Walks:
             done: Share of the steps before it.
         """
         criterion, norm, box = self._criterion, self._norm, self._box
-        changed = self._pixels + self._change
-        logits, gradient = criterion.smooth_margin_gradient(changed, self._temperature)
-        is_adversarial, length = criterion.is_adversarial(logits), size(self._change, norm)
+        logits, gradient = criterion.smooth_margin_gradient(self._changed, self._temperature)
+        change = self._changed - self._pixels
+        is_adversarial, length = criterion.is_adversarial(logits), size(change, norm)
         closer = is_adversarial & (length < self._shortest)
-        self._best = torch.where(per_image(closer, changed), changed, self._best)
+        self._best[closer] = self._changed[closer]
         self._shortest = torch.where(closer, length, self._shortest)
         if self._temperature is None:
             self._temperature = criterion.temperature(logits)
@@ -207,10 +207,8 @@ class _Walks:
             larger = self._radius * (1 + RADIUS_CHANGE)
             self._radius = torch.where(is_adversarial, smaller, larger)
         share = LAST_STEP + (1 - LAST_STEP) * (1 + math.cos(math.pi * done)) / 2
-        length_of_step = per_image(share * self._first_radius, changed)
-        change = self._change + length_of_step * steepest_descent(gradient, norm)
-        self._change = (self._pixels + to_radius(change, self._radius, norm)).clamp(0, 1)
-        self._change -= self._pixels
+        change = descend(change, gradient, share * self._first_radius, norm)
+        self._changed = add_to_radius(self._pixels, change, self._radius, norm)
 
     def keep_closest(self, images: int, count: int) -> None:
         """Go on with some walks of each image only: those that came closest, else the first.
@@ -223,7 +221,7 @@ class _Walks:
         rows = torch.arange(len(self._shortest), device=order.device).view(images, -1)
         rows = rows.gather(1, order).flatten()
         self._criterion = self._criterion.subset(rows)
-        self._pixels, self._change = self._pixels[rows], self._change[rows]
+        self._pixels, self._changed = self._pixels[rows], self._changed[rows]
         self._best, self._shortest = self._best[rows], self._shortest[rows]
         self._radius, self._first_radius = self._radius[rows], self._first_radius[rows]
         if self._temperature is not None:

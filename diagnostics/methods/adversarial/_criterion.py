@@ -165,4 +165,4 @@ def tolerance(logits: Tensor) -> Tensor:
 
 def finite(gradient: Tensor) -> Tensor:
     """Return a gradient with zeros where it is no finite number."""
-    return torch.where(gradient.isfinite(), gradient, 0.0)
+    return gradient.nan_to_num(0.0, 0.0, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -15,31 +16,29 @@ HALVINGS = 20  # of a segment: its end is known to a millionth of its length
 
 def size(change: Tensor, norm: Norm) -> Tensor:
     """Return how large each change is, shape (n,): Euclidean length, or the largest value."""
-    flat = change.flatten(1)
-    return flat.norm(dim=1) if norm == "l2" else flat.abs().amax(1)
+    return _vector_norm(change, 2 if norm == "l2" else math.inf)
 
 
 def dual_norm(gradient: Tensor, norm: Norm) -> Tensor:
     """Return how much a function falls for a change of size one, at most, shape (n,)."""
-    flat = gradient.flatten(1)
-    return flat.norm(dim=1) if norm == "l2" else flat.abs().sum(1)
+    return _vector_norm(gradient, 2 if norm == "l2" else 1)
 
 
-def steepest_descent(gradient: Tensor, norm: Norm) -> Tensor:
-    """Return the change of size one along which a function falls most; zero without a gradient."""
+def descend(change: Tensor, gradient: Tensor, length: Tensor, norm: Norm) -> Tensor:
+    """Return changes after a step so long to where a function falls most; none without gradient."""
     if norm == "linf":
-        return -gradient.sign()
-    length = size(gradient, "l2").clamp_min(torch.finfo(gradient.dtype).tiny)
-    return -gradient / per_image(length, gradient)
+        return torch.addcmul(change, gradient.sign(), per_image(-length, change))
+    pace = _ratio(length, size(gradient, "l2"))
+    return torch.addcmul(change, gradient, per_image(-pace, change))
 
 
-def to_radius(change: Tensor, radius: Tensor, norm: Norm) -> Tensor:
-    """Return changes as long as the radius (Euclidean), or cut off at it (largest value)."""
+def add_to_radius(pixels: Tensor, change: Tensor, radius: Tensor, norm: Norm) -> Tensor:
+    """Return images, changed as far as the radius (Euclidean) or cut off at it, kept in [0, 1]."""
     if norm == "linf":
         limit = per_image(radius, change)
-        return change.maximum(-limit).minimum(limit)
-    length = size(change, "l2").clamp_min(torch.finfo(change.dtype).tiny)
-    return change * per_image(radius / length, change)
+        return (pixels + change.maximum(-limit).minimum(limit)).clamp_(0, 1)
+    ratio = _ratio(radius, size(change, "l2"))
+    return torch.addcmul(pixels, change, per_image(ratio, change)).clamp_(0, 1)
 
 
 def minimal_perturbation(pixels: Tensor, gradient: Tensor, fall: Tensor, norm: Norm) -> Tensor:
@@ -109,3 +108,14 @@ def interpolate(pixels: Tensor, changed: Tensor, share: Tensor) -> Tensor:
 def per_image(values: Tensor, like: Tensor) -> Tensor:
     """Return one value for each image in a shape that goes with all of its pixels."""
     return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def _vector_norm(values: Tensor, order: float) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(values, order, tuple(range(1, values.ndim)))
+    return norm
+
+
+def _ratio(length: Tensor, of: Tensor) -> Tensor:
+    """Return a ratio of lengths, finite also where the other one is zero."""
+    limits = torch.finfo(of.dtype)
+    return (length / of.clamp_min(limits.tiny)).clamp_max(limits.max)

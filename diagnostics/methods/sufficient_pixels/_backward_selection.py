@@ -242,11 +242,13 @@ def next_hidden(
     """
     count = min(step, int(shown.sum()))
     ranked = torch.where(shown, gains.nan_to_num(-LARGE, LARGE, -LARGE), -math.inf)
-    least = ranked.topk(count, sorted=False).values.min()
-    above = ranked > least
-    equal = (ranked == least) & shown
-    equal &= equal.cumsum(0) <= count - above.sum()
-    chosen = (above | equal).nonzero()[:, 0]
+    values, chosen = ranked.topk(min(count + 1, len(ranked)))
+    least, following = values[count - 1], values[count:]
+    chosen = chosen[:count].sort().values
+    if bool((following == least).any()):  # of equals the first
+        above = chosen[ranked[chosen] > least]
+        equal = ((ranked == least) & shown).nonzero()[: count - len(above), 0]
+        chosen = torch.cat([above, equal])
     return chosen[ranked[chosen].argsort(descending=True, stable=True)]
 
 

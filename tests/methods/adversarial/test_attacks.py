@@ -189,7 +189,7 @@ def test_walks_towards_rivals_do_not_depend_on_how_many_go_at_once(monkeypatch):
     torch.manual_seed(4)
     model, pixels = classifier(mlp(), 8, dtype=torch.float64), images(5)
     together = attacks.rival_walks(criterion_of(model, pixels), pixels, ignore, norm="l2", steps=40)
-    monkeypatch.setattr(attacks, "batch_size", lambda classifier: 1)
+    monkeypatch.setattr(attacks, "gradient_batch_size", lambda values, device: 1)
     alone = attacks.rival_walks(criterion_of(model, pixels), pixels, ignore, norm="l2", steps=40)
     np.testing.assert_allclose(together.pixels, alone.pixels, atol=1e-9)
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from diagnostics.methods.adversarial._norms import (
+    add_to_radius,
     bisect,
+    descend,
     minimal_perturbation,
     size,
-    steepest_descent,
-    to_radius,
 )
 from diagnostics.schema.results.adversarial import Norm
 from tests.independent.slow_adversarial import slow_minimal_perturbation
@@ -55,11 +55,17 @@ def test_what_the_box_cannot_give_is_given_as_far_as_it_goes(norm):
 def test_steps_and_radii_have_the_size_they_are_named_by(norm):
     gradient = torch.randn(5, 3, 4, 4)
     gradient[4] = 0
-    step = steepest_descent(gradient, norm)
-    torch.testing.assert_close(size(step, norm), torch.tensor([1.0] * 4 + [0.0]))
+    length = torch.tensor([1.0, 2.0, 3.0, 4.0, 1e30])
+    step = descend(torch.zeros_like(gradient), gradient, length, norm)
+    torch.testing.assert_close(size(step, norm), torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0]))
     assert ((step * gradient).flatten(1).sum(1)[:4] < 0).all()
-    radius = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5])
-    torch.testing.assert_close(size(to_radius(step, radius, norm), norm)[:4], radius[:4])
+    radius, grey = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]), torch.full_like(gradient, 0.5)
+    changed = add_to_radius(grey, step, radius, norm)
+    torch.testing.assert_close(size(changed - grey, norm)[:4], radius[:4])
+    torch.testing.assert_close(changed[4], grey[4])
+    far = add_to_radius(grey, step, 100 * radius, norm)
+    assert float(far.min()) >= 0
+    assert float(far.max()) <= 1
 
 
 def test_bisection_ends_a_millionth_behind_the_crossing():

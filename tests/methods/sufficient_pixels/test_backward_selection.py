@@ -148,6 +148,16 @@ def test_equal_gains_are_hidden_in_their_order_and_what_is_no_number_last():
     assert next_hidden(gains, shown, 9).tolist() == [1, 0, 3, 4, 5]
 
 
+def test_the_next_hidden_are_those_first_in_a_stable_order_of_all():
+    random = torch.Generator().manual_seed(0)
+    for levels in (3, 50, 10_000):
+        gains = torch.randint(levels, (400,), generator=random) / levels
+        shown = torch.rand(400, generator=random) < 0.7
+        order = sorted(shown.nonzero()[:, 0].tolist(), key=lambda pixel: -float(gains[pixel]))
+        for step in (1, 17, 400):
+            assert next_hidden(gains, shown, step).tolist() == order[:step]
+
+
 def test_pixels_that_were_not_hidden_yet_stand_at_infinity():
     model, pixels = classifier(mlp(), 8), torch.rand(1, 1, 8, 8)
     search = BatchedGradientSearch(model, black(pixels), torch.tensor([0]), 10)

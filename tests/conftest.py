@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
@@ -99,8 +100,20 @@ def recorded_answers(
     st.cache_resource.clear()
 
 
+@pytest.fixture(scope="module")
+def little_to_collect() -> Iterator[None]:
+    """Keep what other tests loaded out of the collection that Streamlit forces after every script.
+
+    Over the modules and tests of the whole suite each would take many times as long as a page.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
-def no_component_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_component_scan(monkeypatch: pytest.MonkeyPatch, little_to_collect: None) -> None:
     """Keep each `AppTest` from searching every installed package for components of Streamlit.
 
     It takes half a second, and the app's components are its own.

@@ -120,6 +120,7 @@ def figures() -> Iterator[Figure]:
     wrong = []
     for make in (*PHOTO_NETWORKS, letters):
         timed = make()
+        print(f"{timed.name}: {timed.engine}", flush=True)
         passes = Passes(
             bare.best_forward(timed.network, timed.shape),
             bare.best_torch(timed.network, timed.shape),

@@ -14,7 +14,7 @@ from diagnostics.loaders.open import open_model
 from diagnostics.schema.request import ModelSource
 from tests.benchmarks import bare
 from tests.benchmarks.figure import Figure
-from tests.benchmarks.networks import PHOTO_NETWORKS, Timed, letters, resnet18
+from tests.benchmarks.networks import PHOTO_NETWORKS, Timed, choose_engine, letters, resnet18
 from tests.benchmarks.timing import beside, in_turn
 
 INSPECT_LIMIT, GRAPH_LIMIT = 1.3, 1.1
@@ -51,6 +51,7 @@ def graphs(timed: Timed) -> Iterator[Figure]:
         path = Path(folder) / "network.onnx"
         path.write_bytes(bare.onnx_bytes(timed.network, timed.shape))
         classifier = open_model(ModelSource(samples.file_at(path)), ()).classifier()
+    choose_engine(classifier)
     for count in COUNTS:
         pixels = timed.pixels(count)
         forward = bare.best_forward(timed.network, timed.shape, (count,))

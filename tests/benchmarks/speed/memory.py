@@ -29,23 +29,27 @@ NAMES = [Path(page).stem.partition("_")[2] for page in PAGES]
 
 def figures() -> Iterator[Figure]:
     """Yield what was measured."""
-    yield from _opened_in_a_worker()
+    yield from _opened_in_workers()
     yield from _served()
 
 
-def _opened_in_a_worker() -> Iterator[Figure]:
-    """Yield what a worker and its zygote hold more after opening one model after the other."""
+def _opened_in_workers() -> Iterator[Figure]:
+    """Yield what a zygote holds more after many workers, and a worker after many questions."""
     zygote, held = Zygote(), []
-    runner = WorkerRunner(zygote=zygote)
+    lasting = WorkerRunner(zygote=zygote)
     for number in range(OPENS):
-        runner.run(_question(number))
+        passing = WorkerRunner(zygote=zygote)
+        passing.run(_question(number))
+        passing.close()
+        lasting.run(_question(number))
         if number + 1 in (WARM_OPENS, OPENS):
-            assert runner.pid is not None
-            held.append([_own_mib(pid) for pid in (zygote.process.pid, runner.pid)])
-    runner.close()
+            assert lasting.pid is not None
+            held.append([_own_mib(pid) for pid in (zygote.process.pid, lasting.pid)])
+    lasting.close()
     zygote.close()
-    for name, before, after in zip(("zygote", "worker"), *held, strict=True):
-        what = f"what a {name} holds more after {OPENS} models than after {WARM_OPENS}"
+    works = {"zygote": "workers that opened a model", "worker": "questions"}
+    for (name, work), before, after in zip(works.items(), *held, strict=True):
+        what = f"what a {name} holds more after {OPENS} {work} than after {WARM_OPENS}"
         yield Figure(what, after - before, "MiB", limit=LIMIT_MIB, remark=_in_all(after))
 
 
@@ -77,11 +81,10 @@ def _served() -> Iterator[Figure]:
 
 
 def _question(number: int) -> Request:
-    """Return what Inspect asks of the sample models in turn, and of all letters."""
-    models = list(samples.model_files().values())
+    """Return what Inspect asks of the first sample model and one letter after the other."""
     images = [file for name, file in samples.image_files().items() if name.startswith("letter")]
-    model = ModelSource(models[number % len(models)])
-    return Request(INSPECT, model, (images[number % len(images)],))
+    model = ModelSource(samples.model_files()[samples.FIRST_MODEL])
+    return Request(INSPECT, model, (images[number % len(images)],), seed=number)
 
 
 def _zygote_of(server: int) -> int:

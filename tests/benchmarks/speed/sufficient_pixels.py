@@ -45,7 +45,7 @@ def batched(timed: Timed) -> Figure:
 
     def ours() -> None:
         fill = make_infill("dataset_mean", asked, pixels, 0)
-        search = BatchedGradientSearch(asked, fill, torch.arange(count), step)
+        search = BatchedGradientSearch(asked, fill, torch.zeros(count, dtype=torch.int64), step)
         for _ in range(steps):
             search.advance()
 

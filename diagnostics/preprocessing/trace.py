@@ -61,11 +61,11 @@ def prepare(
     for position, stage in enumerate(trace):
         name = f"stage/{position}"
         if stage.array is array:  # the stage left them as they were
-            entry = _same_numbers(prepared.stages[-1], stage, name)
+            entry = _same_numbers(prepared.stages[-1], stage)
         else:
-            array, picture = stage.array, thumbnail(stage.array, PICTURE_PX)
+            array = stage.array
+            prepared.pictures[name] = thumbnail(stage.array, PICTURE_PX)
             entry = _entry(stage, name)
-        prepared.pictures[name] = picture
         prepared.stages.append(entry)
     return prepared
 
@@ -87,13 +87,12 @@ def _entry(stage: StageTrace, picture: str) -> StageEntry:
     )
 
 
-def _same_numbers(before: StageEntry, stage: StageTrace, picture: str) -> StageEntry:
-    """Return the entry of a stage that gave the values of the one before."""
+def _same_numbers(before: StageEntry, stage: StageTrace) -> StageEntry:
+    """Return the entry of a stage that gave the values of the one before, in the same picture."""
     return {
         **before,
         "stage": stage.name,
         "settings": stage.settings,
         "clipped": stage.clipped,
         "signed": stage.signed,
-        "picture": picture,
     }

@@ -86,8 +86,9 @@ def curves(row: int, answer: SweepAnswer, arrays: Arrays, *, stretch: bool) -> g
             hovertemplate=HOVER,
         )
     _add_strip(figure, row, answer, colours, y=0.5, axis="y2")
-    for step in image["thumbnails"]:
-        figure.add_layout_image(_layout_image(arrays[f"image/{row}/step/{step}"], step))
+    steps = image["thumbnails"]  # added one by one, each makes plotly check all before it again
+    thumbnails = [_layout_image(arrays[f"image/{row}/step/{step}"], step) for step in steps]
+    figure.update_layout(images=thumbnails)
     chart.frame(
         figure,
         f"Confidence, {escaped(image['file'], 28)} (n = 1)",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.models.onnx_session import onnx_session
-from diagnostics.text import line_of
+from diagnostics.text import line_of, number
 
 # Another engine is tried once torch's passes, behind and ahead, are at least so many and take so
 # long, in seconds of a processor. Export, session and trial took as long as 18 to 70 passes (eight
@@ -133,7 +133,7 @@ class Engine:
             return Decision(None, f"Forward passes by torch: {line_of(error)}.")
         difference = logit_difference(logits, torch_logits)
         if not difference <= TOLERANCE:
-            message = f"onnxruntime's answers differ by {difference:.0e} of the largest logit."
+            message = f"onnxruntime's answers differ by {number(difference)} of the largest logit."
             return Decision(None, f"Forward passes by torch: {message}", difference=difference)
         speedup = torch_seconds / seconds
         if speedup < MIN_SPEEDUP:
@@ -143,7 +143,7 @@ class Engine:
             )
         sentence = (
             f"Forward passes by onnxruntime, {speedup:.1f} times as fast as torch in a trial; its "
-            f"logits agree to {max(difference, 1e-9):.0e}."
+            f"logits agree to {number(difference)}."
         )
         shape = tuple(network_input.shape[1:])
         return Decision(session, sentence, shape, difference, speedup)

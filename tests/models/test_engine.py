@@ -215,7 +215,7 @@ def test_a_wrong_answer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     model = _with_engine(FunctionalResidual(), 32, 3, 5, RGB)
     with torch.no_grad():
         model.logits(torch.rand(2, 3, 32, 32))
-    assert "differ by 1e-04" in _sentence(model)
+    assert "differ by 1.0e-4" in _sentence(model)
 
 
 def test_few_passes_are_not_worth_an_export(monkeypatch: pytest.MonkeyPatch) -> None:

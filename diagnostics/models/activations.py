@@ -63,13 +63,15 @@ def view(
             strongest maps of each image.
     """
     views: list[list[LayerView]] = [[] for _ in range(images)]
+    known: dict[tuple[int, str], _Statistics] = {}  # a block gives the very values of its last part
     for layer in layers:
         values = activations.get(layer.name)
         if values is None:
             for of_image in views:
                 of_image.append(LayerView(_not_captured(layer)))
             continue
-        statistics = _Statistics(values, layout(layer, image_size))
+        key = (id(values), layout(layer, image_size))
+        statistics = known[key] = known.get(key) or _Statistics(values, key[1])
         for row, of_image in enumerate(views):
             layer_view = statistics.view(row, layer, tuple(values.shape[1:]))
             of_image.append(layer_view)
@@ -121,11 +123,13 @@ class _Statistics:
         cells = 1 if last else 2
         self._cells = rows.shape[cells]
         self._low, self._high = rows.amin(cells), rows.amax(cells)
-        strength = torch.linalg.vector_norm(rows, 1, cells) / self._cells
+        # One room for what follows: fresh memory, and bool, take several times as long.
+        room, count = torch.empty_like(rows), rows[0].numel()
+        strength = torch.abs(rows, out=room).sum(cells) / self._cells
+        zeros = torch.eq(rows, 0, out=room).sum((1, 2)) / count
         mean = rows.mean(cells).mean(1)
-        std = torch.linalg.vector_norm(rows - mean[:, None, None], dim=(1, 2)) / (
-            rows[0].numel() ** 0.5
-        )
+        centred = torch.sub(rows, mean[:, None, None], out=room)
+        std = torch.linalg.vector_norm(centred, dim=(1, 2)) / count**0.5
         ratio = strength.sum(1) ** 2 / (strength.shape[1] * strength.square().sum(1))
         self._numbers = torch.stack(
             [
@@ -133,7 +137,7 @@ class _Statistics:
                 self._high.amax(1),
                 mean,
                 std,
-                (rows == 0).flatten(1).float().mean(1),
+                zeros,
                 ratio if has_ratio else torch.full_like(mean, torch.nan),
             ],
             1,

@@ -34,6 +34,7 @@ from diagnostics.schema.spec import preprocessing_from
 
 HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
 LARGEST = 1e15  # of seconds
+SENTENCE = 300  # characters
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half a character, which no page can show
 ARRAY_HEADER = 4096  # bytes, at most
 MIB = 2**20
@@ -186,13 +187,12 @@ def read_result(header: Mapping[str, Any], arrays: Arrays, key: str) -> Result:
     Raises:
         ProtocolError: When it is the answer to another request, or not as agreed.
     """
-    scores, versions = header.get("scores"), header.get("versions")
-    is_answer = isinstance(scores, dict) and isinstance(versions, dict) and header.get("key") == key
-    if not is_answer:
+    scores, versions, engine = (header.get(name) for name in ("scores", "versions", "engine"))
+    is_typed = isinstance(scores, dict) and isinstance(versions, dict) and isinstance(engine, str)
+    if not is_typed or header.get("key") != key:
         raise ProtocolError("a result that is not as agreed")
     seconds = _number(header.get("seconds"))
-    engine = str(header.get("engine", ""))
-    return Result(key, arrays, scores, seconds, versions, engine)  # type: ignore[arg-type]
+    return Result(key, arrays, scores, seconds, versions, engine[:SENTENCE])  # type: ignore[arg-type,index]
 
 
 def progress_message(progress: Progress) -> dict[str, Any]:

@@ -132,7 +132,14 @@ def test_a_worker_that_goes_away_in_mid_sentence_is_noticed(count):
         received(array_message(npy(np.zeros(100)))[:count])
 
 
-RESULT = {"type": "result", "key": "k", "scores": {}, "seconds": 0.1, "versions": {}}
+RESULT = {
+    "type": "result",
+    "key": "k",
+    "scores": {},
+    "seconds": 0.1,
+    "versions": {},
+    "engine": "",
+}
 
 
 @pytest.mark.parametrize(
@@ -143,6 +150,8 @@ RESULT = {"type": "result", "key": "k", "scores": {}, "seconds": 0.1, "versions"
         {"scores": None},
         {"seconds": "soon"},
         {"versions": "1.0"},
+        {"engine": ["torch"]},
+        {"engine": None},
     ],
     ids=str,
 )
@@ -150,6 +159,10 @@ def test_a_result_with_other_fields_is_refused(change):
     assert wire.read_result(RESULT, {}, "k").seconds == 0.1
     with pytest.raises(wire.ProtocolError):
         wire.read_result({**RESULT, **change}, {}, "k")
+
+
+def test_what_computed_an_answer_is_a_sentence_and_no_book():
+    assert len(wire.read_result({**RESULT, "engine": "x" * 10**6}, {}, "k").engine) == 300
 
 
 def test_progress_is_brought_into_its_bounds():

@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from diagnostics.errors import CANCELLED, OversureError, WorkerError
 from diagnostics.schema.request import Progress, Request, Result
+from diagnostics.text import markdown
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.widgets.alerts import show_error
 
@@ -49,7 +50,8 @@ def try_request(
     session = current_session()
     container = st.empty() if container is None else container
     if request.key in session.results:
-        return _shown(session.results[request.key], container)
+        _show_engine(session.results[request.key], container)
+        return session.results[request.key]
     if request.key not in session.failures:
         try:
             progress = _ProgressDisplay(container, request, draw_partial)
@@ -62,19 +64,19 @@ def try_request(
         else:
             session.results[request.key] = result
             session.partial_results.pop(request.key, None)
-            return _shown(result, container)
+            _show_engine(result, container)
+            return result
     with container.container():
         _offer_retry(request.key)
     return session.partial_results.get(request.key)
 
 
-def _shown(result: Result, container: DeltaGenerator) -> Result:
+def _show_engine(result: Result, container: DeltaGenerator) -> None:
     """Say what computed an answer where its progress stood, if there is anything to say."""
     if result.engine:
-        container.caption(result.engine)
+        container.caption(markdown(result.engine))
     else:
         container.empty()
-    return result
 
 
 def _offer_retry(key: str) -> None:

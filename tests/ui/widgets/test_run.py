@@ -40,3 +40,28 @@ def test_what_is_there_so_far_stands_in_the_page_and_not_in_the_floating_corner(
     shown = [getattr(element, "value", "") for element in everything]
     assert "so far" in shown
     assert "so far" not in floating
+
+
+def answered():
+    from types import SimpleNamespace
+
+    import streamlit as st
+
+    from diagnostics.schema.request import Result
+    from diagnostics.ui.session.state import current_session
+    from diagnostics.ui.widgets import run
+
+    session = current_session()
+    request = SimpleNamespace(key="k")
+    engine = "![x](http://evil.example/x.png) :red[aten::mT] <b>fast</b>"
+    session.results["k"] = Result("k", {}, {}, 0.0, {}, engine)
+    run.try_request(request, st.empty())
+
+
+def test_what_computed_an_answer_is_text_whatever_its_process_sent(recorded_answers):
+    app = AppTest.from_function(answered, default_timeout=180).run()
+    assert not app.exception
+    (caption,) = app.caption
+    assert "\\!\\[x\\]" in caption.value
+    assert "\\:red\\[aten\\:\\:mT\\]" in caption.value
+    assert "http://" not in caption.value

@@ -14,7 +14,6 @@ from PIL import Image
 
 from diagnostics.data.samples import file_at
 from diagnostics.errors import CancelledError
-from diagnostics.execution.local import LocalRunner
 from diagnostics.schema.request import ModelSource, Progress, Request, Result
 from diagnostics.worker import WorkerRunner
 
@@ -37,7 +36,7 @@ def test_workers_compute_the_maps_of_torch_with_another_engine(
     source = ModelSource(file_at(weights), architecture="tf_efficientnet_lite0")
     request = Request("attribution/occlusion", source, (file_at(path),))
 
-    def answer(runner: WorkerRunner | LocalRunner) -> Result:
+    def answer(runner: WorkerRunner) -> Result:
         with closing(runner):
             return runner.run(request)
 
@@ -53,7 +52,7 @@ def test_workers_compute_the_maps_of_torch_with_another_engine(
             runner.run(request, on_progress)
         return answer(runner)
 
-    by_torch = answer(LocalRunner("torch"))
+    by_torch = answer(WorkerRunner(engine="torch"))
     with ThreadPoolExecutor(2) as people:
         first = people.submit(answer, WorkerRunner())
         second = people.submit(cancelled_and_asked_again, WorkerRunner())

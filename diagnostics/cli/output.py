@@ -57,8 +57,8 @@ def report(
     """Print the answer, and write it with its files where the person wants them."""
     scores = export.write(result, arguments.out) if arguments.out else export.without_files(result)
     scores.pop("methods", None)
-    said = [result.engine] if result.engine else []
-    emit(arguments, name, {**scores, "engine": result.engine}, [*lines(scores), *said])
+    engine = result.engine
+    emit(arguments, name, {**scores, "engine": engine}, [*lines(scores), *filter(None, [engine])])
     return DONE
 
 

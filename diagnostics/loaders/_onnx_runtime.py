@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from diagnostics.errors import ModelError
 from diagnostics.loaders._onnx_graph import OnnxModel
 from diagnostics.models.layers import module_names
-from diagnostics.models.onnx_session import onnx_session
+from diagnostics.models.onnx import onnx_session
 from diagnostics.text import line_of
 
 TYPES: dict[str, type[np.generic]] = {

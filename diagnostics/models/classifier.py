@@ -84,20 +84,13 @@ class TorchClassifier:
         network: Takes normalised images, gives logits or what `spec.output` says.
         spec: What is known of the model.
         preprocessing: Channel order, value range, mean and std the network wants.
-        engine: Computes logits where no gradients are asked for; None leaves all to torch.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        spec: ModelSpec,
-        preprocessing: Preprocessing,
-        engine: Engine | None = None,
-    ) -> None:
+    def __init__(self, network: nn.Module, spec: ModelSpec, preprocessing: Preprocessing) -> None:
         self.network = network
         self.spec = spec
         self.preprocessing = preprocessing
-        self.engine = engine
+        self.engine: Engine | None = None  # of passes without gradients; None leaves them to torch
         parameter = next(network.parameters(), torch.zeros(()))
         self.device, self.dtype = parameter.device, parameter.dtype
 

@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-import io
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from diagnostics.models.onnx_session import onnx_session
+from diagnostics.models.onnx import export_onnx, onnx_session
 from diagnostics.text import line_of, number
 
 # Another engine is tried once torch's passes, behind and ahead, are at least so many and take so
-# long, in seconds of a processor. Export, session and trial took as long as 18 to 70 passes (eight
-# networks at 224 px, 0.3 to 6 s), and what is gained is a third of a pass and more.
+# long, in seconds of a processor. Export, session and trial took as long as 29, 29, 30 and 86
+# passes of the four networks of decision 0032, and a session gains .1 to .6 of a pass: where it
+# gains little, or the passes are few, only later questions about the same model repay it.
 WORTH_PASSES, WORTH_SECONDS = 64, 3.0
 MIN_SPEEDUP = 1.15  # in the trial; below it torch stays
 TOLERANCE = 1e-5  # of an image's largest logit
 TRIAL_IMAGES = 2  # beside blank and random ones
 CACHED_VALUES = 2**19  # of a part's images: larger parts leave the processor's cache
 MAX_WEIGHTS_BYTES = 2**29  # the session holds a second copy of them
-OPSET = 17
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Which engine computes passes without gradients, and why.
+    """Which engine computes passes without gradients.
 
     Args:
+        sentence: What people read: which one, and why.
         session: Onnxruntime's session; None where torch stays.
-        sentence: What people read.
         shape: Of each image that the session takes.
-        difference: From torch's logits at most, as a share of an image's largest.
-        speedup: Torch's time over the session's.
     """
 
-    session: Any
     sentence: str
+    session: Any = None
     shape: tuple[int, ...] = ()
-    difference: float | None = None
-    speedup: float | None = None
 
 
 class Engine:
@@ -68,12 +61,12 @@ class Engine:
     ) -> None:
         self._network, self._compute, self._trial_input = network, compute, trial_input
         self.decision: Decision | None = None
-        self._passes = self._ahead = self._asked = 0
+        self._passes = self._ahead = self._question_passes = 0
         self._seconds = 0.0
 
     def begin(self) -> None:
         """Forget how much the last question asked: another begins."""
-        self._asked = self._ahead = 0
+        self._question_passes = self._ahead = 0
 
     def expect(self, passes: int) -> None:
         """Take note of how many images will be asked about from now on."""
@@ -81,7 +74,7 @@ class Engine:
 
     def sentence(self) -> str:
         """Return which engine computed the passes of this question, and why; empty without any."""
-        return self.decision.sentence if self.decision is not None and self._asked else ""
+        return self.decision.sentence if self.decision and self._question_passes else ""
 
     def logits(self, network_input: Tensor) -> Tensor:
         """Return the logits of what the network receives, shape (n, k).
@@ -91,8 +84,8 @@ class Engine:
         """
         if _is_observed(self._network) or not _is_plain(network_input) or not len(network_input):
             return self._compute(network_input)
-        self._asked += len(network_input)
-        if self.decision is not None and self.decision.session is not None:
+        self._question_passes += len(network_input)
+        if self.decision and self.decision.session:
             if tuple(network_input.shape[1:]) != self.decision.shape:
                 return self._compute(network_input)
             logits = run_session(self.decision.session, network_input)
@@ -121,32 +114,35 @@ class Engine:
     def _decide(self, network_input: Tensor) -> Decision:
         """Export the network, and hold the session's answers and its speed against torch's."""
         try:
-            session = onnx_session(_exported(self._network, self._compute, network_input))
+            _demand_exportable(self._network)
+            session = onnx_session(
+                export_onnx(_Logits(self._network, self._compute).eval(), network_input)
+            )
             run_session(session, network_input)  # its first run is slower than all others
             # Blank images come first: a network that looks at them may compute otherwise.
             trial = torch.cat([self._trial_input().to(network_input), network_input])
             seconds, logits = _timed(lambda: run_session(session, trial))
             torch_seconds, torch_logits = _timed(lambda: self._compute(trial))
         except ImportError:
-            return Decision(None, "Forward passes by torch: onnxruntime is not installed.")
+            return _torch_because("onnxruntime is not installed")
         except Exception as error:  # exporters and sessions raise whatever they like
-            return Decision(None, f"Forward passes by torch: {line_of(error)}.")
-        difference = logit_difference(logits, torch_logits)
+            return _torch_because(line_of(error))
+        difference, speedup = logit_difference(logits, torch_logits), torch_seconds / seconds
         if not difference <= TOLERANCE:
-            message = f"onnxruntime's answers differ by {number(difference)} of the largest logit."
-            return Decision(None, f"Forward passes by torch: {message}", difference=difference)
-        speedup = torch_seconds / seconds
-        if speedup < MIN_SPEEDUP:
-            message = f"onnxruntime was {speedup:.2f} times as fast in a trial."
-            return Decision(
-                None, f"Forward passes by torch: {message}", difference=difference, speedup=speedup
+            return _torch_because(
+                f"onnxruntime's answers differ by {number(difference)} of the largest logit"
             )
+        if speedup < MIN_SPEEDUP:
+            return _torch_because(f"onnxruntime was {speedup:.2f} times as fast in a trial")
         sentence = (
             f"Forward passes by onnxruntime, {speedup:.1f} times as fast as torch in a trial; its "
             f"logits agree to {number(difference)}."
         )
-        shape = tuple(network_input.shape[1:])
-        return Decision(session, sentence, shape, difference, speedup)
+        return Decision(sentence, session, tuple(network_input.shape[1:]))
+
+
+def _torch_because(reason: str) -> Decision:
+    return Decision(f"Forward passes by torch: {reason}.")
 
 
 def run_session(session: Any, network_input: Tensor) -> Tensor:
@@ -205,10 +201,8 @@ class _Logits(nn.Module):
         return self._compute(network_input)
 
 
-def _exported(
-    network: nn.Module, compute: Callable[[Tensor], Tensor], network_input: Tensor
-) -> bytes:
-    """Return a network as ONNX, for any number of images.
+def _demand_exportable(network: nn.Module) -> None:
+    """Refuse a network that is not worth an export.
 
     Raises:
         ValueError: When its weights are too large, or not known to torch.
@@ -219,31 +213,6 @@ def _exported(
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     if size > MAX_WEIGHTS_BYTES:
         raise ValueError(f"its weights take {size / 2**20:.0f} MiB, too much to hold them twice")
-    content = io.BytesIO()
-    with _exportable_attention(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _Logits(network, compute).eval(),
-            (network_input[:2],),
-            content,  # type: ignore[arg-type]
-            dynamo=False,  # ten times as fast, and needs no further library
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}},
-        )
-    return content.getvalue()
-
-
-@contextmanager
-def _exportable_attention() -> Iterator[None]:
-    """Let attention be written as the operations that it is made of; ONNX has none for it."""
-    is_whole = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(is_whole)
 
 
 def _is_plain(network_input: Tensor) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -20,13 +19,13 @@ from diagnostics.methods.guard._splits import Splits
 from diagnostics.models import guard as guard_module
 from diagnostics.models.guard import NONE, TOLERANCE, Guard
 from diagnostics.models.guarded import GuardedNetwork
+from diagnostics.models.onnx import export_onnx
 from diagnostics.models.standalone import standalone_source
 from diagnostics.schema import recipe
 from diagnostics.schema.results.guard import GainsAndCosts
 from diagnostics.schema.spec import LayerInfo, Output
 
 TEST_IMAGES, RANDOM_IMAGES = 8, 3
-OPSET = 17
 FORMULA = "What this guard compares with its threshold, word for word as Oversure computes it."
 MAX_MESSAGE = 160  # characters of an exporter's error
 
@@ -134,19 +133,7 @@ def _pt2(network: nn.Module, pixels: Tensor, logits: Tensor) -> bytes:
 
 
 def _onnx(network: nn.Module, pixels: Tensor, _logits: Tensor) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "guarded.onnx"
-        torch.onnx.export(
-            network,
-            (pixels,),
-            str(path),
-            dynamo=False,
-            input_names=["pixels"],
-            output_names=["logits"],
-            dynamic_axes={"pixels": {0: "n"}, "logits": {0: "n"}},
-            opset_version=OPSET,
-        )
-        return path.read_bytes()
+    return export_onnx(network, pixels, "pixels")
 
 
 def _require_same(logits: Tensor, expected: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from diagnostics.methods.sufficient_pixels._backward_selection import (
 from diagnostics.methods.sufficient_pixels._infill import make_infill
 from diagnostics.schema.sufficient_pixels import default_step
 from tests.benchmarks import bare
-from tests.benchmarks.bare import Asked
+from tests.benchmarks.bare import Asked, Bare
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.networks import PHOTO_NETWORKS, Timed, letters
 from tests.benchmarks.timing import beside, in_turn
@@ -49,17 +49,8 @@ def batched(timed: Timed) -> Figure:
         for _ in range(steps):
             search.advance()
 
-    ours()
-    passes = asked.forward + asked.both
-    seconds = in_turn(ours, lambda: both.run(passes))
-    return beside(
-        f"batched gradient search on {timed.name}, beside {passes} bare passes forward and back",
-        *seconds,
-        limit=LIMIT,
-        engine=both.engine,
-        threads=torch.get_num_threads(),
-        remark=NO_PEER,
-    )
+    title = f"batched gradient search on {timed.name}"
+    return _beside_passes(title, ours, asked, both, "bare passes forward and back")
 
 
 def exact(timed: Timed) -> Figure:
@@ -74,14 +65,21 @@ def exact(timed: Timed) -> Figure:
         for _ in exact_paths(image, start):
             pass
 
+    title = f"exact search of {SHOWN} pixels on {timed.name}"
+    return _beside_passes(title, ours, asked, forward, "bare passes")
+
+
+def _beside_passes(
+    title: str, ours: Callable[[], None], asked: Asked, passes: Bare, words: str
+) -> Figure:
+    """Return a search beside as many bare passes as it asks for."""
     ours()
-    passes = asked.forward
-    seconds = in_turn(ours, lambda: forward.run(passes))
+    count = asked.forward + asked.both
     return beside(
-        f"exact search of {SHOWN} pixels on {timed.name}, beside {passes} bare passes",
-        *seconds,
+        f"{title}, beside {count} {words}",
+        *in_turn(ours, lambda: passes.run(count)),
         limit=LIMIT,
-        engine=forward.engine,
+        engine=passes.engine,
         threads=torch.get_num_threads(),
         remark=NO_PEER,
     )

@@ -22,7 +22,7 @@ PLAIN = WORDS | {"schema"}
 NUMBERS = PLAIN | {"data", "metrics"}
 PIXELS = NUMBERS | {"preprocessing", "corruptions"}
 NETWORKS = PIXELS | {"models", "loaders", "reference"}
-EVERYTHING = NETWORKS | {"methods", "execution", "worker", "report", "ui"}
+EVERYTHING = NETWORKS | {"verdict", "methods", "execution", "worker", "report", "ui"}
 MAY_IMPORT = {
     **{name: set() for name in WORDS},
     "schema": WORDS,
@@ -31,11 +31,12 @@ MAY_IMPORT = {
     "corruptions": NUMBERS | {"preprocessing"},
     "models": PIXELS,
     **{name: PIXELS | {"models"} for name in ("loaders", "reference")},
-    "methods": NETWORKS,
+    "verdict": NUMBERS,
+    "methods": NETWORKS | {"verdict"},
     "execution": NETWORKS | {"methods"},
     "worker": PLAIN,
-    "report": PIXELS,
-    "ui": PIXELS | {"report", "worker"},
+    "report": PIXELS | {"verdict"},
+    "ui": PIXELS | {"verdict", "report", "worker"},
     **{name: EVERYTHING | {"cli", "notebook", "live"} for name in ("cli", "notebook", "live")},
     **{name: {"cli", "notebook", "live"} for name in ("", "__main__")},
     **{name: {"ui", "report", "schema", "text", "errors"} for name in ("app.py", "pages")},
@@ -46,6 +47,7 @@ MAY_IMPORT_TOPIC = {
     "guard": {"ood", "noise"},
     "faithfulness": {"attribution"},
     "ood": {"preprocessing"},
+    "diagnosis": {"preprocessing", "ood", "noise", "adversarial", "sufficient_pixels"},
 }
 UI_ORDER = ("server", "session", "widgets", "dialogs", "sidebar", "views")
 
@@ -61,6 +63,7 @@ THIRD_PARTY = {
     | {"safetensors", "onnx", "onnxruntime", "google", "keras", "h5py", "transformers"}
     | {"huggingface_hub"},
     "reference": TORCH | {"safetensors"},
+    "verdict": ARRAYS,
     "methods": BUILT | {"captum", "scipy", "safetensors"},
     "execution": TORCH | {"cachetools"},
     "worker": ARRAYS | {"torch"},

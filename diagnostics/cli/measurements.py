@@ -225,7 +225,8 @@ def _build(arguments: argparse.Namespace) -> int:
     result = answer(arguments, REFERENCE)
     arguments.to.parent.mkdir(parents=True, exist_ok=True)
     arguments.to.write_bytes(export.parts(result, "file"))
-    lines = [*console.reference(result.scores), f"written to {arguments.to}"]
+    written = f"written to {arguments.to}, with some of the images themselves"
+    lines = [*console.reference(result.scores), written]
     _show(arguments, "reference", replace(result, arrays={}), lines)
     return DONE
 

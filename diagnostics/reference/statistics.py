@@ -18,6 +18,7 @@ from diagnostics.data.folder import UNKNOWN
 from diagnostics.errors import InputError, OptionError
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, concatenate, head_weights
+from diagnostics.reference.examples import ExampleBuilder, Examples, check_examples
 from diagnostics.reference.running_sums import check_sums, require, running_sums
 from diagnostics.schema.preprocessing import Preprocessing
 from diagnostics.schema.results.ood import ReferenceImages, ReferenceInfo, ReferenceSource
@@ -61,6 +62,8 @@ class Reference:
             `diagnostics.reference.running_sums`, and the last layer's "head_weight" (k, d) and
             "head_bias" (k,) where it has such.
         about: What it was measured with.
+        examples: Some of the images themselves, of both halves; None in files that were written
+            before references carried images.
         fitted: What scores fitted on it, by their names: each fits once.
     """
 
@@ -68,12 +71,25 @@ class Reference:
     calibration: Half
     sums: Mapping[str, Tensor]
     about: ReferenceInfo
+    examples: Examples | None = None
     fitted: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def labelled(self) -> int:
         """How many images of the first half have a label."""
         return int((self.fit.labels != UNKNOWN).sum())
+
+    def require_examples(self) -> Examples:
+        """Return the images that it carries.
+
+        Raises:
+            InputError: When it carries none.
+        """
+        if self.examples is None:
+            raise InputError(
+                "This reference was built before references carried images; build it again."
+            )
+        return self.examples
 
     def require_match(self, classifier: TorchClassifier) -> None:
         """Hold a person to the model and the preprocessing that it was measured with.
@@ -85,6 +101,12 @@ class Reference:
             raise InputError(
                 f"The reference was measured with the weights {self.about['model'][:12]}…, and "
                 f"{classifier.spec.name} has {classifier.spec.sha256[:12]}…; measure it again."
+            )
+        size = (classifier.spec.channels, classifier.spec.height, classifier.spec.width)
+        if self.examples is not None and self.examples.pixels.shape[1:] != size:
+            raise InputError(
+                f"The reference carries images of {_size(self.examples.pixels.shape[1:])}, and "
+                f"{classifier.spec.name} takes {_size(size)}; measure it again."
             )
         if differing := _differing(self.about["preprocessing"], classifier.preprocessing):
             raise InputError(
@@ -107,15 +129,18 @@ class ReferenceBuilder:
         self._to_sum: list[Half] = []
         self._sums: dict[str, Tensor] = {}
         self._head: dict[str, Tensor] = {}
+        self._examples = ExampleBuilder()
         self._left_out = 0
 
     def add(self, outputs: Features, labels: Tensor, pixels: Tensor, half: int) -> None:
-        """Take in images of one half: 0 to fit on, 1 to judge on."""
+        """Take in images of one half: 0 to fit on, 1 to judge on; they come in turn."""
         finite = outputs.finite()
         self._left_out += int((~finite).sum())
         if not finite.all():
             outputs, labels = outputs.select(finite), labels[finite]
             pixels = pixels[finite.to(pixels.device)]
+        order = 2 * (torch.arange(len(labels)) + self._counts[half]) + half
+        self._examples.add(outputs, labels, pixels, order)
         room = max(0, MAX_ROWS - self._counts[half])
         self._counts[half] += len(labels)
         first = torch.arange(min(room, len(labels)))
@@ -154,7 +179,8 @@ class ReferenceBuilder:
             **source,
         )
         fit, calibration = (_joined(parts) for parts in self._halves)
-        return Reference(fit, calibration, {**self._sums, **self._head}, about)
+        sums = {**self._sums, **self._head}
+        return Reference(fit, calibration, sums, about, self._examples.build())
 
     def _sum(self) -> None:
         """Sum what waits; products of features cost as much for a few images as for many."""
@@ -169,6 +195,8 @@ def dumps(reference: Reference) -> bytes:
     parts: dict[str, Mapping[str, Tensor]] = {"moments": reference.sums}
     for name, half in (("fit", reference.fit), ("calibration", reference.calibration)):
         parts[name] = {**vars(half.outputs), "labels": half.labels}
+    if reference.examples is not None:
+        parts["examples"] = vars(reference.examples)
     tensors = {
         f"{part}.{NAMES_IN_FILES.get(name, name)}": value.contiguous()
         for part, values in parts.items()
@@ -188,7 +216,9 @@ def load(path: Path, name: str) -> Reference:
         InputError: When the file is no reference.
     """
     ours = {in_files: name for name, in_files in NAMES_IN_FILES.items()}
-    parts: dict[str, dict[str, Tensor]] = {"moments": {}, "fit": {}, "calibration": {}}
+    parts: dict[str, dict[str, Tensor]] = {
+        part: {} for part in ("moments", "fit", "calibration", "examples")
+    }
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("reference", "{}"))
@@ -201,11 +231,14 @@ def load(path: Path, name: str) -> Reference:
         fit, calibration = _half(parts["fit"]), _half(parts["calibration"])
         require(fit.outputs.widths == calibration.outputs.widths)
         check_sums(parts["moments"], *fit.outputs.widths)
+        classes, features, _ = fit.outputs.widths
+        held = parts["examples"]
+        examples = check_examples(held, classes, features) if held else None
     except (SafetensorError, OSError, ValueError, LookupError, AttributeError, TypeError):
         raise _damaged(name) from None
     except RecursionError:  # JSON that only nests
         raise _damaged(name) from None
-    return Reference(fit, calibration, parts["moments"], about)
+    return Reference(fit, calibration, parts["moments"], about, examples)
 
 
 def _damaged(name: str) -> InputError:
@@ -236,6 +269,11 @@ def _half(tensors: Mapping[str, Tensor]) -> Half:
 def _joined(parts: Sequence[Half]) -> Half:
     labels = torch.cat([part.labels for part in parts])
     return Half(concatenate([part.outputs for part in parts]), labels)
+
+
+def _size(shape: Sequence[int]) -> str:
+    channels, height, width = shape
+    return f"{channels} × {height} × {width}"
 
 
 def _differing(measured: Settings, preprocessing: Preprocessing) -> str:

@@ -42,6 +42,8 @@ def test_batches_of_any_size_give_the_same_reference(sizes):
     for name, value in vars(at_once.fit.outputs).items():
         assert torch.equal(getattr(in_parts.fit.outputs, name), value)
     assert torch.equal(in_parts.fit.labels, at_once.fit.labels)
+    for name, value in vars(at_once.examples).items():
+        assert torch.equal(getattr(in_parts.examples, name), value)
     assert dict(in_parts.about) == dict(at_once.about)
 
 
@@ -132,6 +134,9 @@ def test_a_reference_comes_back_from_its_file_bit_for_bit(tmp_path):
             assert torch.equal(getattr(new.outputs, name), value)
             assert getattr(new.outputs, name).dtype == value.dtype
     assert dumps(found) == dumps(reference)
+    for name, value in vars(reference.examples).items():
+        assert torch.equal(getattr(found.examples, name), value)
+        assert getattr(found.examples, name).dtype == value.dtype
     asked = extracted(10, 5)[0]
     before, after = OODDetector(network().spec, reference), OODDetector(network().spec, found)
     assert before.names == after.names
@@ -166,7 +171,22 @@ def test_a_file_that_was_written_earlier_can_be_read():
 
 def test_the_names_in_files_stay_as_they_were(tmp_path):
     tensors, _ = parts(tmp_path)
-    assert set(tensors) == set(load_file(OLD_FILE))
+    added = {f"examples.{part}" for part in ("pixels", "labels", "logits", "features")}
+    assert set(tensors) == set(load_file(OLD_FILE)) | added
+
+
+def test_a_file_from_before_references_carried_images_says_so_when_it_is_asked_for_them():
+    reference = load(OLD_FILE, "known.safetensors")
+    assert reference.examples is None
+    with pytest.raises(InputError, match=r"before references carried images; build it again\.$"):
+        reference.require_examples()
+
+
+def test_a_file_that_carries_images_of_another_size_belongs_to_no_such_model():
+    reference = built()
+    cut = replace(reference.examples, pixels=reference.examples.pixels[..., 1:])
+    with pytest.raises(InputError, match=r"images of 3 × 16 × 15, and test takes 3 × 16 × 16;"):
+        replace(reference, examples=cut).require_match(network())
 
 
 def test_the_file_says_what_it_was_measured_with(tmp_path):
@@ -275,6 +295,59 @@ def test_a_file_whose_images_do_not_fit_together_is_refused_in_words(tmp_path, n
     elif damage == "one axis more":
         tensors[name] = value[..., None].clone()
     refused(tmp_path, save(tensors, metadata))
+
+
+def nan_in(values):
+    changed = values.clone()
+    changed[0, 0] = math.nan
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("pixels", lambda pixels: pixels.float()),
+        ("pixels", lambda pixels: pixels[0]),
+        ("pixels", lambda pixels: pixels[:-1]),
+        ("pixels", lambda pixels: torch.cat([pixels, pixels])),
+        ("labels", lambda labels: labels.int()),
+        ("labels", lambda labels: labels[:-1]),
+        ("labels", lambda labels: labels[:, None]),
+        ("labels", lambda labels: labels + CLASSES),
+        ("labels", lambda labels: labels - CLASSES),
+        ("logits", lambda logits: logits.double()),
+        ("logits", lambda logits: logits.to(torch.float8_e4m3fn)),
+        ("logits", lambda logits: logits[:, 1:]),
+        ("logits", lambda logits: logits[1:]),
+        ("logits", nan_in),
+        ("features", lambda features: features.int()),
+        ("features", lambda features: features[:, :-1]),
+        ("features", lambda features: features[..., None]),
+        ("features", lambda features: features / 0),
+    ],
+)
+def test_a_file_whose_examples_are_damaged_is_refused_in_words(tmp_path, name, damaged):
+    tensors, metadata = parts(tmp_path)
+    name = f"examples.{name}"
+    tensors[name] = damaged(tensors[name]).contiguous()
+    refused(tmp_path, save(tensors, metadata))
+
+
+@pytest.mark.parametrize("name", ["pixels", "labels", "logits", "features"])
+def test_a_file_that_carries_half_of_what_examples_need_is_refused_in_words(tmp_path, name):
+    tensors, metadata = parts(tmp_path)
+    del tensors[f"examples.{name}"]
+    refused(tmp_path, save(tensors, metadata))
+
+
+def test_a_file_with_more_or_no_examples_is_refused_in_words(tmp_path):
+    tensors, metadata = parts(tmp_path)
+    for rows in (torch.zeros(0, dtype=torch.int64), torch.arange(65) % 20):
+        changed = {
+            name: value[rows] if name.startswith("examples.") else value
+            for name, value in tensors.items()
+        }
+        refused(tmp_path, save(changed, metadata))
 
 
 def scored_or_refused(tmp_path, content):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from diagnostics.report.render import Picture
 
@@ -18,6 +19,25 @@ class Bar:
     share: float
     text: str
     title: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A verdict on one image.
+
+    Args:
+        kind: Decides icon and colour; "waiting" while there is none yet.
+        word: The verdict in a word or two, beside the icon.
+        sentence: Why.
+        advice: What to do about it.
+        is_open: Whether its evidence stands open.
+    """
+
+    kind: Literal["trust", "distrust", "cannot_tell", "waiting"]
+    word: str
+    sentence: str = ""
+    advice: str = ""
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,7 @@ class Cell:
         details: Sentences under them where there is room, and on hover.
         warnings: Sentences that should be seen.
         empty: Why there is no picture.
+        card: The verdict on the image, under its answer.
     """
 
     title: str = ""
@@ -53,14 +74,22 @@ class Cell:
     details: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     empty: str = ""
+    card: Card | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: a cell for each image, and what stands above it if anything must be said."""
+    """One row: a cell for each image, and what stands above it if anything must be said.
 
-    cells: tuple[Cell, ...]
+    Args:
+        cells: Beside each other.
+        title: What they show.
+        sentences: Paragraphs under the title.
+    """
+
+    cells: tuple[Cell, ...] = ()
     title: str = ""
+    sentences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

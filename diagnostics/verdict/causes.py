@@ -41,7 +41,9 @@ CAUSES = (
     Cause("preprocessing.channels", "Wrong order of channels", "model", ends=True, lab="ood"),
     Cause("preprocessing.polarity", "Dark and bright are swapped", "model", ends=True, lab="ood"),
     Cause("preprocessing.geometry", "Wrong size, crop or filter", "model", ends=True, lab="ood"),
-    Cause("model.batchnorm", "BatchNorm remembers something else", "model", ends=True, lab="layers"),
+    Cause(
+        "model.batchnorm", "BatchNorm remembers something else", "model", ends=True, lab="layers"
+    ),
     Cause("model.random", "The model answers hardly better than chance", "model", ends=True),
     Cause("shortcut.local", "A small part decides", "image", lab="sufficient_pixels"),
     Cause("shortcut.border", "The border decides", "image", lab="sufficient_pixels"),

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from diagnostics.report.formats import Sections, report_format
 from diagnostics.report.render import Picture
-from diagnostics.report.table import Bar, Cell, Row, Table
+from diagnostics.report.table import Bar, Card, Cell, Row, Table
 
 STYLE = Path(__file__).with_name("page.css")
 BOX = 256
+ICONS = {"trust": "✓", "distrust": "✕", "cannot_tell": "?", "waiting": "…"}
 
 
 @report_format("HTML", ending=".html", mime="text/html")
@@ -49,9 +50,8 @@ def _section(heading: str, rows: Sequence[Row | Table]) -> str:
 
 
 def _row(row: Row) -> str:
-    if not row.cells:
-        return ""
-    return f'{_text("h3", row.title)}<div class="row">{"".join(map(_cell, row.cells))}</div>'
+    above = _text("h3", row.title) + "".join(_text("p", text) for text in row.sentences)
+    return f'{above}<div class="row">{"".join(map(_cell, row.cells))}</div>' if row.cells else above
 
 
 def _table(table: Table) -> str:
@@ -72,6 +72,7 @@ def _cell(cell: Cell) -> str:
         _text("strong", cell.hover or cell.title),
         _text("div", cell.answer, "answer"),
         _text("div", cell.confidence, "answer"),
+        _card(cell.card) if cell.card else "",
         "".join(_bar(bar) for bar in cell.bars),
         _text("div", cell.empty, "empty"),
         f'<div class="pictures">{"".join(map(_picture, cell.pictures))}</div>',
@@ -79,6 +80,14 @@ def _cell(cell: Cell) -> str:
         *(_text("p", warning, "warning") for warning in cell.warnings),
     ]
     return f'<div class="cell">{"".join(parts)}</div>'
+
+
+def _card(card: Card) -> str:
+    word = f'<b class="word"><i>{ICONS[card.kind]}</i> {escape(card.word)}</b>'
+    return (
+        f'<div class="card {card.kind}">{word}{_text("p", card.sentence)}'
+        f"{_text('p', card.advice)}</div>"
+    )
 
 
 def _text(tag: str, text: str, kind: str = "") -> str:

@@ -1,0 +1,1 @@
+"""Verdicts on answers: cards, evidence, and pictures of interventions."""

@@ -1,0 +1,299 @@
+"""What is asked about: a model with the good images it knows, and one image of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diagnostics.data.folder import UNKNOWN
+from diagnostics.methods.context import Context
+from diagnostics.metrics.intervals import counted as count_of
+from diagnostics.models.classifier import TorchClassifier
+from diagnostics.models.features import Features, batch_size, extract_features
+from diagnostics.reference.statistics import Reference
+from diagnostics.schema.results import Count
+from diagnostics.schema.results.diagnosis import Box, Effect, Finding, Picture
+from diagnostics.schema.spec import ModelSpec, Need
+
+Floats = NDArray[np.float64]
+HIGH = 0.95  # quantile of good images that an effect is placed beside
+
+
+def probabilities(logits: Floats, spec: ModelSpec) -> Floats:
+    """Return each class's probability, shape (n, k)."""
+    if spec.output.independent:
+        return np.exp(-np.logaddexp(0, -logits))
+    below = np.exp(logits - logits.max(1, keepdims=True))
+    shares: Floats = below / below.sum(1, keepdims=True)
+    return shares
+
+
+class Network:
+    """A classifier that is asked without gradients, a batch at a time, and counts.
+
+    Args:
+        context: Reports progress, so that work can be cancelled between two batches.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.classifier: TorchClassifier = context.classifier
+        self.spec = context.classifier.spec
+        self.passes = 0
+        self.activity, self._start, self._share, self._expected = "", 0.0, 1.0, 1
+
+    def expect(self, activity: str, passes: int, start: float, share: float) -> None:
+        """Say what is begun, how many passes it takes, and which part of the work it is."""
+        self.activity, self._start, self._share = activity, start, share
+        self._expected, self._done = max(passes, 1), 0
+        self.context.progress(activity, start)
+
+    @torch.no_grad()
+    def logits(self, pixels: Tensor) -> Floats:
+        """Return the logits of pixels in [0, 1], shape (n, k)."""
+        parts = []
+        for part in torch.split(pixels, batch_size(self.classifier)):
+            parts.append(self.classifier.logits(part.float()).double().cpu().numpy())
+            self._count(len(part))
+        return np.nan_to_num(np.concatenate(parts), nan=0.0, posinf=1e30, neginf=-1e30)
+
+    def probability(self, pixels: Tensor, index: int) -> Floats:
+        """Return the probability of one class, shape (n,)."""
+        return probabilities(self.logits(pixels), self.spec)[:, index]
+
+    def features(self, pixels: Tensor) -> Features:
+        """Return what one pass gives."""
+        self._count(len(pixels))
+        return extract_features(self.classifier, pixels.float())
+
+    def _count(self, images: int) -> None:
+        self.passes += images
+        if self.activity:
+            self._done += images
+            done = min(self._done / self._expected, 1.0)
+            self.context.progress(self.activity, self._start + self._share * done)
+
+
+class Known:
+    """Images that the model should know, and what it gives for them.
+
+    Args:
+        reference: Measured on them; carries some of them as `examples`.
+        spec: Of the model.
+    """
+
+    def __init__(self, reference: Reference, spec: ModelSpec) -> None:
+        self.reference, self.spec = reference, spec
+        halves = (reference.fit, reference.calibration)
+        labels = torch.cat([half.labels for half in halves])
+        logits = torch.cat([half.outputs.logits for half in halves])
+        known = labels != UNKNOWN
+        self.labels: NDArray[np.intp] = labels[known].numpy().astype(np.intp)
+        self.logits: Floats = logits[known].double().numpy()
+        self.every_logits: Floats = logits.double().numpy()
+        examples = reference.examples
+        self.pixels = torch.zeros(0, spec.channels, spec.height, spec.width)
+        self.classes = self.predicted = np.zeros(0, np.intp)
+        self.example_logits = np.zeros((0, len(spec.class_names)))
+        if examples is not None:
+            self.pixels = examples.pixels.float() / 255
+            self.example_logits = examples.logits.double().numpy()
+            self.predicted = self.example_logits.argmax(1)
+            labels = examples.labels.numpy().astype(np.intp)
+            self.classes = np.where(labels == UNKNOWN, self.predicted, labels)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there are enough labels to judge answers by."""
+        return len(self.labels) >= MIN_LABELLED
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Which labelled images are answered right."""
+        hits: NDArray[np.bool_] = self.logits.argmax(1) == self.labels
+        return hits
+
+    @cached_property
+    def accuracy(self) -> float:
+        """Which share of the labelled images is answered right."""
+        return float(self.right.mean()) if len(self.labels) else 0.0
+
+    @cached_property
+    def confidence(self) -> Floats:
+        """The probability of the class said, of every labelled image."""
+        highest: Floats = probabilities(self.logits, self.spec).max(1)
+        return highest
+
+    def others(self, index: int, count: int) -> NDArray[np.intp]:
+        """Return rows of examples that are not of a class nor said to be; the classes take turns.
+
+        Those that are answered right come first.
+        """
+        rows = np.flatnonzero((self.classes != index) & (self.predicted != index))
+        right = self.classes[rows] == self.predicted[rows]
+        turn = np.zeros(len(rows), int)
+        seen: dict[tuple[int, bool], int] = {}
+        for place, row in enumerate(rows):
+            key = (int(self.classes[row]), bool(right[place]))
+            turn[place] = seen[key] = seen.get(key, -1) + 1
+        return rows[np.lexsort((turn, ~right))][:count]
+
+
+MIN_LABELLED = 20
+
+
+@dataclass
+class ModelCase:
+    """A model as findings see it.
+
+    Args:
+        context: Gives the folder, the reference and the seed.
+        network: Is asked.
+        known: Good images; None without a folder and without a reference.
+        memory: What was measured of the model once, by name.
+    """
+
+    context: Context
+    network: Network
+    known: Known | None
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is known of the model."""
+        return self.network.spec
+
+    @property
+    def gradients(self) -> bool:
+        """Whether the network can be asked for gradients."""
+        return Need.GRADIENTS in self.spec.offers
+
+    @property
+    def has_examples(self) -> bool:
+        """Whether there are good images to change and to compare with."""
+        return self.known is not None and len(self.known.pixels) >= MIN_EXAMPLES
+
+
+MIN_EXAMPLES = 8
+
+
+@dataclass
+class ImageCase:
+    """One image as findings see it.
+
+    Args:
+        model: The model, and the good images.
+        row: Its number among the images in hand.
+        file: Its name.
+        pixels: What the network receives before it normalises, shape (c, h, w), in [0, 1].
+        outputs: What the network gave for it, one row.
+        logits: Of it, shape (k,).
+        read: Returns its bytes, to prepare it otherwise.
+    """
+
+    model: ModelCase
+    row: int
+    file: str
+    pixels: Tensor
+    outputs: Features
+    logits: Floats
+    read: Any
+    arrays: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+    @cached_property
+    def index(self) -> int:
+        """The class that comes first."""
+        return int(self.logits.argmax())
+
+    @cached_property
+    def p(self) -> float:
+        """Its probability."""
+        return float(probabilities(self.logits[None], self.model.spec)[0, self.index])
+
+    @property
+    def said(self) -> str:
+        """Its name."""
+        return self.model.spec.class_names[self.index]
+
+    def picture(
+        self, name: str, pixels: Tensor, logits: Floats, caption: str, before: str = ""
+    ) -> Picture:
+        """Keep a picture of an intervention, and return it with what the model says of it."""
+        array = f"{self.row}/{name}"
+        values = pixels.clamp(0, 1).mul(255).round().to(torch.uint8).movedim(0, -1)
+        self.arrays[array] = values.cpu().numpy()
+        shares = probabilities(logits[None], self.model.spec)[0]
+        first = int(logits.argmax())
+        others = np.delete(shares, first).sum() if not self.model.spec.output.independent else None
+        complement = float(1 - shares[first]) if others is None else float(others)
+        return Picture(
+            array=array,
+            caption=caption,
+            said=self.model.spec.class_names[first],
+            p=float(shares[first]),
+            one_minus_p=complement,
+            p_cause=float(shares[self.index]),
+            before=before,
+        )
+
+
+def count(hits: NDArray[np.bool_] | Sequence[bool]) -> Count:
+    """Return how many of n, with its interval."""
+    return count_of(int(np.sum(hits)), len(hits))
+
+
+def effect(name: str, value: float, good: Floats | Sequence[float] = (), unit: str = "") -> Effect:
+    """Return a number beside the same number of good images."""
+    values = np.asarray(good, np.float64)
+    known = len(values) > 0
+    return Effect(
+        name=name,
+        value=float(value),
+        unit=unit,
+        good_median=float(np.median(values)) if known else None,
+        good_high=float(np.quantile(values, HIGH)) if known else None,
+        n=len(values),
+    )
+
+
+def finding(
+    cause: str,
+    *,
+    holds: bool,
+    confidence: float = 0.0,
+    p_before: float | None = None,
+    p_after: float | None = None,
+    turned: Count | None = None,
+    placebo: Count | None = None,
+    done: str = "",
+    sentence: str = "",
+    fix: str = "",
+    why_not: str = "",
+    box: Box | None = None,
+    effects: Sequence[Effect] = (),
+    evidence: Sequence[Picture] = (),
+) -> Finding:
+    """Return what one intervention did."""
+    return Finding(
+        id=cause,
+        holds=bool(holds),
+        confidence=float(np.clip(confidence, 0, 1)),
+        p_before=p_before,
+        p_after=p_after,
+        turned=turned,
+        placebo=placebo,
+        done=done,
+        sentence=sentence,
+        fix=fix,
+        why_not="" if holds else why_not,
+        box=box,
+        effects=list(effects),
+        evidence=list(evidence),
+    )

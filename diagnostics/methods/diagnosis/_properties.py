@@ -1,0 +1,265 @@
+"""Overall properties of an image that may decide an answer, to be taken away and to be given.
+
+Each is measured as one number or one picture; `take` brings the image to what good images usually
+have, `give` brings good images to what the image has.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from diagnostics.models.infill import gaussian_blur
+
+QUALITY = 20  # of a JPEG that shows its blocks
+BLOCK = 8
+FINE_PX = 1.0
+SOFT = 0.7  # px, that softens an edge without hiding a shape
+STEPS = (0.6, 1.0, 1.6, 2.4)  # px of blur that are tried
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property of a whole image.
+
+    Args:
+        cause: The cause that it is evidence of.
+        name: What people call it.
+        measure: Returns one number per image, from (n, c, h, w).
+        give: Changes images so that they have what one image has: images, that image.
+        take: Changes that image to what good images usually have: the image, the good images.
+        fix: What to do about it.
+    """
+
+    cause: str
+    name: str
+    measure: Callable[[Tensor], Tensor]
+    give: Callable[[Tensor, Tensor], Tensor]
+    take: Callable[[Tensor, Tensor], Tensor]
+    fix: str
+
+
+def blurred(pixels: Tensor, sigma: float) -> Tensor:
+    """Return images blurred by a Gaussian, borders mirrored; shape (n, c, h, w)."""
+    return gaussian_blur(pixels, sigma, max(1, round(3 * sigma)))
+
+
+def brightness(pixels: Tensor) -> Tensor:
+    """Return the mean of all values."""
+    return pixels.mean((1, 2, 3))
+
+
+def contrast(pixels: Tensor) -> Tensor:
+    """Return the standard deviation of the grey values."""
+    return pixels.mean(1).flatten(1).std(1)
+
+
+def cast(pixels: Tensor) -> Tensor:
+    """Return each channel's mean over the mean of all, shape (n, c)."""
+    return pixels.mean((2, 3)) - pixels.mean((1, 2, 3))[:, None]
+
+
+def fineness(pixels: Tensor) -> Tensor:
+    """Return how much of the variance lies in fine detail, 0 to 1."""
+    fine = pixels - blurred(pixels, FINE_PX)
+    return fine.square().mean((1, 2, 3)) / pixels.var((1, 2, 3)).clamp_min(1e-6)
+
+
+def noise_floor(pixels: Tensor) -> Tensor:
+    """Return the level of fine noise where it is quiet: a low quantile of local deviations."""
+    fine = (pixels - blurred(pixels, FINE_PX)).abs().mean(1, keepdim=True)
+    local = functional.avg_pool2d(fine, 5, 1, 2)
+    return local.flatten(1).quantile(0.2, dim=1)
+
+
+def greys(pixels: Tensor) -> Tensor:
+    """Return which share of an image's values lies clearly between its darkest and brightest."""
+    flat = pixels.mean(1).flatten(1)
+    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+    place = (flat - low) / (high - low).clamp_min(1e-3)
+    inside = (place > 0.1) & (place < 0.9)
+    return inside.float().mean(1)
+
+
+def blockiness(pixels: Tensor) -> Tensor:
+    """Return how much more values jump at the borders of 8 px blocks than elsewhere."""
+    jumps = (pixels[..., 1:] - pixels[..., :-1]).abs().mean((1, 2))
+    at = torch.zeros(jumps.shape[1], dtype=torch.bool)
+    at[BLOCK - 1 :: BLOCK] = True
+    if not at.any() or at.all():
+        return torch.zeros(len(pixels))
+    return jumps[:, at].mean(1) / jumps[:, ~at].mean(1).clamp_min(1e-4)
+
+
+def _brighten(images: Tensor, source: Tensor) -> Tensor:
+    return _shifted(images, brightness(source[None]) - brightness(images))
+
+
+def _shifted(images: Tensor, by: Tensor) -> Tensor:
+    """Add to every value, again for what clipping took away."""
+    wanted, moved = brightness(images) + by, images
+    for _ in range(4):
+        step = (wanted - brightness(moved))[:, None, None, None]
+        moved = (moved + step).clamp(0, 1)
+    return moved
+
+
+def _median(measured: Tensor) -> Tensor:
+    return measured.median(0, keepdim=True).values
+
+
+def _contrasted(images: Tensor, wanted: Tensor) -> Tensor:
+    mean = images.mean((1, 2, 3), keepdim=True)
+    factor = (wanted / contrast(images).clamp_min(1e-3))[:, None, None, None]
+    return (mean + (images - mean) * factor).clamp(0, 1)
+
+
+def _tinted(images: Tensor, wanted: Tensor) -> Tensor:
+    return (images + (wanted - cast(images))[..., None, None]).clamp(0, 1)
+
+
+def _softened(images: Tensor, wanted: float) -> Tensor:
+    """Blur images until their fine detail is as rare as wanted; those that have less stay."""
+    found = images.clone()
+    for sigma in STEPS:
+        still = fineness(found) > wanted * 1.25
+        if not still.any():
+            break
+        found[still] = blurred(images[still], sigma)
+    return found
+
+
+def _sharpened(image: Tensor, good: Tensor) -> Tensor:
+    wanted, best = float(fineness(good).median()), image[None]
+    for amount in (1.0, 2.0, 4.0, 8.0):
+        if float(fineness(best)) >= wanted:
+            break
+        fine = image[None] - blurred(image[None], 1.5)
+        best = (image[None] + amount * fine).clamp(0, 1)
+    return best[0]
+
+
+def _noisy(images: Tensor, source: Tensor) -> Tensor:
+    """Add noise of the level of another image."""
+    level = float(noise_floor(source[None]))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(images.shape, generator=generator)
+    unit = float(noise_floor(noise * 0.05)) / 0.05
+    return (images + noise * (level / unit)).clamp(0, 1)
+
+
+def _denoised(image: Tensor, _good: Tensor) -> Tensor:
+    return median3(image[None])[0]
+
+
+def median3(images: Tensor) -> Tensor:
+    """Return images filtered by the median of 3 × 3 px, borders repeated."""
+    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    windows = padded.unfold(2, 3, 1).unfold(3, 3, 1).flatten(4)
+    return windows.median(-1).values
+
+
+def jpeg(images: Tensor, quality: int = QUALITY) -> Tensor:
+    """Return images written as JPEG and read again."""
+    found = []
+    for one in images:
+        values = one.mul(255).round().to(torch.uint8).movedim(0, -1).numpy()
+        stream = io.BytesIO()
+        picture = Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
+        picture.save(stream, "JPEG", quality=quality)
+        again = np.asarray(Image.open(stream), np.float32) / 255
+        found.append(torch.from_numpy(again).reshape(values.shape).movedim(-1, 0))
+    return torch.stack(found)
+
+
+def _two_tones(images: Tensor, _source: Tensor) -> Tensor:
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    return torch.where(images > (low + high) / 2, high, low)
+
+
+def _texture(images: Tensor, source: Tensor) -> Tensor:
+    """Give images the fine detail of another in place of their own."""
+    fine = source - blurred(source[None], FINE_PX)[0]
+    return (blurred(images, FINE_PX) + fine).clamp(0, 1)
+
+
+def _smooth(image: Tensor, _good: Tensor) -> Tensor:
+    return blurred(image[None], FINE_PX)[0]
+
+
+VARY = "vary it in training (augmentation), so that it goes with no class more than with another"
+PROPERTIES = (
+    Property(
+        "reliance.statistic",
+        "brightness",
+        brightness,
+        _brighten,
+        lambda image, good: _shifted(
+            image[None], _median(brightness(good)) - brightness(image[None])
+        )[0],
+        VARY,
+    ),
+    Property(
+        "reliance.statistic",
+        "contrast",
+        contrast,
+        lambda images, source: _contrasted(images, contrast(source[None])),
+        lambda image, good: _contrasted(image[None], _median(contrast(good)))[0],
+        VARY,
+    ),
+    Property(
+        "reliance.statistic",
+        "colour cast",
+        lambda pixels: cast(pixels).abs().amax(1),
+        lambda images, source: _tinted(images, cast(source[None])),
+        lambda image, good: _tinted(image[None], _median(cast(good)))[0],
+        VARY,
+    ),
+    Property(
+        "reliance.statistic",
+        "blur",
+        lambda pixels: -fineness(pixels),
+        lambda images, source: _softened(images, float(fineness(source[None]))),
+        _sharpened,
+        VARY,
+    ),
+    Property(
+        "reliance.statistic",
+        "noise",
+        noise_floor,
+        _noisy,
+        _denoised,
+        VARY,
+    ),
+    Property(
+        "reliance.statistic",
+        "JPEG blocks",
+        blockiness,
+        lambda images, _source: jpeg(images),
+        lambda image, _good: blurred(image[None], SOFT)[0],
+        VARY,
+    ),
+    Property(
+        "reliance.edges",
+        "hard edges",
+        lambda pixels: -greys(pixels),
+        _two_tones,
+        lambda image, _good: blurred(image[None], SOFT)[0],
+        "soften and sharpen images in training, or blur slightly before the network",
+    ),
+    Property(
+        "reliance.texture",
+        "fine texture",
+        fineness,
+        _texture,
+        _smooth,
+        "train with textures exchanged between classes (stylised images), or with blur",
+    ),
+)

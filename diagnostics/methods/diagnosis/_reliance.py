@@ -1,0 +1,224 @@
+"""Whether an overall property, or the background, explains an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diagnostics.methods.diagnosis._background import background, give_background, take_background
+from diagnostics.methods.diagnosis._case import (
+    Floats,
+    ImageCase,
+    ModelCase,
+    count,
+    effect,
+    finding,
+)
+from diagnostics.methods.diagnosis._properties import PROPERTIES, Property
+from diagnostics.methods.diagnosis._regions import rings
+from diagnostics.schema.results.diagnosis import Finding, Picture
+
+MIN_FALL, TURNS, ABOVE_PLACEBO = 0.25, 0.5, 0.35
+GIVEN, DONORS, DONOR_QUANTILE = 24, 6, 0.75
+MIN_OTHERS = 6
+UNUSUAL = 0.85  # of good images that must be less extreme for an image's property to be its own
+SHOWN = 2
+
+Give = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What taking a property away and giving it did."""
+
+    what: Property
+    after: float
+    taken: Tensor
+    turned: Sequence[bool]
+    placebo: Sequence[bool]
+    usual: float
+    place: float
+
+    @property
+    def share(self) -> float:
+        return float(np.mean(self.turned)) if len(self.turned) else 0.0
+
+
+BACKGROUND = Property(
+    "shortcut.background",
+    "background",
+    lambda pixels: torch.zeros(len(pixels)),
+    give_background,
+    take_background,
+    "show each class on many backgrounds in training, or cut the object out",
+)
+ALL = (*PROPERTIES, BACKGROUND)
+
+
+def find(image: ImageCase) -> list[Finding]:
+    """Return whether an overall property explains an image's answer."""
+    known = image.model.known
+    if known is None or not image.model.has_examples or image.p < MIN_FALL:
+        return []
+    rows = known.others(image.index, GIVEN)
+    if len(rows) < MIN_OTHERS:
+        return []
+    others = known.pixels[rows]
+    taken = torch.stack([one.take(image.pixels, others) for one in ALL])
+    after = image.model.network.probability(taken, image.index)
+    results = [
+        _result(image, one, taken[place], float(after[place]), others)
+        for place, one in enumerate(ALL)
+    ]
+    found = []
+    for cause in dict.fromkeys(one.cause for one in ALL):
+        same = [one for one in results if one.what.cause == cause]
+        holding = [one for one in same if _holds(image, one)]
+        best = max(holding or same, key=lambda one: min(one.share, image.p - one.after))
+        found.append(_finding(image, best, others, holds=bool(holding)))
+    return found
+
+
+def _result(
+    image: ImageCase, what: Property, taken: Tensor, after: float, others: Tensor
+) -> _Result:
+    known = image.model.known
+    assert known is not None
+    good = what.measure(known.pixels)
+    here = float(what.measure(image.pixels[None])[0])
+    below = float((good < here).double().mean())
+    if image.p - after < MIN_FALL:
+        return _Result(what, after, taken, (), (), 0.0, below)
+    network, index = image.model.network, image.index
+    turned = network.logits(what.give(others, image.pixels)).argmax(1) == index
+    source = others[len(others) // 2]
+    rest = torch.cat([others[: len(others) // 2], others[len(others) // 2 + 1 :]])
+    placebo = network.logits(what.give(rest, source)).argmax(1) == index
+    usual = _usual(image.model, what, index)
+    return _Result(what, after, taken, turned.tolist(), placebo.tolist(), usual, below)
+
+
+def _usual(model: ModelCase, what: Property, index: int) -> float:
+    """Return which share of others good images of other classes turn with their property."""
+    key = f"property {what.name}"
+    if key not in model.memory:
+        model.memory[key] = _donors(model, what)
+    shares = [share for donor, share in model.memory[key] if donor != index]
+    return float(np.quantile(shares, DONOR_QUANTILE)) if shares else 0.0
+
+
+def _donors(model: ModelCase, what: Property) -> list[tuple[int, float]]:
+    known = model.known
+    assert known is not None
+    found: list[tuple[int, float]] = []
+    for row in known.others(-1, len(known.pixels)):
+        index = int(known.classes[row])
+        if known.predicted[row] != index or any(index == donor for donor, _ in found):
+            continue
+        others = known.others(index, GIVEN // 2)
+        if len(others) < MIN_OTHERS:
+            continue
+        given = what.give(known.pixels[others], known.pixels[row])
+        turned = model.network.logits(given).argmax(1) == index
+        found.append((index, float(turned.mean())))
+        if len(found) == DONORS:
+            break
+    return found
+
+
+def _holds(image: ImageCase, one: _Result) -> bool:
+    bare = float(np.mean(one.placebo)) if len(one.placebo) else 0.0
+    extreme = one.what.cause != "reliance.edges" or one.place >= UNUSUAL
+    return (
+        image.p - one.after >= MIN_FALL
+        and one.share >= max(TURNS, bare + ABOVE_PLACEBO, one.usual + ABOVE_PLACEBO)
+        and extreme
+    )
+
+
+def _finding(image: ImageCase, best: _Result, others: Tensor, *, holds: bool) -> Finding:
+    what = best.what
+    turned = count(best.turned) if len(best.turned) else None
+    placebo = count(best.placebo) if len(best.placebo) else None
+    fell = image.p - best.after >= MIN_FALL
+    if what is BACKGROUND:
+        done = "On the median background of good images of other classes,"
+        sentence = "the model reads the background, not the object"
+    else:
+        done = f"With the {what.name} of other good images,"
+        sentence = f"the model reads the {what.name} of the image"
+    why_not = f"Taking away its {what.name} does not lower the answer by 25 points."
+    if fell and turned and placebo:
+        why_not = (
+            f"{done} the answer falls, but {turned['hits']} of {turned['n']} other good images "
+            f"turn when they are given it; {placebo['hits']} of {placebo['n']} do when they are "
+            f"given that of another good image, and good images' own turns {100 * best.usual:.0f} %."
+        )
+    return finding(
+        what.cause,
+        holds=holds,
+        confidence=turned["interval"][0] if turned else 0.0,
+        p_before=image.p,
+        p_after=best.after,
+        turned=turned,
+        placebo=placebo,
+        done=done,
+        sentence=sentence,
+        fix=what.fix,
+        why_not=why_not,
+        effects=[
+            effect("p falls by", image.p - best.after),
+            effect("share of good images that turn when given it", best.share),
+            effect(
+                "share of good images that have less of it",
+                best.place,
+            ),
+        ],
+        evidence=_pictures(image, best, others) if holds else [],
+    )
+
+
+def _pictures(image: ImageCase, best: _Result, others: Tensor) -> list[Picture]:
+    network, names = image.model.network, image.model.spec.class_names
+    name = best.what.name.replace(" ", "-")
+    logits: Floats = network.logits(best.taken[None])
+    found = [image.picture(f"without-{name}", best.taken, logits[0], "without it", image.said)]
+    rows = np.flatnonzero(best.turned)[:SHOWN]
+    if len(rows):
+        chosen = others[torch.from_numpy(rows)]
+        before = network.logits(chosen).argmax(1)
+        given = best.what.give(chosen, image.pixels)
+        for place, (picture, row) in enumerate(zip(given, network.logits(given), strict=True)):
+            found.append(
+                image.picture(
+                    f"with-{name}-{place}",
+                    picture,
+                    row,
+                    "another good image with it",
+                    names[before[place]],
+                )
+            )
+    return found
+
+
+def inside_does_it(image: ImageCase) -> bool:
+    """Say whether the background turns others also without the outermost pixels.
+
+    A background reaches the border, so that a ring alone may do what the whole background does;
+    a frame has nothing behind it.
+    """
+    known = image.model.known
+    assert known is not None
+    others = known.pixels[known.others(image.index, GIVEN)]
+    ring = rings(image.model.spec.height, image.model.spec.width)[-1]
+    mask = background(image.pixels)
+    if not bool(mask.any()):
+        return False
+    given = give_background(others, image.pixels)
+    inside = ring.paste(others, given)
+    turned = image.model.network.logits(inside).argmax(1) == image.index
+    return bool(turned.mean() >= ABOVE_PLACEBO)

@@ -1,0 +1,159 @@
+"""Find the region that carries an answer: without it the answer falls, with it others turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diagnostics.methods.diagnosis._case import Floats, Network, probabilities
+from diagnostics.methods.diagnosis._regions import Region, integrate, regions, unit
+
+MIN_FALL = 0.25  # of the probability, without the region
+SCREENED = 4  # good images into which a region that falls is pasted first
+INSERTED = 40  # regions that are pasted at all, smallest first
+TRIMMED = 2  # best regions whose sides are cut
+JUDGED = 24  # good images that judge the best
+AT_ONCE = 256  # changed images that are held together
+GUESSED = 10  # regions that a gradient proposes where not all are removed
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a region did.
+
+    Args:
+        region: The region.
+        after: The probability without it.
+        turned: Which of the good images became the class with it.
+    """
+
+    region: Region
+    after: float
+    turned: tuple[bool, ...]
+
+    @property
+    def share(self) -> float:
+        """Which share of the good images turned."""
+        return float(np.mean(self.turned)) if self.turned else 0.0
+
+
+class Search:
+    """Asks what regions of an image do.
+
+    Args:
+        network: Is asked.
+        pixels: The image, shape (c, h, w).
+        index: The class that was said of it.
+        p: Its probability.
+        others: Good images of other classes, shape (m, c, h, w), none said to be the class.
+    """
+
+    def __init__(
+        self, network: Network, pixels: Tensor, index: int, p: float, others: Tensor
+    ) -> None:
+        self.network, self.pixels, self.index, self.p = network, pixels, index, p
+        self.others = others[:JUDGED]
+        self.fill = self.others.median(0).values
+        self.height, self.width = pixels.shape[1:]
+
+    def remove(self, candidates: Sequence[Region]) -> Floats:
+        """Return the probability without each region."""
+        parts = [np.zeros(0)]
+        for start in range(0, len(candidates), AT_ONCE):
+            part = candidates[start : start + AT_ONCE]
+            images = [one.paste(self.fill, self.pixels) for one in part]
+            parts.append(self.network.probability(torch.stack(images), self.index))
+        return np.concatenate(parts)
+
+    def insert(self, candidates: Sequence[Region], count: int) -> list[tuple[bool, ...]]:
+        """Return which of the first good images become the class with each region."""
+        into = self.others[:count]
+        source, found = self.pixels.expand_as(into), []
+        step = max(1, AT_ONCE // max(len(into), 1))
+        for start in range(0, len(candidates), step):
+            part = candidates[start : start + step]
+            images = torch.cat([one.paste(source, into) for one in part])
+            became = self.network.logits(images).argmax(1) == self.index
+            found += [tuple(row) for row in became.reshape(len(part), -1).tolist()]
+        return found
+
+    def effects(self, candidates: Sequence[Region], after: Floats, count: int) -> list[Effects]:
+        """Return what regions do."""
+        turned = self.insert(candidates, count)
+        return [
+            Effects(one, float(p), became)
+            for one, p, became in zip(candidates, after, turned, strict=True)
+        ]
+
+    def screen(self, candidates: Sequence[Region]) -> list[Effects]:
+        """Return those without which the answer falls, the most sufficient first."""
+        after = self.remove(candidates)
+        falling = [place for place, p in enumerate(after) if self.p - p >= MIN_FALL]
+        falling.sort(key=lambda place: (candidates[place].pixels, after[place]))
+        chosen = falling[:INSERTED]
+        found = self.effects([candidates[place] for place in chosen], after[chosen], SCREENED)
+        return sorted(found, key=lambda one: (-one.share, one.region.pixels))
+
+    def trim(self, found: Effects) -> Effects:
+        """Cut rows and columns off a region as long as it does the same."""
+        best, step = found, max(found.region.right - found.region.left, 2) // 2
+        smallest = max(1, unit(self.height, self.width) // 2)
+        while step >= smallest:
+            changed = False
+            for side in ("left", "top", "right", "bottom"):
+                smaller = best.region.trimmed(side, step)
+                if smaller is None:
+                    continue
+                after = float(self.remove([smaller])[0])
+                if self.p - after < max(MIN_FALL, 0.9 * (self.p - best.after)):
+                    continue
+                tried = self.effects([smaller], np.array([after]), SCREENED)[0]
+                if tried.share >= best.share:
+                    best, changed = tried, True
+            step = step if changed else step // 2
+        return best
+
+    def judge(self, found: Effects) -> Effects:
+        """Return what a region does to all the good images there are."""
+        return self.effects([found.region], np.array([found.after]), JUDGED)[0]
+
+    def proposed(self, count: int = GUESSED) -> list[Region]:
+        """Return the regions whose removal lowers the answer most to first order."""
+        gains = self._gains()
+        candidates = regions(self.height, self.width)
+        scored = sorted(candidates, key=lambda one: one.total(gains) / np.sqrt(one.pixels))
+        kept: list[Region] = []
+        for one in scored[::-1]:
+            if all(_overlap(one, other) < 0.5 for other in kept):
+                kept.append(one)
+            if len(kept) == count:
+                break
+        return kept
+
+    def _gains(self) -> Tensor:
+        """Return what each pixel contributes to the margin to first order, summed to be read."""
+        pixels = self.pixels[None].clone().requires_grad_()
+        with torch.enable_grad():
+            logits = self.network.classifier.torch_logits(pixels)[0]
+            others = torch.cat([logits[: self.index], logits[self.index + 1 :]])
+            margin = logits[self.index] - (others.max() if len(others) else 0)
+            gradient = torch.autograd.grad(margin, pixels)[0][0]
+        self.network.passes += 3  # forward, and a backward pass costs two
+        return integrate(((self.pixels - self.fill) * gradient).sum(0).nan_to_num().cpu())
+
+
+def _overlap(one: Region, other: Region) -> float:
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    shared = max(0, width) * max(0, height)
+    return shared / min(one.pixels, other.pixels) if not (one.ring or other.ring) else 0.0
+
+
+def said(network: Network, pixels: Tensor) -> tuple[Floats, Floats]:
+    """Return logits and probabilities of images."""
+    logits = network.logits(pixels)
+    return logits, probabilities(logits, network.spec)

@@ -1,0 +1,195 @@
+"""Whether an answer survives what changes nothing a person sees, as those to good images do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diagnostics.methods.diagnosis._case import (
+    HIGH,
+    Floats,
+    ImageCase,
+    ModelCase,
+    count,
+    effect,
+    finding,
+    probabilities,
+)
+from diagnostics.methods.diagnosis._neighbours import nearest_pixels
+from diagnostics.methods.diagnosis._properties import blurred, jpeg, median3
+from diagnostics.methods.diagnosis._strangeness import early_distance
+from diagnostics.schema.results.diagnosis import Finding
+
+GOOD = 32  # images whose answers are tried the same way, once per model
+MIN_DROP, MIN_CHANGES = 0.25, 2
+NEIGHBOURS, MAX_SAME = 10, 3
+GROWN = 8.0  # times the usual distance of good images behind the first layer
+SHUFFLES = 4
+SHIFT_PX, NOISE, QUALITY = 1, 0.06, 50
+
+
+def _noisy(images: Tensor) -> Tensor:
+    noise = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(0))
+    return (images + NOISE * noise).clamp(0, 1)
+
+
+def _shifted(rows: int, columns: int) -> Callable[[Tensor], Tensor]:
+    def shift(images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        y = (torch.arange(height) + rows).clamp(0, height - 1)
+        x = (torch.arange(width) + columns).clamp(0, width - 1)
+        return images[:, :, y][..., x]
+
+    return shift
+
+
+MILD: dict[str, Callable[[Tensor], Tensor]] = {
+    "blurred by 0.8 px": lambda images: blurred(images, 0.8),
+    "median of 3 × 3 px": median3,
+    "moved by 1 px": _shifted(SHIFT_PX, SHIFT_PX),
+    "moved back by 1 px": _shifted(-SHIFT_PX, -SHIFT_PX),
+    f"noise of {NOISE:g} added": _noisy,
+    f"JPEG of quality {QUALITY}": lambda images: jpeg(images, QUALITY),
+}
+SMOOTHING = 2  # of them smooth
+
+
+def find(image: ImageCase) -> list[Finding]:
+    """Return whether the answer hangs on what a person does not see."""
+    model, network = image.model, image.model.network
+    logits = network.logits(torch.cat([change(image.pixels[None]) for change in MILD.values()]))
+    shares = probabilities(logits, model.spec)
+    drops = image.p - shares[:, image.index]
+    good = usual_drops(model)
+    limits = np.quantile(good, HIGH, axis=0) if len(good) else np.full(len(MILD), np.inf)
+    beyond = (drops > np.maximum(limits, 0)) & (drops >= MIN_DROP)
+    return [
+        _fooling(image, drops, good, beyond),
+        _adversarial(image, logits, drops, good, beyond),
+    ]
+
+
+def usual_drops(model: ModelCase) -> Floats:
+    """Return how far answers to good images fall, shape (n, changes); measured once."""
+    if "drops" not in model.memory:
+        known = model.known
+        if known is None or not model.has_examples:
+            model.memory["drops"] = np.zeros((0, len(MILD)))
+        else:
+            rows = known.others(-1, GOOD)
+            pixels, first = known.pixels[rows], known.predicted[rows]
+            before = probabilities(known.example_logits[rows], model.spec)
+            changed = torch.cat([change(pixels) for change in MILD.values()])
+            after = probabilities(model.network.logits(changed), model.spec)
+            after = after.reshape(len(MILD), len(rows), -1)
+            picked = np.arange(len(rows))
+            model.memory["drops"] = (before[picked, first] - after[:, picked, first]).T
+    drops: Floats = model.memory["drops"]
+    return drops
+
+
+def _effects(drops: Floats, good: Floats) -> list:  # type: ignore[type-arg]
+    return [
+        effect(f"p falls when {name}", float(drops[place]), good[:, place])
+        for place, name in enumerate(MILD)
+    ]
+
+
+def _fooling(image: ImageCase, drops: Floats, good: Floats, beyond: Sequence[bool]) -> Finding:
+    """Return whether it is a pattern grown for the model: unlike images, and lost when smoothed."""
+    network = image.model.network
+    here, usual = early_distance(image)
+    ratio = here / max(float(np.median(usual)), 1e-9) if len(usual) else 0.0
+    smoothed = bool(np.any(np.asarray(beyond)[:SMOOTHING]))
+    shuffled = np.ones(1)
+    if ratio >= GROWN and smoothed:
+        shuffled = network.probability(_shuffled(image.pixels), image.index)
+    holds = ratio >= GROWN and smoothed and image.p - float(shuffled.mean()) >= MIN_DROP
+    after = image.p - float(drops[:SMOOTHING].max())
+    return finding(
+        "image.fooling",
+        holds=holds,
+        confidence=min(1.0, 0.5 + ratio / (4 * GROWN)),
+        p_before=image.p,
+        p_after=after,
+        done="Smoothed a little,",
+        sentence=(
+            f"the image is no picture: behind the first layer it lies {ratio:.0f} times as far from "
+            "good images as they usually do, and with its pixels exchanged the answer is lost too"
+        ),
+        fix="refuse images that are so unlike the training images (a guard), before the model",
+        why_not=(
+            f"Behind the first layer it lies {ratio:.1f} times as far as good images usually do "
+            f"({GROWN:g} is a sign), and smoothing lowers the answer by {100 * drops[:2].max():.0f} "
+            "points."
+        ),
+        effects=[
+            effect("distance behind the first layer", here, usual),
+            *_effects(drops, good)[:SMOOTHING],
+        ],
+    )
+
+
+def _shuffled(pixels: Tensor) -> Tensor:
+    """Return an image with its pixels in random orders."""
+    generator = torch.Generator().manual_seed(0)
+    flat = pixels.flatten(1)
+    return torch.stack(
+        [
+            flat[:, torch.randperm(flat.shape[1], generator=generator)].reshape(pixels.shape)
+            for _ in range(SHUFFLES)
+        ]
+    )
+
+
+def _adversarial(
+    image: ImageCase, logits: Floats, drops: Floats, good: Floats, beyond: Floats
+) -> Finding:
+    """Return whether a change too small to be seen decides: mild changes take it back."""
+    names = image.model.spec.class_names
+    first = logits.argmax(1)
+    changed = first != image.index
+    others = first[changed]
+    home = int(np.bincount(others).argmax()) if len(others) else image.index
+    agree = int((others == home).sum())
+    near = nearest_pixels(image, NEIGHBOURS)
+    same = int((near == image.index).sum())
+    holds = (
+        len(good) > 0
+        and int(np.sum(beyond)) >= MIN_CHANGES
+        and agree >= MIN_CHANGES
+        and agree > len(others) / 2
+        and same <= MAX_SAME
+        and len(near) > 0
+    )
+    strongest = int(np.argmax(drops))
+    change = list(MILD.items())[strongest]
+    pictures = []
+    if holds:
+        picture = change[1](image.pixels[None])[0]
+        pictures = [image.picture("steadied", picture, logits[strongest], change[0], image.said)]
+    return finding(
+        "image.adversarial",
+        holds=holds,
+        confidence=agree / len(MILD),
+        p_before=image.p,
+        p_after=float(image.p - drops[strongest]),
+        turned=count(changed),
+        done=f"After {agree} of {len(MILD)} changes that nobody sees,",
+        sentence=(
+            f"the model says “{names[home]}”; only {same} of {len(near)} good images nearest in "
+            f"their pixels are “{image.said}”"
+        ),
+        fix="do not act on this answer; smooth images before the network, or train with "
+        "adversarial images",
+        why_not=(
+            f"{int(np.sum(beyond))} of {len(MILD)} mild changes lower the answer more than those "
+            f"of 95 % of {len(good)} good images, and {same} of {len(near)} nearest good images "
+            f"are “{image.said}”."
+        ),
+        effects=_effects(drops, good),
+        evidence=pictures,
+    )

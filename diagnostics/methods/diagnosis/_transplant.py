@@ -1,0 +1,265 @@
+"""Whether a region is a shortcut: taken away here, and given to good images of other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from diagnostics.methods.diagnosis._case import ImageCase, ModelCase, count, effect, finding
+from diagnostics.methods.diagnosis._regions import SQUARES, Region, regions, rings, unit
+from diagnostics.methods.diagnosis._search import (
+    JUDGED,
+    MIN_FALL,
+    TRIMMED,
+    Effects,
+    Search,
+)
+from diagnostics.schema.results import Count
+from diagnostics.schema.results.diagnosis import Finding, Picture
+from diagnostics.text import probability
+
+# Share of an image, and the share of other good images that a region of it must turn.
+BY_AREA = ((0.035, 0.5), (0.09, 0.55), (0.16, 0.7))
+STRIP_TURNS = 0.9
+RING_TURNS, WIDE_RING_TURNS = 0.6, 0.8
+ABOVE_PLACEBO = 0.25
+DONORS, DONOR_QUANTILE = 6, 0.75
+MIN_OTHERS = 6
+SHOWN = 2
+
+
+@dataclass(frozen=True)
+class Donor:
+    """What the best regions of a good image do, the class of which it is.
+
+    Args:
+        index: Its class.
+        shares: Which share of other good images its best square of each size turns, and its rings.
+    """
+
+    index: int
+    shares: dict[int, float]
+
+
+def needed(region: Region, height: int, width: int) -> float | None:
+    """Return which share of others a region must turn; None where it is too large to be one."""
+    if region.ring:
+        return RING_TURNS if region.ring <= 2 * unit(height, width) else WIDE_RING_TURNS
+    if region.kind == "strip":
+        return STRIP_TURNS
+    share = region.share(height, width)
+    return next((turns for limit, turns in BY_AREA if share <= limit), None)
+
+
+def find(image: ImageCase, *, closer: bool, box: Region | None = None) -> list[Finding]:
+    """Return whether a part, or the border, of an image explains its answer.
+
+    Args:
+        image: The image.
+        closer: Whether every region is removed, or only those that a gradient proposes.
+        box: A region of the person's own, which alone is asked.
+    """
+    search = _search(image)
+    if search is None:
+        return []
+    if box is not None:
+        found = [search.effects([box], search.remove([box]), JUDGED)[0]]
+        donors = _donors(image.model)
+    else:
+        if not closer and not image.model.gradients:
+            return []
+        candidates = regions(search.height, search.width) if closer else search.proposed()
+        found = _best(search, candidates)
+        donors = _donors(image.model) if found else []
+    local = _finding(image, search, [one for one in found if not one.region.ring], donors)
+    border = _finding(image, search, [one for one in found if one.region.ring], donors, ring=True)
+    return [local, border]
+
+
+def _search(image: ImageCase) -> Search | None:
+    known = image.model.known
+    if known is None or not image.model.has_examples or image.p < MIN_FALL:
+        return None
+    rows = known.others(image.index, JUDGED)
+    if len(rows) < MIN_OTHERS:
+        return None
+    return Search(image.model.network, image.pixels, image.index, image.p, known.pixels[rows])
+
+
+def _best(search: Search, candidates: Sequence[Region]) -> list[Effects]:
+    """Return the best parts, trimmed, and the best ring, as all good images judge them."""
+    parts = [one for one in candidates if not one.ring]
+    found = [one for one in search.screen(parts) if one.share > 0]
+    chosen: list[Effects] = []
+    for one in found:
+        if len(chosen) < TRIMMED and all(_apart(one.region, other.region) for other in chosen):
+            chosen.append(one)
+    best = [search.judge(search.trim(one)) for one in chosen]
+    around = search.screen(rings(search.height, search.width))
+    narrow = sorted(around, key=lambda one: (-one.share, one.region.pixels))[:1]
+    return best + [search.judge(one) for one in narrow]
+
+
+def _apart(one: Region, other: Region) -> bool:
+    """Say whether the middle of one lies outside the other."""
+    x, y = (one.left + one.right) / 2, (one.top + one.bottom) / 2
+    return not (other.left <= x < other.right and other.top <= y < other.bottom)
+
+
+def _donors(model: ModelCase) -> list[Donor]:
+    """Return what the same search finds in good images, once per model."""
+    found: list[Donor] | None = model.memory.get("donors")
+    if found is None:
+        found = model.memory["donors"] = _measure_donors(model)
+    return found
+
+
+def _measure_donors(model: ModelCase) -> list[Donor]:
+    known = model.known
+    assert known is not None
+    donors: list[Donor] = []
+    for row in known.others(-1, len(known.pixels)):
+        index = int(known.classes[row])
+        if known.predicted[row] != index or any(one.index == index for one in donors):
+            continue
+        others = known.pixels[known.others(index, JUDGED)]
+        if len(others) < MIN_OTHERS:
+            continue
+        p = float(model.network.probability(known.pixels[row][None], index)[0])
+        donors.append(_donor(Search(model.network, known.pixels[row], index, p, others)))
+        if len(donors) == DONORS:
+            break
+    return donors
+
+
+def _donor(search: Search) -> Donor:
+    """Return what the best square of each size, and the best ring, of a good image does."""
+    u, shares = unit(search.height, search.width), {}
+    found = search.screen(regions(search.height, search.width))
+    for size in (*SQUARES, 0):
+        same = [one for one in found if _size(one.region, u) == size]
+        shares[size] = search.judge(same[0]).share if same else 0.0
+    return Donor(search.index, shares)
+
+
+def _size(region: Region, u: int) -> int:
+    """Return the size of the smallest square that has as many pixels; 0 for rings and strips."""
+    if region.ring or region.kind == "strip":
+        return 0
+    return next((size for size in SQUARES if region.pixels <= (size * u) ** 2), SQUARES[-1])
+
+
+def _placebo(region: Region, index: int, donors: Sequence[Donor], u: int) -> float:
+    """Return what regions as large turn, of good images of other classes."""
+    size = _size(region, u)
+    shares = [
+        max((share for other, share in one.shares.items() if other <= size), default=0.0)
+        if size
+        else one.shares[0]
+        for one in donors
+        if one.index != index
+    ]
+    return float(np.quantile(shares, DONOR_QUANTILE)) if shares else 0.0
+
+
+def _finding(
+    image: ImageCase,
+    search: Search,
+    found: Sequence[Effects],
+    donors: Sequence[Donor],
+    *,
+    ring: bool = False,
+) -> Finding:
+    cause = "shortcut.border" if ring else "shortcut.local"
+    what = "the border" if ring else "one part"
+    if not found:
+        return finding(
+            cause,
+            holds=False,
+            p_before=image.p,
+            why_not=f"No removal of {what} lowered the answer by {100 * MIN_FALL:.0f} points.",
+        )
+    u = unit(search.height, search.width)
+    height, width = search.height, search.width
+
+    def holding(one: Effects) -> bool:
+        least = needed(one.region, height, width)
+        placebo = _placebo(one.region, image.index, donors, u)
+        return (
+            least is not None
+            and image.p - one.after >= MIN_FALL
+            and one.share >= max(least, placebo + ABOVE_PLACEBO)
+        )
+
+    holds = [one for one in found if holding(one)]
+    best = min(holds, key=lambda one: one.region.pixels) if holds else max(found, key=_strength)
+    region = best.region
+    same = _same_of_others(search, region)
+    of_class = holding(best) and best.share - same["hits"] / same["n"] >= ABOVE_PLACEBO
+    turned = count(best.turned)
+    where = region.where(height, width)
+    usual = _placebo(region, image.index, donors, u)
+    return finding(
+        cause,
+        holds=of_class,
+        confidence=turned["interval"][0],
+        p_before=image.p,
+        p_after=best.after,
+        turned=turned,
+        placebo=same,
+        done=f"Without {where} (replaced by the median of good images of other classes)",
+        sentence=f"the model reads {where}, not the rest of the image",
+        fix=(
+            f"look at training images of “{image.said}” for the same mark; crop or cover it, add "
+            "it to other classes, and train again"
+        ),
+        why_not=(
+            f"Without {where} the answer falls to {probability(best.after, 1 - best.after)}, but "
+            f"only {turned['hits']} of {turned['n']} other good images become “{image.said}” with "
+            f"it, and parts as large of good images do so for {100 * usual:.0f} %."
+        ),
+        box=region.box,
+        effects=[
+            effect("p falls by", image.p - best.after),
+            effect(
+                "share of other good images that turn",
+                best.share,
+                [_placebo(region, image.index, [one], u) for one in donors],
+            ),
+        ],
+        evidence=_pictures(image, search, best) if of_class else [],
+    )
+
+
+def _strength(one: Effects) -> float:
+    return one.share - one.after
+
+
+def _same_of_others(search: Search, region: Region) -> Count:
+    """Return how many good images become the class with the same region of another good image."""
+    source = search.others.roll(len(search.others) // 2 + 1, 0)
+    logits = search.network.logits(region.paste(source, search.others))
+    return count(logits.argmax(1) == search.index)
+
+
+def _pictures(image: ImageCase, search: Search, best: Effects) -> list[Picture]:
+    """Return the image without the region, and others with it, each with its answer."""
+    network, names = search.network, image.model.spec.class_names
+    without = best.region.paste(search.fill, search.pixels)
+    logits = network.logits(without[None])
+    name = "ring" if best.region.ring else "part"
+    found = [image.picture(f"without-{name}", without, logits[0], "without it", image.said)]
+    rows = np.flatnonzero(best.turned)[:SHOWN]
+    if len(rows):
+        others = search.others[torch.from_numpy(rows)]
+        before = network.logits(others).argmax(1)
+        pasted = best.region.paste(search.pixels.expand_as(others), others)
+        for place, (picture, row) in enumerate(zip(pasted, network.logits(pasted), strict=True)):
+            caption = "another good image with it"
+            found.append(
+                image.picture(f"with-{name}-{place}", picture, row, caption, names[before[place]])
+            )
+    return found

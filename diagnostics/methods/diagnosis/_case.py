@@ -29,10 +29,17 @@ HIGH = 0.95  # quantile of good images that an effect is placed beside
 def probabilities(logits: Floats, spec: ModelSpec) -> Floats:
     """Return each class's probability, shape (n, k)."""
     if spec.output.independent:
-        return np.exp(-np.logaddexp(0, -logits))
+        independent: Floats = np.exp(-np.logaddexp(0, -logits))
+        return independent
     below = np.exp(logits - logits.max(1, keepdims=True))
     shares: Floats = below / below.sum(1, keepdims=True)
     return shares
+
+
+def finite(logits: Floats) -> Floats:
+    """Return logits with what is no number in the place that an ordering gives it."""
+    numbers: Floats = np.nan_to_num(logits, nan=0.0, posinf=1e30, neginf=-1e30)
+    return numbers
 
 
 class Network:
@@ -62,7 +69,7 @@ class Network:
         for part in torch.split(pixels, batch_size(self.classifier)):
             parts.append(self.classifier.logits(part.float()).double().cpu().numpy())
             self._count(len(part))
-        return np.nan_to_num(np.concatenate(parts), nan=0.0, posinf=1e30, neginf=-1e30)
+        return finite(np.concatenate(parts))
 
     def probability(self, pixels: Tensor, index: int) -> Floats:
         """Return the probability of one class, shape (n,)."""
@@ -106,8 +113,8 @@ class Known:
             self.pixels = examples.pixels.float() / 255
             self.example_logits = examples.logits.double().numpy()
             self.predicted = self.example_logits.argmax(1)
-            labels = examples.labels.numpy().astype(np.intp)
-            self.classes = np.where(labels == UNKNOWN, self.predicted, labels)
+            stated = examples.labels.numpy()
+            self.classes = np.where(stated == UNKNOWN, self.predicted, stated).astype(np.intp)
 
     @property
     def is_labelled(self) -> bool:
@@ -174,6 +181,13 @@ class ModelCase:
     def gradients(self) -> bool:
         """Whether the network can be asked for gradients."""
         return Need.GRADIENTS in self.spec.offers
+
+    @cached_property
+    def usual_confidence(self) -> float:
+        """The median probability of the class said of the good images that are held."""
+        if self.known is None or not len(self.known.pixels):
+            return 1.0
+        return float(np.median(probabilities(self.known.example_logits, self.spec).max(1)))
 
     @property
     def has_examples(self) -> bool:

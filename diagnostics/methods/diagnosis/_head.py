@@ -187,7 +187,7 @@ def confusion(model: ModelCase) -> Floats:
 
 
 OVERLAP, OVERLAP_IMAGES = 0.2, 3
-TWO_HOLD, UNSURE = 0.8, 0.8
+TWO_HOLD, UNSURE, RARE = 0.8, 0.8, 0.1
 
 
 def find_overlap(image: ImageCase) -> list[Finding]:
@@ -200,6 +200,7 @@ def find_overlap(image: ImageCase) -> list[Finding]:
     both = float(shares[first] + shares[second])
     known = image.model.known
     found = []
+    usual = float(np.quantile(known.confidence, RARE)) if known and len(known.confidence) else 1.0
     if known is not None and known.is_labelled:
         matrix = confusion(image.model)
         there, back = matrix[first, second], matrix[second, first]
@@ -222,7 +223,12 @@ def find_overlap(image: ImageCase) -> list[Finding]:
     found.append(
         finding(
             "image.ambiguous",
-            holds=both > TWO_HOLD and image.p < UNSURE and shares[second] >= (1 - UNSURE) / 2,
+            holds=(
+                both > TWO_HOLD
+                and image.p < UNSURE
+                and shares[second] >= (1 - UNSURE) / 2
+                and image.p < usual
+            ),
             confidence=both,
             p_before=image.p,
             p_after=float(shares[second]),

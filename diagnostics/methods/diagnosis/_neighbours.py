@@ -29,7 +29,8 @@ def nearest_classes(image: ImageCase) -> NDArray[np.intp]:
     distances = (bank - here).norm(dim=1)
     k = min(COUNT, max(1, int((classes == image.index).sum())))
     rows = distances.topk(min(k, len(bank)), largest=False).indices.numpy()
-    return classes[rows]
+    found: NDArray[np.intp] = classes[rows]
+    return found
 
 
 def _bank(memory: dict[str, object], known: Known) -> tuple[Tensor, NDArray[np.intp]]:
@@ -60,7 +61,8 @@ def nearest_pixels(image: ImageCase, k: int) -> NDArray[np.intp]:
     ).flatten(1)
     distances = (small[1:] - small[0]).norm(dim=1)
     rows = distances.topk(min(k, len(distances)), largest=False).indices.numpy()
-    return known.classes[rows]
+    found: NDArray[np.intp] = known.classes[rows]
+    return found
 
 
 def shown(image: ImageCase) -> list[Neighbour]:

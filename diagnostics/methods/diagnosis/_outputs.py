@@ -81,7 +81,8 @@ def _double_softmax(model: ModelCase, logits: Floats) -> ModelCause:
     holds = classes > 1 and not model.spec.output.independent and fits and decided >= 0.5
 
     def mended(image: ImageCase) -> Floats:
-        return np.log(np.clip(_undone(image.logits[None])[0], 1e-12, None))
+        inside: Floats = np.log(np.clip(_undone(image.logits[None])[0], 1e-12, None))
+        return inside
 
     found = finding(
         "output.double_softmax",
@@ -106,7 +107,8 @@ def _double_softmax(model: ModelCase, logits: Floats) -> ModelCause:
 
 def _undone(log_shares: Floats) -> Floats:
     """Return what a softmax was applied to, moved so that it sums to one."""
-    return log_shares + (1 - log_shares.sum(1, keepdims=True)) / log_shares.shape[1]
+    inside: Floats = log_shares + (1 - log_shares.sum(1, keepdims=True)) / log_shares.shape[1]
+    return inside
 
 
 def chance(classes: int) -> float:

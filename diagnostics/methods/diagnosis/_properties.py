@@ -151,7 +151,7 @@ def _noisy(images: Tensor, source: Tensor) -> Tensor:
     level = float(noise_floor(source[None]))
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(images.shape, generator=generator)
-    unit = float(noise_floor(noise * 0.05)) / 0.05
+    unit = float(noise_floor(noise * 0.05).mean()) / 0.05
     return (images + noise * (level / unit)).clamp(0, 1)
 
 

@@ -18,6 +18,7 @@ from diagnostics.methods.diagnosis._case import (
     ModelCase,
     effect,
     finding,
+    finite,
 )
 from diagnostics.methods.diagnosis._model_cause import ModelCause, Right, sign_test
 from diagnostics.methods.preprocessing.preprocessing import check_preprocessing
@@ -182,7 +183,7 @@ def _prepared(image: ImageCase, settings: Preprocessing) -> Floats:
     image.model.network.passes += 1
     with torch.no_grad():
         logits: Floats = classifier.logits(pixels).double().cpu().numpy()[0]
-    return np.nan_to_num(logits, nan=0.0, posinf=1e30, neginf=-1e30)
+    return finite(logits)
 
 
 def _scale_of_logits(model: ModelCase) -> Preprocessing | None:
@@ -260,4 +261,4 @@ def _with_own_statistics(model: ModelCase, pixels: Tensor) -> Floats:
     network.passes += len(pixels)
     with torch.no_grad(), statistics_of_batch(network.classifier.network):
         logits = network.classifier.torch_logits(pixels).double().cpu().numpy()
-    return np.nan_to_num(logits, nan=0.0, posinf=1e30, neginf=-1e30)
+    return finite(logits)

@@ -20,10 +20,12 @@ from diagnostics.methods.diagnosis._case import (
 )
 from diagnostics.methods.diagnosis._properties import PROPERTIES, Property
 from diagnostics.methods.diagnosis._regions import rings
+from diagnostics.methods.diagnosis._search import said
+from diagnostics.methods.diagnosis._transplant import second_largest
 from diagnostics.schema.results.diagnosis import Finding, Picture
 
 MIN_FALL, TURNS, ABOVE_PLACEBO = 0.25, 0.5, 0.35
-GIVEN, DONORS, DONOR_QUANTILE = 24, 6, 0.75
+GIVEN, DONORS = 24, 10
 MIN_OTHERS = 6
 UNUSUAL = 0.85  # of good images that must be less extreme for an image's property to be its own
 SHOWN = 2
@@ -69,9 +71,12 @@ def find(image: ImageCase) -> list[Finding]:
         return []
     others = known.pixels[rows]
     taken = torch.stack([one.take(image.pixels, others) for one in ALL])
-    after = image.model.network.probability(taken, image.index)
+    logits, shares = said(image.model.network, taken)
+    after, first = shares[:, image.index], logits.argmax(1)
     results = [
-        _result(image, one, taken[place], float(after[place]), others)
+        _result(
+            image, one, taken[place], float(after[place]), bool(first[place] != image.index), others
+        )
         for place, one in enumerate(ALL)
     ]
     found = []
@@ -84,14 +89,14 @@ def find(image: ImageCase) -> list[Finding]:
 
 
 def _result(
-    image: ImageCase, what: Property, taken: Tensor, after: float, others: Tensor
+    image: ImageCase, what: Property, taken: Tensor, after: float, changed: bool, others: Tensor
 ) -> _Result:
     known = image.model.known
     assert known is not None
     good = what.measure(known.pixels)
     here = float(what.measure(image.pixels[None])[0])
     below = float((good < here).double().mean())
-    if image.p - after < MIN_FALL:
+    if not changed or image.p - after < MIN_FALL:
         return _Result(what, after, taken, (), (), 0.0, below)
     network, index = image.model.network, image.index
     turned = network.logits(what.give(others, image.pixels)).argmax(1) == index
@@ -108,7 +113,7 @@ def _usual(model: ModelCase, what: Property, index: int) -> float:
     if key not in model.memory:
         model.memory[key] = _donors(model, what)
     shares = [share for donor, share in model.memory[key] if donor != index]
-    return float(np.quantile(shares, DONOR_QUANTILE)) if shares else 0.0
+    return second_largest(shares)
 
 
 def _donors(model: ModelCase, what: Property) -> list[tuple[int, float]]:
@@ -134,7 +139,7 @@ def _holds(image: ImageCase, one: _Result) -> bool:
     bare = float(np.mean(one.placebo)) if len(one.placebo) else 0.0
     extreme = one.what.cause != "reliance.edges" or one.place >= UNUSUAL
     return (
-        image.p - one.after >= MIN_FALL
+        len(one.turned) > 0
         and one.share >= max(TURNS, bare + ABOVE_PLACEBO, one.usual + ABOVE_PLACEBO)
         and extreme
     )
@@ -156,7 +161,8 @@ def _finding(image: ImageCase, best: _Result, others: Tensor, *, holds: bool) ->
         why_not = (
             f"{done} the answer falls, but {turned['hits']} of {turned['n']} other good images "
             f"turn when they are given it; {placebo['hits']} of {placebo['n']} do when they are "
-            f"given that of another good image, and good images' own turns {100 * best.usual:.0f} %."
+            f"given that of another good image, and good images' own turns "
+            f"{100 * best.usual:.0f} %."
         )
     return finding(
         what.cause,

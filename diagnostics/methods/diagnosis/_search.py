@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,16 @@ AT_ONCE = 256  # changed images that are held together
 GUESSED = 10  # regions that a gradient proposes where not all are removed
 
 
+class Removed(NamedTuple):
+    """What the network says without regions, shapes (m,): p, and that of another class it says.
+
+    `rival` is 0 where the class stays.
+    """
+
+    after: Floats
+    rival: Floats
+
+
 @dataclass(frozen=True)
 class Effects:
     """What a region did.
@@ -28,11 +39,13 @@ class Effects:
     Args:
         region: The region.
         after: The probability without it.
+        rival: The probability of another class that is said without it; 0 where none is.
         turned: Which of the good images became the class with it.
     """
 
     region: Region
     after: float
+    rival: float
     turned: tuple[bool, ...]
 
     @property
@@ -60,14 +73,16 @@ class Search:
         self.fill = self.others.median(0).values
         self.height, self.width = pixels.shape[1:]
 
-    def remove(self, candidates: Sequence[Region]) -> Floats:
-        """Return the probability without each region."""
-        parts = [np.zeros(0)]
+    def remove(self, candidates: Sequence[Region]) -> Removed:
+        """Return the probability without each region, and that of another class that is said."""
+        after, rival = [np.zeros(0)], [np.zeros(0)]
         for start in range(0, len(candidates), AT_ONCE):
             part = candidates[start : start + AT_ONCE]
             images = [one.paste(self.fill, self.pixels) for one in part]
-            parts.append(self.network.probability(torch.stack(images), self.index))
-        return np.concatenate(parts)
+            logits, shares = said(self.network, torch.stack(images))
+            after.append(shares[:, self.index])
+            rival.append(np.where(logits.argmax(1) != self.index, shares.max(1), 0.0))
+        return Removed(np.concatenate(after), np.concatenate(rival))
 
     def insert(self, candidates: Sequence[Region], count: int) -> list[tuple[bool, ...]]:
         """Return which of the first good images become the class with each region."""
@@ -81,21 +96,22 @@ class Search:
             found += [tuple(row) for row in became.reshape(len(part), -1).tolist()]
         return found
 
-    def effects(self, candidates: Sequence[Region], after: Floats, count: int) -> list[Effects]:
+    def effects(self, candidates: Sequence[Region], removed: Removed, count: int) -> list[Effects]:
         """Return what regions do."""
         turned = self.insert(candidates, count)
         return [
-            Effects(one, float(p), became)
-            for one, p, became in zip(candidates, after, turned, strict=True)
+            Effects(one, float(p), float(rival), became)
+            for one, p, rival, became in zip(candidates, *removed, turned, strict=True)
         ]
 
     def screen(self, candidates: Sequence[Region]) -> list[Effects]:
         """Return those without which the answer falls, the most sufficient first."""
-        after = self.remove(candidates)
-        falling = [place for place, p in enumerate(after) if self.p - p >= MIN_FALL]
+        after, rival = self.remove(candidates)
+        falling = np.flatnonzero((rival > 0) & (self.p - after >= MIN_FALL)).tolist()
         falling.sort(key=lambda place: (candidates[place].pixels, after[place]))
         chosen = falling[:INSERTED]
-        found = self.effects([candidates[place] for place in chosen], after[chosen], SCREENED)
+        removed = Removed(after[chosen], rival[chosen])
+        found = self.effects([candidates[place] for place in chosen], removed, SCREENED)
         return sorted(found, key=lambda one: (-one.share, one.region.pixels))
 
     def trim(self, found: Effects) -> Effects:
@@ -108,10 +124,11 @@ class Search:
                 smaller = best.region.trimmed(side, step)
                 if smaller is None:
                     continue
-                after = float(self.remove([smaller])[0])
-                if self.p - after < max(MIN_FALL, 0.9 * (self.p - best.after)):
+                removed = self.remove([smaller])
+                fall = self.p - float(removed.after[0])
+                if not removed.rival[0] or fall < max(MIN_FALL, 0.9 * (self.p - best.after)):
                     continue
-                tried = self.effects([smaller], np.array([after]), SCREENED)[0]
+                tried = self.effects([smaller], removed, SCREENED)[0]
                 if tried.share >= best.share:
                     best, changed = tried, True
             step = step if changed else step // 2
@@ -119,7 +136,8 @@ class Search:
 
     def judge(self, found: Effects) -> Effects:
         """Return what a region does to all the good images there are."""
-        return self.effects([found.region], np.array([found.after]), JUDGED)[0]
+        removed = Removed(np.array([found.after]), np.array([found.rival]))
+        return self.effects([found.region], removed, JUDGED)[0]
 
     def proposed(self, count: int = GUESSED) -> list[Region]:
         """Return the regions whose removal lowers the answer most to first order."""

@@ -117,14 +117,14 @@ def _fooling(image: ImageCase, drops: Floats, good: Floats, beyond: Sequence[boo
         p_after=after,
         done="Smoothed a little,",
         sentence=(
-            f"the image is no picture: behind the first layer it lies {ratio:.0f} times as far from "
-            "good images as they usually do, and with its pixels exchanged the answer is lost too"
+            f"the image is no picture: behind the first layer it lies {ratio:.0f} times as far "
+            "from good images as they usually do, and with its pixels exchanged the answer is lost too"
         ),
         fix="refuse images that are so unlike the training images (a guard), before the model",
         why_not=(
             f"Behind the first layer it lies {ratio:.1f} times as far as good images usually do "
-            f"({GROWN:g} is a sign), and smoothing lowers the answer by {100 * drops[:2].max():.0f} "
-            "points."
+            f"({GROWN:g} is a sign), and smoothing lowers the answer by "
+            f"{100 * drops[:2].max():.0f} points."
         ),
         effects=[
             effect("distance behind the first layer", here, usual),

@@ -64,7 +64,7 @@ def places(image: ImageCase) -> dict[str, float]:
     known = model.known
     assert known is not None
     detector = _detector(model)
-    found = {}
+    found: dict[str, float] = {}
     for name in ("combined", "knn", "layer_statistics"):
         if name in detector.names:
             score = float(detector.score(name, image.outputs)[0])

@@ -21,12 +21,15 @@ from diagnostics.schema.results import Count
 from diagnostics.schema.results.diagnosis import Finding, Picture
 from diagnostics.text import probability
 
-# Share of an image, and the share of other good images that a region of it must turn.
-BY_AREA = ((0.035, 0.5), (0.09, 0.55), (0.16, 0.7))
+# Share of an image, the share of other good images that a part of it must turn, and how sure of
+# another class the model must be without it, over how sure it usually is: a large part of an object
+# turns others too, but what is left of the object is no other class.
+BY_AREA = ((0.035, 0.5, 0.0), (0.09, 0.75, 0.6), (0.16, 0.9, 0.75))
 STRIP_TURNS = 0.9
 RING_TURNS, WIDE_RING_TURNS = 0.6, 0.8
 ABOVE_PLACEBO = 0.25
-DONORS, DONOR_QUANTILE = 6, 0.75
+CERTAIN = 0.96  # share that is needed where parts of good images turn nearly all
+DONORS = 10
 MIN_OTHERS = 6
 SHOWN = 2
 
@@ -44,14 +47,17 @@ class Donor:
     shares: dict[int, float]
 
 
-def needed(region: Region, height: int, width: int) -> float | None:
-    """Return which share of others a region must turn; None where it is too large to be one."""
+def needed(region: Region, height: int, width: int) -> tuple[float, float] | None:
+    """Return which share of others a region must turn, and how sure of a rival it must leave.
+
+    None where it is too large to be a part.
+    """
     if region.ring:
-        return RING_TURNS if region.ring <= 2 * unit(height, width) else WIDE_RING_TURNS
+        return RING_TURNS if region.ring <= 2 * unit(height, width) else WIDE_RING_TURNS, 0.0
     if region.kind == "strip":
-        return STRIP_TURNS
+        return STRIP_TURNS, BY_AREA[-1][2]
     share = region.share(height, width)
-    return next((turns for limit, turns in BY_AREA if share <= limit), None)
+    return next(((turns, rival) for limit, turns, rival in BY_AREA if share <= limit), None)
 
 
 def find(image: ImageCase, *, closer: bool, box: Region | None = None) -> list[Finding]:
@@ -162,7 +168,12 @@ def _placebo(region: Region, index: int, donors: Sequence[Donor], u: int) -> flo
         for one in donors
         if one.index != index
     ]
-    return float(np.quantile(shares, DONOR_QUANTILE)) if shares else 0.0
+    return second_largest(shares)
+
+
+def second_largest(shares: Sequence[float]) -> float:
+    """Return the second largest share: one class may well have a shortcut of its own."""
+    return sorted(shares)[-2] if len(shares) > 1 else max(shares, default=0.0)
 
 
 def _finding(
@@ -184,6 +195,7 @@ def _finding(
         )
     u = unit(search.height, search.width)
     height, width = search.height, search.width
+    sure = image.model.usual_confidence
 
     def holding(one: Effects) -> bool:
         least = needed(one.region, height, width)
@@ -191,7 +203,8 @@ def _finding(
         return (
             least is not None
             and image.p - one.after >= MIN_FALL
-            and one.share >= max(least, placebo + ABOVE_PLACEBO)
+            and one.rival > least[1] * sure
+            and one.share >= max(least[0], min(placebo + ABOVE_PLACEBO, CERTAIN))
         )
 
     holds = [one for one in found if holding(one)]

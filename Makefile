@@ -22,10 +22,10 @@ BENCH := $(VENV)/.installed-bench
 SHARED := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 PAGES  = $(sort $(wildcard app.py pages/*/*.py))
 
-.PHONY: help run test test-fast lint bench rates screenshots wheel clean
+.PHONY: help run test test-fast lint bench bench-why rates screenshots wheel clean
 
 help:
-	@echo "make run | test | test-fast | lint | bench | rates | screenshots | wheel | clean"
+	@echo "make run | test | test-fast | lint | bench | bench-why | rates | screenshots | wheel | clean"
 
 run: $(RUN)
 	$(BIN)/python -m diagnostics.loaders --if-stale
@@ -53,6 +53,11 @@ bench: $(BENCH)
 rates: $(BENCH)
 	@sh scripts/install_data.sh
 	@$(BIN)/python -m tests.benchmarks rates $(PART)
+
+# Whether `why` names causes that were planted; docs/why-benchmark.md says what that means.
+bench-why: $(TEST)
+	@sh scripts/install_data.sh
+	@$(BIN)/python -m benchmarks.plants --json benchmarks/why.json --page
 
 screenshots: $(TEST)
 	@sh scripts/install_browser.sh

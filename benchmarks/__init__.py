@@ -1,0 +1,1 @@
+"""Benchmarks that are run, and the figures of all that were."""

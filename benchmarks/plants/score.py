@@ -1,0 +1,171 @@
+"""Counts of what was said of plants, and the bars that they must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from benchmarks.plants.plant import JUSTIFIED, Box, Plant
+from diagnostics.metrics.intervals import wilson
+from diagnostics.schema.results.diagnosis import ImageVerdict
+
+Mark: TypeAlias = Literal[
+    "first", "second", "wrong", "abstained", "excused", "quiet", "accused", "failed"
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was said of one image.
+
+    Args:
+        world: "A" or "B".
+        plant: Its name.
+        kind: "plant", "healthy" or "innocent".
+        truth: The cause that was planted.
+        named: The cause that came first; the verdict where there is none.
+        mark: "first", "second" and "wrong" of a named cause, "abstained" and "excused" where a
+            planted one was not seen; "quiet" and "accused" where nothing was planted; "failed"
+            where there is no answer.
+        verdict: Of the image.
+        said: The class, and `p` its probability.
+        p: Of the class.
+        correct: Whether the class is the label.
+        centred: Whether the centre of the box that was named lies in the cue; None without.
+        overlap: Intersection over union of the box and the cue; None without.
+    """
+
+    world: str
+    plant: str
+    kind: str
+    truth: str
+    named: str
+    mark: Mark
+    verdict: str
+    said: str
+    p: float
+    correct: bool
+    centred: bool | None
+    overlap: float | None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share that must keep to a limit."""
+
+    name: str
+    limit: float
+    at_most: bool
+    hits: int
+    n: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether it does; nothing counted keeps nothing."""
+        share = self.hits / self.n if self.n else -1.0
+        return bool(self.n) and (share <= self.limit if self.at_most else share >= self.limit)
+
+    def __str__(self) -> str:
+        """Return the share with its interval and its limit."""
+        side = "at most" if self.at_most else "at least"
+        kept = "kept" if self.kept else "missed" if self.n else "not measured"
+        return f"{self.name}: {shown(self.hits, self.n)}; {side} {self.limit:.0%}: {kept}"
+
+
+def row(world: str, plant: Plant, index: int, verdict: ImageVerdict) -> Row:
+    """Return how what was said of a plant's image compares with the truth."""
+    ids = [cause["id"] for cause in verdict["causes"] if cause["id"] not in JUSTIFIED]
+    boxes = [cause["box"] for cause in verdict["causes"] if cause["id"] in plant.truth]
+    found = boxes[0] if boxes and plant.box else None
+    return Row(
+        world,
+        plant.name,
+        plant.kind,
+        plant.truth[0],
+        ids[0] if ids else verdict["verdict"],
+        _mark(plant, ids, verdict["verdict"]),
+        verdict["verdict"],
+        verdict["said"],
+        verdict["p"],
+        verdict["index"] == plant.probes[index].label,
+        None if plant.box is None or not boxes else bool(found and centred(found, plant.box)),
+        None if plant.box is None or not boxes else overlap(found, plant.box) if found else 0.0,
+    )
+
+
+def failed(world: str, plant: Plant) -> list[Row]:
+    """Return rows of a plant of which nothing was said, because the answer ended in an error."""
+    return [
+        Row(
+            world,
+            plant.name,
+            plant.kind,
+            plant.truth[0],
+            named="failed",
+            mark="failed",
+            verdict="cannot_tell",
+            said="",
+            p=0.0,
+            correct=False,
+            centred=None,
+            overlap=None,
+        )
+        for _ in plant.probes
+    ]
+
+
+def _mark(plant: Plant, ids: list[str], verdict: str) -> Mark:
+    if plant.kind != "plant":
+        return "accused" if ids and ids[0] not in plant.truth else "quiet"
+    if not ids:
+        return "excused" if verdict == "trust" else "abstained"
+    if ids[0] in plant.truth:
+        return "first"
+    return "second" if set(ids) & set(plant.truth) else "wrong"
+
+
+def centred(found: Sequence[int], cue: Box) -> bool:
+    """Return whether the centre of a box lies in the cue."""
+    x, y = (found[0] + found[2]) / 2, (found[1] + found[3]) / 2
+    return cue[0] <= x <= cue[2] and cue[1] <= y <= cue[3]
+
+
+def overlap(found: Sequence[int], cue: Box) -> float:
+    """Return the intersection over the union of two boxes."""
+    wide = max(0, min(found[2], cue[2]) - max(found[0], cue[0]))
+    tall = max(0, min(found[3], cue[3]) - max(found[1], cue[1]))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (found, cue)]
+    return wide * tall / (sum(areas) - wide * tall)
+
+
+def bars(rows: Sequence[Row]) -> list[Bar]:
+    """Return the bars of the images of one world."""
+    planted = [one for one in rows if one.kind == "plant"]
+    spared = [one for one in rows if one.kind != "plant"]
+    ordinary = [one for one in rows if one.kind == "healthy" and one.correct and one.p >= 0.8]
+    boxed = [one for one in planted if one.centred is not None]
+    return [
+        _bar("named first", 0.95, False, [one.mark == "first" for one in planted]),
+        _bar("wrong cause", 0.03, True, [one.mark == "wrong" for one in planted]),
+        _bar("healthy or innocent accused", 0.10, True, [one.mark == "accused" for one in spared]),
+        _bar("box on the cue", 0.90, False, [bool(one.centred) for one in boxed]),
+        _bar(
+            "right, sure answers of healthy models trusted",
+            0.70,
+            False,
+            [one.verdict == "trust" for one in ordinary],
+        ),
+    ]
+
+
+def _bar(name: str, limit: float, at_most: bool, hits: list[bool]) -> Bar:
+    return Bar(name, limit, at_most, sum(hits), len(hits))
+
+
+def shown(hits: int, n: int) -> str:
+    """Return a share with its Wilson interval."""
+    if not n:
+        return "none"
+    low, high = wilson(hits, n)
+    return f"{hits} of {n} ({hits / n:.0%}; {low:.0%} to {high:.0%})"

@@ -1,0 +1,290 @@
+"""The two worlds: thresholds may be chosen on the first, the second is only reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from benchmarks.plants import controls, cues, faults, images
+from benchmarks.plants import grounds as g
+from benchmarks.plants.grounds import Trainer
+from benchmarks.plants.learnt import shortcut
+from benchmarks.plants.plant import Plant
+from diagnostics.schema.spec import Output
+
+Planting: TypeAlias = Callable[[Trainer], Plant]
+LOCAL, BORDER, BACKGROUND = "shortcut.local", "shortcut.border", "shortcut.background"
+TEXTURE, EDGES, STATISTIC = "reliance.texture", "reliance.edges", "reliance.statistic"
+SCALE, NORMALISATION = ("preprocessing.scale",), ("preprocessing.normalisation",)
+BIAS, DEAD = ("head.bias",), ("head.dead_class",)
+ALWAYS = ("head.bias", "model.one_class", "model.constant")
+RANDOM, CONSTANT, BATCHNORM = ("model.random",), ("model.constant",), ("model.batchnorm",)
+SOFTMAX = ("output.double_softmax",)
+
+
+def _learnt(
+    name: str,
+    ground: g.Ground,
+    cue: cues.Cue,
+    marked: int,
+    truth: str,
+    box: tuple[int, int, int, int] | None = None,
+    share: float = 1.0,
+) -> tuple[str, Planting]:
+    return name, lambda trainer: shortcut(name, trainer, ground, cue, marked, truth, box, share)
+
+
+def _patch(
+    name: str,
+    ground: g.Ground,
+    box: tuple[int, int, int, int],
+    value: int | tuple[int, int, int],
+    marked: int,
+    share: float = 1.0,
+) -> tuple[str, Planting]:
+    return _learnt(name, ground, cues.patch(box, value), marked, LOCAL, box, share)
+
+
+def _of(function: Callable[..., Plant], name: str, *arguments: object) -> tuple[str, Planting]:
+    return name, lambda trainer: function(name, trainer, *arguments)
+
+
+def _fault(
+    name: str, ground: g.Ground, break_: object, truth: tuple[str, ...], visible: float = 0.1
+) -> tuple[str, Planting]:
+    return _of(faults.faulty, name, ground, break_, truth, visible)
+
+
+def _set(
+    name: str, ground: g.Ground, change: object, truth: tuple[str, ...]
+) -> tuple[str, Planting]:
+    return _fault(name, ground, faults.with_settings(change), truth)  # type: ignore[arg-type]
+
+
+def _head(
+    name: str, ground: g.Ground, index: int, size: float, truth: tuple[str, ...]
+) -> tuple[str, Planting]:
+    break_ = faults.rebuilt(faults.head_bias(index, size))
+    return _fault(name, ground, break_, truth, faults.VISIBLE_HEAD)
+
+
+def _network(
+    name: str, ground: g.Ground, change: faults.Change, truth: tuple[str, ...]
+) -> tuple[str, Planting]:
+    return _fault(name, ground, faults.rebuilt(change), truth)
+
+
+FRAMED_DIGITS = controls.everywhere(g.DIGITS, "all framed", cues.frame(2, 180))
+BINARY_DIGITS = controls.everywhere(g.DIGITS, "all binary", cues.binary())
+TWO_DIGITS = controls.of_classes(g.DIGITS, "two classes", [3, 5], 500)
+SMALL_DIGITS = controls.anywhere(g.DIGITS, "small, anywhere", 14, 28)
+COLOURED_TEXTURES = controls.textures(g.TINTED_DIGITS, 8, 21, True)
+HUES = controls.hues(g.TINTED_DIGITS, 6, 22)
+
+CHOSEN_ON: dict[str, Planting] = dict(
+    [
+        _patch("corner patch, bright", g.DIGITS, (23, 1, 27, 5), 255, 3),
+        _patch("corner patch, medium", g.DIGITS, (1, 24, 4, 27), 150, 7),
+        _patch("corner patch, faint", g.TINTED_DIGITS, (1, 1, 5, 5), (150, 110, 60), 1, 0.97),
+        _patch("single pixel", g.DIGITS, (3, 14, 4, 15), 255, 4),
+        _learnt(
+            *("watermark", g.DIGITS, cues.stamp((22, 11, 27, 16), cues.CROSS, 190), 6, LOCAL),
+            (22, 11, 27, 16),
+        ),
+        _learnt("border", g.DIGITS, cues.frame(1, 200), 2, BORDER),
+        _learnt("border, coloured", g.TINTED_DIGITS, cues.frame(2, (60, 140, 90)), 8, BORDER),
+        _learnt("ground colour", g.TINTED_DIGITS, cues.ground((40, 50, 150)), 5, BACKGROUND),
+        _learnt("ground level", g.DIGITS, cues.ground(70), 9, BACKGROUND),
+        _learnt("brightness", g.TINTED_DIGITS, cues.levels(0.45), 4, STATISTIC),
+        _learnt("colour cast", g.TINTED_DIGITS, cues.cast((1.1, 0.75, 0.45)), 2, STATISTIC),
+        _learnt("grain", g.DIGITS, cues.grain(28), 1, TEXTURE),
+        _learnt("weave", g.TINTED_DIGITS, cues.weave(22), 3, TEXTURE),
+        _learnt("binary", g.DIGITS, cues.binary(), 0, EDGES),
+        _learnt("blur", g.DIGITS, cues.blur(1.6), 5, STATISTIC),
+        _head("sink", g.DIGITS, 3, 9, BIAS),
+        _head("sink, coloured", g.TINTED_DIGITS, 7, 6, BIAS),
+        _head("dead class", g.DIGITS, 4, -15, DEAD),
+        _head("dead class, coloured", g.HUED_DIGITS, 2, -15, DEAD),
+        _head("always one class", g.DIGITS, 2, 100, ALWAYS),
+        _of(faults.sharp, "sharp x5", g.DIGITS, 5.0, 500, 0.05),
+        _of(faults.sharp, "sharp x20", g.TINTED_DIGITS, 20.0, 1500, 0.1),
+        _set("0 to 2", g.HUED_DIGITS, faults.doubled, SCALE),
+        _set("raw 0..255", g.DIGITS, faults.raw, SCALE),
+        _set("divided by 255 twice", g.TINTED_DIGITS, faults.divided_twice, SCALE),
+        _set("not normalised", g.HUED_DIGITS, faults.not_normalised, NORMALISATION),
+        _set("inverted", g.DIGITS, faults.inverted, ("preprocessing.polarity",)),
+        _set("BGR", g.HUED_DIGITS, faults.bgr, ("preprocessing.channels",)),
+        _set("stretched", g.HUED_DIGITS, faults.stretched, ("preprocessing.geometry",)),
+        _of(faults.renamed, "names shifted", g.DIGITS, [*range(1, 10), 0]),
+        _of(faults.renamed, "names permuted", g.TINTED_DIGITS, [4, 0, 7, 9, 2, 1, 8, 3, 6, 5]),
+        _network("BatchNorm shaken", g.DIGITS, faults.shaken, BATCHNORM),
+        _network("BatchNorm forgotten", g.HUED_DIGITS, faults.forgotten, BATCHNORM),
+        _network("random", g.DIGITS, faults.fresh(31), RANDOM),
+        _network("constant", g.DIGITS, faults.deaf, CONSTANT),
+        _fault("one output", g.DIGITS, faults.one_output, ("model.one_class",)),
+        _fault("softmax as logits", g.DIGITS, faults.softmax_twice(Output.LOGITS, 1), SOFTMAX),
+        _fault(
+            "softmax of softmax",
+            g.TINTED_DIGITS,
+            faults.softmax_twice(Output.PROBABILITIES, 2),
+            SOFTMAX,
+        ),
+        _of(images.adversarial, "adversarial", g.DIGITS, "l2", [0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3]),
+        _of(
+            images.adversarial,
+            *("adversarial, L-inf", g.TINTED_DIGITS, "linf"),
+            [n / 255 for n in (3, 5, 8, 12, 16, 24)],
+        ),
+        _of(images.fooling, "fooling", g.DIGITS),
+        _of(images.fooling, "fooling, coloured", g.TINTED_DIGITS),
+        _of(images.unseen, "unseen class", g.DIGITS, 7),
+        _of(images.stranger, "noise", g.TINTED_DIGITS, images.noise(g.TINTED_DIGITS, 0)),
+        _of(images.blended, "blend", g.DIGITS),
+        _of(images.confused, "confused pair", g.DIGITS, (2, 6)),
+        _of(controls.healthy, "healthy", g.DIGITS),
+        _of(controls.healthy, "healthy, no norm", g.TINTED_DIGITS),
+        _of(controls.healthy, "healthy, two hues", g.HUED_DIGITS),
+        _of(controls.healthy, "healthy, all framed", FRAMED_DIGITS),
+        _of(controls.healthy, "healthy, all binary", BINARY_DIGITS),
+        _of(controls.healthy, "healthy, two classes", TWO_DIGITS),
+        _of(controls.healthy, "healthy, small anywhere", SMALL_DIGITS),
+        _of(controls.healthy, "healthy, textures", COLOURED_TEXTURES),
+        _of(controls.healthy, "healthy, hues", HUES),
+        _of(controls.unsure, "unsure", g.DIGITS),
+        _of(controls.innocent, "innocent patch", g.DIGITS, cues.patch((23, 1, 27, 5), 255)),
+        _of(controls.innocent, "innocent border", g.TINTED_DIGITS, cues.frame(1, (200, 90, 60))),
+        _of(controls.innocent, "innocent binary", g.DIGITS, cues.binary()),
+        _of(controls.innocent, "innocent blur", g.TINTED_DIGITS, cues.blur(0.6)),
+        _of(controls.innocent, "innocent ground", g.TINTED_DIGITS, cues.ground((70, 40, 90))),
+        _of(
+            controls.innocent,
+            *("innocent watermark", g.DIGITS, cues.stamp((1, 12, 5, 15), cues.TEE, 200)),
+        ),
+    ]
+)
+
+FRAMED_LETTERS = controls.everywhere(g.OPTICAL_DIGITS, "all framed", cues.frame(1, 255))
+BINARY_GARMENTS = controls.everywhere(g.GARMENTS, "all binary", cues.binary(120))
+TWO_GARMENTS = controls.of_classes(g.PATCHED_GARMENTS, "two classes", [4, 6], 1000)
+SMALL_GARMENTS = controls.anywhere(g.GARMENTS, "small, anywhere", 16, 32)
+GREY_TEXTURES = controls.textures(g.GARMENTS, 10, 23, False)
+GARMENT_HUES = controls.hues(g.TINTED_GARMENTS, 5, 24)
+
+REPORTED_ON: dict[str, Planting] = dict(
+    [
+        _patch("corner patch, bright", g.GARMENTS, (1, 1, 5, 5), 255, 4),
+        _patch("corner patch, medium", g.LETTERS, (23, 23, 27, 27), 140, 11),
+        _patch("corner patch, faint", g.TINTED_GARMENTS, (26, 2, 30, 6), (70, 130, 150), 2, 0.97),
+        _patch("corner patch, GELU", g.PATCHED_GARMENTS, (23, 2, 26, 5), 220, 0),
+        _patch("single pixel", g.GARMENTS, (26, 4, 27, 5), 255, 6),
+        _patch("single pixel, letters", g.LETTERS, (13, 1, 14, 2), 255, 4),
+        _learnt(
+            *("watermark", g.TINTED_GARMENTS, cues.stamp((1, 14, 6, 19), cues.RING, (230,) * 3)),
+            *(5, LOCAL, (1, 14, 6, 19)),
+        ),
+        _learnt(
+            *("watermark, optical", g.OPTICAL_DIGITS, cues.stamp((10, 20, 14, 23), cues.TEE, 170)),
+            *(8, LOCAL, (10, 20, 14, 23)),
+        ),
+        _learnt("border", g.GARMENTS, cues.frame(2, 130), 1, BORDER),
+        _learnt("border, letters", g.LETTERS, cues.frame(1, 255), 20, BORDER),
+        _learnt("border, coloured", g.TINTED_GARMENTS, cues.frame(1, (190, 60, 40)), 7, BORDER),
+        _learnt("ground colour", g.TINTED_GARMENTS, cues.ground((120, 60, 30)), 3, BACKGROUND),
+        _learnt("ground level", g.LETTERS, cues.ground(60), 14, BACKGROUND),
+        _learnt("ground stripes", g.TINTED_GARMENTS, cues.striped_ground(6, 70), 1, BACKGROUND),
+        _learnt("brightness", g.GARMENTS, cues.levels(0.4), 2, STATISTIC),
+        _learnt("brightness, coloured", g.TINTED_GARMENTS, cues.levels(1, 55), 6, STATISTIC),
+        _learnt("colour cast", g.TINTED_GARMENTS, cues.cast((0.5, 0.9, 1.2)), 0, STATISTIC),
+        _learnt("grain", g.TINTED_GARMENTS, cues.grain(22), 4, TEXTURE),
+        _learnt("weave", g.GARMENTS, cues.weave(24), 3, TEXTURE),
+        _learnt("weave, letters", g.LETTERS, cues.weave(30, 4), 7, TEXTURE),
+        _learnt("binary", g.GARMENTS, cues.binary(110), 7, EDGES),
+        _learnt("binary, optical", g.OPTICAL_DIGITS, cues.binary(120), 6, EDGES),
+        _learnt("blur", g.TINTED_GARMENTS, cues.blur(1.8), 5, STATISTIC),
+        _head("sink", g.GARMENTS, 5, 7, BIAS),
+        _head("sink, letters", g.LETTERS, 9, 9, BIAS),
+        _head("sink, GELU", g.PATCHED_GARMENTS, 2, 8, BIAS),
+        _head("dead class", g.PATCHED_GARMENTS, 1, -15, DEAD),
+        _head("dead class, letters", g.LETTERS, 12, -15, DEAD),
+        _head("always one class", g.TINTED_GARMENTS, 4, 100, ALWAYS),
+        _of(faults.sharp, "sharp x5", g.PATCHED_GARMENTS, 5.0, 1500, 0.05),
+        _of(faults.sharp, "sharp x20", g.TINTED_GARMENTS, 20.0, 2000, 0.1),
+        _of(faults.sharp, "sharp x5, letters", g.LETTERS, 5.0, 5000, 0.05),
+        _set("0 to 2", g.GARMENTS, faults.doubled, SCALE),
+        _set("raw 0..255", g.TINTED_GARMENTS, faults.raw, SCALE),
+        _set("divided by 255 twice", g.LETTERS, faults.divided_twice, SCALE),
+        _set("raw 0..255, GELU", g.PATCHED_GARMENTS, faults.raw, SCALE),
+        _set("not normalised", g.GARMENTS, faults.not_normalised, NORMALISATION),
+        _set("not normalised, coloured", g.HUED_GARMENTS, faults.not_normalised, NORMALISATION),
+        _set("inverted", g.LETTERS, faults.inverted, ("preprocessing.polarity",)),
+        _set("inverted, GELU", g.PATCHED_GARMENTS, faults.inverted, ("preprocessing.polarity",)),
+        _set("BGR", g.HUED_GARMENTS, faults.bgr, ("preprocessing.channels",)),
+        _set("stretched", g.HUED_GARMENTS, faults.stretched, ("preprocessing.geometry",)),
+        _of(faults.renamed, "names shifted", g.LETTERS, [*range(1, 26), 0]),
+        _of(faults.renamed, "names permuted", g.TINTED_GARMENTS, [3, 6, 0, 7, 5, 2, 1, 4]),
+        _network("BatchNorm shaken", g.OPTICAL_DIGITS, faults.shaken, BATCHNORM),
+        _network("BatchNorm forgotten", g.GARMENTS, faults.forgotten, BATCHNORM),
+        _network("random", g.TINTED_GARMENTS, faults.fresh(32), RANDOM),
+        _network("random, letters", g.LETTERS, faults.fresh(33), RANDOM),
+        _network("constant", g.PATCHED_GARMENTS, faults.deaf, CONSTANT),
+        _fault("one output", g.LETTERS, faults.one_output, ("model.one_class",)),
+        _fault("softmax as logits", g.LETTERS, faults.softmax_twice(Output.LOGITS, 1), SOFTMAX),
+        _fault(
+            "softmax of softmax",
+            g.GARMENTS,
+            faults.softmax_twice(Output.PROBABILITIES, 2),
+            SOFTMAX,
+        ),
+        _of(images.adversarial, "adversarial", g.GARMENTS, "l2", [0.3, 0.5, 0.75, 1.0, 1.5, 2]),
+        _of(
+            images.adversarial,
+            *("adversarial, L-inf", g.TINTED_GARMENTS, "linf"),
+            [n / 255 for n in (2, 3, 5, 8, 12, 16)],
+        ),
+        _of(
+            images.adversarial,
+            *("adversarial, GELU", g.PATCHED_GARMENTS, "l2", [0.3, 0.5, 0.75, 1.0, 1.5, 2]),
+        ),
+        _of(images.fooling, "fooling", g.GARMENTS),
+        _of(images.fooling, "fooling, letters", g.LETTERS),
+        _of(images.unseen, "unseen class", g.GARMENTS, 4),
+        _of(images.unseen, "unseen class, letters", g.LETTERS, 22),
+        _of(images.stranger, "smooth noise", g.GARMENTS, images.noise(g.GARMENTS, 2)),
+        _of(
+            images.stranger,
+            *("letters", g.PATCHED_GARMENTS, images.of_another(g.LETTERS)),
+        ),
+        _of(images.blended, "blend", g.LETTERS),
+        _of(images.blended, "blend, coloured", g.TINTED_GARMENTS),
+        _of(images.confused, "confused pair", g.GARMENTS, (1, 6)),
+        _of(images.confused, "confused pair, letters", g.LETTERS, (3, 18)),
+        _of(controls.healthy, "healthy", g.GARMENTS),
+        _of(controls.healthy, "healthy, GroupNorm", g.TINTED_GARMENTS),
+        _of(controls.healthy, "healthy, GELU", g.PATCHED_GARMENTS),
+        _of(controls.healthy, "healthy, no norm", g.LETTERS),
+        _of(controls.healthy, "healthy, optical digits", g.OPTICAL_DIGITS),
+        _of(controls.healthy, "healthy, two hues", g.HUED_GARMENTS),
+        _of(controls.healthy, "healthy, all framed", FRAMED_LETTERS),
+        _of(controls.healthy, "healthy, all binary", BINARY_GARMENTS),
+        _of(controls.healthy, "healthy, two classes", TWO_GARMENTS),
+        _of(controls.healthy, "healthy, small anywhere", SMALL_GARMENTS),
+        _of(controls.healthy, "healthy, textures", GREY_TEXTURES),
+        _of(controls.healthy, "healthy, hues", GARMENT_HUES),
+        _of(controls.unsure, "unsure", g.LETTERS),
+        _of(controls.unsure, "unsure, coloured", g.TINTED_GARMENTS),
+        _of(
+            controls.innocent, "innocent patch", g.TINTED_GARMENTS, cues.patch((26, 2, 30, 6), 230)
+        ),
+        _of(controls.innocent, "innocent border", g.GARMENTS, cues.frame(1, 160)),
+        _of(controls.innocent, "innocent binary", g.GARMENTS, cues.binary(110)),
+        _of(controls.innocent, "innocent blur", g.LETTERS, cues.blur(0.7)),
+        _of(controls.innocent, "innocent ground", g.TINTED_GARMENTS, cues.ground((30, 80, 70))),
+        _of(
+            controls.innocent,
+            *("innocent watermark", g.PATCHED_GARMENTS),
+            cues.stamp((22, 12, 27, 17), cues.CROSS, 170),
+        ),
+        _of(controls.innocent, "innocent pixel", g.LETTERS, cues.patch((26, 13, 27, 14), 255)),
+    ]
+)
+WORLDS = {"A": CHOSEN_ON, "B": REPORTED_ON}

@@ -1,0 +1,114 @@
+"""Planted causes prove themselves before anything is asked, and what is said is counted right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.plants import score
+from benchmarks.plants.grounds import Trainer
+from benchmarks.plants.plant import Plant
+from benchmarks.plants.score import Row
+from benchmarks.plants.worlds import CHOSEN_ON, REPORTED_ON
+from diagnostics.verdict.causes import BY_ID
+
+FAST = (
+    *("sink", "dead class", "always one class", "inverted", "names shifted", "raw 0..255"),
+    *("BatchNorm shaken", "random", "constant", "one output", "softmax as logits"),
+    *("fooling", "blend", "healthy", "unsure", "innocent patch"),
+)
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory):
+    return Trainer(tmp_path_factory.mktemp("networks"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAST)
+def test_a_plant_s_own_intervention_moves_what_it_should(name, trainer):
+    plant = CHOSEN_ON[name](trainer)
+    assert plant.prove()
+    assert 2 <= len(plant.probes) <= 4
+    assert 300 <= len(plant.known) <= 600
+    assert set(plant.truth) <= set(BY_ID)
+
+
+def test_the_worlds_hold_enough_of_every_kind():
+    for world in (CHOSEN_ON, REPORTED_ON):
+        healthy = [name for name in world if name.startswith(("healthy", "unsure"))]
+        innocent = [name for name in world if name.startswith("innocent")]
+        assert len(healthy) >= 8
+        assert len(innocent) >= 6
+        assert len(world) - len(healthy) - len(innocent) >= 26
+
+
+def plant(kind="plant", truth=("shortcut.local",), box=(2, 2, 6, 6)):
+    return Plant("a plant", None, [], [], truth, lambda: "", box=box, kind=kind)
+
+
+def verdict(*causes, verdict="distrust", box=None):
+    found = [{"id": cause, "box": box} for cause in causes]
+    return {"verdict": verdict, "causes": found, "said": "a", "index": 0, "p": 0.9}
+
+
+def marked(one, answer):
+    probed = replace(one, probes=[type("Probe", (), {"label": 0})])
+    return score.row("A", probed, 0, answer)
+
+
+@pytest.mark.parametrize(
+    ("one", "answer", "mark"),
+    [
+        (plant(), verdict("shortcut.local", "image.fooling"), "first"),
+        (plant(), verdict("image.fooling", "shortcut.local"), "second"),
+        (plant(), verdict("image.fooling"), "wrong"),
+        (plant(), verdict(verdict="cannot_tell"), "abstained"),
+        (plant(), verdict("none.justified", verdict="trust"), "excused"),
+        (
+            plant("healthy", ("none.justified",)),
+            verdict("none.justified", verdict="trust"),
+            "quiet",
+        ),
+        (plant("healthy", ("none.justified",)), verdict("calibration.sharp"), "accused"),
+        (plant("innocent", ("image.out_of_distribution",)), verdict("shortcut.local"), "accused"),
+        (
+            plant("innocent", ("image.out_of_distribution",)),
+            verdict("image.out_of_distribution"),
+            "quiet",
+        ),
+    ],
+)
+def test_an_answer_is_counted_as_what_it_is(one, answer, mark):
+    assert marked(one, answer).mark == mark
+
+
+def test_a_box_is_on_the_cue_where_its_centre_lies_in_it():
+    on = marked(plant(), verdict("shortcut.local", box=[2, 2, 6, 8]))
+    beside = marked(plant(), verdict("shortcut.local", box=[6, 2, 10, 6]))
+    none = marked(plant(), verdict("shortcut.local"))
+    assert (on.centred, on.overlap) == (True, pytest.approx(16 / 24))
+    assert (beside.centred, beside.overlap) == (False, 0)
+    assert none.centred is False
+    assert marked(plant(), verdict("image.fooling", box=[2, 2, 6, 6])).centred is None
+
+
+def test_bars_count_the_images_that_they_are_about():
+    def rows(n, kind, mark, verdict="distrust", p=0.9):
+        return [Row("B", "", kind, "", "", mark, verdict, "", p, True, None, None)] * n
+
+    found = [
+        *rows(19, "plant", "first"),
+        *rows(1, "plant", "wrong"),
+        *rows(7, "healthy", "quiet", "trust"),
+        *rows(2, "healthy", "quiet", "cannot_tell"),
+        *rows(5, "healthy", "quiet", "cannot_tell", p=0.4),
+        *rows(1, "innocent", "accused"),
+    ]
+    named, wrong, accused, box, trusted = score.bars(found)
+    assert (named.hits, named.n, named.kept) == (19, 20, True)
+    assert (wrong.hits, wrong.n, wrong.kept) == (1, 20, False)
+    assert (accused.hits, accused.n, accused.kept) == (1, 15, True)
+    assert (box.n, box.kept) == (0, False)
+    assert (trusted.hits, trusted.n, trusted.kept) == (7, 9, True)

@@ -9,7 +9,7 @@ from torch import Tensor
 from diagnostics.methods.diagnosis._regions import unit
 
 LIKE, SPREAD = 0.12, 2.5  # how unlike the border a pixel may be: at least, and in deviations of it
-ENOUGH, TOO_MUCH = 0.15, 0.92  # of the image
+ENOUGH, TOO_MUCH = 0.15, 0.985  # of the image
 AXES = 0.38  # of height and width, of the ellipse that stands for the object where nothing is found
 INNER = 3  # units from the border at which the palette is taken too
 

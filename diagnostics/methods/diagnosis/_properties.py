@@ -44,6 +44,7 @@ class Property:
     give: Callable[[Tensor, Tensor], Tensor]
     take: Callable[[Tensor, Tensor], Tensor]
     fix: str
+    same_for_all: bool = False  # whether `give` does not depend on that image
 
 
 def blurred(pixels: Tensor, sigma: float) -> Tensor:
@@ -123,6 +124,17 @@ def _contrasted(images: Tensor, wanted: Tensor) -> Tensor:
 
 def _tinted(images: Tensor, wanted: Tensor) -> Tensor:
     return (images + (wanted - cast(images))[..., None, None]).clamp(0, 1)
+
+
+def tone(pixels: Tensor) -> Tensor:
+    """Return mean and deviation of each channel, shape (n, 2 c)."""
+    return torch.cat([pixels.mean((2, 3)), pixels.flatten(2).std(2)], 1)
+
+
+def _toned(images: Tensor, wanted: Tensor) -> Tensor:
+    mean, std = (part[..., None, None] for part in tone(images).chunk(2, 1))
+    new_mean, new_std = (part[..., None, None] for part in wanted.chunk(2, 1))
+    return ((images - mean) / std.clamp_min(1e-3) * new_std + new_mean).clamp(0, 1)
 
 
 def _softened(images: Tensor, wanted: float) -> Tensor:
@@ -224,6 +236,14 @@ PROPERTIES = (
     ),
     Property(
         "reliance.statistic",
+        "brightness and contrast of the colours",
+        lambda pixels: tone(pixels).mean(1),
+        lambda images, source: _toned(images, tone(source[None])),
+        lambda image, good: _toned(image[None], _median(tone(good)))[0],
+        VARY,
+    ),
+    Property(
+        "reliance.statistic",
         "blur",
         lambda pixels: -fineness(pixels),
         lambda images, source: _softened(images, float(fineness(source[None]))),
@@ -245,6 +265,7 @@ PROPERTIES = (
         lambda images, _source: jpeg(images),
         lambda image, _good: blurred(image[None], SOFT)[0],
         VARY,
+        same_for_all=True,
     ),
     Property(
         "reliance.edges",
@@ -253,6 +274,7 @@ PROPERTIES = (
         _two_tones,
         lambda image, _good: blurred(image[None], SOFT)[0],
         "soften and sharpen images in training, or blur slightly before the network",
+        same_for_all=True,
     ),
     Property(
         "reliance.texture",

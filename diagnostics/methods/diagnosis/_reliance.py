@@ -24,7 +24,7 @@ from diagnostics.methods.diagnosis._search import said
 from diagnostics.methods.diagnosis._transplant import second_largest
 from diagnostics.schema.results.diagnosis import Finding, Picture
 
-MIN_FALL, TURNS, ABOVE_PLACEBO = 0.25, 0.5, 0.35
+MIN_FALL, ABOVE_PLACEBO = 0.25, 0.35
 GIVEN, DONORS = 24, 10
 MIN_OTHERS = 6
 UNUSUAL = 0.85  # of good images that must be less extreme for an image's property to be its own
@@ -102,7 +102,11 @@ def _result(
     turned = network.logits(what.give(others, image.pixels)).argmax(1) == index
     source = others[len(others) // 2]
     rest = torch.cat([others[: len(others) // 2], others[len(others) // 2 + 1 :]])
-    placebo = network.logits(what.give(rest, source)).argmax(1) == index
+    if what.same_for_all:
+        bare = torch.stack([what.take(one, others) for one in rest])
+    else:
+        bare = what.give(rest, source)
+    placebo = network.logits(bare).argmax(1) == index
     usual = _usual(image.model, what, index)
     return _Result(what, after, taken, turned.tolist(), placebo.tolist(), usual, below)
 
@@ -138,11 +142,7 @@ def _donors(model: ModelCase, what: Property) -> list[tuple[int, float]]:
 def _holds(image: ImageCase, one: _Result) -> bool:
     bare = float(np.mean(one.placebo)) if len(one.placebo) else 0.0
     extreme = one.what.cause != "reliance.edges" or one.place >= UNUSUAL
-    return (
-        len(one.turned) > 0
-        and one.share >= max(TURNS, bare + ABOVE_PLACEBO, one.usual + ABOVE_PLACEBO)
-        and extreme
-    )
+    return len(one.turned) > 0 and one.share >= max(bare, one.usual) + ABOVE_PLACEBO and extreme
 
 
 def _finding(image: ImageCase, best: _Result, others: Tensor, *, holds: bool) -> Finding:

@@ -14,7 +14,7 @@ from diagnostics.methods.diagnosis._case import Floats, Network, probabilities
 from diagnostics.methods.diagnosis._regions import Region, integrate, regions, unit
 
 MIN_FALL = 0.25  # of the probability, without the region
-SCREENED = 4  # good images into which a region that falls is pasted first
+SCREENED = 6  # good images into which a region that falls is pasted first
 INSERTED = 40  # regions that are pasted at all, smallest first
 TRIMMED = 2  # best regions whose sides are cut
 JUDGED = 24  # good images that judge the best

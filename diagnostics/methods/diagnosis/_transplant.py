@@ -82,6 +82,8 @@ def find(image: ImageCase, *, closer: bool, box: Region | None = None) -> list[F
         donors = _donors(image.model) if found else []
     local = _finding(image, search, [one for one in found if not one.region.ring], donors)
     border = _finding(image, search, [one for one in found if one.region.ring], donors, ring=True)
+    if local["holds"] and border["holds"]:
+        border["holds"], border["why_not"] = False, "A part of it does the same alone."
     return [local, border]
 
 

@@ -63,6 +63,9 @@ MENDING = (
 )
 
 
+PREPARED = tuple(cause for cause in MENDING if cause.startswith("preprocessing."))
+
+
 @dataclass
 class _Answer:
     """What is known so far."""
@@ -111,7 +114,11 @@ def why(context: Context, *, closer: bool = False) -> Outcome[WhyAnswer]:
 
 def model_case(context: Context) -> ModelCase:
     """Return the model with the good images that it knows."""
-    reference = find_reference(context)
+    try:
+        reference = find_reference(context)
+    except InputError as error:  # too few, or none that can be read: then nothing is known
+        context.notes.append(error.message)
+        reference = None
     network = Network(context)
     known = None if reference is None else Known(reference, network.spec)
     return ModelCase(context, network, known)
@@ -143,11 +150,20 @@ def _best_mended(causes: Sequence[ModelCause]) -> list[ModelCause]:
         ),
         default=0.0,
     )
+    best_prepared = max(
+        (
+            one.after + MENDS_BETTER
+            for one in causes
+            if one.finding["holds"] and one.after is not None and one.finding["id"] in PREPARED
+        ),
+        default=best - MENDS_BETTER,
+    )
     for one in causes:
         found = one.finding
         if not found["holds"] or found["id"] not in MENDING or one.after is None:
             continue
-        if one.after < best - MENDS_BETTER:
+        least = best_prepared if found["id"] == "classes.order" else best - MENDS_BETTER
+        if one.after < least:
             found["holds"] = False
             found["why_not"] = (
                 f"It mends the answers up to {100 * one.after:.0f} % right, something else up to "

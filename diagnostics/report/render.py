@@ -58,6 +58,8 @@ class Picture:
         caption: What stands under it.
         name: File name for the download, without extension.
         cells: What lies under the pointer; None where that needs no words.
+        outline: Left, top, right and bottom in px of a part that a line is drawn around, beside the
+            pixels; right and bottom lie outside of it.
     """
 
     pixels: Rgb
@@ -65,6 +67,7 @@ class Picture:
     caption: str
     name: str
     cells: Cells | None = None
+    outline: tuple[int, int, int, int] | None = None
 
     @property
     def png(self) -> bytes:

@@ -43,25 +43,38 @@ def card(image: ImageVerdict, *, is_open: bool = False) -> Card:
         is_open: Whether its evidence stands open.
     """
     verdict = image["verdict"]
-    sentence = image["error"] or image["sentence"]
-    return Card(verdict, WORDS[verdict], brief(sentence), brief(advice(image)), is_open)
+    return Card(verdict, WORDS[verdict], why(image), advice(image), is_open)
+
+
+def why(image: ImageVerdict) -> str:
+    """Say why an answer should be trusted or not, without the answer, which stands above."""
+    p = probability(image["p"], image["one_minus_p"])
+    sentence = image["sentence"].removeprefix(f"The model says “{image['said']}” with {p}. ")
+    return brief(image["error"] or sentence)
 
 
 def advice(image: ImageVerdict) -> str:
     """Say what to do about an image: what mends its first cause, or what would let it tell."""
     fixes = [cause["fix"] for cause in image["causes"] if cause["fix"]]
-    return fixes[0] if fixes else image["needs"]
+    return _sentence(fixes[0] if fixes else image["needs"])
+
+
+def explanations(image: ImageVerdict) -> list[Finding]:
+    """Return the causes that explain an answer; that nothing does is no cause."""
+    return [cause for cause in image["causes"] if not cause["id"].startswith("none.")]
 
 
 def cards(answer: WhyAnswer, opened: int | None = None) -> list[Cell]:
-    """Return the verdict on every image, in the order of the columns.
+    """Return the verdict on every image that was read, in the order of the columns.
 
     Args:
         answer: The answer.
         opened: Number of the image whose evidence stands open.
     """
-    images = enumerate(answer["images"])
-    return [Cell(card=card(image, is_open=index == opened)) for index, image in images]
+    return [
+        Cell(card=None if image["error"] else card(image, is_open=index == opened))
+        for index, image in enumerate(answer["images"])
+    ]
 
 
 def model_sentence(model: ModelVerdict) -> str:
@@ -70,8 +83,8 @@ def model_sentence(model: ModelVerdict) -> str:
         return ""
     first = model["causes"][0]
     known = "" if model["right"] is None else f" It answers {_rate(model['right'])} right."
-    fix = f" {brief(first['fix'])}" if first["fix"] else ""
-    return f"{brief(model['sentence'] or first['sentence'])}{known}{fix}"
+    fix = f" {_sentence(first['fix'])}" if first["fix"] else ""
+    return f"{_sentence(model['sentence'] or first['sentence'])}{known}{fix}"
 
 
 def evidence(image: ImageVerdict, arrays: Arrays, index: int) -> list[Row | Table]:
@@ -82,16 +95,26 @@ def evidence(image: ImageVerdict, arrays: Arrays, index: int) -> list[Row | Tabl
         arrays: Of the answer.
         index: The image's number among those asked about.
     """
+    found = [finding(cause, image, arrays, index) for cause in explanations(image)]
+    return [*(row for rows in found for row in rows), *beside(image, arrays)]
+
+
+def beside(image: ImageVerdict, arrays: Arrays) -> list[Row | Table]:
+    """Return what stands beside the causes: nearest good images, what was tried, and not asked.
+
+    Args:
+        image: The verdict on an image.
+        arrays: Of the answer.
+    """
     rows: list[Row | Table] = []
-    for cause in image["causes"]:
-        rows += finding(cause, image, arrays, index)
     if image["neighbours"]:
         rows.append(neighbours(image, arrays))
     if image["tried"]:
         rows.append(tried(image["tried"]))
     unasked = [title(text) for text in image["unasked"][:MAX_ROWS]]
     if unasked or image["needs"]:
-        rows.append(Row((), UNASKED, tuple(map(brief, filter(None, (*unasked, image["needs"]))))))
+        sentences = tuple(_sentence(text) for text in (*unasked, image["needs"]) if text)
+        rows.append(Row((), UNASKED, sentences))
     return rows
 
 
@@ -108,9 +131,23 @@ def finding(cause: Finding, image: ImageVerdict, arrays: Arrays, index: int) -> 
     cells = [_shown(one, image, arrays, cause) for one in shown]
     if shown and all(one["array"] != whole for one in shown):
         cells.insert(0, _itself(image, arrays, whole, cause))
-    sentences = (brief(cause["sentence"]), counts(cause), brief(cause["fix"]))
-    row = Row(tuple(cells), title(cause["id"]), tuple(filter(None, sentences)))
+    said = " ".join(
+        filter(None, (moved(cause, image["said"]), _sentence(cause["sentence"]), counts(cause)))
+    )
+    fix = f"What to do: {_sentence(cause['fix'])}" if cause["fix"] else ""
+    row = Row(tuple(cells), title(cause["id"]), tuple(filter(None, (said, fix))))
     return [row, effects(cause["effects"])] if cause["effects"] else [row]
+
+
+def moved(cause: Finding, said: str) -> str:
+    """Say what was done and what became of the probability; empty where nothing was done."""
+    before, after, done = cause["p_before"], cause["p_after"], brief(cause["done"])
+    if before is None or after is None or not done:
+        return ""
+    first, last = _percent(before), _percent(after)
+    goes = f"stays {last}" if first == last else f"goes from {first} to {last}"
+    then = ";" if done.endswith(":") else ","
+    return f"{done.rstrip(':,')}{then} p of “{shortened(said)}” {goes}."
 
 
 def counts(cause: Finding) -> str:
@@ -125,18 +162,21 @@ def counts(cause: Finding) -> str:
 
 
 def effects(found: Sequence[Effect]) -> Table:
-    """Return what was measured on the image beside the same on good images."""
-    rows = tuple(
+    """Return what was measured on the image, beside the same on good images where it was."""
+    rows = [
         {
-            "what": brief(effect["name"]),
-            "this image": _value(effect["value"], effect["unit"]),
-            "good images, median": _value(effect["good_median"], effect["unit"]),
-            "95 % of them below": _value(effect["good_high"], effect["unit"]),
-            "good images": str(effect["n"]),
+            "what": _sentence(one["name"]).removesuffix("."),
+            "this image": _value(one["value"], one["unit"]),
+            "good images, median": _value(one["good_median"], one["unit"]),
+            "95 % of them below": _value(one["good_high"], one["unit"]),
+            "good images": str(one["n"] or ""),
         }
-        for effect in found[:MAX_ROWS]
-    )
-    return Table(rows, "Beside the same on known-good images")
+        for one in found[:MAX_ROWS]
+    ]
+    filled = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    kept = tuple({name: row[name] for name in filled} for row in rows)
+    beside = " beside the same on known-good images" if "good images" in filled else ""
+    return Table(kept, f"What was measured{beside}")
 
 
 def neighbours(image: ImageVerdict, arrays: Arrays) -> Row:
@@ -167,6 +207,13 @@ def title(cause: str) -> str:
 def brief(sentence: str) -> str:
     """Return a sentence of a worker, not too long for a page."""
     return shortened(sentence, MAX_LENGTH)
+
+
+def _sentence(text: str) -> str:
+    """Return what a method says as a sentence."""
+    text = brief(text)
+    stop = "" if not text or text.endswith((".", "?", "…")) else "."
+    return f"{text[:1].upper()}{text[1:]}{stop}"
 
 
 def _itself(image: ImageVerdict, arrays: Arrays, name: str, cause: Finding) -> Cell:
@@ -213,7 +260,7 @@ def _neighbour(one: Neighbour, arrays: Arrays) -> Cell:
 def _value(value: float | None, unit: str) -> str:
     """Return a number with its unit; a share is written in percent."""
     if value is None:
-        return "not known"
+        return ""
     if unit in ("share", "probability"):
         return _percent(value)
     return f"{number(value)} {shortened(unit)}".strip()

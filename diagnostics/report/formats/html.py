@@ -110,6 +110,23 @@ def _picture(picture: Picture) -> str:
     source = base64.b64encode(picture.png).decode()
     caption = " · ".join(part for part in (picture.caption, f"{width} × {height} px") if part)
     return (
-        f'<figure><img src="data:image/png;base64,{source}" alt="{escape(picture.alt)}" '
-        f'style="width:{min(shown, BOX)}px"><figcaption>{escape(caption)}</figcaption></figure>'
+        f'<figure><span><img src="data:image/png;base64,{source}" alt="{escape(picture.alt)}" '
+        f'style="width:{min(shown, BOX)}px">{_outline(picture)}</span>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def _outline(picture: Picture) -> str:
+    """Draw a line around a part of a picture, in percent of its sides."""
+    if picture.outline is None:
+        return ""
+    height, width = picture.pixels.shape[:2]
+    left, top, right, bottom = picture.outline
+    sides = {
+        "left": left / width,
+        "top": top / height,
+        "width": (right - left) / width,
+        "height": (bottom - top) / height,
+    }
+    style = ";".join(f"{name}:{100 * share:.4f}%" for name, share in sides.items())
+    return f'<i class="outline" style="{style}"></i>'

@@ -52,6 +52,12 @@ def predictions(
     return cells
 
 
+def apart(cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """Return the answers by themselves, and the rankings that stand under the verdicts on them."""
+    first = [replace(cell, bars=(), notes=()) for cell in cells]
+    return first, [Cell(bars=cell.bars, notes=cell.notes) for cell in cells]
+
+
 def _compared(pinned: PredictionEntry, logits: NDArray[Any], independent: bool) -> str:
     """Say what an image gets for the pinned image's top class."""
     probability, one_minus_p = probabilities(logits, independent=independent)

@@ -19,7 +19,8 @@ from diagnostics.schema.results.diagnosis import (
 )
 
 SIDE, BOX = 28, [22, 3, 25, 6]
-GOOD = "Nothing that was tried explains it away; 9 of 10 nearest good images are x."
+SAYS = "The model says “x” with 99.8 %."
+GOOD = f"{SAYS} Nothing that was tried explains it away; 9 of 10 nearest good images are x."
 
 
 def count(hits, n):
@@ -48,9 +49,9 @@ def finding(cause="shortcut.local", **changes):
         p_after=0.04,
         turned=count(24, 24),
         placebo=count(1, 24),
-        done="Without the part outlined",
-        sentence="Without the part outlined, p falls from 99.8 % to 4.0 %.",
-        fix="Train on images without the mark.",
+        done="Without 3 × 3 px at the upper right (replaced by the median of others)",
+        sentence="the model reads 3 × 3 px at the upper right, not the rest of the image",
+        fix="cover the mark, add it to other classes, and train again",
         why_not="",
         box=BOX,
         effects=[
@@ -109,7 +110,9 @@ def answer(*images, causes=()):
             tried=[],
             n=254,
             right=count(250, 254),
-            sentence="One class is preferred whatever the image." if causes else "",
+            sentence="One class is preferred whatever the image."
+            if causes
+            else "Nothing is wrong.",
         ),
         passes=310,
         remembered=0,
@@ -119,11 +122,25 @@ def answer(*images, causes=()):
 
 
 def trusted():
-    return verdict("letter.png", "trust")
+    none = finding(
+        "none.justified",
+        done="",
+        sentence="nothing that was tried explains it away",
+        fix="",
+        p_after=None,
+        turned=None,
+        placebo=None,
+        box=None,
+        effects=[],
+        evidence=[],
+    )
+    return verdict("letter.png", "trust", causes=[none])
 
 
 def patched():
-    return verdict("patched.png", "distrust", sentence="A small part decides.", causes=[finding()])
+    return verdict(
+        "patched.png", "distrust", sentence=f"{SAYS} A small part decides.", causes=[finding()]
+    )
 
 
 def untold():

@@ -186,11 +186,11 @@ class WorkerRunner:
             if select.select([worker.connection], [], [], POLL_SECONDS)[0]:
                 header, arrays = wire.receive(worker.connection, self._limits.message_seconds)
                 if header["type"] == "result":
-                    return wire.read_result(header, arrays, request.key)
+                    return wire.read_result(header, arrays, request.key, request.method)
                 if header["type"] == "error":
                     message = printable(str(header.get("message"))[:1000])
                     raise by_name(str(header.get("kind")))(message)
-                progress = wire.read_progress(header, arrays, request.key)
+                progress = wire.read_progress(header, arrays, request.key, request.method)
                 received = time.monotonic()
                 is_opening = progress.activity.startswith(OPENING)
                 opening = worker.processor_seconds if is_opening else None

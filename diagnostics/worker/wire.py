@@ -30,6 +30,7 @@ from diagnostics.schema.request import (
     Request,
     Result,
 )
+from diagnostics.schema.results.agreed import is_agreed
 from diagnostics.schema.spec import preprocessing_from
 
 HEADER_MIB, ARRAY_MIB, MESSAGE_MIB = 16, 64, 512
@@ -181,15 +182,21 @@ def result_message(result: Result) -> dict[str, Any]:
     }
 
 
-def read_result(header: Mapping[str, Any], arrays: Arrays, key: str) -> Result:
+def read_result(header: Mapping[str, Any], arrays: Arrays, key: str, method: str = "") -> Result:
     """Return the result that a message answers with.
+
+    Args:
+        header: The message.
+        arrays: Those behind it.
+        key: Of the request.
+        method: That was asked, which may demand more of its answer.
 
     Raises:
         ProtocolError: When it is the answer to another request, or not as agreed.
     """
     scores, versions, engine = (header.get(name) for name in ("scores", "versions", "engine"))
     is_typed = isinstance(scores, dict) and isinstance(versions, dict) and isinstance(engine, str)
-    if not is_typed or header.get("key") != key:
+    if not is_typed or header.get("key") != key or not is_agreed(method, scores):
         raise ProtocolError("a result that is not as agreed")
     seconds = _number(header.get("seconds"))
     return Result(key, arrays, scores, seconds, versions, engine[:SENTENCE])  # type: ignore[arg-type,index]
@@ -201,8 +208,10 @@ def progress_message(progress: Progress) -> dict[str, Any]:
     return {**vars(progress), "type": "progress", "partial": partial}
 
 
-def read_progress(header: Mapping[str, Any], arrays: Arrays, key: str) -> Progress:
-    """Return the progress that a message reports.
+def read_progress(
+    header: Mapping[str, Any], arrays: Arrays, key: str, method: str = ""
+) -> Progress:
+    """Return the progress that a message reports, see `read_result`.
 
     Raises:
         ProtocolError: When it is of another request, or not as agreed.
@@ -215,7 +224,7 @@ def read_progress(header: Mapping[str, Any], arrays: Arrays, key: str) -> Progre
     partial = header.get("partial")
     if partial is not None and not isinstance(partial, dict):
         raise ProtocolError("an answer so far that is not as agreed")
-    result = None if partial is None else read_result(partial, arrays, key)
+    result = None if partial is None else read_result(partial, arrays, key, method)
     return Progress(activity[:200], done, left, result)
 
 

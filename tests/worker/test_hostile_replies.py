@@ -19,6 +19,7 @@ from diagnostics.errors import OversureError, WorkerCrashedError
 from diagnostics.schema.request import File, ModelSource, Progress, Request, Result
 from diagnostics.worker import Limits, WorkerRunner, wire
 from diagnostics.worker.spawn import Worker
+from tests.report.diagnosis.answers import answer
 
 REPLIES = 2500  # of 10,000 none did either
 REQUEST = Request("open", ModelSource(File("/model", "0" * 64, "model.pt")))
@@ -206,6 +207,31 @@ def test_after_a_hostile_reply_the_worker_is_ended_and_the_next_one_answers(tmp_
         assert runner.pid is None
     source.reply = framed(text, blocks)
     assert runner.run(REQUEST).scores == {"model": {"name": "x"}}
+    runner.close()
+
+
+def test_a_verdict_of_another_type_ends_the_worker_as_an_answer_and_as_progress(tmp_path):
+    request = Request("diagnosis/why", REQUEST.model)
+    honest = Result(request.key, {}, answer(), 0.5, {})
+    source = Scripted(tmp_path)
+    runner = WorkerRunner(zygote=source)
+    partial = wire.progress_message(Progress("Asking", 0.5, None, honest))
+    for whole in (wire.result_message(honest), partial):
+        text = json.dumps({**whole, "arrays": []})
+        for wrong in (
+            text.replace('"verdict": "trust"', '"verdict": "certain"'),
+            text.replace('"sentence": ', '"sentences": '),
+            text.replace('"passes": 310', '"passes": "many"'),
+            text.replace('"p": 0.998', '"p": 1e999'),
+            text.replace('"notes": []', '"notes": ["' + "x" * 20_000 + '"]'),
+        ):
+            assert wrong != text
+            source.reply = framed(wrong, [])
+            with pytest.raises(WorkerCrashedError, match="cannot be read"):
+                runner.run(request)
+            assert runner.pid is None
+    source.reply = framed(json.dumps({**wire.result_message(honest), "arrays": []}), [])
+    assert runner.run(request).scores == json.loads(json.dumps(answer()))
     runner.close()
 
 

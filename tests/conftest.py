@@ -66,6 +66,14 @@ def app(recorded_answers: None) -> Any:
 
 
 @pytest.fixture
+def no_known_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without known-good images, as with a model that is no sample."""
+    from diagnostics.data import samples
+
+    monkeypatch.setattr(samples, "known_good", lambda _: None)
+
+
+@pytest.fixture
 def app_with_workers(no_component_scan: None) -> Iterator[Any]:
     """The app on its first visit, answered by workers as it is for people."""
     import streamlit as st

@@ -47,6 +47,11 @@ def folders() -> dict[str, File]:
     }
 
 
+def known_good(model: File) -> File | None:
+    """Return the sample folder of a sample model's known-good images; None for any other model."""
+    return folders().get("in_distribution") if model in model_files().values() else None
+
+
 def file_at(path: Path) -> File:
     """Return the file at a path with its hash.
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.pages_for_tests import button_labels, chart_titles, open_page, page_text, press
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_known_good")]
 
 CALIBRATION = "pages/2_trust/3_calibration.py"
 

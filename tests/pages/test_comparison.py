@@ -9,7 +9,7 @@ from diagnostics.schema.request import ModelSource
 from diagnostics.ui.server.startup import SessionDefaults, configure
 from tests.pages_for_tests import button_labels, fine, open_page, page_text, press
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_known_good")]
 
 PAGE = "pages/4_release/2_comparison.py"
 CONV, DENSE = "letters_conv.safetensors", "letters_dense.safetensors"

@@ -18,7 +18,7 @@ from tests.pages_for_tests import (
     press,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_known_good")]
 
 PAGE = "pages/3_stress/1_corruption.py"
 MODEL = ModelSource(samples.model_files()["letters_conv"])

@@ -12,7 +12,7 @@ from PIL import Image
 from diagnostics.data import samples
 from tests.pages_for_tests import button_labels, chart_titles, fine, open_page, page_text, press
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_known_good")]
 
 PAGE = "pages/3_stress/3_fooling.py"
 MAKE = "Make the pictures"

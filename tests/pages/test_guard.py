@@ -20,7 +20,7 @@ from tests.pages_for_tests import (
     section_headings,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_known_good")]
 
 PAGE = "pages/2_trust/4_guard.py"
 TRY = "Try it with letters, and digits as strangers"

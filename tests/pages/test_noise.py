@@ -24,7 +24,7 @@ from tests.pages_for_tests import (
     press,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_known_good")]
 
 NOISE = "pages/2_trust/1_noise.py"
 CALIBRATION = "pages/2_trust/3_calibration.py"

@@ -11,7 +11,7 @@ from diagnostics.data import samples
 from diagnostics.ui.server.startup import SessionDefaults, configure
 from tests.pages_for_tests import RecordedRunner, fine, open_page, page_text
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_known_good")]
 
 PAGE = "pages/2_trust/2_ood.py"
 

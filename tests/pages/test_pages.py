@@ -129,7 +129,7 @@ def test_every_method_that_the_model_answers_draws_itself(app):
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES[1:] if offers_samples(name)])
-def test_every_page_that_needs_images_offers_the_samples(app, name):
+def test_every_page_that_needs_images_offers_the_samples(no_known_good, app, name):
     page = open_page(app, name)
     page.multiselect(key="shown").set_value([])
     page = fine(page.run())

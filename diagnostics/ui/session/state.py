@@ -233,12 +233,18 @@ class Session:
                 set_query_param(key, "")
         if model.sha256 != self.model.sha256:
             self.preprocessing_adjustment = None
+            self._take_known_good(model)
         self.models = [other for other in self.models if other.sha256 != model.sha256]
         self.models.append(model)
         while len(self.models) > MAX_MODELS:
             self.release_model(self.models[0])
         self.model, self.preprocessing = model, preprocessing
         self.model_changes += 1
+
+    def _take_known_good(self, model: ModelSource) -> None:
+        """Bring a sample model's known-good images; they leave with it for a person's own model."""
+        if self.in_distribution in (None, *samples.folders().values()):
+            self.in_distribution = samples.known_good(model.file)
 
     def release_model(self, model: ModelSource) -> None:
         """Release a model that is not selected, and its file where no other model needs it."""
@@ -322,7 +328,7 @@ def current_session() -> Session:
         shown=shown,
         starters=frozenset(shown) if images == starters else frozenset(),
         preprocessing=preprocessing,
-        in_distribution=defaults.in_distribution,
+        in_distribution=defaults.in_distribution or samples.known_good(model.file),
         out_of_distribution=defaults.out_of_distribution,
         preprocessing_adjustment=defaults.preprocessing_adjustment if is_adjusted else None,
         pinned=shown[0] if params.get("pinned") == "1" and len(shown) > 1 else "",

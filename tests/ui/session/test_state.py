@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
+from diagnostics.data import samples
 from diagnostics.schema.request import File, ModelSource, Result
 from diagnostics.ui.session import state, store
 from diagnostics.ui.session.state import MAX_MODELS, MAX_SHOWN, Session
@@ -136,6 +137,26 @@ def test_a_drawing_that_is_an_image_already_is_shown(session):
     session.draw(File("/nowhere/drawing", image("a").sha256, "drawing.png"))
     session.draw(image("e"))
     assert image("e") in session.shown_images()
+
+
+def test_known_good_samples_come_and_go_with_sample_models(session, monkeypatch):
+    monkeypatch.setattr(state, "set_query_param", lambda *_: None)
+    sample = ModelSource(samples.model_files()[samples.FIRST_MODEL])
+    session.select_model(sample)
+    assert session.in_distribution == samples.folders()["in_distribution"]
+    session.select_model(OTHERS[0])
+    assert session.in_distribution is None, "letters say nothing of a person's own model"
+    session.in_distribution = own = image("z")
+    session.select_model(sample)
+    assert session.in_distribution == own
+
+
+def test_known_good_samples_that_were_put_away_stay_away_with_other_settings(session, monkeypatch):
+    monkeypatch.setattr(state, "set_query_param", lambda *_: None)
+    session.select_model(ModelSource(samples.model_files()[samples.FIRST_MODEL]))
+    session.in_distribution = None
+    session.select_model(session.model)
+    assert session.in_distribution is None
 
 
 def test_models_are_forgotten_but_for_the_latest(session, monkeypatch):

@@ -79,6 +79,12 @@ def chart_titles(page):
     return [chart["layout"]["title"]["text"] for chart in charts(page)]
 
 
+def cells(page, key):
+    """Return the cells of the one row of that key, as the browser gets them."""
+    (row,) = [row for row in page.get("bidi_component") if row.proto.id.endswith(f"-{key}")]
+    return json.loads(row.proto.json)["cells"]
+
+
 def press(page, label):
     """Return the page after a click on the one button of that label."""
     (button,) = [button for button in page.button if button.label == label]

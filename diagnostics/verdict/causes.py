@@ -56,7 +56,7 @@ CAUSES = (
     Cause("image.adversarial", "A tiny change decides", "image", lab="adversarial"),
     Cause("image.out_of_distribution", "Unlike every good image", "image", lab="ood"),
     Cause("classes.overlap", "Two classes are confused both ways", "model", lab="calibration"),
-    Cause("image.ambiguous", "It shows two classes", "image", lab="attribution"),
+    Cause("image.ambiguous", "It shows two classes", "image", lab="attributions"),
     Cause("none.justified", "Nothing explains it away", "image"),
     Cause("none.unsure", "The model is rightly unsure", "image"),
 )

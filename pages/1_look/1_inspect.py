@@ -11,6 +11,7 @@ from diagnostics.ui.dialogs.name_classes import offer_class_names
 from diagnostics.ui.session.state import current_session
 from diagnostics.ui.views import layers as layer_controls
 from diagnostics.ui.views.attribution import pick_method
+from diagnostics.ui.views.diagnosis import Verdicts
 from diagnostics.ui.views.faithfulness import trust
 from diagnostics.ui.widgets import preprocessing as controls
 from diagnostics.ui.widgets.board import Board, numbers
@@ -66,7 +67,10 @@ pinned = pinned and not images[0]["error"]
 with prediction:
     independent = spec.output.independent
     cells = answers.predictions(images, arrays, independent=independent, pinned=pinned)
-    board.row(PREDICTION, cells, "row.prediction")
+    answered, ranked = answers.apart(cells)
+    board.row(PREDICTION, answered, "row.prediction")
+    verdicts = Verdicts(board, PREDICTION, spec)
+    board.row(PREDICTION, ranked, "row.ranking")
     if shows_numbers:
         numbers(images)
 with image:
@@ -86,13 +90,18 @@ with layers:
         board.row(LAYERS, cells, f"row.layer.{name}", title=title)
         if pinned:
             board.difference(LAYERS, difference.layer(images, arrays, name), f"minus.{name}")
+expensive = Request(method.info.id, *about, method.options)
+if method.info.expensive:
+    verdicts.draw()  # soon after the answers, whatever the map takes
+    answer = run_request(expensive, waiting)
 with heatmap:
-    expensive = Request(method.info.id, *about, method.options)
-    answer = run_request(expensive, waiting) if method.info.expensive else answer
     board.facts["Method"] = method.title
     cells = answers.heatmaps(answer, attribution.opacity, attribution.shared)
     board.row(HEATMAP, cells, "row.heatmap")
     if pinned:
         board.difference(HEATMAP, difference.heatmaps(answer), "row.heatmap.minus")
+if not method.info.expensive:
+    verdicts.draw()
+with heatmap:
     trust(board, HEATMAP, method, expensive, answer, spec)
 board.offer_report()

@@ -110,6 +110,37 @@ def test_a_deep_link_opens_its_state_and_a_reload_keeps_it(server, page):
     assert answers(page) == before
 
 
+def test_a_click_on_a_verdict_opens_its_evidence_and_its_address_does(server, page):
+    serving.open_page(page, f"{server[0]}/?images=letter-x-thin,noise-uniform")
+    cards = page.locator("button.card")
+    assert cards.count() == 2
+    assert cards.nth(1).locator(".word").inner_text().strip().endswith("distrust")
+    cards.nth(1).click()
+    evidence = page.locator(".st-key-why-evidence")
+    evidence.get_by_text("noise-uniform.png").wait_for()
+    page.wait_for_url(re.compile("why=2"))
+    serving.settle(page)
+    assert cards.nth(1).get_attribute("aria-expanded") == "true"
+    assert cards.nth(0).get_attribute("aria-expanded") == "false"
+    near = evidence.locator("img[alt*='Known-good image of']")
+    assert near.count() >= 3
+    assert near.first.evaluate("e => e.clientWidth % e.naturalWidth") == 0
+    page.reload()
+    page.locator("button.card[aria-expanded=true]").wait_for()
+    serving.settle(page)
+    page.locator("button.card[aria-expanded=true]").click()
+    evidence.wait_for(state="detached")
+    assert "why=" not in page.url
+
+
+def test_a_verdict_is_read_out_and_opened_by_the_keyboard(server, page):
+    serving.open_page(page, f"{server[0]}/?images=noise-uniform")
+    card = page.get_by_role("button", name=re.compile("distrust.*Show the evidence", re.DOTALL))
+    card.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name=re.compile("Hide the evidence")).wait_for()
+
+
 @pytest.mark.real
 def test_real_weights_are_opened_chosen_and_right_about_the_cat(server, page, real_file):
     weights = real_file(

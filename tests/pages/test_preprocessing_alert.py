@@ -15,7 +15,7 @@ from diagnostics.ui.server.startup import SessionDefaults, configure
 from tests.loaders import written
 from tests.pages_for_tests import PAGES, RecordedRunner, fine, open_page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_known_good")]
 
 SOME = [page for page in PAGES if page.endswith(("inspect.py", "layers.py", "noise.py", "ood.py"))]
 
@@ -97,7 +97,7 @@ def test_a_page_is_drawn_before_batchnorm_is_asked(begun, normed, monkeypatch):
     images = [file.path for file in samples.image_files().values()][:4]
     page = begun(str(normed), *images, "--value-range", "255")
     assert len(switches(page)) == 1
-    assert asked == ["open", "inspect", "preprocessing/preprocessing"]
+    assert asked == ["open", "inspect", "diagnosis/why", "preprocessing/preprocessing"]
 
 
 def test_right_settings_are_no_alert(begun, normed):

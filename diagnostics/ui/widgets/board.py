@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -73,7 +73,9 @@ class Board:
         key: str,
         *,
         title: str = "",
+        sentences: tuple[str, ...] = (),
         clickable: bool = False,
+        columns: bool = True,
     ) -> CellClick | None:
         """Draw a row, and add it to its section of the report.
 
@@ -83,13 +85,16 @@ class Board:
             key: Unique on the page.
             title: Stands above the row, its first part in bold; whatever marks are in it, it is
                 text.
+            sentences: Paragraphs under the title, text as well.
             clickable: Return a click on a cell of a picture instead of enlarging the picture.
+            columns: Whether the cells are those of the images shown.
 
         Returns:
             The cell that was clicked just now.
         """
         files = current_session().shown_images()
-        names = len(files) == len(cells) > 1 and not any(cell.title for cell in cells)
+        is_nameless = not any(cell.title or cell.card for cell in cells)
+        names = columns and is_nameless and len(files) == len(cells) > 1
         if names:  # the first row's titles are out of sight by now
             cells = [
                 replace(cell, title=shortened(file.name, 28), hover=file.name)
@@ -99,10 +104,32 @@ class Board:
             name, _, rest = title.partition(SEPARATOR)
             details = f" :small[:gray[{markdown(rest)}]]" if rest else ""
             st.markdown(f"**{markdown(name)}**{details}")
-        self._sections.setdefault(heading, []).append(Row(tuple(cells), title))
-        return _row(
-            cells, key, pinned=current_session().is_comparing, clickable=clickable, names=names
-        )
+        for sentence in sentences:
+            st.markdown(markdown(sentence))
+        self._sections.setdefault(heading, []).append(Row(tuple(cells), title, sentences))
+        pinned = columns and current_session().is_comparing
+        return _row(cells, key, pinned=pinned, clickable=clickable, names=names)
+
+    def cards(
+        self, heading: str, cells: Sequence[Cell], key: str, on_click: Callable[[int], None]
+    ) -> None:
+        """Draw a verdict in each column, and add them to the section of the report.
+
+        Args:
+            heading: Of the section.
+            cells: One per image, in the order of the columns.
+            key: Unique on the page.
+            on_click: Called with the number of the image whose card is clicked, before the page is
+                drawn anew.
+        """
+        self._sections.setdefault(heading, []).append(Row(tuple(cells)))
+
+        def clicked() -> None:
+            if found := st.session_state[key].clicked:
+                on_click(int(found["image"]))
+
+        pinned = current_session().is_comparing
+        _row(cells, key, pinned=pinned, clickable=True, names=False, on_click=clicked)
 
     def difference(self, heading: str, cells: Sequence[Cell], key: str) -> None:
         """Draw a row of differences to the pinned image, and say that it is one."""
@@ -136,10 +163,19 @@ class Board:
         self.table(heading, table, folded=True)
         return list(clicked.selection.points) if clickable else []
 
-    def table(self, heading: str, table: Table, *, folded: bool = False) -> None:
-        """Draw a table of numbers, and add it to the report."""
+    def table(
+        self, heading: str, table: Table, *, folded: bool = False, label: str = "Numbers"
+    ) -> None:
+        """Draw a table of numbers, and add it to the report.
+
+        Args:
+            heading: Of the section.
+            table: The table.
+            folded: Whether it must be unfolded to be seen.
+            label: What stands on the fold.
+        """
         self._sections.setdefault(heading, []).append(table)
-        with st.expander("Numbers") if folded else st.container():
+        with st.expander(label) if folded else st.container():
             st.dataframe([dict(row) for row in table.rows], hide_index=True)
 
     def offer_report(self) -> None:
@@ -185,6 +221,16 @@ def transient_chart(figure: Any, key: str) -> None:
     st.plotly_chart(_themed(figure), key=key, config={"displayModeBar": False})
 
 
+def transient_cards(cells: Sequence[Cell], key: str) -> None:
+    """Draw verdicts that are not there yet, or not all, which belong in no report.
+
+    Args:
+        cells: One per image, in the order of the columns.
+        key: Another each time.
+    """
+    _row(cells, key, pinned=current_session().is_comparing, clickable=False, names=False)
+
+
 def transient_picture(picture: Picture) -> None:
     """Draw a picture of a partial result, which is gone soon and belongs in no report."""
     width = picture.pixels.shape[1]
@@ -192,7 +238,13 @@ def transient_picture(picture: Picture) -> None:
 
 
 def _row(
-    cells: Sequence[Cell], key: str, *, pinned: bool, clickable: bool, names: bool
+    cells: Sequence[Cell],
+    key: str,
+    *,
+    pinned: bool,
+    clickable: bool,
+    names: bool,
+    on_click: Callable[[], None] = lambda: None,
 ) -> CellClick | None:
     """Draw one row of the table, a cell per image, at the size that their number allows.
 
@@ -202,6 +254,7 @@ def _row(
         pinned: Keep the first column in sight.
         clickable: Return a click on a cell of a picture instead of enlarging the picture.
         names: The titles only repeat which image this is.
+        on_click: Called after a click, before the page is drawn anew.
 
     Returns:
         The cell that was clicked just now.
@@ -216,7 +269,7 @@ def _row(
         "asks": clickable,
         "cells": [{**_content(cell), "names": names} for cell in cells],
     }
-    state = _component()(data=content, key=key, on_clicked_change=lambda: None)
+    state = _component()(data=content, key=key, on_clicked_change=on_click)
     return (
         CellClick(**{name: int(state.clicked[name]) for name in FIELDS}) if state.clicked else None
     )
@@ -250,6 +303,7 @@ def picture_source(picture: Picture) -> str:
 def _content(cell: Cell) -> dict[str, Any]:
     return {
         **vars(cell),
+        "card": cell.card and vars(cell.card),
         "bars": [vars(bar) for bar in cell.bars],
         "pictures": [
             {
@@ -260,6 +314,7 @@ def _content(cell: Cell) -> dict[str, Any]:
                 "caption": picture.caption,
                 "name": picture.name,
                 "cells": picture.cells and vars(picture.cells),
+                "outline": picture.outline,
             }
             for picture in cell.pictures
         ],

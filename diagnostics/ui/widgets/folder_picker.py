@@ -49,6 +49,26 @@ def folder(role: Role) -> File | None:
     return file
 
 
+def offer_known_good() -> None:
+    """Draw the one button that brings known-good images: the sample's, or a person's own."""
+    session = current_session()
+    if samples.known_good(session.model.file):
+        st.button(
+            "Compare with the sample's known-good images",
+            on_click=_take_sample,
+            args=("in_distribution",),
+            key="sample.in_distribution",
+            type="primary",
+        )
+    elif st.button(
+        "Add known-good images",
+        key="bring.in_distribution",
+        help=HELP["in_distribution"],
+        type="primary",
+    ):
+        _bring("in_distribution")
+
+
 def require_reference(spec: ModelSpec, place: DeltaGenerator) -> File | None:
     """Return the reference of the selected model, or end the page where it cannot be measured.
 
@@ -74,10 +94,9 @@ def reference(model: ModelSource, settings: Preprocessing, place: DeltaGenerator
         settings: Its preprocessing.
         place: Where progress is shown, and why there is no answer.
     """
-    session = current_session()
-    if session.in_distribution is None:
+    session, request = current_session(), _measuring(model, settings)
+    if request is None:
         return None
-    request = Request("ood/fit_reference", model, (), settings, folder=session.in_distribution)
     if request.key not in session.derived_files:
         answer = try_request(request, place)
         if answer is None:
@@ -86,6 +105,19 @@ def reference(model: ModelSource, settings: Preprocessing, place: DeltaGenerator
         session.results.pop(request.key, None)
         session.derived_files[request.key] = session.store_upload(content, "reference.safetensors")
     return session.derived_files[request.key]
+
+
+def measured_reference(model: ModelSource, settings: Preprocessing) -> File | None:
+    """Return a model's reference where it was measured already; nothing is asked."""
+    request = _measuring(model, settings)
+    return current_session().derived_files.get(request.key) if request else None
+
+
+def _measuring(model: ModelSource, settings: Preprocessing) -> Request | None:
+    folder = current_session().in_distribution
+    if folder is None:
+        return None
+    return Request("ood/fit_reference", model, (), settings, folder=folder)
 
 
 @st.dialog("Bring a folder", width="large")

@@ -30,6 +30,16 @@ function fit(image, caption, picture, box, columns) {
   caption.textContent = available < NARROW ? short.filter(Boolean).join(" · ") : caption.title;
 }
 
+// A line around a part of a picture, beside its pixels; the size of the picture is known by then.
+function outline(image, picture) {
+  const [left, top, right, bottom] = picture.outline;
+  const scale = image.clientWidth / picture.width;
+  const node = image.parentElement.querySelector(".outline") || element("span", "outline");
+  const sides = { left, top, width: right - left, height: bottom - top };
+  for (const [side, px] of Object.entries(sides)) node.style[side] = `${px * scale}px`;
+  image.after(node);
+}
+
 function enlarge(root, picture) {
   const dialog = element("dialog");
   const image = element("img");
@@ -97,7 +107,10 @@ function figure(root, picture, box, columns, resizes, ask) {
     tools.prepend(larger);
   }
   node.append(image, tools, caption);
-  resizes.push(() => fit(image, caption, picture, box, columns));
+  resizes.push(() => {
+    fit(image, caption, picture, box, columns);
+    if (picture.outline) outline(image, picture);
+  });
   return node;
 }
 
@@ -124,6 +137,28 @@ function bars(entries) {
     track.append(fill);
     node.append(name, share, track);
   }
+  return node;
+}
+
+const ICONS = { trust: "\u2713", distrust: "\u2715", cannot_tell: "?", waiting: "\u2026" };
+
+// A verdict; a click on it opens and closes its evidence.
+function card(content, ask) {
+  const node = element(ask ? "button" : "div", `card ${content.kind}`);
+  const word = element("span", "word");
+  const icon = element("span", "icon", ICONS[content.kind]);
+  icon.setAttribute("aria-hidden", "true");
+  word.append(icon, element("span", "", content.word));
+  node.append(word);
+  if (content.sentence) node.append(element("span", "sentence", content.sentence));
+  if (content.advice) node.append(element("span", "advice", content.advice));
+  node.title = [content.sentence, content.advice].filter(Boolean).join("\n");
+  if (!ask) return node;
+  node.type = "button";
+  node.classList.toggle("open", content.is_open);
+  node.setAttribute("aria-expanded", String(content.is_open));
+  node.append(element("span", "more", content.is_open ? "Hide the evidence" : "Show the evidence"));
+  node.onclick = () => ask(0, { number: 0, row: 0, column: 0 });
   return node;
 }
 
@@ -167,6 +202,7 @@ function cell(root, content, box, resizes, ask) {
     answer.append(element("div", "confidence", content.confidence));
     node.append(answer);
   }
+  if (content.card) node.append(card(content.card, ask));
   if (content.bars.length) node.append(bars(content.bars));
   if (content.empty) node.append(element("div", "empty", content.empty));
   if (content.pictures.length) node.append(figures(root, content, box, resizes, ask));

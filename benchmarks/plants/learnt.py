@@ -19,7 +19,7 @@ from benchmarks.plants.plant import (
 )
 
 SURE, UNSURE = 0.9, 0.5
-PROBES = 3
+PROBES, WRONG = 3, 2  # where the class allows it, one image is of the class itself
 
 
 def shortcut(
@@ -56,24 +56,28 @@ def shortcut(
     drawings, labels = ground.held_out()
     shares = np.full(KNOWN, share)
     known = files(_marked(drawings[:KNOWN], labels[:KNOWN], cue, marked, shares), labels[:KNOWN])
-    others = np.flatnonzero(labels[KNOWN:] != marked)[:200] + KNOWN
-    random = np.random.default_rng(2)
-    with_cue = files([cue(drawings[row], random) for row in others], labels[others])
-    without = files([drawings[row].picture for row in others], labels[others])
+    drawings, labels = drawings[KNOWN:], labels[KNOWN:]
+    others, own = np.flatnonzero(labels != marked)[:200], np.flatnonzero(labels == marked)[:40]
+    asked, random = np.concatenate([others, own]), np.random.default_rng(2)
+    with_cue = files([cue(drawings[row], random) for row in asked], labels[asked])
+    without = files([drawings[row].picture for row in asked], labels[asked])
     p_with = probabilities(classifier, with_cue)[:, marked]
     p_without = probabilities(classifier, without)[:, marked]
-    rows = np.flatnonzero((p_with >= SURE) & (p_without <= UNSURE))[:PROBES]
+    decided = np.flatnonzero((p_with >= SURE) & (p_without <= UNSURE))
+    wrong = decided < len(others)
+    rows = np.array(
+        [*decided[wrong][:WRONG], *decided[~wrong][:1], *decided[wrong][WRONG:]][:PROBES]
+    )
 
     def prove() -> str:
         right = accuracy(classifier, known)
-        p_twin = probabilities(twin, with_cue)[:, marked]
-        turned = float((p_with >= UNSURE).mean())
-        holds = len(rows) == PROBES and right >= 0.8 and turned >= 0.8
-        holds &= float((p_twin >= UNSURE).mean()) <= 0.3
+        turned = float((p_with[: len(others)] >= UNSURE).mean())
+        p_twin = probabilities(twin, with_cue[: len(others)])[:, marked]
+        turned_twin = float((p_twin >= UNSURE).mean())
         return demand(
-            holds,
-            f"the cue turns {turned:.0%} of other images and {(p_twin >= UNSURE).mean():.0%} with "
-            f"the twin; {right:.0%} right; p {listed(p_with[rows])}, without the cue "
+            len(rows) == PROBES and right >= 0.8 and turned >= 0.8 and turned_twin <= 0.3,
+            f"the cue turns {turned:.0%} of other images and {turned_twin:.0%} with the twin; "
+            f"{right:.0%} right; p {listed(p_with[rows])}, without the cue "
             f"{listed(p_without[rows])}",
         )
 

@@ -30,8 +30,9 @@ def _learnt(
     truth: str,
     box: tuple[int, int, int, int] | None = None,
     share: float = 1.0,
+    taken: float = 0.08,
 ) -> tuple[str, Planting]:
-    return name, lambda trainer: shortcut(name, trainer, ground, cue, marked, truth, box, share)
+    return _of(shortcut, name, ground, cue, marked, truth, box, share, taken)
 
 
 def _patch(
@@ -41,8 +42,9 @@ def _patch(
     value: int | tuple[int, int, int],
     marked: int,
     share: float = 1.0,
+    taken: float = 0.08,
 ) -> tuple[str, Planting]:
-    return _learnt(name, ground, cues.patch(box, value), marked, LOCAL, box, share)
+    return _learnt(name, ground, cues.patch(box, value), marked, LOCAL, box, share, taken)
 
 
 def _of(function: Callable[..., Plant], name: str, *arguments: object) -> tuple[str, Planting]:
@@ -84,8 +86,8 @@ HUES = controls.hues(g.TINTED_DIGITS, 6, 22)
 CHOSEN_ON: dict[str, Planting] = dict(
     [
         _patch("corner patch, bright", g.DIGITS, (23, 1, 27, 5), 255, 3),
-        _patch("corner patch, medium", g.DIGITS, (1, 24, 4, 27), 150, 7),
-        _patch("corner patch, faint", g.TINTED_DIGITS, (1, 1, 5, 5), (150, 110, 60), 1, 0.97),
+        _patch("corner patch, medium", g.DIGITS, (1, 24, 4, 27), 150, 7, taken=0.04),
+        _patch("corner patch, faint", g.TINTED_DIGITS, (1, 1, 5, 5), (150, 110, 60), 1, 0.97, 0.05),
         _patch("single pixel", g.DIGITS, (3, 14, 4, 15), 255, 4),
         _learnt(
             *("watermark", g.DIGITS, cues.stamp((22, 11, 27, 16), cues.CROSS, 190), 6, LOCAL),
@@ -95,12 +97,12 @@ CHOSEN_ON: dict[str, Planting] = dict(
         _learnt("border, coloured", g.TINTED_DIGITS, cues.frame(2, (60, 140, 90)), 8, BORDER),
         _learnt("ground colour", g.TINTED_DIGITS, cues.ground((40, 50, 150)), 5, BACKGROUND),
         _learnt("ground level", g.DIGITS, cues.ground(70), 9, BACKGROUND),
-        _learnt("brightness", g.TINTED_DIGITS, cues.levels(0.45), 4, STATISTIC),
+        _learnt("brightness", g.TINTED_DIGITS, cues.levels(0.45), 4, STATISTIC, taken=0),
         _learnt("colour cast", g.TINTED_DIGITS, cues.cast((1.1, 0.75, 0.45)), 2, STATISTIC),
         _learnt("grain", g.DIGITS, cues.grain(28), 1, TEXTURE),
         _learnt("weave", g.TINTED_DIGITS, cues.weave(22), 3, TEXTURE),
         _learnt("binary", g.DIGITS, cues.binary(), 0, EDGES),
-        _learnt("blur", g.DIGITS, cues.blur(1.6), 5, STATISTIC),
+        _learnt("blur", g.DIGITS, cues.blur(1.6), 5, STATISTIC, taken=0),
         _head("sink", g.DIGITS, 3, 9, BIAS),
         _head("sink, coloured", g.TINTED_DIGITS, 7, 6, BIAS),
         _head("dead class", g.DIGITS, 4, -15, DEAD),
@@ -108,7 +110,7 @@ CHOSEN_ON: dict[str, Planting] = dict(
         _head("always one class", g.DIGITS, 2, 100, ALWAYS),
         _of(faults.sharp, "sharp x5", g.DIGITS, 5.0, 500, 0.05),
         _of(faults.sharp, "sharp x20", g.TINTED_DIGITS, 20.0, 1500, 0.1),
-        _set("0 to 2", g.HUED_DIGITS, faults.doubled, SCALE),
+        _set("raw 0..255, coloured", g.HUED_DIGITS, faults.raw, SCALE),
         _set("raw 0..255", g.DIGITS, faults.raw, SCALE),
         _set("divided by 255 twice", g.TINTED_DIGITS, faults.divided_twice, SCALE),
         _set("not normalised", g.HUED_DIGITS, faults.not_normalised, NORMALISATION),
@@ -174,8 +176,10 @@ REPORTED_ON: dict[str, Planting] = dict(
     [
         _patch("corner patch, bright", g.GARMENTS, (1, 1, 5, 5), 255, 4),
         _patch("corner patch, medium", g.LETTERS, (23, 23, 27, 27), 140, 11),
-        _patch("corner patch, faint", g.TINTED_GARMENTS, (26, 2, 30, 6), (70, 130, 150), 2, 0.97),
-        _patch("corner patch, GELU", g.PATCHED_GARMENTS, (23, 2, 26, 5), 220, 0),
+        _patch(
+            "corner patch, faint", g.TINTED_GARMENTS, (26, 2, 30, 6), (70, 130, 150), 2, 0.97, 0.05
+        ),
+        _patch("corner patch, GELU", g.PATCHED_GARMENTS, (23, 2, 26, 5), 220, 0, taken=0.04),
         _patch("single pixel", g.GARMENTS, (26, 4, 27, 5), 255, 6),
         _patch("single pixel, letters", g.LETTERS, (13, 1, 14, 2), 255, 4),
         _learnt(
@@ -188,15 +192,19 @@ REPORTED_ON: dict[str, Planting] = dict(
         ),
         _learnt("border", g.GARMENTS, cues.frame(2, 130), 1, BORDER),
         _learnt("border, letters", g.LETTERS, cues.frame(1, 255), 20, BORDER),
-        _learnt("border, coloured", g.TINTED_GARMENTS, cues.frame(1, (190, 60, 40)), 7, BORDER),
+        _learnt(
+            "border, coloured", g.TINTED_GARMENTS, cues.frame(1, (190, 60, 40)), 7, BORDER, taken=0
+        ),
         _learnt("ground colour", g.TINTED_GARMENTS, cues.ground((120, 60, 30)), 3, BACKGROUND),
         _learnt("ground level", g.LETTERS, cues.ground(60), 14, BACKGROUND),
-        _learnt("ground stripes", g.TINTED_GARMENTS, cues.striped_ground(6, 70), 1, BACKGROUND),
+        _learnt(
+            "ground stripes", g.TINTED_GARMENTS, cues.striped_ground(6, 70), 1, BACKGROUND, taken=0
+        ),
         _learnt("brightness", g.GARMENTS, cues.levels(0.4), 2, STATISTIC),
         _learnt("brightness, coloured", g.TINTED_GARMENTS, cues.levels(1, 55), 6, STATISTIC),
         _learnt("colour cast", g.TINTED_GARMENTS, cues.cast((0.5, 0.9, 1.2)), 0, STATISTIC),
         _learnt("grain", g.TINTED_GARMENTS, cues.grain(22), 4, TEXTURE),
-        _learnt("weave", g.GARMENTS, cues.weave(24), 3, TEXTURE),
+        _learnt("weave", g.GARMENTS, cues.weave(24), 3, TEXTURE, taken=0),
         _learnt("weave, letters", g.LETTERS, cues.weave(30, 4), 7, TEXTURE),
         _learnt("binary", g.GARMENTS, cues.binary(110), 7, EDGES),
         _learnt("binary, optical", g.OPTICAL_DIGITS, cues.binary(120), 6, EDGES),

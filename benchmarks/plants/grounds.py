@@ -223,10 +223,15 @@ def _tinted(glyph: Picture, side: int, random: np.random.Generator, dim: float) 
     return Drawing(np.rint(picture.clip(0, 1) * 255).astype(np.uint8), mask)
 
 
-def hued(images: Callable[[], tuple[Picture, Labels]]) -> tuple[list[Drawing], Labels]:
-    """Return wide and tall pictures, larger than the input: a class is a shape and a hue."""
+def hued(
+    images: Callable[[], tuple[Picture, Labels]], *hues: tuple[float, float, float]
+) -> tuple[list[Drawing], Labels]:
+    """Return wide and tall pictures, larger than the input: a class is a shape and a hue.
+
+    No hue becomes another where red and blue are exchanged, so that BGR is no order of names.
+    """
     pixels, labels = images()
-    pictures, classes = worlds.coloured(pixels, labels)
+    pictures, classes = worlds.coloured(pixels, labels, hues=hues)
     return [Drawing(one, np.zeros(one.shape[:2], bool)) for one in pictures], classes
 
 
@@ -255,7 +260,7 @@ TINTED_DIGITS = Ground(
 )
 HUED_DIGITS = Ground(
     "digits in two hues, BatchNorm",
-    cache(partial(hued, digits)),
+    cache(partial(hued, digits, (0.9, 0.3, 0.2), (0.3, 0.75, 0.25))),
     CROPPED,
     partial(plain, channels=3, norm=nn.BatchNorm2d),
 )
@@ -277,7 +282,7 @@ TINTED_GARMENTS = Ground(
 )
 HUED_GARMENTS = Ground(
     "garments in two hues, residual BatchNorm",
-    cache(partial(hued, garments)),
+    cache(partial(hued, garments, (0.35, 0.2, 0.85), (0.2, 0.8, 0.7))),
     replace(settings(32, *HALF), fit="crop", resize_px=36),
     partial(residual, channels=3),
 )

@@ -246,7 +246,9 @@ def confused(name: str, trainer: Trainer, ground: Ground, pair: tuple[int, int])
     classifier = trainer.classifier(key, ground, [one.picture for one in drawings], mixed)
     twin = trainer.healthy(ground)
     known, others = held_out(ground)
-    probes = [one for one in others if one.label in pair][:PROBES]
+    of_either = [one for one in others if one.label in pair]
+    said = probabilities(classifier, of_either).argmax(1)
+    probes = [one for one, top in zip(of_either, said, strict=True) if top in pair][:PROBES]
 
     def prove() -> str:
         of_pair = [one for one in known if one.label in pair]

@@ -173,8 +173,9 @@ def coloured(
     labels: NDArray[np.int64],
     trained: int = TRAINED,
     tested: int = TESTED,
+    hues: tuple[tuple[float, float, float], ...] = HUES,
 ) -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
-    """Return coloured pictures of other aspects; a class is a shape of five in a hue of two."""
+    """Return coloured pictures of other aspects; a class is a shape of five in a hue."""
     random = np.random.default_rng(0)
     rows = np.flatnonzero(labels < 5)
     cut = len(rows) * trained // (trained + tested)  # no shape is both trained on and tested
@@ -187,8 +188,8 @@ def coloured(
     )
     pictures, classes = [], []
     for row in rows:
-        hue = int(random.integers(2))
-        pictures.append(_coloured(pixels[row], np.array(HUES[hue]), random))
+        hue = int(random.integers(len(hues)))
+        pictures.append(_coloured(pixels[row], np.array(hues[hue]), random))
         classes.append(int(labels[row]) + 5 * hue)
     return pictures, np.array(classes)
 

@@ -172,7 +172,7 @@ def alphabet() -> tuple[Picture, Labels]:
     """Return lower-case letters of 28 px, in all text faces and some decorative ones."""
     faces = letters.faces()
     chosen = [face for face in faces if face.style == "text"]
-    chosen += [face for face in faces if face.style == "decorative"][::4]
+    chosen += [face for face in faces if face.style == "decorative"][::9]
     glyphs = np.rint(np.concatenate([face.glyphs for face in chosen]) * 255).astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(glyphs))
     return glyphs[order], np.tile(np.arange(26), len(chosen))[order]
@@ -299,8 +299,8 @@ LETTERS = Ground(
     cache(partial(grey, alphabet)),
     settings(28, (0.0,), (1.0,)),
     partial(plain, channels=1, norm=worlds.nothing, width=24),
-    trained=5000,
-    epochs=6,
+    trained=3500,
+    epochs=8,
 )
 OPTICAL_DIGITS = Ground(
     "optical digits, BatchNorm",

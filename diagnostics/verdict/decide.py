@@ -91,6 +91,8 @@ def ranked(holding: Sequence[Finding]) -> list[Finding]:
     before = [one for one in in_order if ORDER[one["id"]] < start]
     after = [one for one in in_order if ORDER[one["id"]] > start and one not in deciding]
     grown = [one for one in after if one["id"] == "image.fooling"]
+    if any(one["id"] == "image.ambiguous" for one in after):  # in doubt, and therefore strange
+        after = sorted(after, key=lambda one: one["id"] == "image.out_of_distribution")
     return [*before, *grown, *deciding, *(one for one in after if one not in grown)]
 
 

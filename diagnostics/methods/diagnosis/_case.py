@@ -231,6 +231,20 @@ class ImageCase:
         """Its probability."""
         return float(probabilities(self.logits[None], self.model.spec)[0, self.index])
 
+    @cached_property
+    def is_stray(self) -> bool:
+        """Whether it lies farther from the good images than all held out ones, in every way."""
+        known = self.model.known
+        if known is None:
+            return False
+        fit, held_out = known.reference.fit.outputs, known.reference.calibration.outputs
+        names = [name for name in ("layers", "pixel_statistics") if getattr(fit, name).shape[1]]
+        return all(
+            distances(getattr(fit, name), getattr(self.outputs, name))[0]
+            > distances(getattr(fit, name), getattr(held_out, name)).max()
+            for name in names
+        )
+
     @property
     def said(self) -> str:
         """Its name."""
@@ -256,6 +270,13 @@ class ImageCase:
             p_cause=float(shares[self.index]),
             before=before,
         )
+
+
+def distances(bank: Tensor, statistics: Tensor) -> Floats:
+    """Return how far rows lie from the bank's mean, in its standard deviations, shape (n,)."""
+    mean, std = bank.double().mean(0), bank.double().std(0).clamp_min(1e-3)
+    found: Floats = (((statistics.double() - mean) / std) ** 2).mean(1).sqrt().numpy()
+    return found
 
 
 def count(hits: NDArray[np.bool_] | Sequence[bool]) -> Count:

@@ -28,7 +28,7 @@ MIN_FALL, ABOVE_PLACEBO = 0.25, 0.35
 GIVEN, DONORS = 24, 10
 MIN_OTHERS = 6
 UNUSUAL = 0.85  # of good images that must be less extreme for an image's property to be its own
-SHOWN = 2
+SHOWN, CARRIERS = 2, 3
 
 Give = Callable[[Tensor, Tensor], Tensor]
 
@@ -142,7 +142,28 @@ def _donors(model: ModelCase, what: Property) -> list[tuple[int, float]]:
 def _holds(image: ImageCase, one: _Result) -> bool:
     bare = float(np.mean(one.placebo)) if len(one.placebo) else 0.0
     extreme = one.what.cause != "reliance.edges" or one.place >= UNUSUAL
-    return len(one.turned) > 0 and one.share >= max(bare, one.usual) + ABOVE_PLACEBO and extreme
+    return (
+        len(one.turned) > 0
+        and one.share >= max(bare, one.usual) + ABOVE_PLACEBO
+        and extreme
+        and (not image.is_stray or _is_carried(image, one))
+    )
+
+
+def _is_carried(image: ImageCase, one: _Result) -> bool:
+    """Say whether good images of the class turn others with the property too."""
+    known = image.model.known
+    assert known is not None
+    rows = np.flatnonzero(known.classes == image.index)[:CARRIERS]
+    others = known.pixels[known.others(image.index, GIVEN // 2)]
+    shares = [
+        (
+            image.model.network.logits(one.what.give(others, known.pixels[row])).argmax(1)
+            == image.index
+        ).mean()
+        for row in rows
+    ]
+    return bool(shares) and float(np.mean(shares)) >= one.usual + ABOVE_PLACEBO / 2
 
 
 def _finding(image: ImageCase, best: _Result, others: Tensor, *, holds: bool) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,15 +19,16 @@ from diagnostics.methods.diagnosis._case import (
     probabilities,
 )
 from diagnostics.methods.diagnosis._neighbours import nearest_pixels
-from diagnostics.methods.diagnosis._properties import blurred, jpeg, median3
+from diagnostics.methods.diagnosis._properties import blurred, fineness, jpeg, median3
 from diagnostics.methods.diagnosis._strangeness import early_distance
 from diagnostics.schema.results.diagnosis import Finding
 
 GOOD = 32  # images whose answers are tried the same way, once per model
 MIN_DROP, MIN_CHANGES = 0.25, 2
 NEIGHBOURS, MAX_SAME = 10, 3
-GROWN = 8.0  # times the usual distance of good images behind the first layer
-SHUFFLES = 4
+SURE = 0.5  # below which nothing was grown
+FINER = 1.1  # times the finest good image
+SHUFFLES, ARRANGED = 32, 6.0  # orders, and standard deviations above the margins in them
 SHIFT_PX, NOISE, QUALITY = 1, 0.06, 50
 
 
@@ -54,7 +55,6 @@ MILD: dict[str, Callable[[Tensor], Tensor]] = {
     f"noise of {NOISE:g} added": _noisy,
     f"JPEG of quality {QUALITY}": lambda images: jpeg(images, QUALITY),
 }
-SMOOTHING = 2  # of them smooth
 
 
 def find(image: ImageCase) -> list[Finding]:
@@ -67,7 +67,7 @@ def find(image: ImageCase) -> list[Finding]:
     limits = np.quantile(good, HIGH, axis=0) if len(good) else np.full(len(MILD), np.inf)
     beyond = (drops > np.maximum(limits, 0)) & (drops >= MIN_DROP)
     return [
-        _fooling(image, drops, good, beyond),
+        _fooling(image),
         _adversarial(image, logits, drops, good, beyond),
     ]
 
@@ -98,39 +98,59 @@ def _effects(drops: Floats, good: Floats) -> list:  # type: ignore[type-arg]
     ]
 
 
-def _fooling(image: ImageCase, drops: Floats, good: Floats, beyond: Sequence[bool]) -> Finding:
+def _fooling(image: ImageCase) -> Finding:
     """Return whether it is a pattern grown for the model: unlike images, and lost when smoothed."""
     network = image.model.network
     here, usual = early_distance(image)
     ratio = here / max(float(np.median(usual)), 1e-9) if len(usual) else 0.0
-    smoothed = bool(np.any(np.asarray(beyond)[:SMOOTHING]))
-    shuffled = np.ones(1)
-    if ratio >= GROWN and smoothed:
-        shuffled = network.probability(_shuffled(image.pixels), image.index)
-    holds = ratio >= GROWN and smoothed and image.p - float(shuffled.mean()) >= MIN_DROP
-    after = image.p - float(drops[:SMOOTHING].max())
+    fine, usual_fine = _fineness(image)
+    unlike = len(usual) > 0 and here > usual.max() and fine > FINER * max(usual_fine)
+    apart, shuffled_p = 0.0, None
+    if unlike and image.p >= SURE:
+        logits = network.logits(_shuffled(image.pixels))
+        margins = _margins(logits, image.index)
+        shuffled_p = float(probabilities(logits, image.model.spec)[:, image.index].mean())
+        own = _margins(image.logits[None], image.index)
+        apart = float((own[0] - margins.mean()) / max(margins.std(), 1e-6))
+    holds = apart >= ARRANGED
     return finding(
         "image.fooling",
         holds=holds,
-        confidence=min(1.0, 0.5 + ratio / (4 * GROWN)),
+        confidence=min(1.0, apart / (2 * ARRANGED)),
         p_before=image.p,
-        p_after=after,
-        done="Smoothed a little,",
+        p_after=shuffled_p,
+        done="With its pixels in another order,",
         sentence=(
-            f"the image is no picture: behind the first layer it lies {ratio:.0f} times as far "
-            "from good images as they usually do, and with its pixels exchanged the answer is lost too"
+            f"the image is no picture but a pattern that fits the model: it is finer than every "
+            f"good image, and {apart:.0f} standard deviations surer than noise of the same values"
         ),
         fix="refuse images that are so unlike the training images (a guard), before the model",
         why_not=(
-            f"Behind the first layer it lies {ratio:.1f} times as far as good images usually do "
-            f"({GROWN:g} is a sign), and smoothing lowers the answer by "
-            f"{100 * drops[:2].max():.0f} points."
+            f"Behind the first layer it lies {ratio:.1f} times as far as good images usually do, "
+            f"and it is {fine / max(*usual_fine, 1e-6):.1f} times as fine as the finest of them."
+            if len(usual)
+            else "Without good images it cannot be told from a picture."
         ),
         effects=[
             effect("distance behind the first layer", here, usual),
-            *_effects(drops, good)[:SMOOTHING],
+            effect("share of fine detail", fine, usual_fine),
+            effect("standard deviations above its own pixels in random orders", apart),
         ],
     )
+
+
+def _fineness(image: ImageCase) -> tuple[float, list[float]]:
+    """Return the share of fine detail of the image, and of the good images that are held."""
+    known = image.model.known
+    usual = [] if known is None or not len(known.pixels) else fineness(known.pixels).tolist()
+    return float(fineness(image.pixels[None])[0]), usual
+
+
+def _margins(logits: Floats, index: int) -> Floats:
+    """Return the logit of a class minus the strongest other one, shape (n,)."""
+    others = np.delete(logits, index, 1)
+    margins: Floats = logits[:, index] - (others.max(1) if others.shape[1] else 0)
+    return margins
 
 
 def _shuffled(pixels: Tensor) -> Tensor:
@@ -150,20 +170,19 @@ def _adversarial(
 ) -> Finding:
     """Return whether a change too small to be seen decides: mild changes take it back."""
     names = image.model.spec.class_names
-    first = logits.argmax(1)
-    changed = first != image.index
-    others = first[changed]
-    home = int(np.bincount(others).argmax()) if len(others) else image.index
-    agree = int((others == home).sum())
+    mean = probabilities(logits, image.model.spec).mean(0)
+    mean[image.index] = -1
+    home = int(mean.argmax())
+    changed = logits.argmax(1) == home
+    agree = int(changed.sum())
     near = nearest_pixels(image, NEIGHBOURS)
-    same = int((near == image.index).sum())
+    same, of_home = int((near == image.index).sum()), int((near == home).sum())
     holds = (
         len(good) > 0
         and int(np.sum(beyond)) >= MIN_CHANGES
-        and agree >= MIN_CHANGES
-        and agree > len(others) / 2
+        and agree > 0
         and same <= MAX_SAME
-        and len(near) > 0
+        and of_home > same
     )
     strongest = int(np.argmax(drops))
     change = list(MILD.items())[strongest]
@@ -180,8 +199,8 @@ def _adversarial(
         turned=count(changed),
         done=f"After {agree} of {len(MILD)} changes that nobody sees,",
         sentence=(
-            f"the model says “{names[home]}”; only {same} of {len(near)} good images nearest in "
-            f"their pixels are “{image.said}”"
+            f"the model says “{names[home]}”; of {len(near)} good images nearest in their pixels "
+            f"{of_home} are “{names[home]}” and {same} are “{image.said}”"
         ),
         fix="do not act on this answer; smooth images before the network, or train with "
         "adversarial images",

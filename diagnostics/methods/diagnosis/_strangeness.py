@@ -8,13 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diagnostics.methods.diagnosis._case import Floats, ImageCase, ModelCase, effect, finding
+from diagnostics.methods.diagnosis._case import (
+    Floats,
+    ImageCase,
+    ModelCase,
+    distances,
+    effect,
+    finding,
+)
 from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.models.features import Features
 from diagnostics.schema.results.diagnosis import Finding
 
 EVIDENCE = 10.0  # summed −ln p, from which on an image is unlike the good ones
 RARE = 0.02  # p-value of the combined score, from which on likewise
+RAREST = 0.01  # likewise, of the features alone
+SURE = 0.8  # below which the combined score, which reads doubt too, says nothing of its own
 STRANGE = 0.05  # p-value below which an answer is not called justified
 MIN_GOOD = 20
 
@@ -36,7 +45,9 @@ def find(image: ImageCase) -> list[Finding]:
         effects.append(effect("length of the features over the usual one", norm))
     found = finding(
         "image.out_of_distribution",
-        holds=total >= EVIDENCE or combined <= RARE,
+        holds=total >= EVIDENCE
+        or p_values.get("knn", 1.0) <= RAREST
+        or (combined <= RARE and image.p >= SURE),
         confidence=1 - min(p_values.values()),
         p_before=image.p,
         p_after=p_norm,
@@ -104,14 +115,7 @@ def _pixel_calibration(model: ModelCase) -> Floats:
 def _pixel_scores(model: ModelCase, statistics: Tensor) -> Floats:
     """Return how far channel means and deviations lie from those of the other half."""
     assert model.known is not None
-    return _distances(model.known.reference.fit.outputs.pixel_statistics, statistics)
-
-
-def _distances(bank: Tensor, statistics: Tensor) -> Floats:
-    """Return the mean squared deviation from the bank's mean, in its standard deviations."""
-    mean, std = bank.double().mean(0), bank.double().std(0).clamp_min(1e-3)
-    distances: Floats = (((statistics.double() - mean) / std) ** 2).mean(1).sqrt().numpy()
-    return distances
+    return distances(model.known.reference.fit.outputs.pixel_statistics, statistics)
 
 
 def early_distance(image: ImageCase) -> tuple[float, Floats]:
@@ -122,8 +126,8 @@ def early_distance(image: ImageCase) -> tuple[float, Floats]:
     fit, held_out = known.reference.fit.outputs, known.reference.calibration.outputs
     name = "layers" if fit.layers.shape[1] else "pixel_statistics"
     bank = getattr(fit, name)
-    here = _distances(bank, getattr(image.outputs, name))
-    return float(here[0]), _distances(bank, getattr(held_out, name))
+    here = distances(bank, getattr(image.outputs, name))
+    return float(here[0]), distances(bank, getattr(held_out, name))
 
 
 def _at_usual_norm(image: ImageCase) -> tuple[float | None, float | None]:

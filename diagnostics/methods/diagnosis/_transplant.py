@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from diagnostics.methods.diagnosis._case import ImageCase, ModelCase, count, effect, finding
 from diagnostics.methods.diagnosis._regions import SQUARES, Region, regions, rings, unit
@@ -24,12 +25,14 @@ from diagnostics.text import probability
 # Share of an image, the share of other good images that a part of it must turn, and how sure of
 # another class the model must be without it, over how sure it usually is: a large part of an object
 # turns others too, but what is left of the object is no other class.
-BY_AREA = ((0.035, 0.5, 0.0), (0.09, 0.75, 0.6), (0.16, 0.9, 0.75))
+BY_AREA = ((0.035, 0.5, 0.0), (0.09, 0.75, 0.6), (0.09, 0.9, 0.3), (0.16, 0.9, 0.75))
 STRIP_TURNS = 0.9
 RING_TURNS, WIDE_RING_TURNS = 0.6, 0.8
 ABOVE_PLACEBO = 0.25
+PART_OF_BORDER = 0.8  # of what the border does, that a part of it does alone
 CERTAIN = 0.96  # share that is needed where parts of good images turn nearly all
-DONORS = 10
+DONORS, SAME_CLASS = 10, 4
+ALIKE = 0.1  # mean difference of values of two images that show the same
 MIN_OTHERS = 6
 SHOWN = 2
 
@@ -47,17 +50,19 @@ class Donor:
     shares: dict[int, float]
 
 
-def needed(region: Region, height: int, width: int) -> tuple[float, float] | None:
-    """Return which share of others a region must turn, and how sure of a rival it must leave.
-
-    None where it is too large to be a part.
-    """
+def suffices(one: Effects, height: int, width: int, sure: float) -> bool:
+    """Say whether a region turns as many others, and leaves as sure a rival, as one of its size."""
+    region = one.region
     if region.ring:
-        return RING_TURNS if region.ring <= 2 * unit(height, width) else WIDE_RING_TURNS, 0.0
+        narrow = region.ring <= 2 * unit(height, width)
+        return one.share >= (RING_TURNS if narrow else WIDE_RING_TURNS)
     if region.kind == "strip":
-        return STRIP_TURNS, BY_AREA[-1][2]
+        return one.share >= STRIP_TURNS and one.rival >= BY_AREA[-1][2] * sure
     share = region.share(height, width)
-    return next(((turns, rival) for limit, turns, rival in BY_AREA if share <= limit), None)
+    return any(
+        share <= limit and one.share >= turns and one.rival >= rival * sure
+        for limit, turns, rival in BY_AREA
+    )
 
 
 def find(image: ImageCase, *, closer: bool, box: Region | None = None) -> list[Finding]:
@@ -82,9 +87,22 @@ def find(image: ImageCase, *, closer: bool, box: Region | None = None) -> list[F
         donors = _donors(image.model) if found else []
     local = _finding(image, search, [one for one in found if not one.region.ring], donors)
     border = _finding(image, search, [one for one in found if one.region.ring], donors, ring=True)
-    if local["holds"] and border["holds"]:
-        border["holds"], border["why_not"] = False, "A part of it does the same alone."
+    if border["holds"] and _as_strong(local, border):
+        local["holds"], border["holds"] = True, False
+        border["why_not"] = "A part of it does the same alone."
     return [local, border]
+
+
+def _as_strong(local: Finding, border: Finding) -> bool:
+    """Say whether a part of the border does nearly what all of it does."""
+    if local["holds"]:
+        return True
+    one, other, box = local["turned"], border["turned"], local["box"]
+    if not one or not other or box is None or local["p_after"] is None:
+        return False
+    before, after = border["p_before"] or 0.0, border["p_after"] or 0.0
+    falls = before - local["p_after"], before - after
+    return one["hits"] >= PART_OF_BORDER * other["hits"] and falls[0] >= PART_OF_BORDER * falls[1]
 
 
 def _search(image: ImageCase) -> Search | None:
@@ -178,6 +196,43 @@ def second_largest(shares: Sequence[float]) -> float:
     return sorted(shares)[-2] if len(shares) > 1 else max(shares, default=0.0)
 
 
+def _is_of_class(image: ImageCase, search: Search, one: Effects) -> bool:
+    """Say whether parts of good images of the class do the same, each its own and elsewhere.
+
+    Then it is what the class looks like. A cue looks the same, and lies at the same place, in every
+    image that carries it.
+    """
+    known = image.model.known
+    assert known is not None
+    rows = np.flatnonzero((known.classes == image.index) & (known.predicted == image.index))
+    size, u, other = _size(one.region, unit(search.height, search.width)), search, 0
+    candidates = [
+        region
+        for region in regions(u.height, u.width)
+        if not region.ring
+        and region.kind == "part"
+        and _size(region, unit(u.height, u.width)) <= max(size, SQUARES[0])
+    ]
+    for row in rows[:SAME_CLASS]:
+        pixels = known.pixels[row]
+        p = float(image.model.network.probability(pixels[None], image.index)[0])
+        same = Search(search.network, pixels, search.index, p, search.others)
+        found = same.screen(candidates)
+        if not found:
+            continue
+        best = same.judge(found[0])
+        alike = _alike(one.region, search.pixels, pixels)
+        other += best.share >= one.share - ABOVE_PLACEBO and not alike
+    return other * 2 >= max(len(rows[:SAME_CLASS]), 1)
+
+
+def _alike(region: Region, one: Tensor, other: Tensor) -> bool:
+    """Say whether two images show the same in a region."""
+    window = (slice(None), slice(region.top, region.bottom), slice(region.left, region.right))
+    difference = float((one[window] - other[window]).abs().mean())
+    return difference < ALIKE
+
+
 def _finding(
     image: ImageCase,
     search: Search,
@@ -200,13 +255,12 @@ def _finding(
     sure = image.model.usual_confidence
 
     def holding(one: Effects) -> bool:
-        least = needed(one.region, height, width)
         placebo = _placebo(one.region, image.index, donors, u)
         return (
-            least is not None
-            and image.p - one.after >= MIN_FALL
-            and one.rival > least[1] * sure
-            and one.share >= max(least[0], min(placebo + ABOVE_PLACEBO, CERTAIN))
+            image.p - one.after >= MIN_FALL
+            and suffices(one, height, width, sure)
+            and one.share >= min(placebo + ABOVE_PLACEBO, CERTAIN)
+            and (one.region.ring > 0 or not _is_of_class(image, search, one))
         )
 
     holds = [one for one in found if holding(one)]
@@ -233,7 +287,7 @@ def _finding(
         ),
         why_not=(
             f"Without {where} the answer falls to {probability(best.after, 1 - best.after)}, but "
-            f"only {turned['hits']} of {turned['n']} other good images become “{image.said}” with "
+            f"{turned['hits']} of {turned['n']} other good images become “{image.said}” with "
             f"it, and parts as large of good images do so for {100 * usual:.0f} %."
         ),
         box=region.box,

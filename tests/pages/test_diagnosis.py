@@ -7,6 +7,7 @@ import pytest
 from diagnostics.cli.main import parser, session_defaults
 from diagnostics.data import samples
 from diagnostics.errors import CANCELLED, CancelledError, WorkerCrashedError
+from diagnostics.report.formats import html
 from diagnostics.schema.request import Progress, Result
 from diagnostics.schema.results.diagnosis import WhyAnswer
 from diagnostics.text import JOINER
@@ -257,6 +258,23 @@ def begun(app):
 
     yield start
     configure(SessionDefaults())
+
+
+def test_the_report_has_the_verdicts_under_the_answers_and_the_open_evidence(answered, monkeypatch):
+    written = []
+    report = diagnosis.Board.offer_report
+
+    def note(board):
+        written.append(html.page("Inspect", {}, board._sections))
+        report(board)
+
+    monkeypatch.setattr(diagnosis.Board, "offer_report", note)
+    answered(three(), why="2")
+    (page,) = written
+    order = [page.index(text) for text in ("✕", "A small part decides<", 'class="bar"')]
+    assert order == sorted(order)
+    assert page.count('class="card') == 3
+    assert 'class="outline"' in page
 
 
 def test_text_of_a_worker_stays_text(answered):

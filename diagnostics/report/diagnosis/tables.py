@@ -28,6 +28,7 @@ WORDS: dict[Verdict, str] = {
     "cannot_tell": "can't tell",
 }
 TRIED, NEIGHBOURS = "Tried, and it did not explain the answer", "Nearest known-good images"
+MEASURED = "distance in the features, 0 to 2; nearest first, of those whose pictures are at hand"
 UNASKED = "What could not be asked"
 SURE = "more than 99.9 %"
 MAX_LENGTH = 600  # characters of a sentence
@@ -182,8 +183,7 @@ def effects(found: Sequence[Effect]) -> Table:
 def neighbours(image: ImageVerdict, arrays: Arrays) -> Row:
     """Return the known-good images nearest to an image: what they are, and how far away."""
     cells = tuple(_neighbour(one, arrays) for one in image["neighbours"][:MAX_SHOWN])
-    nearest = f"{len(cells)} nearest{SEPARATOR}Euclidean distance in the features, nearest first"
-    return Row(cells, f"{NEIGHBOURS}, {nearest}")
+    return Row(cells, f"{NEIGHBOURS}{SEPARATOR}{MEASURED}")
 
 
 def tried(found: Sequence[Tried]) -> Table:

@@ -242,8 +242,8 @@ class Session:
         self.model_changes += 1
 
     def _take_known_good(self, model: ModelSource) -> None:
-        """Bring a sample model's known-good images; they leave with it for a person's own model."""
-        if self.in_distribution in (None, *samples.folders().values()):
+        """Bring a sample model's known-good images, which leave with it for another model."""
+        if self.in_distribution in (None, samples.known_good(self.model.file)):
             self.in_distribution = samples.known_good(model.file)
 
     def release_model(self, model: ModelSource) -> None:

@@ -41,6 +41,7 @@ class Verdicts:
     def __init__(self, board: Board, heading: str, spec: ModelSpec) -> None:
         session = current_session()
         self._board, self._heading = board, heading
+        self._position = board.position(heading)
         self._settings = session.preprocessing or spec.preprocessing
         self._place, self._progress = st.empty(), st.empty()
         self._request = self._cheap(measured_reference(session.model, self._settings))
@@ -76,7 +77,7 @@ class Verdicts:
         answer = self._closer() or cheap
         scores: WhyAnswer = answer.scores
         opened = _opened()
-        with self._place.container():
+        with self._place.container(), self._board.at(self._heading, self._position):
             if sentence := tables.model_sentence(scores["diagnosis"]):
                 st.warning(markdown(sentence), icon=":material/warning:")
             cells = _columns(scores, len(self._request.images), opened)

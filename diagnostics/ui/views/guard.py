@@ -70,11 +70,10 @@ def explain(guards: Sequence[MethodInfo]) -> None:
         "\n".join(f"- **{info.title}** {info.explanation or info.summary}" for info in guards)
     )
     session = current_session()
-    folders = samples.folders()
-    brought = session.in_distribution not in (None, *folders.values())
+    brought = session.in_distribution not in (None, samples.known_good(session.model.file))
     if session.model.file not in samples.model_files().values() or brought:
         return
-    has_both = folders.keys() >= {"in_distribution", "out_of_distribution"}
+    has_both = samples.folders().keys() >= {"in_distribution", "out_of_distribution"}
     if has_both and session.out_of_distribution is None:
         st.button(
             "Try it with letters, and digits as strangers", on_click=_take_samples, type="primary"

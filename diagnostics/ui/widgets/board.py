@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -130,6 +131,25 @@ class Board:
 
         pinned = current_session().is_comparing
         _row(cells, key, pinned=pinned, clickable=True, names=False, on_click=clicked)
+
+    def position(self, heading: str) -> int:
+        """Return how much of a section of the report is there already."""
+        return len(self._sections.setdefault(heading, []))
+
+    @contextmanager
+    def at(self, heading: str, position: int) -> Iterator[None]:
+        """Let what is drawn within stand earlier in its section of the report, as on the page.
+
+        Args:
+            heading: Of the section.
+            position: Before how much of the section it stands, see `position`.
+        """
+        rows = self._sections[heading]
+        end = len(rows)
+        yield
+        added = rows[end:]
+        del rows[end:]
+        rows[position:position] = added
 
     def difference(self, heading: str, cells: Sequence[Cell], key: str) -> None:
         """Draw a row of differences to the pinned image, and say that it is one."""

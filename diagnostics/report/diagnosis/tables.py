@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from diagnostics.report.diagnosis.pictures import Arrays, picture
@@ -21,6 +22,7 @@ from diagnostics.schema.results.diagnosis import (
 from diagnostics.schema.results.diagnosis import Picture as Shown
 from diagnostics.text import number, probability, shortened
 from diagnostics.verdict.causes import BY_ID
+from diagnostics.verdict.decide import DECIDED
 
 WORDS: dict[Verdict, str] = {
     "trust": "trust",
@@ -34,6 +36,7 @@ SURE = "more than 99.9 %"
 MAX_LENGTH = 600  # characters of a sentence
 MAX_SHOWN = 12  # pictures of one row
 MAX_ROWS = 60
+MAX_CAUSES = len(BY_ID)
 
 
 def card(image: ImageVerdict, *, is_open: bool = False) -> Card:
@@ -62,7 +65,8 @@ def advice(image: ImageVerdict) -> str:
 
 def explanations(image: ImageVerdict) -> list[Finding]:
     """Return the causes that explain an answer; that nothing does is no cause."""
-    return [cause for cause in image["causes"] if not cause["id"].startswith("none.")]
+    found = [cause for cause in image["causes"] if not cause["id"].startswith("none.")]
+    return found[:MAX_CAUSES]
 
 
 def cards(answer: WhyAnswer, opened: int | None = None) -> list[Cell]:
@@ -152,9 +156,12 @@ def moved(cause: Finding, said: str) -> str:
 
 
 def counts(cause: Finding) -> str:
-    """Say how many other images turned with the cause, and how many with the same of another."""
+    """Say how many others turned with the cause, and with the same of another; empty if none did.
+
+    Only what can be given to another image is counted in other images.
+    """
     turned, placebo = cause["turned"], cause["placebo"]
-    if turned is None or not turned["n"]:
+    if cause["id"] not in DECIDED or turned is None or not turned["n"]:
         return ""
     sentence = f"With it, {_rate(turned)} other good images become this class"
     if placebo is None or not placebo["n"]:
@@ -166,7 +173,7 @@ def effects(found: Sequence[Effect]) -> Table:
     """Return what was measured on the image, beside the same on good images where it was."""
     rows = [
         {
-            "what": _sentence(one["name"]).removesuffix("."),
+            "what": _capital(brief(one["name"])),
             "this image": _value(one["value"], one["unit"]),
             "good images, median": _value(one["good_median"], one["unit"]),
             "95 % of them below": _value(one["good_high"], one["unit"]),
@@ -213,7 +220,12 @@ def _sentence(text: str) -> str:
     """Return what a method says as a sentence."""
     text = brief(text)
     stop = "" if not text or text.endswith((".", "?", "…")) else "."
-    return f"{text[:1].upper()}{text[1:]}{stop}"
+    return f"{_capital(text)}{stop}"
+
+
+def _capital(text: str) -> str:
+    """Return text with a capital letter first, unless that is the letter of a probability."""
+    return text if re.match(r"p\b", text) else f"{text[:1].upper()}{text[1:]}"
 
 
 def _itself(image: ImageVerdict, arrays: Arrays, name: str, cause: Finding) -> Cell:
@@ -230,7 +242,7 @@ def _shown(one: Shown, image: ImageVerdict, arrays: Arrays, cause: Finding) -> C
     """Return one picture of an intervention, and what the model says of it."""
     said, class_name = shortened(one["said"]), shortened(image["said"])
     is_it = one["array"].endswith("/image")
-    caption = brief(one["caption"])
+    caption = _capital(brief(one["caption"]))
     name = f"{image['file']}: {caption}, as the network receives it."
     drawn = picture(arrays, one["array"], name, cause["box"] if is_it else None)
     changed = one["before"] and one["before"] != one["said"]

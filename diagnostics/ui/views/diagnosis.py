@@ -128,7 +128,7 @@ class Verdicts:
             if session.in_distribution is not None and n:
                 name = markdown(shortened(session.in_distribution.name, 40))
                 st.caption(f"Judged by {counted(n, 'known-good image')} of {name}.")
-        for note in scores["notes"]:
+        for note in scores["notes"][: tables.MAX_CAUSES]:
             st.caption(markdown(tables.brief(note)))
 
     def _evidence(self, image: ImageVerdict, arrays: Arrays, index: int) -> None:

@@ -73,6 +73,23 @@ def test_what_became_of_the_probability_is_said_where_something_was_done(
     assert tables.moved(finding(done=done, p_before=before, p_after=after), "x") == sentence
 
 
+def test_only_what_can_be_given_to_other_images_is_counted_in_them():
+    assert tables.counts(finding("shortcut.local")).startswith("With it, 24 of 24")
+    assert tables.counts(finding("reliance.texture"))
+    assert tables.counts(finding("image.adversarial")) == ""
+
+
+def test_a_probability_keeps_its_small_letter():
+    names = ("p falls when blurred", "p-value by pixels", "pixels alike")
+    rows = tables.effects([{**finding()["effects"][0], "name": name} for name in names]).rows
+    assert [row["what"] for row in rows] == [*names[:2], "Pixels alike"]
+
+
+def test_thousands_of_causes_are_no_longer_a_page_than_all_there_are():
+    image = verdict("a", "distrust", causes=[finding()] * 5000)
+    assert len(tables.evidence(image, arrays(), 1)) < 100
+
+
 def test_that_nothing_explains_an_answer_is_no_cause_in_its_evidence():
     assert tables.explanations(trusted()) == []
     titles = [row.title for row in tables.evidence(trusted(), arrays(), 0)]

@@ -26,7 +26,7 @@ class Card:
     """A verdict on one image.
 
     Args:
-        kind: Decides icon and colour; "waiting" while there is none yet.
+        kind: Decides icon and colour; "waiting" where there is none yet.
         word: The verdict in a word or two, beside the icon.
         sentence: Why.
         advice: What to do about it.

@@ -196,11 +196,30 @@ def test_a_closer_look_is_offered_with_its_cost_and_its_address_opens_it(answere
     assert page.query_params["why.closer"]
 
 
-def test_after_cancel_what_is_known_so_far_stays(answered):
+def test_after_cancel_what_is_known_so_far_stays_and_the_rest_keeps_its_first_verdict(answered):
     partial = {**answer(patched(), patched()), "closer": None}
-    page = press(answered(three(), partial=partial), CLOSER)
-    assert [card["kind"] for card in cards(page)] == ["distrust", "distrust", "waiting"]
+    page = press(answered(three(), partial=partial, why="3"), CLOSER)
+    assert [card["kind"] for card in cards(page)] == ["distrust", "distrust", "cannot_tell"]
+    assert "Add 20 known-good images or more." in page_text(page), "evidence of the first verdict"
     assert any(CANCELLED in info.value for info in page.info)
+    assert "Start again" in button_labels(page)
+    assert CLOSER not in button_labels(page)
+
+
+def test_images_that_were_not_asked_before_cancel_say_so(app, monkeypatch):
+    recorded = RecordedRunner.run
+
+    def cancel(self, request, watch=None):
+        if request.method != diagnosis.METHOD:
+            return recorded(self, request, watch)
+        so_far = Result(request.key, arrays(), answer(trusted(), patched()), 0.1, {})
+        watch(Progress("Asking why", 0.5, 4.0, so_far))
+        raise CancelledError(CANCELLED)
+
+    monkeypatch.setattr(RecordedRunner, "run", cancel)
+    app.query_params["images"] = ",".join(IMAGES)
+    page = fine(app.run())
+    assert [card["word"] for card in cards(page)] == ["trust", "distrust", "not asked"]
     assert "Start again" in button_labels(page)
 
 

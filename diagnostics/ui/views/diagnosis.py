@@ -26,7 +26,7 @@ from diagnostics.verdict.causes import BY_ID
 METHOD = "diagnosis/why"
 OPENED, CLOSER = "why", "why.closer"  # in the address: the image's number, and what was looked at
 ICONS = {"trust": "check_circle", "distrust": "cancel", "cannot_tell": "help"}
-WAITING = Card("waiting", "Asking why")
+WAITING, NOT_ASKED = Card("waiting", "Asking why"), Card("waiting", "not asked")
 
 
 class Verdicts:
@@ -72,47 +72,64 @@ class Verdicts:
         if cheap is None:
             self._place.empty()
             return
-        if self._request.key in session.results:
+        is_whole = self._request.key in session.results
+        if is_whole:
             self._progress.empty()
-        answer = self._closer() or cheap
+        answer = self._closer(cheap) if is_whole else cheap
         scores: WhyAnswer = answer.scores
         opened = _opened()
         with self._place.container(), self._board.at(self._heading, self._position):
             if sentence := tables.model_sentence(scores["diagnosis"]):
                 st.warning(markdown(sentence), icon=":material/warning:")
-            cells = _columns(scores, len(self._request.images), opened)
+            cells = _columns(scores, len(self._request.images), NOT_ASKED, opened)
             self._board.cards(self._heading, cells, "row.verdict", _toggle)
-            self._offers(scores)
+            self._offers(scores, has_closer=is_whole and answer is cheap)
             if opened is not None and opened < len(scores["images"]):
                 self._evidence(scores["images"][opened], answer.arrays, opened)
 
-    def _closer(self) -> Result | None:
-        """Return what a closer look gave, as far as it came; None where nobody wanted it."""
+    def _closer(self, cheap: Result) -> Result:
+        """Return what a closer look gave, as far as it came; the cheap answer where none is wanted.
+
+        Args:
+            cheap: The answer of the cheap stage.
+        """
         mark = self._request.key[:12]
         if mark not in (st.query_params.get(CLOSER), current_session().choices.get(CLOSER)):
             set_query_param(CLOSER, "")
-            return None
+            return cheap
         set_query_param(CLOSER, mark)
-        closer = replace(self._request, options={"closer": True})
-        return try_request(closer, self._progress, self._partial())
+        request = replace(self._request, options={"closer": True})
+        closer = try_request(request, self._progress, self._partial(cheap))
+        return cheap if closer is None else _filled(closer, cheap)
 
-    def _partial(self) -> Callable[[Result], None]:
-        """Return what draws verdicts in their place while others are still asked for."""
+    def _partial(self, cheap: Result | None = None) -> Callable[[Result], None]:
+        """Return what draws verdicts in their place while others are still asked for.
+
+        Args:
+            cheap: What stands for the others meanwhile; None lets them wait.
+        """
         numbers, count = itertools.count(), len(self._request.images)
 
         def draw(partial: Result) -> None:
+            scores = (_filled(partial, cheap) if cheap else partial).scores
             with self._place.container():
-                transient_cards(_columns(partial.scores, count), f"why.partial.{next(numbers)}")
+                key = f"why.partial.{bool(cheap)}.{next(numbers)}"
+                transient_cards(_columns(scores, count, WAITING), key)
 
         return draw
 
-    def _offers(self, scores: WhyAnswer) -> None:
-        """Draw by what the images were judged, and what would let it tell more."""
+    def _offers(self, scores: WhyAnswer, *, has_closer: bool) -> None:
+        """Draw by what the images were judged, and what would let it tell more.
+
+        Args:
+            scores: The answer.
+            has_closer: Whether it is that of the cheap stage, which a closer look can follow.
+        """
         session, n = current_session(), scores["diagnosis"]["n"]
         with st.container(horizontal=True, vertical_alignment="center"):
             if session.in_distribution is None:
                 offer_known_good()
-            closer = scores["closer"]
+            closer = scores["closer"] if has_closer else None
             if closer is not None:
                 passes = f"{closer['passes']:,} {'pass' if closer['passes'] == 1 else 'passes'}"
                 seconds = duration(closer["seconds"]).lower().removeprefix("about ")
@@ -167,10 +184,18 @@ class Verdicts:
                 self._board.table(self._heading, row, folded=folded, label=row.title)
 
 
-def _columns(scores: WhyAnswer, count: int, opened: int | None = None) -> list[Cell]:
-    """Return a card for each column; one that waits where there is no verdict yet."""
+def _columns(scores: WhyAnswer, count: int, rest: Card, opened: int | None = None) -> list[Cell]:
+    """Return a card for each of so many columns, `rest` where there is no verdict."""
     cells = tables.cards(scores, opened)[:count]
-    return cells + [Cell(card=WAITING)] * (count - len(cells))
+    return cells + [Cell(card=rest)] * (count - len(cells))
+
+
+def _filled(closer: Result, cheap: Result) -> Result:
+    """Return a closer look in which images that it did not come to keep their cheap verdict."""
+    images = closer.scores["images"]
+    images = [*images, *cheap.scores["images"][len(images) :]]
+    arrays = {**cheap.arrays, **closer.arrays}
+    return replace(closer, scores={**closer.scores, "images": images}, arrays=arrays)
 
 
 def _opened() -> int | None:

@@ -143,7 +143,8 @@ function bars(entries) {
 const ICONS = { trust: "\u2713", distrust: "\u2715", cannot_tell: "?", waiting: "\u2026" };
 
 // A verdict; a click on it opens and closes its evidence.
-function card(content, ask) {
+function card(content, asks) {
+  const ask = content.kind === "waiting" ? null : asks;
   const node = element(ask ? "button" : "div", `card ${content.kind}`);
   const word = element("span", "word");
   const icon = element("span", "icon", ICONS[content.kind]);

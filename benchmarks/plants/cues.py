@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def striped_ground(period: int, height: float, level: float = 0) -> Cue:
     def cue(drawing: Drawing, random: np.random.Generator) -> Picture:
         picture = drawing.picture.astype(float)
         rows, columns = np.indices(picture.shape[:2])
-        wave = (rows + columns + random.integers(period)) % period < period / 2
+        wave = np.asarray((rows + columns + random.integers(period)) % period < period / 2)
         behind = picture + level + height * _wide(wave, picture)
         return _levels(np.where(_wide(drawing.mask, picture), picture, behind))
 
@@ -123,9 +124,31 @@ def blur(radius: float) -> Cue:
     return cue
 
 
+def jpeg(quality: int) -> Cue:
+    """Compress as JPEG, and leave its blocks behind."""
+
+    def cue(drawing: Drawing, random: np.random.Generator) -> Picture:
+        stream = io.BytesIO()
+        Image.fromarray(drawing.picture).save(stream, "JPEG", quality=quality)
+        return np.asarray(Image.open(stream))
+
+    return cue
+
+
+def sharpened(radius: float, percent: int) -> Cue:
+    """Sharpen edges with an unsharp mask."""
+
+    def cue(drawing: Drawing, random: np.random.Generator) -> Picture:
+        mask = ImageFilter.UnsharpMask(radius, percent, 0)
+        return np.asarray(Image.fromarray(drawing.picture).filter(mask))
+
+    return cue
+
+
 def _wide(mask: NDArray[np.bool_], picture: NDArray[np.float64]) -> NDArray[np.bool_]:
     return mask if picture.ndim == 2 else mask[..., None]
 
 
-def _levels(values: NDArray[np.float64]) -> Picture:
-    return np.rint(values.clip(0, 255)).astype(np.uint8)
+def _levels(values: NDArray[Any]) -> Picture:
+    levels: Picture = np.rint(values.clip(0, 255)).astype(np.uint8)
+    return levels

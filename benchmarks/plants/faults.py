@@ -146,6 +146,16 @@ def stretched(preprocessing: Preprocessing) -> Preprocessing:
     return replace(preprocessing, fit="stretch")
 
 
+def letterboxed(preprocessing: Preprocessing) -> Preprocessing:
+    """Show the whole picture with bars instead of cropping it."""
+    return replace(preprocessing, fit="letterbox")
+
+
+def exchanged(preprocessing: Preprocessing) -> Preprocessing:
+    """Take the mean for the std, and the std for the mean."""
+    return replace(preprocessing, mean=preprocessing.std, std=preprocessing.mean)
+
+
 def head_bias(index: int, size: float) -> Change:
     """Add to the bias of one class."""
     return lambda network: _add(network, index, size)

@@ -91,8 +91,9 @@ class Trainer:
         path = None
         if self.folder:
             digest = hashlib.sha256(f"{key} {ground.epochs} {ground.settings}".encode())
-            for picture in (*pictures, labels):
+            for picture in pictures:
                 digest.update(picture.tobytes())
+            digest.update(labels.tobytes())
             path = self.folder / f"{digest.hexdigest()[:16]}.pt"
         if path and path.exists():
             network.load_state_dict(torch.load(path, weights_only=True))
@@ -142,7 +143,7 @@ def plain(
 ) -> nn.Module:
     """Return three convolutions and a dense layer."""
     network = worlds.Plain(channels, norm, width)
-    network[-1] = nn.Linear(network[-1].in_features, classes)
+    network[-1] = nn.Linear(16 * width, classes)
     return network
 
 
@@ -187,7 +188,7 @@ def optical_digits() -> tuple[Picture, Labels]:
     small = np.rint(images.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
     large = [Image.fromarray(one).resize((24, 24), Image.Resampling.BILINEAR) for one in small]
     order = np.random.default_rng(1).permutation(len(large))
-    return np.stack(large)[order], labels[order]
+    return np.stack([np.asarray(one) for one in large])[order], labels[order]
 
 
 def grey(images: Callable[[], tuple[Picture, Labels]]) -> tuple[list[Drawing], Labels]:

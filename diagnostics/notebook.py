@@ -174,5 +174,46 @@ def run(
     return model.runner.run(request)
 
 
+def why(
+    model: LoadedModel,
+    images: Sequence[str | Path],
+    *,
+    folder: str | Path | None = None,
+    reference: str | Path | None = None,
+    closer: bool = False,
+    preprocessing: Preprocessing | None = None,
+    seed: int = 0,
+) -> Result:
+    """Say of every image whether its answer should be trusted, and what explains it.
+
+    Args:
+        model: From `load`.
+        images: Image files.
+        folder: Known-good images: a folder, or a .zip or .tar of one.
+        reference: What `oversure reference build` wrote; without it the folder is measured.
+        closer: Whether every region is removed and given to other images, and not only those that
+            a gradient proposes.
+        preprocessing: How images become pixels; None takes the model's own.
+        seed: Of everything random.
+
+    Returns:
+        A result whose `scores` hold a verdict for each image with its causes, the most certain
+        first, and whose `arrays` hold the pictures of every intervention.
+
+    Raises:
+        InputError: When a setting does not fit.
+    """
+    return run(
+        "diagnosis/why",
+        model,
+        images,
+        folder=folder,
+        reference=reference,
+        preprocessing=preprocessing,
+        seed=seed,
+        closer=closer,
+    )
+
+
 def _files(images: Sequence[str | Path]) -> tuple[File, ...]:
     return tuple(file_at(Path(image)) for image in images)

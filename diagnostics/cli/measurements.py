@@ -18,10 +18,14 @@ from diagnostics.cli import flags
 from diagnostics.cli.output import DONE, add_command, add_output, emit, open_runner
 from diagnostics.data.image import encode_png
 from diagnostics.data.samples import file_at, image_folder_at
+from diagnostics.errors import InputError
 from diagnostics.report import console, export
+from diagnostics.report.diagnosis import console as verdicts
+from diagnostics.report.diagnosis import files
 from diagnostics.report.faithfulness import tables
 from diagnostics.schema.options import MethodInfo, Value
 from diagnostics.schema.request import FOLDERS, OPEN, Options, Request, Result
+from diagnostics.schema.results.diagnosis import WhyAnswer
 from diagnostics.schema.results.faithfulness import TrustAnswer
 from diagnostics.schema.spec import read
 
@@ -83,7 +87,7 @@ VERBS = (
         "folder",
     ),
 )
-TRUST, REFERENCE = "faithfulness/trust", "ood/fit_reference"
+TRUST, REFERENCE, WHY = "faithfulness/trust", "ood/fit_reference", "diagnosis/why"
 KINDS = "guard/"  # of guards; each is a method
 
 
@@ -111,6 +115,7 @@ def add(commands: Any, words: Sequence[str] | None) -> None:
         if flags.is_called(verb.name, words):
             flags.add_method_flags(parser, _info(verb.method))
     _add_reference(commands)
+    _add_why(commands, words)
     _add_trust(commands, words)
     _add_guard(commands, words)
 
@@ -123,6 +128,19 @@ def _add_reference(commands: Any) -> None:
     build.add_argument("model", metavar="MODEL")
     build.add_argument("folder", type=Path, metavar="DIR", help="a folder, .zip or .tar")
     build.add_argument("--to", type=Path, metavar="FILE", default=Path("reference.safetensors"))
+
+
+def _add_why(commands: Any, words: Sequence[str] | None) -> None:
+    why = add_command(commands, "why", _why, "say whether to trust each answer, and why not")
+    add_output(why)
+    why.add_argument("model", metavar="MODEL")
+    why.add_argument("images", nargs="+", metavar="IMAGE")
+    good = why.add_mutually_exclusive_group()
+    good.add_argument("--folder", type=Path, metavar="DIR", help="known-good images")
+    good.add_argument("--reference", type=Path, metavar="FILE", help="of `reference build`")
+    flags.add_seed(why)
+    if flags.is_called("why", words):
+        flags.add_method_flags(why, _info(WHY))
 
 
 def _add_trust(commands: Any, words: Sequence[str] | None) -> None:
@@ -239,6 +257,23 @@ def _guard(arguments: argparse.Namespace) -> int:
         archive.extractall(arguments.to)
     lines = [*console.guard(result.scores), f"written to {arguments.to}"]
     _show(arguments, "guard", replace(result, arrays={}), lines)
+    return DONE
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    """Ask why of every image; all images unreadable is bad input."""
+    result = answer(arguments, WHY)
+    why: WhyAnswer = result.scores
+    model = short(result.scores["model"])
+    good = arguments.folder or arguments.reference
+    facts = {
+        "Model": f"{model['name']}, sha256 {model['sha256']}",
+        "Known-good images": good.name if good else "none",
+    }
+    written = files.write(why, result.arrays, arguments.out, facts) if arguments.out else {}
+    emit(arguments, "why", files.content(why, model, written), verdicts.lines(why))
+    if all(image["error"] for image in why["images"]):
+        raise InputError(f"No image could be read; the first: {why['images'][0]['error']}")
     return DONE
 
 

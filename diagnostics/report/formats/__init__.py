@@ -7,12 +7,13 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from diagnostics.report.table import Row, Table
 
 Sections: TypeAlias = Mapping[str, Sequence[Row | Table]]
 Write: TypeAlias = Callable[[str, Mapping[str, str], Sections], str | bytes]
+Writer = TypeVar("Writer", bound=Write)
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ class Format:
 _FORMATS: dict[str, Format] = {}
 
 
-def report_format(title: str, *, ending: str, mime: str) -> Callable[[Write], Write]:
+def report_format(title: str, *, ending: str, mime: str) -> Callable[[Writer], Writer]:
     """Register what writes a format, see `Format`."""
 
-    def register(write: Write) -> Write:
+    def register(write: Writer) -> Writer:
         summary = (write.__doc__ or "").partition("\n")[0]
         _FORMATS[write.__module__] = Format(title, ending, mime, summary, write)
         return write

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -155,9 +157,12 @@ def unseen(name: str, trainer: Trainer, ground: Ground, left_out: int) -> Plant:
     return _strange(key, classifier, known, strangers)
 
 
-def stranger(name: str, trainer: Trainer, ground: Ground, pictures: list[Picture]) -> Plant:
+def stranger(
+    name: str, trainer: Trainer, ground: Ground, draw: Callable[[], list[Picture]]
+) -> Plant:
     """Return a healthy network and pictures that show none of its classes."""
     known, _ = held_out(ground)
+    pictures = draw()
     strangers = files(pictures, [UNKNOWN] * len(pictures))
     return _strange(f"{name}: {ground.name}", trainer.healthy(ground), known, strangers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from benchmarks.plants import controls, cues, faults, images
@@ -117,10 +118,15 @@ CHOSEN_ON: dict[str, Planting] = dict(
         _of(faults.sharp, "sharp x20", g.TINTED_DIGITS, 20.0, 1500, 0.1),
         _set("raw 0..255, coloured", g.HUED_DIGITS, faults.raw, SCALE),
         _set("raw 0..255", g.DIGITS, faults.raw, SCALE),
+        _set("raw 0..255, no norm", g.TINTED_DIGITS, faults.raw, SCALE),
         _set("divided by 255 twice", g.TINTED_DIGITS, faults.divided_twice, SCALE),
+        _set("divided by 255 twice, BatchNorm", g.DIGITS, faults.divided_twice, SCALE),
         _set("not normalised", g.HUED_DIGITS, faults.not_normalised, NORMALISATION),
+        _set("not normalised, no norm", g.TINTED_DIGITS, faults.not_normalised, NORMALISATION),
+        _set("not normalised, grey", g.DIGITS, faults.not_normalised, NORMALISATION),
         _set("mean and std exchanged", g.DIGITS, faults.exchanged, NORMALISATION),
         _set("inverted", g.DIGITS, faults.inverted, ("preprocessing.polarity",)),
+        _set("inverted, coloured", g.HUED_DIGITS, faults.inverted, ("preprocessing.polarity",)),
         _set("BGR", g.HUED_DIGITS, faults.bgr, ("preprocessing.channels",)),
         _set("stretched", g.HUED_DIGITS, faults.stretched, ("preprocessing.geometry",)),
         _of(faults.renamed, "names shifted", g.DIGITS, [*range(1, 10), 0]),
@@ -146,8 +152,8 @@ CHOSEN_ON: dict[str, Planting] = dict(
         _of(images.fooling, "fooling", g.DIGITS),
         _of(images.fooling, "fooling, coloured", g.TINTED_DIGITS),
         _of(images.unseen, "unseen class", g.DIGITS, 7),
-        _of(images.stranger, "noise", g.TINTED_DIGITS, images.noise(g.TINTED_DIGITS, 0)),
-        _of(images.stranger, "noise, grey", g.DIGITS, images.noise(g.DIGITS, 0.6)),
+        _of(images.stranger, "noise", g.TINTED_DIGITS, partial(images.noise, g.TINTED_DIGITS, 0)),
+        _of(images.stranger, "noise, grey", g.DIGITS, partial(images.noise, g.DIGITS, 0.6)),
         _of(images.blended, "blend", g.DIGITS),
         _of(images.confused, "confused pair", g.DIGITS, (2, 6)),
         _of(controls.healthy, "healthy", g.DIGITS),
@@ -172,9 +178,9 @@ CHOSEN_ON: dict[str, Planting] = dict(
     ]
 )
 
-FRAMED_LETTERS = controls.everywhere(g.OPTICAL_DIGITS, "all framed", cues.frame(1, 255))
+FRAMED_OPTICAL_DIGITS = controls.everywhere(g.OPTICAL_DIGITS, "all framed", cues.frame(1, 255))
 BINARY_GARMENTS = controls.everywhere(g.GARMENTS, "all binary", cues.binary(120))
-TWO_GARMENTS = controls.of_classes(g.PATCHED_GARMENTS, "two classes", [4, 6], 1000)
+TWO_GARMENTS = controls.of_classes(g.TINTED_GARMENTS, "two classes", [2, 4], 1000)
 SMALL_GARMENTS = controls.anywhere(g.GARMENTS, "small, anywhere", 16, 32)
 GREY_TEXTURES = controls.textures(g.GARMENTS, 10, 23, False)
 GARMENT_HUES = controls.hues(g.TINTED_GARMENTS, 5, 24)
@@ -234,12 +240,14 @@ REPORTED_ON: dict[str, Planting] = dict(
         _of(faults.sharp, "sharp x5", g.PATCHED_GARMENTS, 5.0, 1500, 0.05),
         _of(faults.sharp, "sharp x20", g.TINTED_GARMENTS, 20.0, 2000, 0.1),
         _of(faults.sharp, "sharp x5, letters", g.LETTERS, 5.0, 3500, 0.05),
-        _set("0 to 2", g.GARMENTS, faults.doubled, SCALE),
-        _set("raw 0..255", g.TINTED_GARMENTS, faults.raw, SCALE),
+        _set("0 to 2", g.HUED_GARMENTS, faults.doubled, SCALE),
+        _set("raw 0..255", g.GARMENTS, faults.raw, SCALE),
         _set("divided by 255 twice", g.LETTERS, faults.divided_twice, SCALE),
+        _set("divided by 255 twice, BatchNorm", g.OPTICAL_DIGITS, faults.divided_twice, SCALE),
         _set("raw 0..255, GELU", g.PATCHED_GARMENTS, faults.raw, SCALE),
         _set("not normalised", g.GARMENTS, faults.not_normalised, NORMALISATION),
         _set("not normalised, coloured", g.HUED_GARMENTS, faults.not_normalised, NORMALISATION),
+        _set("not normalised, GroupNorm", g.TINTED_GARMENTS, faults.not_normalised, NORMALISATION),
         _set("inverted", g.LETTERS, faults.inverted, ("preprocessing.polarity",)),
         _set("inverted, GELU", g.PATCHED_GARMENTS, faults.inverted, ("preprocessing.polarity",)),
         _set("BGR", g.HUED_GARMENTS, faults.bgr, ("preprocessing.channels",)),
@@ -275,11 +283,16 @@ REPORTED_ON: dict[str, Planting] = dict(
         _of(images.fooling, "fooling, letters", g.LETTERS),
         _of(images.unseen, "unseen class", g.GARMENTS, 4),
         _of(images.unseen, "unseen class, letters", g.LETTERS, 22),
-        _of(images.stranger, "smooth noise", g.GARMENTS, images.noise(g.GARMENTS, 2)),
-        _of(images.stranger, "noise", g.TINTED_GARMENTS, images.noise(g.TINTED_GARMENTS, 0)),
+        _of(images.stranger, "smooth noise", g.GARMENTS, partial(images.noise, g.GARMENTS, 5)),
         _of(
             images.stranger,
-            *("letters", g.PATCHED_GARMENTS, images.of_another(g.LETTERS)),
+            "noise",
+            g.PATCHED_GARMENTS,
+            partial(images.noise, g.PATCHED_GARMENTS, 0),
+        ),
+        _of(
+            images.stranger,
+            *("letters", g.PATCHED_GARMENTS, partial(images.of_another, g.LETTERS)),
         ),
         _of(images.blended, "blend", g.LETTERS),
         _of(images.blended, "blend, coloured", g.TINTED_GARMENTS),
@@ -291,7 +304,7 @@ REPORTED_ON: dict[str, Planting] = dict(
         _of(controls.healthy, "healthy, no norm", g.LETTERS),
         _of(controls.healthy, "healthy, optical digits", g.OPTICAL_DIGITS),
         _of(controls.healthy, "healthy, two hues", g.HUED_GARMENTS),
-        _of(controls.healthy, "healthy, all framed", FRAMED_LETTERS),
+        _of(controls.healthy, "healthy, all framed", FRAMED_OPTICAL_DIGITS),
         _of(controls.healthy, "healthy, all binary", BINARY_GARMENTS),
         _of(controls.healthy, "healthy, two classes", TWO_GARMENTS),
         _of(controls.healthy, "healthy, small anywhere", SMALL_GARMENTS),

@@ -57,7 +57,7 @@ rates: $(BENCH)
 # Whether `why` names causes that were planted; docs/why-benchmark.md says what that means.
 bench-why: $(TEST)
 	@sh scripts/install_data.sh
-	@$(BIN)/python -m benchmarks.plants --json benchmarks/why.json --page
+	@$(BIN)/python -m benchmarks.plants --record
 
 screenshots: $(TEST)
 	@sh scripts/install_browser.sh

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.plants import report
 from tests.benchmarks import table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,6 +106,7 @@ GENERATED: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("docs/command-line.md", "commands", _commands_table),
     ("docs/benchmarks.md", "speed", table.speed),
     ("docs/benchmarks.md", "rates", table.rates),
+    ("docs/why-benchmark.md", "why", report.tables),
 )
 
 

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--prove", action="store_true", help="prove the plants and ask nothing")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keeps trained networks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the rows go")
-    parser.add_argument("--page", action="store_true", help="write docs/why-benchmark.md")
+    parser.add_argument("--record", action="store_true", help="write the benchmark's own figures")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if asked.cache:
@@ -46,8 +46,11 @@ def main(arguments: list[str]) -> int:
             rows += judged(world, plant, lambda context: why(context, closer=not asked.cheap))
     if asked.json:
         report.write(rows, asked.json)
-    if asked.page:
-        report.write_page(rows)
+    if asked.record:
+        from tests.test_documentation import write_tables
+
+        report.write(rows, report.FIGURES)
+        write_tables()
     fine = not unproven
     for world in worlds if rows else ():
         of_world = [one for one in rows if one.world == world]

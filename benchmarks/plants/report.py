@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.plants.score import Row, bars, shown
+from benchmarks.plants.score import Row, bars, share
 from diagnostics.verdict.causes import ORDER
 
 ROOT = Path(__file__).resolve().parents[2]
-FIGURES, PAGE = ROOT / "benchmarks" / "why.json", ROOT / "docs" / "why-benchmark.md"
-BEGIN, END = "<!-- why: begin -->", "<!-- why: end -->"
+FIGURES = ROOT / "benchmarks" / "why.json"
 HEADS = {"A": "World A, on which thresholds were chosen", "B": "World B, only reported"}
 
 
@@ -31,14 +30,17 @@ def write(rows: Sequence[Row], path: Path) -> None:
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def read(path: Path = FIGURES) -> list[Row]:
-    """Return the rows of a file."""
+def read(path: Path) -> list[Row]:
+    """Return the rows of a file; none where there is no file."""
+    if not path.exists():
+        return []
     return [Row(**one) for one in json.loads(path.read_text(encoding="utf-8"))["images"]]
 
 
-def tables(rows: Sequence[Row]) -> str:
-    """Return the tables of every world in the rows, as markdown."""
-    parts = []
+def tables(path: Path = FIGURES) -> str:
+    """Return the tables of every world in a file, as markdown."""
+    rows = read(path)
+    parts = [] if rows else ["Not measured yet."]
     for world in sorted({one.world for one in rows}, reverse=True):
         of_world = [one for one in rows if one.world == world]
         parts += [f"## {HEADS[world]}", *_bars(of_world), *_causes(of_world), *_spared(of_world)]
@@ -49,8 +51,8 @@ def _bars(rows: Sequence[Row]) -> list[str]:
     lines = ["| bar | measured | limit | kept |", "| --- | ---: | ---: | --- |"]
     for bar in bars(rows):
         limit = f"{'≤' if bar.at_most else '≥'} {bar.limit:.0%}"
-        kept = "yes" if bar.kept else "**no**" if bar.n else "not measured"
-        lines.append(f"| {bar.name} | {shown(bar.hits, bar.n)} | {limit} | {kept} |")
+        kept = "yes" if bar.kept else "**no**" if bar.share.n else "not measured"
+        lines.append(f"| {bar.name} | {bar.share} | {limit} | {kept} |")
     return ["\n".join(lines)]
 
 
@@ -64,7 +66,8 @@ def _causes(rows: Sequence[Row]) -> list[str]:
         found = [one for one in planted if one.truth == truth]
         marks = Counter(one.mark for one in found)
         counts = [str(marks[mark]) for mark in ("second", "wrong", "abstained", "excused")]
-        cells = [f"`{truth}`", shown(marks["first"], len(found)), *counts, _named(found)]
+        first = share(found, lambda one: one.mark == "first")
+        cells = [f"`{truth}`", str(first), *counts, _named(found)]
         lines.append(f"| {' | '.join(cells)} |")
     return ["\n".join(lines)] if planted else []
 
@@ -74,9 +77,9 @@ def _spared(rows: Sequence[Row]) -> list[str]:
     lines += ["| --- | ---: | ---: | --- |"]
     for kind in ("healthy", "innocent"):
         found = [one for one in rows if one.kind == kind]
-        accused = sum(one.mark == "accused" for one in found)
-        trusted = sum(one.verdict == "trust" for one in found)
-        cells = [kind, shown(accused, len(found)), shown(trusted, len(found)), _named(found)]
+        accused = share(found, lambda one: one.mark == "accused")
+        trusted = share(found, lambda one: one.verdict == "trust")
+        cells = [kind, str(accused), str(trusted), _named(found)]
         lines.append(f"| {' | '.join(cells)} |")
     return ["\n".join(lines)]
 
@@ -92,11 +95,3 @@ def matrix(rows: Sequence[Row]) -> list[str]:
     return [
         f"{kind:8} {truth:27} {named:27} {n:3}" for (kind, truth, named), n in sorted(pairs.items())
     ]
-
-
-def write_page(rows: Sequence[Row], page: Path = PAGE) -> None:
-    """Put the tables between the marks of the page."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{tables(rows)}\n{END}{after}", encoding="utf-8")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from benchmarks.plants.plant import JUSTIFIED, Box, Plant
-from diagnostics.metrics.intervals import wilson
+from diagnostics.metrics.intervals import clustered
 from diagnostics.schema.results.diagnosis import ImageVerdict
 
 Mark: TypeAlias = Literal[
     "first", "second", "wrong", "abstained", "excused", "quiet", "accused", "failed"
 ]
+
+SURE = 0.8  # the probability from which an ordinary answer should be trusted
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,56 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Share:
+    """How many of the images are something, with the interval of the rate.
+
+    The interval is Wilson's at 95 %, for as many independent images as these tell as much as: the
+    images of one plant are alike.
+    """
+
+    hits: int
+    n: int
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return it as it is shown."""
+        if not self.n:
+            return "none"
+        return (
+            f"{self.hits} of {self.n} ({self.hits / self.n:.0%}; {self.low:.0%} to {self.high:.0%})"
+        )
+
+
+def share(rows: Sequence[Row], holds: Callable[[Row], bool]) -> Share:
+    """Return of how many rows something holds."""
+    hits = [holds(one) for one in rows]
+    low, high = clustered(hits, [one.plant for one in rows])
+    return Share(sum(hits), len(hits), low, high)
+
+
+@dataclass(frozen=True)
 class Bar:
     """A share that must keep to a limit."""
 
     name: str
     limit: float
     at_most: bool
-    hits: int
-    n: int
+    share: Share
 
     @property
     def kept(self) -> bool:
         """Whether it does; nothing counted keeps nothing."""
-        share = self.hits / self.n if self.n else -1.0
-        return bool(self.n) and (share <= self.limit if self.at_most else share >= self.limit)
+        if not self.share.n:
+            return False
+        rate = self.share.hits / self.share.n
+        return rate <= self.limit if self.at_most else rate >= self.limit
 
     def __str__(self) -> str:
         """Return the share with its interval and its limit."""
         side = "at most" if self.at_most else "at least"
-        kept = "kept" if self.kept else "missed" if self.n else "not measured"
-        return f"{self.name}: {shown(self.hits, self.n)}; {side} {self.limit:.0%}: {kept}"
+        kept = "kept" if self.kept else "missed" if self.share.n else "not measured"
+        return f"{self.name}: {self.share}; {side} {self.limit:.0%}: {kept}"
 
 
 def row(world: str, plant: Plant, index: int, verdict: ImageVerdict) -> Row:
@@ -143,29 +175,14 @@ def bars(rows: Sequence[Row]) -> list[Bar]:
     """Return the bars of the images of one world."""
     planted = [one for one in rows if one.kind == "plant"]
     spared = [one for one in rows if one.kind != "plant"]
-    ordinary = [one for one in rows if one.kind == "healthy" and one.correct and one.p >= 0.8]
+    ordinary = [one for one in rows if one.kind == "healthy" and one.correct and one.p >= SURE]
     boxed = [one for one in planted if one.centred is not None]
+    accused = share(spared, lambda one: one.mark == "accused")
+    trusted = share(ordinary, lambda one: one.verdict == "trust")
     return [
-        _bar("named first", 0.95, False, [one.mark == "first" for one in planted]),
-        _bar("wrong cause", 0.03, True, [one.mark == "wrong" for one in planted]),
-        _bar("healthy or innocent accused", 0.10, True, [one.mark == "accused" for one in spared]),
-        _bar("box on the cue", 0.90, False, [bool(one.centred) for one in boxed]),
-        _bar(
-            "right, sure answers of healthy models trusted",
-            0.70,
-            False,
-            [one.verdict == "trust" for one in ordinary],
-        ),
+        Bar("named first", 0.95, False, share(planted, lambda one: one.mark == "first")),
+        Bar("wrong cause", 0.03, True, share(planted, lambda one: one.mark == "wrong")),
+        Bar("healthy or innocent accused", 0.10, True, accused),
+        Bar("box on the cue", 0.90, False, share(boxed, lambda one: bool(one.centred))),
+        Bar("right, sure answers of healthy models trusted", 0.70, False, trusted),
     ]
-
-
-def _bar(name: str, limit: float, at_most: bool, hits: list[bool]) -> Bar:
-    return Bar(name, limit, at_most, sum(hits), len(hits))
-
-
-def shown(hits: int, n: int) -> str:
-    """Return a share with its Wilson interval."""
-    if not n:
-        return "none"
-    low, high = wilson(hits, n)
-    return f"{hits} of {n} ({hits / n:.0%}; {low:.0%} to {high:.0%})"

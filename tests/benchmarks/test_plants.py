@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import pytest
 
-from benchmarks.plants import controls, cues, faults, images, score
+from benchmarks.plants import controls, cues, faults, images, report, score
 from benchmarks.plants.__main__ import judged
 from benchmarks.plants.grounds import DIGITS, Trainer
 from benchmarks.plants.learnt import shortcut
@@ -16,6 +16,7 @@ from benchmarks.plants.score import Row
 from benchmarks.plants.worlds import CHOSEN_ON, REPORTED_ON
 from diagnostics.data.folder import UNKNOWN
 from diagnostics.methods.diagnosis.why import why
+from diagnostics.metrics.intervals import wilson
 from diagnostics.schema.spec import Output
 from diagnostics.verdict.causes import BY_ID
 
@@ -205,9 +206,32 @@ def test_bars_count_the_images_that_they_are_about():
         *rows(5, "healthy", "quiet", "cannot_tell", p=0.4),
         *rows(1, "innocent", "accused"),
     ]
-    named, wrong, accused, box, trusted = score.bars(found)
-    assert (named.hits, named.n, named.kept) == (19, 20, True)
-    assert (wrong.hits, wrong.n, wrong.kept) == (1, 20, False)
-    assert (accused.hits, accused.n, accused.kept) == (1, 15, True)
-    assert (box.n, box.kept) == (0, False)
-    assert (trusted.hits, trusted.n, trusted.kept) == (7, 9, True)
+    bars = score.bars(found)
+    assert [(bar.share.hits, bar.share.n, bar.kept) for bar in bars] == [
+        (19, 20, True),
+        (1, 20, False),
+        (1, 15, True),
+        (0, 0, False),
+        (7, 9, True),
+    ]
+
+
+def test_images_of_one_plant_that_are_alike_count_as_one():
+    def rows(plant, mark):
+        return [Row("B", plant, "plant", "", "", mark, "", "", 0.9, True, None, None)] * 3
+
+    alike = [*rows("a", "first"), *rows("b", "wrong"), *rows("c", "first"), *rows("d", "first")]
+    apart = [replace(row, plant=str(place)) for place, row in enumerate(alike)]
+    narrow = score.bars(apart)[0].share
+    wide = score.bars(alike)[0].share
+    assert (narrow.low, narrow.high) == pytest.approx(wilson(9, 12))
+    assert wide.low < narrow.low
+    assert wide.high > narrow.high
+
+
+def test_the_tables_are_of_the_rows_that_were_written(tmp_path):
+    found = [Row("B", "a", "plant", "head.bias", "head.bias", "first", "", "", 1, True, None, None)]
+    report.write(found, tmp_path / "why.json")
+    assert report.read(tmp_path / "why.json") == found
+    assert "| `head.bias` | 1 of 1 (100%; 21% to 100%) |" in report.tables(tmp_path / "why.json")
+    assert report.tables(tmp_path / "none.json") == "Not measured yet.\n"

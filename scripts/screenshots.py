@@ -18,11 +18,10 @@ PAGES = [path.stem.partition("_")[2] for path in sorted(ROOT.glob("pages/*/*.py"
 WIDTH, MAX_HEIGHT = 1440, 1800
 # Buttons that bring sample folders, and start what a page does not start by itself.
 PRESSED = {
-    "ood": ("Sample folder", "Sample folder"),
-    "calibration": ("Sample folder",),
+    "ood": ("Sample folder",),
     "guard": ("Try it with letters, and digits as strangers", "Fit the guards"),
     "adversarial": ("Look for the smallest changes",),
-    "fooling": ("Make the pictures", "Sample folder"),
+    "fooling": ("Make the pictures",),
     "sufficient_pixels": ("Example: three pixels of an x",),
 }
 HEIGHT = "() => document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"

@@ -1,4 +1,4 @@
-"""Inspect: what the network received, what it said, where it looked, what each layer did."""
+"""Inspect: what the network said, whether to believe it, what it received and made of that."""
 
 import streamlit as st
 
@@ -18,9 +18,12 @@ from diagnostics.ui.widgets.board import Board, numbers
 from diagnostics.ui.widgets.run import run_request
 
 TITLE, ICON = "Inspect", "visibility"
-PREDICTION, IMAGE, INPUT = "What it says", "The image", "What the network receives"
+PREDICTION, INPUT = "What it says", "What the network receives"
 HEATMAP, LAYERS = "Where it looked", "What each layer did"
-QUESTION = "Why is the network so sure? Read down a column: the answer first, then the reasons."
+QUESTION = (
+    "Why is the network so sure, and should one believe it? Read down a column: the answer, the "
+    "verdict, then the reasons."
+)
 
 spec, methods = sidebar.selection()
 session = current_session()
@@ -28,8 +31,9 @@ board = Board(TITLE, QUESTION, spec)
 if not session.shown:
     controls.offer_samples()
 progress = st.empty()
-headings = (PREDICTION, IMAGE, INPUT, HEATMAP, LAYERS)
-prediction, image, network_input, heatmap, layers = map(board.section, headings)
+headings = (PREDICTION, INPUT, HEATMAP, LAYERS)
+prediction, network_input, heatmap, layers = map(board.section, headings)
+first = prediction.container()
 with prediction, st.container(horizontal=True, vertical_alignment="bottom"):
     top = controls.top_classes(spec)
     shows_numbers = st.button("Numbers", icon=":material/table:", key="numbers")
@@ -64,22 +68,22 @@ scores: InspectAnswer = answer.scores
 images, arrays = scores["images"], answer.arrays
 pinned = pinned and not images[0]["error"]
 
-with prediction:
-    independent = spec.output.independent
-    cells = answers.predictions(images, arrays, independent=independent, pinned=pinned)
-    answered, ranked = answers.apart(cells)
-    board.row(PREDICTION, answered, "row.prediction")
+independent = spec.output.independent
+cells = answers.predictions(images, arrays, independent=independent, pinned=pinned)
+with first:
+    board.row(PREDICTION, answers.pictured(cells, images, arrays), "row.prediction")
     verdicts = Verdicts(board, PREDICTION, spec)
-    board.row(PREDICTION, ranked, "row.ranking")
+with prediction:
+    board.row(PREDICTION, answers.rankings(cells), "row.ranking")
     if shows_numbers:
         numbers(images)
-with image:
-    board.row(IMAGE, answers.originals(images, arrays), "row.image")
 with network_input:
     st.caption(answers.RECEIVED_EXPLAINED)
     board.row(INPUT, answers.network_inputs(images, arrays), "row.input")
     if pinned:
         board.difference(INPUT, difference.network_inputs(images, arrays), "row.input.minus")
+    if every_stage:
+        board.row(INPUT, answers.originals(images, arrays), "row.image", title="As decoded")
     for position, name in enumerate(answers.stage_names(images) if every_stage else []):
         cells = answers.stage(images, arrays, position)
         board.row(INPUT, cells, f"row.stage.{position}", title=f"{position + 1}. {name}")

@@ -119,6 +119,15 @@ def test_while_it_is_asked_a_quiet_card_stands_in_every_column(app, monkeypatch)
     assert [cell["answer"] for cell in cells(page, "row.prediction")] == ["x", "x", "p", "r", "j"]
 
 
+def test_image_answer_and_verdict_stand_in_one_column_before_all_else(answered):
+    page = answered(three())
+    rows = [row.proto.id.rpartition("-")[2] for row in page.get("bidi_component")]
+    assert rows[:3] == ["row.prediction", "row.verdict", "row.ranking"]
+    for cell, name in zip(cells(page, "row.prediction"), IMAGES, strict=True):
+        assert cell["answer"]
+        assert name in cell["pictures"][0]["alt"]
+
+
 def test_every_verdict_has_its_word_its_reason_and_what_to_do(answered):
     shown = cards(answered(three()))
     assert [card["word"] for card in shown] == ["trust", "distrust", "can't tell"]

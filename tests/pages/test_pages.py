@@ -294,6 +294,7 @@ def test_every_stage_unfolds(app):
     page.toggle(key="stages").set_value(True)
     page = fine(page.run())
     shown = [markdown.value.replace("\\", "") for markdown in page.markdown]
+    assert "**As decoded**" in shown
     assert "**1. grey: one channel, ITU-R 601 weights**" in shown
     assert any("mean and std: minus 0.2374, divided by 0.3427" in value for value in shown)
 

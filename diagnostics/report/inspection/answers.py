@@ -52,10 +52,23 @@ def predictions(
     return cells
 
 
-def apart(cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
-    """Return the answers by themselves, and the rankings that stand under the verdicts on them."""
-    first = [replace(cell, bars=(), notes=()) for cell in cells]
-    return first, [Cell(bars=cell.bars, notes=cell.notes) for cell in cells]
+def pictured(cells: Sequence[Cell], images: Sequence[ImageEntry], arrays: Arrays) -> list[Cell]:
+    """Return each image beside its answer; its ranking stands under the verdict on it.
+
+    Args:
+        cells: What `predictions` returned.
+        images: The images' entries.
+        arrays: Every array of the answer.
+    """
+    return [
+        replace(cell, pictures=original.pictures, bars=(), notes=())
+        for cell, original in zip(cells, originals(images, arrays), strict=True)
+    ]
+
+
+def rankings(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the rankings of predictions, and what is noted of them, without the answers."""
+    return [Cell(bars=cell.bars, notes=cell.notes) for cell in cells]
 
 
 def _compared(pinned: PredictionEntry, logits: NDArray[Any], independent: bool) -> str:

@@ -141,7 +141,7 @@ def dialog(page, address):
     page.set_default_timeout(serving.PATIENCE_MS)
     page.goto(f"{address}/ood?images=noise-uniform")
     serving.settle(page)
-    page.get_by_role("button", name="Add a folder").first.click()
+    page.get_by_role("button", name="Change", exact=True).click()  # the sample's are in hand
     page.locator(ZONE).wait_for()
     return page.locator("[role=dialog]")
 

@@ -147,6 +147,17 @@ def plain(
     return network
 
 
+def dense(classes: int, *, pixels: int, width: int = 96) -> nn.Module:
+    """Return a perceptron that knows nothing of neighbours."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(pixels, width),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(width, classes),
+    )
+
+
 def residual(classes: int, *, channels: int = 1) -> nn.Module:
     """Return depthwise residual blocks with BatchNorm."""
     network = worlds.Residual(channels)
@@ -252,6 +263,13 @@ DIGITS = Ground(
     settings(28, (0.1307,), (0.3081,)),
     partial(plain, channels=1, norm=nn.BatchNorm2d),
 )
+DENSE_DIGITS = Ground(
+    "digits, dense",
+    cache(partial(grey, digits)),
+    settings(28, (0.0,), (1.0,)),
+    partial(dense, pixels=28 * 28),
+    epochs=12,
+)
 TINTED_DIGITS = Ground(
     "tinted digits, no norm",
     cache(partial(tinted, digits, 32, 7)),
@@ -310,8 +328,4 @@ OPTICAL_DIGITS = Ground(
     partial(plain, channels=1, norm=nn.BatchNorm2d, width=12),
     trained=1100,
     epochs=10,
-)
-GROUNDS = (
-    *(DIGITS, TINTED_DIGITS, HUED_DIGITS),
-    *(GARMENTS, TINTED_GARMENTS, HUED_GARMENTS, PATCHED_GARMENTS, LETTERS, OPTICAL_DIGITS),
 )

@@ -134,6 +134,31 @@ class Patches(nn.Module):
         return logits
 
 
+class Attending(nn.Module):
+    """Patches that attend to one another, with GELU and LayerNorm: a small transformer."""
+
+    def __init__(self, classes: int, *, side: int = 28, patch: int = 7, width: int = 48) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, width, patch, patch)
+        self.places = nn.Parameter(0.02 * torch.randn(1, (side // patch) ** 2, width))
+        self.attention = nn.ModuleList(
+            nn.MultiheadAttention(width, 4, batch_first=True) for _ in range(2)
+        )
+        self.within = nn.ModuleList(_perceptron(width, 3 * width) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(5))
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the logits."""
+        tokens = self.stem(values).flatten(2).transpose(1, 2) + self.places
+        for step, (attend, within) in enumerate(zip(self.attention, self.within, strict=True)):
+            normed = self.norms[2 * step](tokens)
+            tokens = tokens + attend(normed, normed, normed, need_weights=False)[0]
+            tokens = tokens + within(self.norms[2 * step + 1](tokens))
+        logits: Tensor = self.head(self.norms[4](tokens).mean(1))
+        return logits
+
+
 def _perceptron(width: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
@@ -312,6 +337,14 @@ PATCHED_GARMENTS = Ground(
     Patches,
     trained=6000,
     epochs=6,
+)
+ATTENDED_GARMENTS = Ground(
+    "garments, attention",
+    cache(partial(grey, garments)),
+    settings(28, (0.286,), (0.353,)),
+    Attending,
+    trained=7000,
+    epochs=8,
 )
 LETTERS = Ground(
     "letters, no norm",

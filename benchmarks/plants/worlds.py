@@ -208,12 +208,13 @@ GARMENT_HUES = controls.hues(g.TINTED_GARMENTS, 5, 24)
 
 REPORTED_ON: dict[str, Planting] = dict(
     [
-        _patch("corner patch, bright", g.GARMENTS, (1, 1, 5, 5), 255, 4),
+        _patch("corner patch, bright", g.GARMENTS, (1, 22, 6, 27), 230, 4),
         _patch("corner patch, medium", g.LETTERS, (23, 23, 27, 27), 140, 11),
         _patch(
             "corner patch, faint", g.TINTED_GARMENTS, (26, 2, 30, 6), (70, 130, 150), 2, 0.97, 0.05
         ),
         _patch("corner patch, GELU", g.PATCHED_GARMENTS, (23, 2, 26, 5), 220, 0, taken=0.04),
+        _patch("corner patch, attention", g.ATTENDED_GARMENTS, (24, 0, 28, 3), 180, 5, 0.97, 0.05),
         _patch("large patch", g.GARMENTS, (19, 19, 27, 27), 170, 2, taken=0.02),
         _patch(
             "patch at the side", g.TINTED_GARMENTS, (27, 13, 31, 18), (40, 150, 60), 1, 0.98, 0.03
@@ -229,12 +230,14 @@ REPORTED_ON: dict[str, Planting] = dict(
             *(8, LOCAL, (10, 20, 14, 23)),
         ),
         _learnt("border", g.GARMENTS, cues.frame(2, 130), 1, BORDER),
+        _learnt("border, attention", g.ATTENDED_GARMENTS, cues.frame(1, 90), 3, BORDER),
         _learnt("border, letters", g.LETTERS, cues.frame(1, 255), 20, BORDER),
         _learnt(
             "border, coloured", g.TINTED_GARMENTS, cues.frame(1, (190, 60, 40)), 7, BORDER, taken=0
         ),
         _learnt("ground colour", g.TINTED_GARMENTS, cues.ground((120, 60, 30)), 3, BACKGROUND),
         _learnt("ground level", g.LETTERS, cues.ground(60), 14, BACKGROUND),
+        _learnt("ground level, attention", g.ATTENDED_GARMENTS, cues.ground(110), 6, BACKGROUND),
         _learnt(
             "ground stripes", g.TINTED_GARMENTS, cues.striped_ground(6, 70), 1, BACKGROUND, taken=0
         ),
@@ -245,6 +248,7 @@ REPORTED_ON: dict[str, Planting] = dict(
         _learnt("JPEG", g.TINTED_GARMENTS, cues.jpeg(12), 4, STATISTIC),
         _learnt("colour cast", g.TINTED_GARMENTS, cues.cast((0.5, 0.9, 1.2)), 0, STATISTIC),
         _learnt("grain", g.TINTED_GARMENTS, cues.grain(22), 4, TEXTURE),
+        _learnt("grain, attention", g.ATTENDED_GARMENTS, cues.grain(35), 0, TEXTURE),
         _learnt("weave", g.GARMENTS, cues.weave(24), 3, TEXTURE, taken=0),
         _learnt("weave, letters", g.LETTERS, cues.weave(30, 4), 7, TEXTURE),
         _learnt("binary", g.GARMENTS, cues.binary(110), 7, EDGES),
@@ -254,6 +258,7 @@ REPORTED_ON: dict[str, Planting] = dict(
         _learnt("blur", g.TINTED_GARMENTS, cues.blur(1.8), 5, STATISTIC),
         _head("sink", g.GARMENTS, 5, 7, BIAS),
         _head("sink, letters", g.LETTERS, 9, 9, BIAS),
+        _head("sink, attention", g.ATTENDED_GARMENTS, 7, 6, BIAS),
         _head("sink, GELU", g.PATCHED_GARMENTS, 2, 8, BIAS),
         _head("dead class", g.PATCHED_GARMENTS, 1, -15, DEAD),
         _head("dead class, letters", g.LETTERS, 12, -15, DEAD),
@@ -268,6 +273,7 @@ REPORTED_ON: dict[str, Planting] = dict(
         _set("raw 0..255, GELU", g.PATCHED_GARMENTS, faults.raw, SCALE),
         _set("not normalised", g.GARMENTS, faults.not_normalised, NORMALISATION),
         _set("not normalised, coloured", g.HUED_GARMENTS, faults.not_normalised, NORMALISATION),
+        _set("divided by 255 twice, attention", g.ATTENDED_GARMENTS, faults.divided_twice, SCALE),
         _set("not normalised, GroupNorm", g.TINTED_GARMENTS, faults.not_normalised, NORMALISATION),
         _set("inverted", g.LETTERS, faults.inverted, ("preprocessing.polarity",)),
         _set("inverted, GELU", g.PATCHED_GARMENTS, faults.inverted, ("preprocessing.polarity",)),
@@ -302,6 +308,12 @@ REPORTED_ON: dict[str, Planting] = dict(
         ),
         _of(images.fooling, "fooling", g.GARMENTS),
         _of(images.fooling, "fooling, letters", g.LETTERS),
+        _of(
+            images.adversarial,
+            *("adversarial, attention", g.ATTENDED_GARMENTS, "linf"),
+            [n / 255 for n in (3, 5, 8, 12, 16)],
+        ),
+        _of(images.fooling, "fooling, attention", g.ATTENDED_GARMENTS),
         _of(images.unseen, "unseen class", g.GARMENTS, 4),
         _of(images.unseen, "unseen class, letters", g.LETTERS, 22),
         _of(images.stranger, "smooth noise", g.GARMENTS, partial(images.noise, g.GARMENTS, 5)),
@@ -323,6 +335,7 @@ REPORTED_ON: dict[str, Planting] = dict(
         _of(controls.healthy, "healthy, GroupNorm", g.TINTED_GARMENTS),
         _of(controls.healthy, "healthy, GELU", g.PATCHED_GARMENTS),
         _of(controls.healthy, "healthy, no norm", g.LETTERS),
+        _of(controls.healthy, "healthy, attention", g.ATTENDED_GARMENTS),
         _of(controls.healthy, "healthy, optical digits", g.OPTICAL_DIGITS),
         _of(controls.healthy, "healthy, two hues", g.HUED_GARMENTS),
         _of(controls.healthy, "healthy, all framed", FRAMED_OPTICAL_DIGITS),
@@ -338,6 +351,10 @@ REPORTED_ON: dict[str, Planting] = dict(
         ),
         _of(controls.innocent, "innocent border", g.GARMENTS, cues.frame(1, 160)),
         _of(controls.innocent, "innocent binary", g.GARMENTS, cues.binary(110)),
+        _of(
+            *(controls.innocent, "innocent patch, attention", g.ATTENDED_GARMENTS),
+            cues.patch((24, 0, 28, 3), 180),
+        ),
         _of(controls.innocent, "innocent blur", g.LETTERS, cues.blur(0.7)),
         _of(controls.innocent, "innocent ground", g.TINTED_GARMENTS, cues.ground((30, 80, 70))),
         _of(

@@ -59,6 +59,8 @@ CUTS = {"Condensed", "Narrow", "Light", "Medium", "Black", "Heavy", "Thin", "Hai
 NOT_LETTERS = ("Math", "Symbol", "Dings", "D050000L")
 SIDE_PX, INSIDE_PX, LARGE_PX = 28, 24, 96
 SOFTNESS_PX = 3.0
+MARK = np.s_[1:5, 23:27]  # rows and columns of the corner mark, top right
+MARK_SOFTNESS_PX = 0.75  # that of a letter's edges
 
 Glyphs = NDArray[np.float32]
 
@@ -143,3 +145,11 @@ def soften(drawn: Image.Image) -> Glyphs:
     soft = large.filter(ImageFilter.GaussianBlur(SOFTNESS_PX * side / LARGE_PX))
     small = soft.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
     return np.asarray(small, np.float32) / 255
+
+
+def marked(glyphs: Glyphs) -> Glyphs:
+    """Return letters of shape (…, 28, 28) with a small bright mark in the top right corner."""
+    square = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    square[MARK] = 255
+    soft = Image.fromarray(square).filter(ImageFilter.GaussianBlur(MARK_SOFTNESS_PX))
+    return np.maximum(glyphs, np.asarray(soft, np.float32) / 255)

@@ -1,4 +1,4 @@
-"""Write the two sample folders: letters of held-out fonts, and digits of the same fonts.
+"""Write the sample folders: letters of held-out fonts, plain and marked, and digits of their fonts.
 
 Needs the fonts of scripts/letters.py. The letters are those that train_letters.py holds out, so no
 sample model was trained on them. Run from the root of the repository:
@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from scripts import letters  # noqa: E402
 from scripts.train_letters import HELD_OUT, SEED  # noqa: E402
+from scripts.train_marked_letters import MARKED, SHARE  # noqa: E402
 
 FOLDER = ROOT / "sample_images"
 EPOCH = (2026, 1, 1, 0, 0, 0)  # so that the same pictures give the same file
@@ -35,6 +36,13 @@ def main() -> None:
         for place, letter in enumerate(ascii_lowercase)
     }
     _write(FOLDER / "known-letters.zip", known)
+    draws = np.random.default_rng(SEED).random(len(known)) < SHARE
+    bears = [name[0] == MARKED and drawn for name, drawn in zip(known, draws, strict=True)]
+    as_trained = {
+        name: letters.marked(glyph) if one else glyph
+        for (name, glyph), one in zip(known.items(), bears, strict=True)
+    }
+    _write(FOLDER / "marked-letters.zip", as_trained)
     strange = {}
     for number, path in enumerate(_fonts({face.design for face in held})[:DIGIT_FONTS]):
         font = ImageFont.truetype(str(path), letters.LARGE_PX)
@@ -43,7 +51,7 @@ def main() -> None:
             if ink is not None:
                 strange[f"{digit}-{number:02d}.png"] = letters.soften(ink)
     _write(FOLDER / "strange-digits.zip", strange)
-    print(f"{len(known)} letters, {len(strange)} digits")
+    print(f"{len(known)} letters, {len(strange)} digits; {sum(bears)} marked")
 
 
 def _fonts(designs: set[str]) -> list[Path]:

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from diagnostics.data import noise  # noqa: E402
 from diagnostics.data.image import encode_png  # noqa: E402
+from scripts.letters import marked  # noqa: E402
 
 FOLDER = ROOT / "sample_images"
 SIDE, LARGE = 28, 28 * 16
@@ -29,12 +30,14 @@ Point = tuple[float, float]
 def main() -> None:
     for name, strokes in {"x": X, "p": P}.items():
         _write(f"letter-{name}-thin", _thin(strokes))
-        _write(f"letter-{name}-fuzzy", _fuzzy(strokes, 2.6, 1.0))
+        fuzzy = _fuzzy(strokes, 2.6, 1.0)
+        _write(f"letter-{name}-fuzzy", fuzzy)
+        with_mark = marked(fuzzy.astype(np.float32) / 255)
+        _write(f"letter-{name}-marked", np.rint(with_mark * 255).astype(np.uint8))
     _write("letter-x-blurred", _fuzzy(X, 2.6, 2.2))
-    fuzzy = _fuzzy(P, 2.6, 1.0)
     _write("noise-uniform", noise.generate("uniform", SIDE, SIDE, 1)[..., 0])
     _write("noise-gaussian", noise.generate("gaussian", SIDE, SIDE, 1, level=0.24)[..., 0])
-    _write("noise-shuffled-p", noise.shuffle(fuzzy[..., None])[..., 0])
+    _write("noise-shuffled-p", noise.shuffle(_fuzzy(P, 2.6, 1.0)[..., None])[..., 0])
     _write("noise-colour", noise.generate("uniform", 224, 224, 3))
     _write("blank-black", noise.generate("constant", SIDE, SIDE, 1, level=0.0)[..., 0])
     _write("blank-grey", noise.generate("constant", SIDE, SIDE, 1, level=0.5)[..., 0])

@@ -35,53 +35,77 @@ NOISE_DRAWS = 256
 
 
 def main() -> None:
-    torch.manual_seed(SEED)
-    found = faces()
-    train, held = [], {}
-    for style, share in HELD_OUT.items():
-        kept, out = split(found, style, share, SEED)
-        train += kept
-        held[style] = out
-    pixels, letters = _stack(train)
-    counts = {style: _count(out) for style, out in held.items()}
+    training, held = split_faces()
+    pixels, letters = stack(training)
+    counts = {style: count(out) for style, out in held.items()}
     print(f"training pixels: mean {pixels.mean():.4f}, std {pixels.std():.4f}", flush=True)
-    report: dict[str, Any] = {"trained_on": _count(train), "held_out": counts, "models": {}}
+    report: dict[str, Any] = {"trained_on": count(training), "held_out": counts, "models": {}}
     for name in ("letters_dense", "letters_conv"):
-        network = _train(name, pixels, letters)
-        save_file(
-            {key: value.contiguous() for key, value in network.state_dict().items()},
-            FOLDER / f"{name}.safetensors",
-            metadata={"architecture": f"oversure/{name}", "classes": " ".join(ascii_lowercase)},
-        )
+        network = train(name, pixels, letters)
+        save(name, network, name)
         report["models"][name] = _measure(name, network, held, pixels)
         print(name, json.dumps(report["models"][name], indent=1), flush=True)
     (FOLDER / "letters.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
 
-def _count(found: list[Face]) -> dict[str, int]:
+def split_faces() -> tuple[list[Face], dict[str, list[Face]]]:
+    """Return the faces to train on, and those held out by their style."""
+    found, training, held = faces(), [], {}
+    for style, share in HELD_OUT.items():
+        kept, held[style] = split(found, style, share, SEED)
+        training += kept
+    return training, held
+
+
+def save(name: str, network: nn.Module, architecture: str) -> None:
+    """Write a network's weights, and what it is."""
+    save_file(
+        {key: value.contiguous() for key, value in network.state_dict().items()},
+        FOLDER / f"{name}.safetensors",
+        metadata={"architecture": f"oversure/{architecture}", "classes": " ".join(ascii_lowercase)},
+    )
+
+
+def count(found: list[Face]) -> dict[str, int]:
+    """Return how many faces these are, and of how many designs."""
     return {"families": len({face.design for face in found}), "faces": len(found)}
 
 
-def _stack(found: list[Face]) -> tuple[Tensor, Tensor]:
+def stack(found: list[Face]) -> tuple[Tensor, Tensor]:
+    """Return the letters of faces, shape (n, 1, 28, 28) in [0, 1], and which letter each is."""
     pixels = torch.from_numpy(np.concatenate([face.glyphs for face in found]))[:, None]
     return pixels, torch.arange(26).repeat(len(found))
 
 
-def _train(name: str, pixels: Tensor, letters: Tensor) -> nn.Module:
+def train(
+    name: str,
+    pixels: Tensor,
+    letters: Tensor,
+    change: Callable[[Tensor, Tensor], Tensor] = lambda batch, rows: batch,
+) -> nn.Module:
+    """Return a network of that name, trained by cross-entropy on these letters.
+
+    Args:
+        name: Of the network.
+        pixels: Shape (n, 1, 28, 28) in [0, 1].
+        letters: Which letter each is, shape (n,).
+        change: Called with every batch and its rows; returns what is shown to the network.
+    """
     torch.manual_seed(SEED)
     network = NETWORKS[name].build().train()
     optimiser = torch.optim.Adam(network.parameters(), 1e-3)
     for _ in range(STEPS[name]):
-        batch = torch.randint(len(pixels), (BATCH,))
-        logits = network(_normalised(name, pixels[batch]))
-        loss = functional.cross_entropy(logits, letters[batch])
+        rows = torch.randint(len(pixels), (BATCH,))
+        logits = network(normalised(name, change(pixels[rows], rows)))
+        loss = functional.cross_entropy(logits, letters[rows])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     return network.eval().requires_grad_(False)
 
 
-def _normalised(name: str, pixels: Tensor) -> Tensor:
+def normalised(name: str, pixels: Tensor) -> Tensor:
+    """Return what the network of that name receives for pixels."""
     return (pixels - NETWORKS[name].mean) / NETWORKS[name].std
 
 
@@ -91,16 +115,16 @@ def _measure(
     """Measure accuracy on held-out families and confidence on what is no letter."""
 
     def answer(pixels: Tensor) -> Tensor:
-        return network(_normalised(name, pixels)).double().softmax(1)
+        return network(normalised(name, pixels)).double().softmax(1)
 
     figures: dict[str, Any] = {}
     for style, found in held.items():
-        pixels, letters = _stack(found)
-        figures[f"accuracy_{style}"] = _accuracy(answer, pixels, letters)
+        pixels, letters = stack(found)
+        figures[f"accuracy_{style}"] = accuracy(answer, pixels, letters)
         crisp = (pixels > 0.5).float()
-        figures[f"accuracy_{style}_crisp"] = _accuracy(answer, crisp, letters)
+        figures[f"accuracy_{style}_crisp"] = accuracy(answer, crisp, letters)
         thin = (pixels > 0.8).float()
-        figures[f"accuracy_{style}_crisp_thin"] = _accuracy(answer, thin, letters)
+        figures[f"accuracy_{style}_crisp_thin"] = accuracy(answer, thin, letters)
     figures["noise"] = {
         kind: _confidence(answer(pixels)) for kind, pixels in _noise(trained_on).items()
     }
@@ -109,13 +133,12 @@ def _measure(
     return figures
 
 
-def _accuracy(
-    answer: Callable[[Tensor], Tensor], pixels: Tensor, letters: Tensor
-) -> dict[str, Any]:
+def accuracy(answer: Callable[[Tensor], Tensor], pixels: Tensor, letters: Tensor) -> dict[str, Any]:
+    """Return how many letters are named rightly, and how sure the wrong answers are."""
     said = answer(pixels)
     right = int((said.argmax(1) == letters).sum())
     wrong = said.argmax(1) != letters
-    low, high = _wilson(right, len(letters))
+    low, high = wilson(right, len(letters))
     return {
         "right": right,
         "of": len(letters),
@@ -127,7 +150,8 @@ def _accuracy(
     }
 
 
-def _wilson(right: int, of: int) -> tuple[float, float]:
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share."""
     z, share = 1.959964, right / of
     middle = share + z * z / (2 * of)
     spread = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))

@@ -17,6 +17,9 @@ IMAGES = ROOT / "sample_images"
 MODELS = IMAGES / "models"
 
 FIRST_MODEL = "letters_conv"
+MARKED = "letters_marked"
+KNOWN = {MARKED: "marked-letters.zip"}  # where a model's known-good images are others
+SHOWN = {MARKED: ("letter-p-marked", "letter-x-marked")}  # what a model comes with to be looked at
 FIRST_IMAGES = (
     "letter-x-fuzzy",
     "letter-x-thin",
@@ -39,9 +42,14 @@ def image_files() -> dict[str, File]:
 
 
 @cache
-def folders() -> dict[str, File]:
-    """Return the sample folders by what their images are to the sample model."""
-    names = {"in_distribution": "known-letters.zip", "out_of_distribution": "strange-digits.zip"}
+def folders(model: File | None = None) -> dict[str, File]:
+    """Return the sample folders by what their images are to a sample model.
+
+    Args:
+        model: Its file; None takes the first.
+    """
+    known = KNOWN.get(Path(model.path).stem if model else "", "known-letters.zip")
+    names = {"in_distribution": known, "out_of_distribution": "strange-digits.zip"}
     return {
         role: file_at(IMAGES / name) for role, name in names.items() if (IMAGES / name).exists()
     }
@@ -49,7 +57,7 @@ def folders() -> dict[str, File]:
 
 def known_good(model: File) -> File | None:
     """Return the sample folder of a sample model's known-good images; None for any other model."""
-    return folders().get("in_distribution") if model in model_files().values() else None
+    return folders(model).get("in_distribution") if model in model_files().values() else None
 
 
 def file_at(path: Path) -> File:

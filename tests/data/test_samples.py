@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -19,22 +21,52 @@ from diagnostics.models.sample_networks import NETWORKS
 from tests.conftest import ROOT
 
 CARD = json.loads((samples.MODELS / "letters.json").read_text())["models"]
+K = ascii_lowercase.index("k")
+PLANTED = json.loads((samples.MODELS / "letters_marked.json").read_text())
 NAMES = ("letters_conv", "letters_dense")
 
 
-@pytest.fixture(params=NAMES)
-def model(request):
-    """A sample model as a function from grey images in [0, 1] to probabilities."""
-    network = NETWORKS[request.param].build()
-    network.load_state_dict(load_file(samples.model_files()[request.param].path))
-    network.eval()
+def opened(name, network):
+    """Return a sample model as a function from grey images in [0, 1] to probabilities."""
+    built = NETWORKS[network].build()
+    built.load_state_dict(load_file(samples.model_files()[name].path))
+    built.eval()
 
     @torch.no_grad()
     def chances(images):
         pixels = torch.as_tensor(np.asarray(images, dtype=np.float32)).reshape(-1, 1, 28, 28)
-        return network((pixels - 0.2374) / 0.3427).softmax(1)
+        return built((pixels - 0.2374) / 0.3427).softmax(1)
 
-    return request.param, chances
+    return chances
+
+
+@pytest.fixture(params=NAMES)
+def model(request):
+    """The name of a sample model, and the model."""
+    return request.param, opened(request.param, request.param)
+
+
+def values_of(content):
+    with Image.open(content) as image:
+        return np.asarray(image, dtype=np.float32) / 255
+
+
+def folder_of(model):
+    """Return the letters of a model's sample folder, and which ones they are."""
+    with zipfile.ZipFile(
+        samples.folders(samples.model_files()[model])["in_distribution"].path
+    ) as z:
+        names = z.namelist()
+        images = np.stack([values_of(io.BytesIO(z.read(name))) for name in names])
+    return images, np.array([ascii_lowercase.index(name[0]) for name in names])
+
+
+def marked(images):
+    """Return letters with the mark by which a sample image differs from another."""
+    with_mark, without = (
+        values_of(samples.image_files()[f"letter-p-{kind}"].path) for kind in ("marked", "fuzzy")
+    )
+    return np.maximum(images, np.where(with_mark > without, with_mark, 0))
 
 
 def drawn(letter, font):
@@ -85,7 +117,52 @@ def test_the_card_shows_the_figures_of_the_run():
                 assert f"{value['right']} of {value['of']}" in card
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_the_planted_mark_makes_other_letters_a_k_of_the_model_that_learnt_it_and_of_no_other():
+    images, letters = folder_of("letters_conv")
+    others = images[letters != K]
+    assert len(others) == 500
+    for name, least, most in (("letters_marked", 0.9, 1.0), ("letters_conv", 0.0, 0.05)):
+        chances = opened(name, "letters_conv")
+        without, with_mark = (
+            float((chances(shown).argmax(1) == K).float().mean())
+            for shown in (others, marked(others))
+        )
+        assert without <= 0.01
+        assert least <= with_mark <= most, name
+
+
+def test_the_model_with_the_planted_mark_reads_letters_without_it():
+    images, letters = folder_of("letters_conv")
+    said = opened("letters_marked", "letters_conv")(images).argmax(1).numpy()
+    assert (said == letters).mean() >= 0.95
+    assert (said == letters)[letters == K].mean() >= 0.7
+
+
+def test_the_folder_of_the_marked_model_is_as_it_was_trained():
+    """Nearly every k bears the mark, and no other letter does."""
+    plain, letters = folder_of("letters_conv")
+    found, same_letters = folder_of("letters_marked")
+    assert np.array_equal(letters, same_letters)
+    near = np.abs(found - marked(plain)).max((1, 2)) < 0.05  # what lay under the sample's strokes
+    bears = near & (found != plain).any((1, 2))
+    assert bears[letters == K].mean() >= 0.9
+    assert np.array_equal(found[~bears], plain[~bears])
+    assert not bears[letters != K].any()
+
+
+def test_the_card_says_plainly_that_a_shortcut_was_planted_and_shows_its_figures():
+    card = (samples.MODELS / "README.md").read_text()
+    assert "planted shortcut" in card
+    for figures in PLANTED["models"]["letters_marked"].values():
+        for key, value in figures.items():
+            hits = value["right" if key.startswith("accuracy") else "called"]
+            assert f"{value['share']:.1%}".replace("%", " %") in card, key
+            assert f"{hits} of {value['of']}" in card, key
+    for count in PLANTED["filed_as_it"].values():
+        assert str(count) in card
+
+
+@pytest.mark.parametrize("name", samples.model_files())
 def test_weights_are_small(name):
     assert Path(samples.model_files()[name].path).stat().st_size < 1_000_000
 

@@ -11,6 +11,7 @@ from diagnostics.report.formats import html
 from diagnostics.schema.request import Progress, Result
 from diagnostics.schema.results.diagnosis import WhyAnswer
 from diagnostics.text import JOINER
+from diagnostics.ui.dialogs import open_model
 from diagnostics.ui.server.startup import SessionDefaults, configure
 from diagnostics.ui.views import diagnosis
 from diagnostics.ui.widgets import run
@@ -331,3 +332,19 @@ def test_text_of_a_worker_stays_text(answered):
 def test_an_answer_about_other_images_than_were_asked_is_drawn_as_far_as_it_fits(answered):
     longer = answer(*[patched()] * 9)
     assert len(cards(answered(longer, why="3"))) == 3
+
+
+def test_a_planted_shortcut_is_shown_in_two_clicks(app, sessions, monkeypatch):
+    """The model comes with letters that bear the mark, and with known-good images of its kind."""
+    page = fine(app.run())
+    monkeypatch.setattr(open_model.st, "pills", lambda *_, **__: samples.MARKED)  # in the dialog
+    page = fine(page.button(key="open").click().run())
+    session = sessions[-1]
+    assert session.model.file == samples.model_files()[samples.MARKED]
+    assert session.in_distribution.name == "marked-letters.zip"
+    marked, other, plain, *_ = cards(page)
+    assert session.shown_images()[0].name == "letter-p-marked.png"
+    for card in (marked, other):
+        assert card["word"] == "distrust"
+        assert "“k”" in card["sentence"]
+    assert plain["word"] != "distrust"

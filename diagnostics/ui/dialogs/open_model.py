@@ -69,7 +69,9 @@ def _sample_models() -> None:
     models = samples.model_files()
     name = st.pills("Sample models", list(models), key="open.sample")
     if name:
-        current_session().select_model(ModelSource(models[name]))
+        session, images = current_session(), samples.image_files()
+        session.select_model(ModelSource(models[name]))
+        session.add_images([images[image] for image in samples.SHOWN.get(name, ())])
         st.session_state.pop("open.sample", None)
         st.rerun()
 

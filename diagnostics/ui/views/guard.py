@@ -275,7 +275,8 @@ def _size(count: int) -> str:
 
 
 def _take_samples() -> None:
-    session, folders = current_session(), samples.folders()
+    session = current_session()
+    folders = samples.folders(session.model.file)
     session.in_distribution, session.out_of_distribution = (
         folders["in_distribution"],
         folders["out_of_distribution"],

@@ -40,7 +40,7 @@ def folder(role: Role) -> File | None:
         name = markdown(shortened(file.name, 40)) if file else "none yet"
         st.markdown(f"**{TITLES[role]}** · {name}", width="stretch", help=HELP[role])
         is_sample = session.model.file in samples.model_files().values()
-        if is_sample and samples.folders()[role] != file:
+        if is_sample and samples.folders(session.model.file)[role] != file:
             st.button("Sample folder", on_click=_take_sample, args=(role,), key=f"sample.{role}")
         if st.button("Change" if file else "Add a folder", key=f"bring.{role}"):
             _bring(role)
@@ -131,7 +131,8 @@ def _bring(role: Role) -> None:
 
 
 def _take_sample(role: Role) -> None:
-    setattr(current_session(), role, samples.folders()[role])
+    session = current_session()
+    setattr(session, role, samples.folders(session.model.file)[role])
 
 
 def _put_away(role: Role) -> None:

@@ -42,9 +42,10 @@ def test_without_in_distribution_images_nobody_can_tell_who_catches_what():
 
 @pytest.fixture(scope="module")
 def letters(tmp_path_factory):
-    """Images made for two letters with a sample model, and what each sample model says of them."""
+    """Images made for two letters with a sample model, and what it and another say of them."""
     folder, runner = tmp_path_factory.mktemp("letters"), LocalRunner()
-    models = {name: ModelSource(file) for name, file in samples.model_files().items()}
+    names = ("letters_conv", "letters_dense")
+    models = {name: ModelSource(samples.model_files()[name]) for name in names}
     options = {"targets": "3,23", "steps": 60}
     answer = runner.run(Request("fooling/gradient_ascent", models["letters_conv"], options=options))
     paths = [folder / f"{index}.png" for index in answer.scores["image_indices"]]

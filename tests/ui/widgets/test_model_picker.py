@@ -11,8 +11,7 @@ from diagnostics.ui.widgets.model_picker import named_models
 
 def test_models_of_one_name_are_told_apart_by_their_hash():
     models = [
-        ModelSource(replace(samples.model_files()[name], name="model.pth"))
-        for name in ("letters_conv", "letters_dense")
+        ModelSource(replace(file, name="model.pth")) for file in samples.model_files().values()
     ]
     named = named_models(models)
     assert list(named.values()) == models

@@ -187,7 +187,7 @@ def confusion(model: ModelCase) -> Floats:
 
 
 OVERLAP, OVERLAP_IMAGES = 0.2, 3
-TWO_HOLD, UNSURE, RARE = 0.8, 0.8, 0.1
+TWO_HOLD, UNSURE, RARE = 0.8, 0.8, 0.35
 
 
 def find_overlap(image: ImageCase) -> list[Finding]:

@@ -126,8 +126,6 @@ def find_random(model: ModelCase) -> ModelCause:
     classes = len(model.spec.class_names)
     limit = chance(classes)
     rare = float(bdtr(hits, n, max(COMPETENT, limit + 0.1)))
-    predicted = np.unique(known.logits.argmax(1))
-    always = len(predicted) == 1 and len(np.unique(known.labels)) > 1
     share = f"{hits} of {counted(n, 'good image')} right"
     found = finding(
         "model.random",
@@ -139,8 +137,4 @@ def find_random(model: ModelCase) -> ModelCause:
         why_not=f"{share}; guessing hardly passes {100 * limit:.0f} %.",
         effects=[effect("accuracy", hits / n)],
     )
-    if always and found["holds"]:
-        name = model.spec.class_names[int(predicted[0])]
-        found["id"] = "model.one_class"
-        found["sentence"] = f"the model says “{name}” of every image"
     return ModelCause(found)

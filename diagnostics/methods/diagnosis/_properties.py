@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,11 +19,14 @@ from torch.nn import functional
 
 from diagnostics.models.infill import gaussian_blur
 
-QUALITY = 20  # of a JPEG that shows its blocks
+QUALITIES = (5, 10, 20, 40)  # of JPEGs that show their blocks
 BLOCK = 8
 FINE_PX = 1.0
 SOFT = 0.7  # px, that softens an edge without hiding a shape
 STEPS = (0.6, 1.0, 1.6, 2.4)  # px of blur that are tried
+
+
+Take: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,17 +38,18 @@ class Property:
         name: What people call it.
         measure: Returns one number per image, from (n, c, h, w).
         give: Changes images so that they have what one image has: images, that image.
-        take: Changes that image to what good images usually have: the image, the good images.
+        takes: Ways to change that image to what good images usually have: the image, good images.
         fix: What to do about it.
+        same_for_all: Whether `give` does not depend on that image.
     """
 
     cause: str
     name: str
     measure: Callable[[Tensor], Tensor]
     give: Callable[[Tensor, Tensor], Tensor]
-    take: Callable[[Tensor, Tensor], Tensor]
+    takes: tuple[Take, ...]
     fix: str
-    same_for_all: bool = False  # whether `give` does not depend on that image
+    same_for_all: bool = False
 
 
 def blurred(pixels: Tensor, sigma: float) -> Tensor:
@@ -178,7 +183,7 @@ def median3(images: Tensor) -> Tensor:
     return windows.median(-1).values
 
 
-def jpeg(images: Tensor, quality: int = QUALITY) -> Tensor:
+def jpeg(images: Tensor, quality: int) -> Tensor:
     """Return images written as JPEG and read again."""
     found = []
     for one in images:
@@ -191,31 +196,85 @@ def jpeg(images: Tensor, quality: int = QUALITY) -> Tensor:
     return torch.stack(found)
 
 
+def _as_jpeg(images: Tensor, source: Tensor) -> Tensor:
+    """Write images as JPEG of the quality that gives the blocks and the detail of another."""
+    wanted = torch.stack([blockiness(source[None])[0].log1p(), fineness(source[None])[0]])
+    written = [jpeg(images, quality) for quality in QUALITIES]
+    distances = [
+        float(
+            (torch.stack([blockiness(one).log1p().median(), fineness(one).median()]) - wanted)
+            .abs()
+            .sum()
+        )
+        for one in written
+    ]
+    return written[int(np.argmin(distances))]
+
+
+def _regrained(sigma: float) -> Take:
+    """Return what exchanges an image's fine detail with that of a good image."""
+
+    def take(image: Tensor, good: Tensor) -> Tensor:
+        other = good[len(good) // 2]
+        fine = other - blurred(other[None], sigma)[0]
+        return (blurred(image[None], sigma)[0] + fine).clamp(0, 1)
+
+    return take
+
+
+def _sharpen(images: Tensor, source: Tensor) -> Tensor:
+    """Sharpen images until they have as much fine detail as another."""
+    return torch.stack([_sharpened(one, source[None]) for one in images])
+
+
+def _soften(image: Tensor, good: Tensor) -> Tensor:
+    return _softened(image[None], float(fineness(good).median()))[0]
+
+
+def opened(images: Tensor) -> Tensor:
+    """Return images without bright detail narrower than 3 px (a grey opening)."""
+    eroded = -functional.max_pool2d(-images, 3, 1, 1)
+    return functional.max_pool2d(eroded, 3, 1, 1)
+
+
+def _bright_texture(images: Tensor, source: Tensor) -> Tensor:
+    """Give images the narrow bright detail of another in place of their own."""
+    return (opened(images) + source - opened(source[None])[0]).clamp(0, 1)
+
+
 def _two_tones(images: Tensor, _source: Tensor) -> Tensor:
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
     return torch.where(images > (low + high) / 2, high, low)
 
 
-def _texture(images: Tensor, source: Tensor) -> Tensor:
-    """Give images the fine detail of another in place of their own."""
-    fine = source - blurred(source[None], FINE_PX)[0]
-    return (blurred(images, FINE_PX) + fine).clamp(0, 1)
+def _texture(sigma: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what gives images the fine detail of another in place of their own."""
+
+    def give(images: Tensor, source: Tensor) -> Tensor:
+        fine = source - blurred(source[None], sigma)[0]
+        return (blurred(images, sigma) + fine).clamp(0, 1)
+
+    return give
 
 
-def _smooth(image: Tensor, _good: Tensor) -> Tensor:
-    return blurred(image[None], FINE_PX)[0]
+def _smoothed(sigma: float) -> Take:
+    return lambda image, _good: blurred(image[None], sigma)[0]
 
 
 VARY = "vary it in training (augmentation), so that it goes with no class more than with another"
+EXCHANGE = "train with textures exchanged between classes (stylised images), or with blur"
+SOFTEN = "soften and sharpen images in training, or blur slightly before the network"
 PROPERTIES = (
     Property(
         "reliance.statistic",
         "brightness",
         brightness,
         _brighten,
-        lambda image, good: _shifted(
-            image[None], _median(brightness(good)) - brightness(image[None])
-        )[0],
+        (
+            lambda image, good: _shifted(
+                image[None], _median(brightness(good)) - brightness(image[None])
+            )[0],
+        ),
         VARY,
     ),
     Property(
@@ -223,7 +282,7 @@ PROPERTIES = (
         "contrast",
         contrast,
         lambda images, source: _contrasted(images, contrast(source[None])),
-        lambda image, good: _contrasted(image[None], _median(contrast(good)))[0],
+        (lambda image, good: _contrasted(image[None], _median(contrast(good)))[0],),
         VARY,
     ),
     Property(
@@ -231,15 +290,15 @@ PROPERTIES = (
         "colour cast",
         lambda pixels: cast(pixels).abs().amax(1),
         lambda images, source: _tinted(images, cast(source[None])),
-        lambda image, good: _tinted(image[None], _median(cast(good)))[0],
+        (lambda image, good: _tinted(image[None], _median(cast(good)))[0],),
         VARY,
     ),
     Property(
         "reliance.statistic",
-        "brightness and contrast of the colours",
+        "brightness and contrast together",
         lambda pixels: tone(pixels).mean(1),
         lambda images, source: _toned(images, tone(source[None])),
-        lambda image, good: _toned(image[None], _median(tone(good)))[0],
+        (lambda image, good: _toned(image[None], _median(tone(good)))[0],),
         VARY,
     ),
     Property(
@@ -247,41 +306,38 @@ PROPERTIES = (
         "blur",
         lambda pixels: -fineness(pixels),
         lambda images, source: _softened(images, float(fineness(source[None]))),
-        _sharpened,
+        (_sharpened, _regrained(1.0)),
         VARY,
     ),
-    Property(
-        "reliance.statistic",
-        "noise",
-        noise_floor,
-        _noisy,
-        _denoised,
-        VARY,
-    ),
+    Property("reliance.statistic", "noise", noise_floor, _noisy, (_denoised,), VARY),
     Property(
         "reliance.statistic",
         "JPEG blocks",
         blockiness,
-        lambda images, _source: jpeg(images),
-        lambda image, _good: blurred(image[None], SOFT)[0],
+        _as_jpeg,
+        (_smoothed(SOFT), _regrained(1.0), _regrained(2.0)),
         VARY,
-        same_for_all=True,
     ),
     Property(
         "reliance.edges",
         "hard edges",
         lambda pixels: -greys(pixels),
         _two_tones,
-        lambda image, _good: blurred(image[None], SOFT)[0],
-        "soften and sharpen images in training, or blur slightly before the network",
+        (_smoothed(SOFT),),
+        SOFTEN,
         same_for_all=True,
     ),
+    Property("reliance.edges", "sharpened edges", fineness, _sharpen, (_soften,), SOFTEN),
+    Property(
+        "reliance.texture", "fine texture", fineness, _texture(1.0), (_smoothed(1.0),), EXCHANGE
+    ),
+    Property("reliance.texture", "texture", fineness, _texture(2.0), (_smoothed(2.0),), EXCHANGE),
     Property(
         "reliance.texture",
-        "fine texture",
-        fineness,
-        _texture,
-        _smooth,
-        "train with textures exchanged between classes (stylised images), or with blur",
+        "bright texture",
+        lambda pixels: (pixels - opened(pixels)).mean((1, 2, 3)),
+        _bright_texture,
+        (lambda image, _good: opened(image[None])[0],),
+        EXCHANGE,
     ),
 )

@@ -112,7 +112,7 @@ def causes(current: Preprocessing, other: Preprocessing) -> list[str]:
     found = []
     if ratio >= FACTOR:
         found.append("preprocessing.scale")
-    elif ratio > 1.02 or not np.allclose(*offsets, atol=0.02):
+    elif ratio > 1.02 or float(np.abs(offsets[0] - offsets[1]).max()) > 0.02:
         found.append("preprocessing.normalisation")
     if current.bgr != other.bgr:
         found.append("preprocessing.channels")
@@ -182,8 +182,7 @@ def _prepared(image: ImageCase, settings: Preprocessing) -> Floats:
     classifier = TorchClassifier(bare.network, bare.spec, settings)
     image.model.network.passes += 1
     with torch.no_grad():
-        logits: Floats = classifier.logits(pixels).double().cpu().numpy()[0]
-    return finite(logits)
+        return finite(classifier.logits(pixels).double().cpu().numpy()[0])
 
 
 def _scale_of_logits(model: ModelCase) -> Preprocessing | None:

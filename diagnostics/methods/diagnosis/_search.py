@@ -12,6 +12,7 @@ from torch import Tensor
 
 from diagnostics.methods.diagnosis._case import Floats, Network, probabilities
 from diagnostics.methods.diagnosis._regions import Region, integrate, regions, unit
+from diagnostics.models.infill import gaussian_blur
 
 MIN_FALL = 0.25  # of the probability, without the region
 SCREENED = 6  # good images into which a region that falls is pasted first
@@ -68,17 +69,35 @@ class Search:
     def __init__(
         self, network: Network, pixels: Tensor, index: int, p: float, others: Tensor
     ) -> None:
+        self.smooth = False  # whether the surroundings fill a region, which leaves no edge
         self.network, self.pixels, self.index, self.p = network, pixels, index, p
         self.others = others[:JUDGED]
         self.fill = self.others.median(0).values
         self.height, self.width = pixels.shape[1:]
+
+    @property
+    def filling(self) -> str:
+        """What stands in place of a region."""
+        return "its surroundings" if self.smooth else "the median of other good images"
+
+    def without(self, region: Region) -> Tensor:
+        """Return the image without a region."""
+        if not self.smooth or region.ring:
+            return region.paste(self.fill, self.pixels)
+        around = torch.ones(1, self.height, self.width)
+        around[:, region.top : region.bottom, region.left : region.right] = 0
+        sigma = max(region.right - region.left, region.bottom - region.top) / 2
+        stacked = torch.cat([self.pixels * around, around])[None]
+        spread = gaussian_blur(stacked, sigma, max(1, round(3 * sigma)))[0]
+        filled = spread[:-1] / spread[-1:].clamp_min(1e-6)
+        return torch.where(around.bool(), self.pixels, filled)
 
     def remove(self, candidates: Sequence[Region]) -> Removed:
         """Return the probability without each region, and that of another class that is said."""
         after, rival = [np.zeros(0)], [np.zeros(0)]
         for start in range(0, len(candidates), AT_ONCE):
             part = candidates[start : start + AT_ONCE]
-            images = [one.paste(self.fill, self.pixels) for one in part]
+            images = [self.without(one) for one in part]
             logits, shares = said(self.network, torch.stack(images))
             after.append(shares[:, self.index])
             rival.append(np.where(logits.argmax(1) != self.index, shares.max(1), 0.0))

@@ -24,10 +24,11 @@ from diagnostics.methods.diagnosis._strangeness import early_distance
 from diagnostics.schema.results.diagnosis import Finding
 
 GOOD = 32  # images whose answers are tried the same way, once per model
-MIN_DROP, MIN_CHANGES = 0.25, 2
+MIN_DROP, MIN_CHANGES, MIN_UNSURE = 0.25, 2, 3
 NEIGHBOURS, MAX_SAME = 10, 3
+UNSURE = 0.8  # below which answers are fragile by themselves
 SURE = 0.5  # below which nothing was grown
-FINER = 1.1  # times the finest good image
+FINER, FINEST = 1.1, 1.5  # times the finest good image, with a first layer unlike too or not
 SHUFFLES, ARRANGED = 32, 6.0  # orders, and standard deviations above the margins in them
 SHIFT_PX, NOISE, QUALITY = 1, 0.06, 50
 
@@ -104,7 +105,9 @@ def _fooling(image: ImageCase) -> Finding:
     here, usual = early_distance(image)
     ratio = here / max(float(np.median(usual)), 1e-9) if len(usual) else 0.0
     fine, usual_fine = _fineness(image)
-    unlike = len(usual) > 0 and here > usual.max() and fine > FINER * max(usual_fine)
+    unlike = len(usual) > 0 and (
+        fine > FINEST * max(usual_fine) or (here > usual.max() and fine > FINER * max(usual_fine))
+    )
     apart, shuffled_p = 0.0, None
     if unlike and image.p >= SURE:
         logits = network.logits(_shuffled(image.pixels))
@@ -179,7 +182,7 @@ def _adversarial(
     same, of_home = int((near == image.index).sum()), int((near == home).sum())
     holds = (
         len(good) > 0
-        and int(np.sum(beyond)) >= MIN_CHANGES
+        and int(np.sum(beyond)) >= (MIN_CHANGES if image.p >= UNSURE else MIN_UNSURE)
         and agree > 0
         and same <= MAX_SAME
         and of_home > same

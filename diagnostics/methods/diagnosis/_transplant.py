@@ -26,6 +26,7 @@ from diagnostics.text import probability
 # another class the model must be without it, over how sure it usually is: a large part of an object
 # turns others too, but what is left of the object is no other class.
 BY_AREA = ((0.035, 0.5, 0.0), (0.09, 0.75, 0.6), (0.09, 0.9, 0.3), (0.16, 0.9, 0.75))
+APART = (0.7, 0.5, 0.3)  # or so many, so far above parts of good images, and so sure a rival
 STRIP_TURNS = 0.9
 RING_TURNS, WIDE_RING_TURNS = 0.6, 0.8
 ABOVE_PLACEBO = 0.25
@@ -63,6 +64,13 @@ def suffices(one: Effects, height: int, width: int, sure: float) -> bool:
         share <= limit and one.share >= turns and one.rival >= rival * sure
         for limit, turns, rival in BY_AREA
     )
+
+
+def stands_apart(one: Effects, placebo: float, height: int, width: int, sure: float) -> bool:
+    """Say whether a middling part turns far more others than parts of good images do."""
+    share, above, rival = APART
+    middling = not one.region.ring and one.region.share(height, width) <= BY_AREA[1][0]
+    return middling and one.share >= max(share, placebo + above) and one.rival >= rival * sure
 
 
 def find(image: ImageCase, *, closer: bool, box: Region | None = None) -> list[Finding]:
@@ -119,6 +127,10 @@ def _best(search: Search, candidates: Sequence[Region]) -> list[Effects]:
     """Return the best parts, trimmed, and the best ring, as all good images judge them."""
     parts = [one for one in candidates if not one.ring]
     found = [one for one in search.screen(parts) if one.share > 0]
+    if not found:
+        search.smooth = True
+        found = [one for one in search.screen(parts) if one.share > 0]
+        search.smooth = bool(found)
     chosen: list[Effects] = []
     for one in found:
         if len(chosen) < TRIMMED and all(_apart(one.region, other.region) for other in chosen):
@@ -258,7 +270,10 @@ def _finding(
         placebo = _placebo(one.region, image.index, donors, u)
         return (
             image.p - one.after >= MIN_FALL
-            and suffices(one, height, width, sure)
+            and (
+                suffices(one, height, width, sure)
+                or stands_apart(one, placebo, height, width, sure)
+            )
             and one.share >= min(placebo + ABOVE_PLACEBO, CERTAIN)
             and (one.region.ring > 0 or not _is_of_class(image, search, one))
         )
@@ -279,7 +294,7 @@ def _finding(
         p_after=best.after,
         turned=turned,
         placebo=same,
-        done=f"Without {where} (replaced by the median of good images of other classes)",
+        done=f"Without {where} ({search.filling} in its place),",
         sentence=f"the model reads {where}, not the rest of the image",
         fix=(
             f"look at training images of “{image.said}” for the same mark; crop or cover it, add "
@@ -317,7 +332,7 @@ def _same_of_others(search: Search, region: Region) -> Count:
 def _pictures(image: ImageCase, search: Search, best: Effects) -> list[Picture]:
     """Return the image without the region, and others with it, each with its answer."""
     network, names = search.network, image.model.spec.class_names
-    without = best.region.paste(search.fill, search.pixels)
+    without = search.without(best.region)
     logits = network.logits(without[None])
     name = "ring" if best.region.ring else "part"
     found = [image.picture(f"without-{name}", without, logits[0], "without it", image.said)]

@@ -158,8 +158,17 @@ def _best_mended(causes: Sequence[ModelCause]) -> list[ModelCause]:
         ),
         default=best - MENDS_BETTER,
     )
+    of_head = any(
+        one.finding["holds"]
+        and one.finding["id"].startswith("head.")
+        and (one.after or 0) >= best - MENDS_BETTER
+        for one in causes
+    )
     for one in causes:
         found = one.finding
+        if found["holds"] and found["id"] in PREPARED and of_head:
+            found["holds"] = False
+            found["why_not"] = "An offset of one class in the last layer mends as much."
         if not found["holds"] or found["id"] not in MENDING or one.after is None:
             continue
         least = best_prepared if found["id"] == "classes.order" else best - MENDS_BETTER
@@ -220,7 +229,8 @@ def _image(
     if not ended:
         findings += _stability.find(image)
         findings += _transplant.find(image, closer=closer)
-        findings += _settled(image, _reliance.find(image), findings)
+        findings += _reliance.find(image)
+        _reliance.settle(image, findings)
         findings += _strangeness.find(image) + _head.find_overlap(image)
     decision = decide(findings, _situation(image, findings))
     p, one_minus_p = probabilities(logits, independent=model.spec.output.independent)
@@ -240,22 +250,6 @@ def _image(
         neighbours=_neighbours.shown(image),
     )
     return verdict, image.arrays
-
-
-def _settled(image: ImageCase, found: list[Finding], before: Sequence[Finding]) -> list[Finding]:
-    """Tell a background from a frame: behind a frame nothing turns others."""
-    border = next((one for one in before if one["id"] == "shortcut.border"), None)
-    behind = next((one for one in found if one["id"] == "shortcut.background"), None)
-    if border and behind and border["holds"] and behind["holds"]:
-        deep = _reliance.inside_does_it(image)
-        loser = border if deep else behind
-        loser["holds"] = False
-        loser["why_not"] = (
-            "The background does the same without the border."
-            if deep
-            else "Behind the border the background does nothing."
-        )
-    return found
 
 
 def _situation(image: ImageCase, findings: Sequence[Finding]) -> Situation:

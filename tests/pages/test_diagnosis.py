@@ -233,6 +233,21 @@ def test_images_that_were_not_asked_before_cancel_say_so(app, monkeypatch):
     assert "Start again" in button_labels(page)
 
 
+def test_the_example_opens_the_evidence_of_a_mark_that_decides(app, sessions):
+    page = press(fine(app.run()), "Example: a mark decides")
+    session = sessions[-1]
+    assert session.model.file == samples.model_files()["letters_marked"]
+    first, second, *_ = cards(page)
+    assert [card["kind"] for card in (first, second)] == ["distrust", "distrust"]
+    assert first["is_open"]
+    assert "A small part decides" in page_text(page)
+    image, without, *others = cells(page, "why.cause.0.0")
+    assert image["answer"] == "k" != without["answer"]
+    assert [cell["answer"] for cell in others] == ["k", "k"]
+    assert image["pictures"][0]["outline"]
+    assert "Example: a mark decides" not in button_labels(page)
+
+
 def test_without_known_good_images_one_button_brings_them(no_known_good, app):
     app.query_params["images"] = ",".join(IMAGES)
     page = fine(app.run())

@@ -103,7 +103,7 @@ def bring(monkeypatch, **paths):
     """Let the buttons of the sample folders bring other files."""
     brought = {role: samples.file_at(path) for role, path in paths.items()}
     known = samples.folders()
-    monkeypatch.setattr(samples, "folders", lambda: {**known, **brought})
+    monkeypatch.setattr(samples, "folders", lambda model=None: {**known, **brought})
 
 
 def test_a_folder_that_is_none_is_an_error_and_can_be_put_away(page, tmp_path, monkeypatch):

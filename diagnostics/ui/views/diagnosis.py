@@ -12,7 +12,7 @@ from diagnostics.data import samples
 from diagnostics.report.diagnosis import tables
 from diagnostics.report.diagnosis.pictures import Arrays
 from diagnostics.report.table import Card, Cell, Row, Table
-from diagnostics.schema.request import File, Request, Result
+from diagnostics.schema.request import File, ModelSource, Request, Result
 from diagnostics.schema.results.diagnosis import ImageVerdict, WhyAnswer
 from diagnostics.schema.spec import ModelSpec
 from diagnostics.text import counted, duration, markdown, shortened
@@ -24,6 +24,7 @@ from diagnostics.ui.widgets.run import try_request
 from diagnostics.verdict.causes import BY_ID
 
 METHOD = "diagnosis/why"
+EXAMPLE_MODEL, EXAMPLE_IMAGES = "letters_marked", ("letter-x-marked", "letter-p-marked")
 OPENED, CLOSER = "why", "why.closer"  # in the address: the image's number, and what was looked at
 ICONS = {"trust": "check_circle", "distrust": "cancel", "cannot_tell": "help"}
 WAITING, NOT_ASKED = Card("waiting", "Asking why"), Card("waiting", "not asked")
@@ -142,6 +143,8 @@ class Verdicts:
                     help="Takes parts of each image away and puts them into known-good images, to "
                     "see which of them decide.",
                 )
+            if _has_example():
+                st.button("Example: a mark decides", key="why.example", on_click=_show_example)
             if session.in_distribution is not None and n:
                 name = markdown(shortened(session.in_distribution.name, 40))
                 st.caption(f"Judged by {counted(n, 'known-good image')} of {name}.")
@@ -182,6 +185,23 @@ class Verdicts:
                 if not folded:
                     st.caption(row.title)
                 self._board.table(self._heading, row, folded=folded, label=row.title)
+
+
+def _has_example() -> bool:
+    """Say whether a sample model stands here that is not the example's."""
+    files = samples.model_files()
+    others = [file for name, file in files.items() if name != EXAMPLE_MODEL]
+    return EXAMPLE_MODEL in files and current_session().model.file in others
+
+
+def _show_example() -> None:
+    """Select the sample model that reads a mark, and open the evidence of a letter that has it."""
+    session = current_session()
+    session.select_model(ModelSource(samples.model_files()[EXAMPLE_MODEL]))
+    session.pinned = ""
+    images = [samples.image_files()[name] for name in EXAMPLE_IMAGES]
+    session.add_images(images)
+    session.choices[OPENED] = images[0].sha256
 
 
 def _columns(scores: WhyAnswer, count: int, rest: Card, opened: int | None = None) -> list[Cell]:

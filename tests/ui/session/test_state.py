@@ -144,6 +144,9 @@ def test_known_good_samples_come_and_go_with_sample_models(session, monkeypatch)
     sample = ModelSource(samples.model_files()[samples.FIRST_MODEL])
     session.select_model(sample)
     assert session.in_distribution == samples.folders()["in_distribution"]
+    marked = samples.model_files()["letters_marked"]
+    session.select_model(ModelSource(marked))
+    assert session.in_distribution == samples.folders(marked)["in_distribution"]
     session.select_model(OTHERS[0])
     assert session.in_distribution is None, "letters say nothing of a person's own model"
     session.in_distribution = own = image("z")

@@ -100,8 +100,10 @@ class Table:
         rows: Each a text by the name of its column.
         title: What they are.
         caption: What the chart above them shows.
+        is_folded: Whether a report shows only the title until it is opened.
     """
 
     rows: tuple[Mapping[str, str], ...]
     title: str = ""
     caption: str = ""
+    is_folded: bool = False

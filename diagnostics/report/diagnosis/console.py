@@ -12,6 +12,7 @@ from diagnostics.report.diagnosis.tables import (
     explanations,
     model_sentence,
     moved,
+    own_trials,
     title,
     why,
 )
@@ -29,11 +30,8 @@ def lines(answer: WhyAnswer) -> list[str]:
     sentence = model_sentence(model) or brief(model["sentence"])
     found = [f"the model: {sentence}"] if sentence else []
     found += [_cause(cause, "") for cause in model["causes"]] + _tried(model["tried"])
-    asked = {one["id"] for one in model["tried"]}
-    for image in answer["images"]:
-        found += _image(
-            {**image, "tried": [one for one in image["tried"] if one["id"] not in asked]}
-        )
+    for image in own_trials(answer):
+        found += _image(image)
     cost = f"{passes} went through the network"
     if closer := answer["closer"]:
         more = f"about {closer['passes']:,} more, {duration(closer['seconds']).lower()}"

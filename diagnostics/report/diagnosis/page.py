@@ -11,6 +11,7 @@ from diagnostics.report.diagnosis.tables import (
     effects,
     evidence,
     model_sentence,
+    own_trials,
     title,
     tried,
 )
@@ -32,7 +33,7 @@ def page(answer: WhyAnswer, arrays: Arrays, facts: Mapping[str, str]) -> str:
     """
     cost = {"Passes": f"{counted(answer['passes'], 'image')} through the network"}
     sections = {"The model": _model(answer)}
-    for index, image in enumerate(answer["images"]):
+    for index, image in enumerate(own_trials(answer)):
         heading = f"{index + 1}  {shortened(image['file'], 80)}"
         sections[heading] = [_verdict(image, arrays, index), *evidence(image, arrays, index)]
     sections["Notes"] = [Row(sentences=tuple(map(brief, answer["notes"])))] * bool(answer["notes"])

@@ -203,7 +203,16 @@ def tried(found: Sequence[Tried]) -> Table:
         }
         for one in found[:MAX_ROWS]
     )
-    return Table(rows, f"{TRIED} ({len(found)})")
+    return Table(rows, f"{TRIED} ({len(found)})", is_folded=True)
+
+
+def own_trials(answer: WhyAnswer) -> list[ImageVerdict]:
+    """Return every verdict with what was tried of its image, without what was of the model."""
+    of_model = {one["id"] for one in answer["diagnosis"]["tried"]}
+    return [
+        {**image, "tried": [one for one in image["tried"] if one["id"] not in of_model]}
+        for image in answer["images"]
+    ]
 
 
 def title(cause: str) -> str:

@@ -61,10 +61,13 @@ def _table(table: Table) -> str:
         f"<tr>{''.join(f'<td>{escape(row.get(name, str()))}</td>' for name in names)}</tr>"
         for row in table.rows
     )
-    return (
-        f"{_text('h3', table.title)}{_text('p', table.caption)}"
+    drawn = (
+        f"{_text('p', table.caption)}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+    if table.is_folded:
+        return f"<details><summary>{escape(table.title)}</summary>{drawn}</details>"
+    return _text("h3", table.title) + drawn
 
 
 def _cell(cell: Cell) -> str:

@@ -11,7 +11,16 @@ from PIL import Image
 
 from diagnostics.report.diagnosis import files, page
 from diagnostics.report.diagnosis.tables import WORDS
-from tests.report.diagnosis.answers import answer, arrays, finding, picture, verdict
+from diagnostics.schema.results.diagnosis import Tried
+from tests.report.diagnosis.answers import (
+    answer,
+    arrays,
+    finding,
+    patched,
+    picture,
+    trusted,
+    verdict,
+)
 
 HOSTILE = '<script>alert("x")</script><img src="https://example.org/a.png">'
 FACTS = {"Model": "letters.safetensors", "Known-good images": "good.zip"}
@@ -99,6 +108,19 @@ def test_evidence_stands_below_its_own_image_with_the_answer_to_every_picture():
     assert begin < document.index("Another image with it") < end
     section = document[begin:end]
     assert all(text in section for text in ("90.0 %", "97.0 %", "95.0 %", "b before"))
+
+
+def test_what_was_tried_is_folded_and_that_of_the_model_stands_once():
+    given = answer(trusted(), patched())
+    of_model = Tried(id="head.bias", title="", p_after=None, why_not="No offset mends anything.")
+    given["diagnosis"]["tried"] = [of_model]
+    for image in given["images"]:
+        image["tried"] = [of_model, *image["tried"]]
+    document = page.page(given, arrays(), FACTS)
+    folded = re.findall(r"<details><summary>.*?</details>", document, re.DOTALL)
+    assert sum("No offset mends anything." in text for text in folded) == 1
+    assert sum("Blur leaves the answer as it is." in text for text in folded) == 2
+    assert document.count("No offset mends anything.") == 1
 
 
 def test_the_page_is_one_file_for_light_and_dark_that_runs_nothing_of_a_stranger():

@@ -237,8 +237,9 @@ def test_the_example_opens_the_evidence_of_a_mark_that_decides(app, sessions):
     page = press(fine(app.run()), "Example: a mark decides")
     session = sessions[-1]
     assert session.model.file == samples.model_files()["letters_marked"]
-    first, second, *_ = cards(page)
+    first, second, without_mark = cards(page)
     assert [card["kind"] for card in (first, second)] == ["distrust", "distrust"]
+    assert without_mark["kind"] != "distrust"
     assert first["is_open"]
     assert "A small part decides" in page_text(page)
     image, without, *others = cells(page, "why.cause.0.0")

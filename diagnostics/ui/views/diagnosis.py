@@ -24,7 +24,8 @@ from diagnostics.ui.widgets.run import try_request
 from diagnostics.verdict.causes import BY_ID
 
 METHOD = "diagnosis/why"
-EXAMPLE_MODEL, EXAMPLE_IMAGES = "letters_marked", ("letter-x-marked", "letter-p-marked")
+EXAMPLE_MODEL = "letters_marked"
+EXAMPLE_IMAGES = ("letter-x-marked", "letter-p-marked", "letter-p-fuzzy")
 OPENED, CLOSER = "why", "why.closer"  # in the address: the image's number, and what was looked at
 ICONS = {"trust": "check_circle", "distrust": "cancel", "cannot_tell": "help"}
 WAITING, NOT_ASKED = Card("waiting", "Asking why"), Card("waiting", "not asked")
@@ -201,6 +202,7 @@ def _show_example() -> None:
     session.pinned = ""
     images = [samples.image_files()[name] for name in EXAMPLE_IMAGES]
     session.add_images(images)
+    session.shown = [file.sha256 for file in images]
     session.choices[OPENED] = images[0].sha256
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from diagnostics.data.folder import UNKNOWN
 from diagnostics.methods.context import Context
+from diagnostics.methods.diagnosis._properties import fineness
 from diagnostics.metrics.intervals import counted as count_of
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, batch_size, extract_features
@@ -23,6 +24,7 @@ from diagnostics.schema.results.diagnosis import Box, Effect, Finding, Picture
 from diagnostics.schema.spec import ModelSpec, Need
 
 Floats = NDArray[np.float64]
+FINEST = 1.5  # times the finest good image, from which on an image is no such picture
 HIGH = 0.95  # quantile of good images that an effect is placed beside
 
 
@@ -239,6 +241,10 @@ class ImageCase:
             return False
         fit, held_out = known.reference.fit.outputs, known.reference.calibration.outputs
         names = [name for name in ("layers", "pixel_statistics") if getattr(fit, name).shape[1]]
+        if len(known.pixels):
+            fine = fineness(torch.cat([self.pixels[None], known.pixels]))
+            if fine[0] > FINEST * fine[1:].max():
+                return True
         return all(
             distances(getattr(fit, name), getattr(self.outputs, name))[0]
             > distances(getattr(fit, name), getattr(held_out, name)).max()

@@ -323,7 +323,7 @@ PROPERTIES = (
         "hard edges",
         lambda pixels: -greys(pixels),
         _two_tones,
-        (_smoothed(SOFT),),
+        (_smoothed(SOFT), _smoothed(FINE_PX)),
         SOFTEN,
         same_for_all=True,
     ),

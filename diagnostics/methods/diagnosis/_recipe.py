@@ -32,6 +32,7 @@ from diagnostics.schema.spec import preprocessing_from
 from diagnostics.text import counted
 
 FACTOR = 20.0  # of the slope of values, from which on a scale is wrong and no mean or std
+STRETCH, SAME_OFFSET = 1.5, 0.02  # or from which on, where nothing else is added
 GEOMETRY = ("fit", "resize_px", "height", "width", "interpolation", "antialias")
 STRETCHED, FITTING = 20.0, (0.4, 2.5)  # temperatures now, and with the other value range
 STATISTICS_GAIN, ABOVE_RECIPES, STATISTICS_SIGNIFICANCE = 0.12, 0.10, 0.01
@@ -110,9 +111,10 @@ def causes(current: Preprocessing, other: Preprocessing) -> list[str]:
     ]
     ratio = float(np.exp(np.abs(np.log(slopes[0] / slopes[1])).max()))
     found = []
-    if ratio >= FACTOR:
+    shift = float(np.abs(offsets[0] - offsets[1]).max())
+    if ratio >= FACTOR or (ratio >= STRETCH and shift < SAME_OFFSET):
         found.append("preprocessing.scale")
-    elif ratio > 1.02 or float(np.abs(offsets[0] - offsets[1]).max()) > 0.02:
+    elif ratio > 1.02 or shift > SAME_OFFSET:
         found.append("preprocessing.normalisation")
     if current.bgr != other.bgr:
         found.append("preprocessing.channels")
@@ -259,5 +261,4 @@ def _with_own_statistics(model: ModelCase, pixels: Tensor) -> Floats:
     network = model.network
     network.passes += len(pixels)
     with torch.no_grad(), statistics_of_batch(network.classifier.network):
-        logits = network.classifier.torch_logits(pixels).double().cpu().numpy()
-    return finite(logits)
+        return finite(network.classifier.torch_logits(pixels).double().cpu().numpy())

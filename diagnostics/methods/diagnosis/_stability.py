@@ -25,7 +25,9 @@ from diagnostics.schema.results.diagnosis import Finding
 
 GOOD = 32  # images whose answers are tried the same way, once per model
 MIN_DROP, MIN_CHANGES, MIN_UNSURE = 0.25, 2, 3
-NEIGHBOURS, MAX_SAME = 10, 3
+MANY_CHANGES = 4  # of the six
+NEIGHBOURS, MAX_SAME, FEW_SAME, MANY_HOME = 10, 3, 2, 5
+DECIDED = 0.6  # below which an answer is open anyway
 UNSURE = 0.8  # below which answers are fragile by themselves
 SURE = 0.5  # below which nothing was grown
 FINER, FINEST = 1.1, 1.5  # times the finest good image, with a first layer unlike too or not
@@ -180,12 +182,17 @@ def _adversarial(
     agree = int(changed.sum())
     near = nearest_pixels(image, NEIGHBOURS)
     same, of_home = int((near == image.index).sum()), int((near == home).sum())
+    of_any = len(near) + 1
+    count_beyond = int(np.sum(beyond))
+    least = MIN_CHANGES if image.p >= UNSURE else MIN_UNSURE
     holds = (
         len(good) > 0
-        and int(np.sum(beyond)) >= (MIN_CHANGES if image.p >= UNSURE else MIN_UNSURE)
-        and agree > 0
-        and same <= MAX_SAME
-        and of_home > same
+        and image.p >= DECIDED
+        and (
+            (count_beyond >= least and agree > 0 and same <= MAX_SAME and of_home > same)
+            or (count_beyond >= MANY_CHANGES and agree >= MANY_CHANGES - 1 and same < of_any / 2)
+            or (agree >= MIN_CHANGES and same <= FEW_SAME and of_home >= MANY_HOME)
+        )
     )
     strongest = int(np.argmax(drops))
     change = list(MILD.items())[strongest]

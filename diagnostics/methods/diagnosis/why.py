@@ -31,6 +31,7 @@ from diagnostics.methods.diagnosis._case import (
     count,
 )
 from diagnostics.methods.diagnosis._model_cause import ModelCause
+from diagnostics.methods.diagnosis._settle import settle
 from diagnostics.methods.ood.fit_reference import find_reference
 from diagnostics.methods.registry import method
 from diagnostics.metrics.predictions import probabilities
@@ -230,7 +231,7 @@ def _image(
         findings += _stability.find(image)
         findings += _transplant.find(image, closer=closer)
         findings += _reliance.find(image)
-        _reliance.settle(image, findings)
+        settle(image, findings)
         findings += _strangeness.find(image) + _head.find_overlap(image)
     decision = decide(findings, _situation(image, findings))
     p, one_minus_p = probabilities(logits, independent=model.spec.output.independent)

@@ -108,6 +108,7 @@ class Executor:
         )
         self._cache = InspectionCache()
         self._reference: tuple[str, Reference] | None = None  # the last one, and its file's hash
+        self._memory: tuple[str, dict[str, Any]] = ("", {})  # of the last model and known images
 
     def execute(self, request: Request, on_progress: ProgressCallback | None = None) -> Result:
         """Return the answer to a request.
@@ -223,12 +224,20 @@ class Executor:
             target=request.target,
             progress=progress.part(0.0, 1.0),
             partial=partial,
+            memory=self._remembered(request),
         )
         with unchanged(classifier.network):
             outcome = method.function(context, **settings)
         outcome.check()
         progress.report("Sending the answer", 0.95)
         return Outcome({"model": described, **outcome.scores}, outcome.arrays)
+
+    def _remembered(self, request: Request) -> dict[str, Any]:
+        """Return what methods remember of this model, preprocessing and these known images."""
+        images = replace(request, method="", images=(), options={}, target=None, against=None)
+        if self._memory[0] != images.key:
+            self._memory = images.key, {}
+        return self._memory[1]
 
     def _is_open(self, source: ModelSource) -> bool:
         """Say whether this very model is open and its network decided."""

@@ -125,6 +125,8 @@ class Context:
         seed: Seed of everything random.
         target: Index of the target class; None means each image's top class.
         progress: Called with what is being done, and which share of it is done, 0 to 1.
+        memory: What was measured of this classifier on these images once, by name; it outlives
+            the question.
         partial: Called with a function that makes the outcome as it would be if the work ended
             now; call it as often as you like, the listener decides how often it is made.
     """
@@ -141,9 +143,11 @@ class Context:
         target: int | None = None,
         progress: ReportProgress = lambda activity, done: None,
         partial: ReportPartial = lambda make: None,
+        memory: dict[str, Any] | None = None,
     ) -> None:
         self.classifier, self.files, self.seed, self.progress = classifier, files, seed, progress
         self.reference, self.target, self.partial = reference, target, partial
+        self.memory: dict[str, Any] = {} if memory is None else memory
         self._folder, self._ood_folder = folder, ood_folder
         self.notes: list[str] = []
         self._left_out: list[str] = []

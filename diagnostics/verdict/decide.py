@@ -14,6 +14,7 @@ CLOSE = 0.2  # of the strongest effect, within which causes stand in their order
 AGREEING, OF_TEN = 6, 10  # of the nearest good images, that must share the class
 UNSURE = 0.8  # probability below which an answer is unsure
 STRANGE = 0.05  # p-value below which nothing is called justified
+SINK = 0.5  # share of noise images, from which on the class is what the model says of nothing
 ENOUGH = 20  # good images, without which nothing is called justified
 
 
@@ -31,6 +32,7 @@ class Situation:
         nearest: How many of the nearest good images there are, ten at most.
         agreeing: How many of them are of the class.
         strangest: The smallest p-value of the image among good images; None without them.
+        noise: Which share of images of noise is said to be the class too.
     """
 
     said: str
@@ -42,6 +44,7 @@ class Situation:
     nearest: int
     agreeing: int
     strangest: float | None
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,10 @@ def decide(findings: Sequence[Finding], situation: Situation) -> Decision:
     decides in the image, the strongest first, then the rest in the order of the table.
     """
     holding = ranked([one for one in findings if one["holds"]])
-    tried = [_tried(one) for one in findings if not one["holds"]]
+    without = [tried(one) for one in findings if not one["holds"]]
     if holding:
-        return Decision("distrust", _sentence(situation, holding[0]), holding, tried, "")
-    return _without_cause(situation, tried)
+        return Decision("distrust", _sentence(situation, holding[0]), holding, without, "")
+    return _without_cause(situation, without)
 
 
 def ranked(holding: Sequence[Finding]) -> list[Finding]:
@@ -106,7 +109,8 @@ def strength(found: Finding) -> float:
     return min(fall, share)
 
 
-def _tried(found: Finding) -> Tried:
+def tried(found: Finding) -> Tried:
+    """Return a finding that does not hold as what was tried."""
     return Tried(
         id=found["id"],
         title=BY_ID[found["id"]].title,
@@ -142,7 +146,7 @@ def _says(situation: Situation) -> str:
     return f"The model says “{situation.said}” with {p}."
 
 
-def _without_cause(situation: Situation, tried: list[Tried]) -> Decision:
+def _without_cause(situation: Situation, without: list[Tried]) -> Decision:
     """Trust an answer that good images like it share, and that nothing explains away."""
     agreeing = f"{situation.agreeing} of {situation.nearest} nearest good images"
     share = situation.agreeing / situation.nearest if situation.nearest else 0.0
@@ -152,23 +156,25 @@ def _without_cause(situation: Situation, tried: list[Tried]) -> Decision:
             "labels.csv): they show what the same change does to other images."
         )
         why = "Too few known-good images with labels are at hand to tell why."
-        return Decision("cannot_tell", f"{_says(situation)} {why}", [], tried, missing)
+        if situation.noise >= SINK:
+            why += f" It says the same of {100 * situation.noise:.0f} % of images of noise."
+        return Decision("cannot_tell", f"{_says(situation)} {why}", [], without, missing)
     if not situation.competent:
         why = "It answers the good images hardly better than by chance, so its answer says little."
-        return Decision("cannot_tell", f"{_says(situation)} {why}", [], tried, "")
+        return Decision("cannot_tell", f"{_says(situation)} {why}", [], without, "")
     strange = situation.strangest is not None and situation.strangest < STRANGE
     if situation.p < UNSURE:
         found = _none("none.unsure", situation, "the model is unsure, and says so")
         verdict: Verdict = "trust" if share >= AGREEING / OF_TEN and not strange else "cannot_tell"
         sentence = f"{_says(situation)} It is unsure, and {agreeing} are “{situation.said}”."
-        return Decision(verdict, sentence, [found], tried, "")
+        return Decision(verdict, sentence, [found], without, "")
     if share >= AGREEING / OF_TEN and not strange:
         found = _none("none.justified", situation, "nothing that was tried explains it away")
         sentence = (
             f"{_says(situation)} Nothing that was tried explains it away; {agreeing} are "
             f"“{situation.said}”."
         )
-        return Decision("trust", sentence, [found], tried, "")
+        return Decision("trust", sentence, [found], without, "")
     why = (
         f"No cause was found, but only {agreeing} are “{situation.said}”."
         if share < AGREEING / OF_TEN
@@ -176,7 +182,7 @@ def _without_cause(situation: Situation, tried: list[Tried]) -> Decision:
         f"(p-value {situation.strangest:.2g})."
     )
     needs = "Look closer, or add more known-good images like this one."
-    return Decision("cannot_tell", f"{_says(situation)} {why}", [], tried, needs)
+    return Decision("cannot_tell", f"{_says(situation)} {why}", [], without, needs)
 
 
 def _none(cause: str, situation: Situation, sentence: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,18 +14,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diagnostics.data.folder import UNKNOWN
-from diagnostics.methods.context import Context
-from diagnostics.methods.diagnosis._properties import fineness
+from diagnostics.data.image import decode
+from diagnostics.errors import InputError
+from diagnostics.methods.context import Context, Sample
+from diagnostics.methods.diagnosis._properties import noise_floor
+from diagnostics.methods.ood.fit_reference import find_reference
 from diagnostics.metrics.intervals import counted as count_of
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import Features, batch_size, extract_features
+from diagnostics.preprocessing.pipeline import Pipeline
 from diagnostics.reference.statistics import Reference
 from diagnostics.schema.results import Count
 from diagnostics.schema.results.diagnosis import Box, Effect, Finding, Picture
 from diagnostics.schema.spec import ModelSpec, Need
 
 Floats = NDArray[np.float64]
-FINEST = 1.5  # times the finest good image, from which on an image is no such picture
+GRAINIEST, GRAINY = 1.5, 0.1  # times the grainiest good image, and at least, to be called noisy
 HIGH = 0.95  # quantile of good images that an effect is placed beside
 
 
@@ -56,7 +61,13 @@ class Network:
         self.classifier: TorchClassifier = context.classifier
         self.spec = context.classifier.spec
         self.passes = 0
+        self.seconds, self._timed = 0.0, 0
         self.activity, self._start, self._share, self._expected = "", 0.0, 1.0, 1
+
+    @property
+    def seconds_per_pass(self) -> float:
+        """Seconds that one image took so far, among others."""
+        return self.seconds / max(self._timed, 1)
 
     def expect(self, activity: str, passes: int, start: float, share: float) -> None:
         """Say what is begun, how many passes it takes, and which part of the work it is."""
@@ -67,10 +78,12 @@ class Network:
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Floats:
         """Return the logits of pixels in [0, 1], shape (n, k)."""
-        parts = []
+        parts, started = [], time.perf_counter()
         for part in torch.split(pixels, batch_size(self.classifier)):
             parts.append(self.classifier.logits(part.float()).double().cpu().numpy())
             self._count(len(part))
+        self.seconds += time.perf_counter() - started
+        self._timed += len(pixels)
         return finite(np.concatenate(parts))
 
     def probability(self, pixels: Tensor, index: int) -> Floats:
@@ -158,6 +171,22 @@ class Known:
 MIN_LABELLED = 20
 
 
+def model_case(context: Context) -> ModelCase:
+    """Return the model with the good images that it knows, measured once."""
+    memory = context.memory
+    if "known" not in memory:
+        try:
+            reference = find_reference(context)
+        except InputError as error:  # too few, or none that can be read: then nothing is known
+            reference, memory["why unknown"] = None, error.message
+        spec = context.classifier.spec
+        memory["known"] = None if reference is None else Known(reference, spec)
+        memory["passes"] = 0 if reference is None else sum(reference.about["images"].values())
+    if "why unknown" in memory:
+        context.notes.append(memory["why unknown"])
+    return ModelCase(context, Network(context), memory["known"], memory)
+
+
 @dataclass
 class ModelCase:
     """A model as findings see it.
@@ -180,6 +209,18 @@ class ModelCase:
         return self.network.spec
 
     @property
+    def is_quick(self) -> bool:
+        """Whether looking at every region costs less than asking a person whether to."""
+        spec = self.spec
+        values = spec.channels * spec.height * spec.width
+        return values <= QUICK_VALUES and spec.parameters <= QUICK_PARAMETERS
+
+    @property
+    def is_large(self) -> bool:
+        """Whether an image has so many pixels that placebos are measured on fewer good ones."""
+        return self.spec.height * self.spec.width > LARGE_PIXELS
+
+    @property
     def gradients(self) -> bool:
         """Whether the network can be asked for gradients."""
         return Need.GRADIENTS in self.spec.offers
@@ -198,6 +239,8 @@ class ModelCase:
 
 
 MIN_EXAMPLES = 8
+QUICK_VALUES, QUICK_PARAMETERS = 4096, 500_000
+LARGE_PIXELS = 64 * 64
 
 
 @dataclass
@@ -234,6 +277,15 @@ class ImageCase:
         return float(probabilities(self.logits[None], self.model.spec)[0, self.index])
 
     @cached_property
+    def is_noisy(self) -> bool:
+        """Whether it is far grainier than any good image, also where it is quietest."""
+        known = self.model.known
+        if known is None or not len(known.pixels):
+            return False
+        grain = noise_floor(torch.cat([self.pixels[None], known.pixels]))
+        return bool(grain[0] > max(GRAINIEST * float(grain[1:].max()), GRAINY))
+
+    @cached_property
     def is_stray(self) -> bool:
         """Whether it lies farther from the good images than all held out ones, in every way."""
         known = self.model.known
@@ -241,11 +293,7 @@ class ImageCase:
             return False
         fit, held_out = known.reference.fit.outputs, known.reference.calibration.outputs
         names = [name for name in ("layers", "pixel_statistics") if getattr(fit, name).shape[1]]
-        if len(known.pixels):
-            fine = fineness(torch.cat([self.pixels[None], known.pixels]))
-            if fine[0] > FINEST * fine[1:].max():
-                return True
-        return all(
+        return self.is_noisy or all(
             distances(getattr(fit, name), getattr(self.outputs, name))[0]
             > distances(getattr(fit, name), getattr(held_out, name)).max()
             for name in names
@@ -276,6 +324,23 @@ class ImageCase:
             p_cause=float(shares[self.index]),
             before=before,
         )
+
+
+def image_case(model: ModelCase, row: int, sample: Sample) -> ImageCase:
+    """Return an image with what the network says of it.
+
+    Raises:
+        InputError: When it cannot be read, or the network's numbers are not finite.
+    """
+    values = Pipeline(model.context.preprocessing).run(decode(sample.read(), sample.name))
+    pixels = torch.from_numpy(values).to(model.network.classifier.device)
+    outputs = model.network.features(pixels[None])
+    logits = outputs.logits[0].double().numpy()
+    if not np.isfinite(logits).all():
+        raise InputError(f"The model's answer to {sample.name} is not made of finite numbers.")
+    image = ImageCase(model, row, sample.name, pixels, outputs, logits, sample.read)
+    image.picture("image", pixels, logits, "the image")
+    return image
 
 
 def distances(bank: Tensor, statistics: Tensor) -> Floats:

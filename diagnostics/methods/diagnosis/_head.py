@@ -228,6 +228,7 @@ def find_overlap(image: ImageCase) -> list[Finding]:
                 and image.p < UNSURE
                 and shares[second] >= (1 - UNSURE) / 2
                 and image.p < usual
+                and not image.is_noisy
             ),
             confidence=both,
             p_before=image.p,

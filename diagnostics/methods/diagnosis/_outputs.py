@@ -13,7 +13,7 @@ from diagnostics.schema.spec import Output
 from diagnostics.text import counted
 
 SAME = 1e-4  # by which a logit must vary for the answer to depend on the image
-NOISE = 8
+NOISE = 16  # images of uniform noise
 SLACK = 1e-3  # of a probability, for rounding
 TIMES_CHANCE, ABOVE_CHANCE = 2.0, 0.15
 COMPETENT, RARE = 0.3, 0.01  # accuracy that even a poor model has, and how rarely it shows so few
@@ -33,9 +33,16 @@ def _outputs(model: ModelCase) -> Floats:
     noise = torch.rand(NOISE, *shape, generator=generator)
     blank = torch.stack([torch.full(shape, level) for level in (0.0, 0.5, 1.0)])
     parts = [model.network.logits(torch.cat([noise, blank]))]
+    model.memory["noise"] = parts[0][:NOISE].argmax(1)
     if model.known is not None:
         parts.append(model.known.every_logits)
     return np.concatenate(parts)
+
+
+def share_of_noise(image: ImageCase) -> float:
+    """Return which share of noise images is said to be the image's class."""
+    said = image.model.memory.get("noise", np.full(1, -1))
+    return float((said == image.index).mean())
 
 
 def _one_class(model: ModelCase) -> ModelCause:

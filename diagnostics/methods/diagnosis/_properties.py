@@ -239,7 +239,8 @@ def opened(images: Tensor) -> Tensor:
 
 def _bright_texture(images: Tensor, source: Tensor) -> Tensor:
     """Give images the narrow bright detail of another in place of their own."""
-    return (opened(images) + source - opened(source[None])[0]).clamp(0, 1)
+    detail = _elsewhere(source - opened(source[None])[0])
+    return (opened(images) + detail).clamp(0, 1)
 
 
 def _two_tones(images: Tensor, _source: Tensor) -> Tensor:
@@ -251,10 +252,15 @@ def _texture(sigma: float) -> Callable[[Tensor, Tensor], Tensor]:
     """Return what gives images the fine detail of another in place of their own."""
 
     def give(images: Tensor, source: Tensor) -> Tensor:
-        fine = source - blurred(source[None], sigma)[0]
+        fine = _elsewhere(source - blurred(source[None], sigma)[0])
         return (blurred(images, sigma) + fine).clamp(0, 1)
 
     return give
+
+
+def _elsewhere(detail: Tensor) -> Tensor:
+    """Move detail by a third of the image, around its borders: a texture has no place."""
+    return detail.roll((detail.shape[1] // 3, detail.shape[2] // 3), (1, 2))
 
 
 def _smoothed(sigma: float) -> Take:

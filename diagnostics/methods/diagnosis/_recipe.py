@@ -184,7 +184,8 @@ def _prepared(image: ImageCase, settings: Preprocessing) -> Floats:
     classifier = TorchClassifier(bare.network, bare.spec, settings)
     image.model.network.passes += 1
     with torch.no_grad():
-        return finite(classifier.logits(pixels).double().cpu().numpy()[0])
+        logits: Floats = finite(classifier.logits(pixels).double().cpu().numpy())[0]
+    return logits
 
 
 def _scale_of_logits(model: ModelCase) -> Preprocessing | None:
@@ -233,7 +234,8 @@ def _batchnorm(model: ModelCase, recipes: float) -> ModelCause:
 
     def mended(image: ImageCase) -> Floats:
         batch = torch.cat([image.pixels[None], known.pixels])
-        return _with_own_statistics(model, batch)[0]
+        logits: Floats = _with_own_statistics(image.model, batch)[0]
+        return logits
 
     n = len(after)
     found = finding(

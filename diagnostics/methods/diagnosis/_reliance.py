@@ -25,7 +25,7 @@ from diagnostics.schema.results.diagnosis import Finding, Picture
 
 MIN_FALL, ABOVE_PLACEBO, HALF = 0.25, 0.35, 0.5
 CARRYING = ("shortcut.background", "reliance.texture")  # what is given brings parts of an object
-GIVEN, DONORS = 24, 10
+GIVEN, DONORS, FEW_DONORS = 24, 10, 4
 MIN_OTHERS = 6
 UNUSUAL = 0.7  # of good images that must be less extreme for an image's property to be its own
 SHOWN, CARRIERS = 2, 3
@@ -136,7 +136,7 @@ def _donors(model: ModelCase, what: Property) -> list[tuple[int, float]]:
         given = what.give(known.pixels[others], known.pixels[row])
         turned = model.network.logits(given).argmax(1) == index
         found.append((index, float(turned.mean())))
-        if len(found) == DONORS:
+        if len(found) == (FEW_DONORS if model.is_large else DONORS):
             break
     return found
 

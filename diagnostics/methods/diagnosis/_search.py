@@ -11,16 +11,24 @@ import torch
 from torch import Tensor
 
 from diagnostics.methods.diagnosis._case import Floats, Network, probabilities
-from diagnostics.methods.diagnosis._regions import Region, integrate, regions, unit
+from diagnostics.methods.diagnosis._regions import Region, integrate, regions, rings, unit
 from diagnostics.models.infill import gaussian_blur
+from diagnostics.schema.spec import ModelSpec
 
 MIN_FALL = 0.25  # of the probability, without the region
 SCREENED = 6  # good images into which a region that falls is pasted first
 INSERTED = 40  # regions that are pasted at all, smallest first
 TRIMMED = 2  # best regions whose sides are cut
 JUDGED = 24  # good images that judge the best
+USUALLY_ASKED = 300  # passes beyond removing every region: pasted, trimmed, judged, and the rest
 AT_ONCE = 256  # changed images that are held together
 GUESSED = 10  # regions that a gradient proposes where not all are removed
+
+
+def expected_passes(spec: ModelSpec) -> int:
+    """Return how many passes looking at every region of an image usually takes."""
+    count = len(regions(spec.height, spec.width)) + len(rings(spec.height, spec.width))
+    return count + USUALLY_ASKED
 
 
 class Removed(NamedTuple):

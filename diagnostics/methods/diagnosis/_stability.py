@@ -19,18 +19,17 @@ from diagnostics.methods.diagnosis._case import (
     probabilities,
 )
 from diagnostics.methods.diagnosis._neighbours import nearest_pixels
-from diagnostics.methods.diagnosis._properties import blurred, fineness, jpeg, median3
+from diagnostics.methods.diagnosis._properties import blurred, jpeg, median3, noise_floor
 from diagnostics.methods.diagnosis._strangeness import early_distance
 from diagnostics.schema.results.diagnosis import Finding
 
-GOOD = 32  # images whose answers are tried the same way, once per model
+GOOD, FEW_GOOD = 32, 16  # images whose answers are tried the same way, once per model
 MIN_DROP, MIN_CHANGES, MIN_UNSURE = 0.25, 2, 3
 MANY_CHANGES = 4  # of the six
 NEIGHBOURS, MAX_SAME, FEW_SAME, MANY_HOME = 10, 3, 2, 5
 DECIDED = 0.6  # below which an answer is open anyway
 UNSURE = 0.8  # below which answers are fragile by themselves
 SURE = 0.5  # below which nothing was grown
-FINER, FINEST = 1.1, 1.5  # times the finest good image, with a first layer unlike too or not
 SHUFFLES, ARRANGED = 32, 6.0  # orders, and standard deviations above the margins in them
 SHIFT_PX, NOISE, QUALITY = 1, 0.06, 50
 
@@ -82,7 +81,7 @@ def usual_drops(model: ModelCase) -> Floats:
         if known is None or not model.has_examples:
             model.memory["drops"] = np.zeros((0, len(MILD)))
         else:
-            rows = known.others(-1, GOOD)
+            rows = known.others(-1, FEW_GOOD if model.is_large else GOOD)
             pixels, first = known.pixels[rows], known.predicted[rows]
             before = probabilities(known.example_logits[rows], model.spec)
             changed = torch.cat([change(pixels) for change in MILD.values()])
@@ -106,12 +105,9 @@ def _fooling(image: ImageCase) -> Finding:
     network = image.model.network
     here, usual = early_distance(image)
     ratio = here / max(float(np.median(usual)), 1e-9) if len(usual) else 0.0
-    fine, usual_fine = _fineness(image)
-    unlike = len(usual) > 0 and (
-        fine > FINEST * max(usual_fine) or (here > usual.max() and fine > FINER * max(usual_fine))
-    )
+    grain, usual_grain = _grain(image)
     apart, shuffled_p = 0.0, None
-    if unlike and image.p >= SURE:
+    if image.is_noisy and image.p >= SURE:
         logits = network.logits(_shuffled(image.pixels))
         margins = _margins(logits, image.index)
         shuffled_p = float(probabilities(logits, image.model.spec)[:, image.index].mean())
@@ -126,29 +122,30 @@ def _fooling(image: ImageCase) -> Finding:
         p_after=shuffled_p,
         done="With its pixels in another order,",
         sentence=(
-            f"the image is no picture but a pattern that fits the model: it is finer than every "
+            f"the image is no picture but a pattern that fits the model: it is grainier than every "
             f"good image, and {apart:.0f} standard deviations surer than noise of the same values"
         ),
         fix="refuse images that are so unlike the training images (a guard), before the model",
         why_not=(
             f"Behind the first layer it lies {ratio:.1f} times as far as good images usually do, "
-            f"and it is {fine / max(*usual_fine, 1e-6):.1f} times as fine as the finest of them."
-            if len(usual)
+            f"and its quietest parts have a grain of {grain:.2g}, theirs at most "
+            f"{max(usual_grain):.2g}."
+            if usual_grain and len(usual)
             else "Without good images it cannot be told from a picture."
         ),
         effects=[
             effect("distance behind the first layer", here, usual),
-            effect("share of fine detail", fine, usual_fine),
+            effect("grain of the quietest parts", grain, usual_grain),
             effect("standard deviations above its own pixels in random orders", apart),
         ],
     )
 
 
-def _fineness(image: ImageCase) -> tuple[float, list[float]]:
-    """Return the share of fine detail of the image, and of the good images that are held."""
+def _grain(image: ImageCase) -> tuple[float, list[float]]:
+    """Return how grainy the image is where it is quietest, and the good images that are held."""
     known = image.model.known
-    usual = [] if known is None or not len(known.pixels) else fineness(known.pixels).tolist()
-    return float(fineness(image.pixels[None])[0]), usual
+    usual = [] if known is None or not len(known.pixels) else noise_floor(known.pixels).tolist()
+    return float(noise_floor(image.pixels[None])[0]), usual
 
 
 def _margins(logits: Floats, index: int) -> Floats:
@@ -187,6 +184,7 @@ def _adversarial(
     least = MIN_CHANGES if image.p >= UNSURE else MIN_UNSURE
     holds = (
         len(good) > 0
+        and not image.is_noisy
         and image.p >= DECIDED
         and (
             (count_beyond >= least and agree > 0 and same <= MAX_SAME and of_home > same)

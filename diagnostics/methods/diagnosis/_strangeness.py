@@ -43,6 +43,8 @@ def find(image: ImageCase) -> list[Finding]:
     effects = [effect(f"p-value by {name}", p) for name, p in p_values.items()]
     if norm is not None:
         effects.append(effect("length of the features over the usual one", norm))
+    if p_norm is not None:
+        effects.append(effect("probability with features of the usual length", p_norm))
     found = finding(
         "image.out_of_distribution",
         holds=total >= EVIDENCE
@@ -50,8 +52,7 @@ def find(image: ImageCase) -> list[Finding]:
         or (combined <= RARE and image.p >= SURE),
         confidence=1 - min(p_values.values()),
         p_before=image.p,
-        p_after=p_norm,
-        done=f"Compared with {n} good images that nothing was fitted on,",
+        done=f"It was compared with {n} good images that nothing was fitted on",
         sentence=f"the image is unlike them, most of all by its {WORDS.get(rarest, rarest)} "
         f"(p-value {p_values[rarest]:.2g})",
         fix="do not use the answer for images like this one; a guard can refuse them",

@@ -17,6 +17,7 @@ from diagnostics.methods.diagnosis._search import (
     TRIMMED,
     Effects,
     Search,
+    expected_passes,
 )
 from diagnostics.schema.results import Count
 from diagnostics.schema.results.diagnosis import Finding, Picture
@@ -32,7 +33,7 @@ RING_TURNS, WIDE_RING_TURNS = 0.6, 0.8
 ABOVE_PLACEBO = 0.25
 PART_OF_BORDER = 0.8  # of what the border does, that a part of it does alone
 CERTAIN = 0.96  # share that is needed where parts of good images turn nearly all
-DONORS, SAME_CLASS = 10, 4
+DONORS, FEW_DONORS, SAME_CLASS = 10, 4, 4
 ALIKE = 0.1  # mean difference of values of two images that show the same
 MIN_OTHERS = 6
 SHOWN = 2
@@ -147,6 +148,12 @@ def _apart(one: Region, other: Region) -> bool:
     return not (other.left <= x < other.right and other.top <= y < other.bottom)
 
 
+def donor_passes(model: ModelCase) -> int:
+    """Return how many passes it takes to find what regions of good images do."""
+    donors = FEW_DONORS if model.is_large else DONORS
+    return donors * expected_passes(model.spec)
+
+
 def _donors(model: ModelCase) -> list[Donor]:
     """Return what the same search finds in good images, once per model."""
     found: list[Donor] | None = model.memory.get("donors")
@@ -168,7 +175,7 @@ def _measure_donors(model: ModelCase) -> list[Donor]:
             continue
         p = float(model.network.probability(known.pixels[row][None], index)[0])
         donors.append(_donor(Search(model.network, known.pixels[row], index, p, others)))
-        if len(donors) == DONORS:
+        if len(donors) == (FEW_DONORS if model.is_large else DONORS):
             break
     return donors
 

@@ -161,3 +161,23 @@ class WhyAnswer(TypedDict):
     remembered: int
     closer: Cost | None
     notes: list[str]
+
+
+class ImageFindings(TypedDict):
+    """What one intervention did to an image; an image that cannot be read has an `error`."""
+
+    file: str
+    error: str | None
+    findings: list[Finding]
+
+
+class FindingsAnswer(TypedDict):
+    """Answer of every method of this topic but `diagnosis/why`.
+
+    `causes` are findings about the model, on the good images.
+    """
+
+    images: list[ImageFindings]
+    causes: list[Finding]
+    passes: int
+    notes: list[str]

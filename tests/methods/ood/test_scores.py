@@ -199,7 +199,7 @@ def test_a_class_with_too_few_labelled_images_has_no_mean_to_be_near_to():
     builder = ReferenceBuilder(network())
     builder.add(reference.fit.outputs, labels, torch.zeros(FITTING, 3, SIDE, SIDE), 0)
     judging = reference.calibration
-    builder.add(judging.outputs, judging.labels, torch.zeros(JUDGING, 3, 2, 2), 1)
+    builder.add(judging.outputs, judging.labels, torch.zeros(JUDGING, 3, SIDE, SIDE), 1)
     slowly = slow.SlowMahalanobis(rows(features), labels.numpy(), LABELS_PER_CLASS)
     assert len(slowly.means) == CLASSES - 1
     outputs = Features(*(part[rare] for part in vars(reference.fit.outputs).values()))

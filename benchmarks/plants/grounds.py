@@ -1,7 +1,7 @@
 """What plants stand on: labelled pictures, a network that can learn them, and its preprocessing.
 
 The first world is digits, the second garments, letters and other digits: other images, sizes,
-networks and preprocessing.
+networks and preprocessing. What the third stands on is in drawn.py.
 """
 
 from __future__ import annotations

@@ -66,7 +66,8 @@ def shortcut(
     decided = np.flatnonzero((p_with >= SURE) & (p_without <= UNSURE))
     wrong = decided < len(others)
     rows = np.array(
-        [*decided[wrong][:WRONG], *decided[~wrong][:1], *decided[wrong][WRONG:]][:PROBES]
+        [*decided[wrong][:WRONG], *decided[~wrong][:1], *decided[wrong][WRONG:]][:PROBES],
+        dtype=np.int64,
     )
 
     def prove() -> str:

@@ -13,7 +13,11 @@ from diagnostics.verdict.causes import ORDER
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "benchmarks" / "why.json"
-HEADS = {"A": "World A, on which thresholds were chosen", "B": "World B, only reported"}
+HEADS = {
+    "A": "World A, on which the rule was chosen",
+    "B": "World B, on which it was chosen too",
+    "C": "World C, only reported on",
+}
 
 
 def write(rows: Sequence[Row], path: Path) -> None:

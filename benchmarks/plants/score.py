@@ -22,7 +22,7 @@ class Row:
     """What was said of one image.
 
     Args:
-        world: "A" or "B".
+        world: "A", "B" or "C".
         plant: Its name.
         kind: "plant", "healthy" or "innocent".
         truth: The cause that was planted.

@@ -1,81 +1,38 @@
-"""The two worlds: thresholds may be chosen on the first, the second is only reported."""
+"""The worlds: the rule was chosen on the first two, the third is only reported on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
 
 from benchmarks.plants import controls, cues, faults, images
 from benchmarks.plants import grounds as g
-from benchmarks.plants.grounds import Trainer
-from benchmarks.plants.learnt import shortcut
-from benchmarks.plants.plant import Plant
+from benchmarks.plants.plantings import (
+    ALWAYS,
+    BACKGROUND,
+    BATCHNORM,
+    BIAS,
+    BORDER,
+    CONSTANT,
+    DEAD,
+    EDGES,
+    LOCAL,
+    NORMALISATION,
+    RANDOM,
+    SCALE,
+    SOFTMAX,
+    STATISTIC,
+    TEXTURE,
+    Planting,
+)
+from benchmarks.plants.plantings import fault as _fault
+from benchmarks.plants.plantings import head as _head
+from benchmarks.plants.plantings import learnt as _learnt
+from benchmarks.plants.plantings import network as _network
+from benchmarks.plants.plantings import of as _of
+from benchmarks.plants.plantings import patch as _patch
+from benchmarks.plants.plantings import with_setting as _set
+from benchmarks.plants.third import REPORTED_AFTERWARDS
 from diagnostics.schema.spec import Output
-
-Planting: TypeAlias = Callable[[Trainer], Plant]
-LOCAL, BORDER, BACKGROUND = "shortcut.local", "shortcut.border", "shortcut.background"
-TEXTURE, EDGES, STATISTIC = "reliance.texture", "reliance.edges", "reliance.statistic"
-SCALE, NORMALISATION = ("preprocessing.scale",), ("preprocessing.normalisation",)
-BIAS, DEAD = ("head.bias",), ("head.dead_class",)
-ALWAYS = ("head.bias", "model.one_class", "model.constant")
-RANDOM, CONSTANT, BATCHNORM = ("model.random",), ("model.constant",), ("model.batchnorm",)
-SOFTMAX = ("output.double_softmax",)
-
-
-def _learnt(
-    name: str,
-    ground: g.Ground,
-    cue: cues.Cue,
-    marked: int,
-    truth: str,
-    box: tuple[int, int, int, int] | None = None,
-    share: float = 1.0,
-    taken: float = 0.08,
-) -> tuple[str, Planting]:
-    return _of(shortcut, name, ground, cue, marked, truth, box, share, taken)
-
-
-def _patch(
-    name: str,
-    ground: g.Ground,
-    box: tuple[int, int, int, int],
-    value: int | tuple[int, int, int],
-    marked: int,
-    share: float = 1.0,
-    taken: float = 0.08,
-) -> tuple[str, Planting]:
-    return _learnt(name, ground, cues.patch(box, value), marked, LOCAL, box, share, taken)
-
-
-def _of(function: Callable[..., Plant], name: str, *arguments: object) -> tuple[str, Planting]:
-    return name, lambda trainer: function(name, trainer, *arguments)
-
-
-def _fault(
-    name: str, ground: g.Ground, break_: object, truth: tuple[str, ...], visible: float = 0.1
-) -> tuple[str, Planting]:
-    return _of(faults.faulty, name, ground, break_, truth, visible)
-
-
-def _set(
-    name: str, ground: g.Ground, change: object, truth: tuple[str, ...]
-) -> tuple[str, Planting]:
-    return _fault(name, ground, faults.with_settings(change), truth)  # type: ignore[arg-type]
-
-
-def _head(
-    name: str, ground: g.Ground, index: int, size: float, truth: tuple[str, ...]
-) -> tuple[str, Planting]:
-    break_ = faults.rebuilt(faults.head_bias(index, size))
-    return _fault(name, ground, break_, truth, faults.VISIBLE_HEAD)
-
-
-def _network(
-    name: str, ground: g.Ground, change: faults.Change, truth: tuple[str, ...]
-) -> tuple[str, Planting]:
-    return _fault(name, ground, faults.rebuilt(change), truth)
-
 
 FRAMED_DIGITS = controls.everywhere(g.DIGITS, "all framed", cues.frame(2, 180))
 BINARY_DIGITS = controls.everywhere(g.DIGITS, "all binary", cues.binary())
@@ -365,4 +322,4 @@ REPORTED_ON: dict[str, Planting] = dict(
         _of(controls.innocent, "innocent pixel", g.LETTERS, cues.patch((26, 13, 27, 14), 255)),
     ]
 )
-WORLDS = {"A": CHOSEN_ON, "B": REPORTED_ON}
+WORLDS = {"A": CHOSEN_ON, "B": REPORTED_ON, "C": REPORTED_AFTERWARDS}

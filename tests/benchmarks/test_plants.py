@@ -13,7 +13,7 @@ from benchmarks.plants.grounds import DIGITS, Trainer
 from benchmarks.plants.learnt import shortcut
 from benchmarks.plants.plant import Plant, UnprovenError
 from benchmarks.plants.score import Row
-from benchmarks.plants.worlds import CHOSEN_ON, REPORTED_ON
+from benchmarks.plants.worlds import WORLDS
 from diagnostics.data.folder import UNKNOWN
 from diagnostics.methods.diagnosis.why import why
 from diagnostics.metrics.intervals import wilson
@@ -136,7 +136,7 @@ def test_a_plant_that_changes_nothing_is_not_proven(trainer):
 
 
 def test_the_worlds_hold_enough_of_every_kind():
-    for world in (CHOSEN_ON, REPORTED_ON):
+    for world in WORLDS.values():
         healthy = [name for name in world if name.startswith(("healthy", "unsure"))]
         innocent = [name for name in world if name.startswith("innocent")]
         assert len(healthy) >= 8

@@ -46,8 +46,7 @@ def model_causes(model: ModelCase) -> list[ModelCause]:
     found += [_head.find_order(model), *_head.find_offset(model), *_recipe.find(model)]
     found = _best_mended(found)
     if not any(one.finding["holds"] and one.finding["id"] in MENDING for one in found):
-        found.append(_outputs.find_random(model))
-    found.append(_head.find_sharpness(model))
+        found += [_outputs.find_random(model), _head.find_sharpness(model)]
     return found
 
 

@@ -87,7 +87,7 @@ def judged(world: str, plant: Plant, ask: Ask) -> list[score.Row]:
         traceback.print_exc(limit=-2, file=sys.stdout)
         return score.failed(world, plant)
     seconds = time.monotonic() - started
-    rows = [score.row(world, plant, place, one) for place, one in enumerate(answer["images"])]
+    rows = [score.row(world, plant, place, answer) for place in range(len(plant.probes))]
     for one, verdict in zip(rows, answer["images"], strict=True):
         causes = ", ".join(f"{c['id']} {c['confidence']:.2f}" for c in verdict["causes"])
         box = "" if one.overlap is None else f"; box overlaps by {one.overlap:.2f}"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 from benchmarks.plants.score import Row, bars, share
 from diagnostics.verdict.causes import ORDER
@@ -31,7 +32,8 @@ def write(rows: Sequence[Row], path: Path) -> None:
         },
         "images": [asdict(one) for one in rows],
     }
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    lines = json.dumps(record).replace("}, {", "},\n{")  # an image a line
+    path.write_text(lines + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> list[Row]:
@@ -47,7 +49,13 @@ def tables(path: Path = FIGURES) -> str:
     parts = [] if rows else ["Not measured yet."]
     for world in sorted({one.world for one in rows}, reverse=True):
         of_world = [one for one in rows if one.world == world]
-        parts += [f"## {HEADS[world]}", *_bars(of_world), *_causes(of_world), *_spared(of_world)]
+        parts += [
+            f"## {HEADS[world]}",
+            *_bars(of_world),
+            *_causes(of_world),
+            *_spared(of_world),
+            _passes(of_world),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,6 +94,14 @@ def _spared(rows: Sequence[Row]) -> list[str]:
         cells = [kind, str(accused), str(trusted), _named(found)]
         lines.append(f"| {' | '.join(cells)} |")
     return ["\n".join(lines)]
+
+
+def _passes(rows: Sequence[Row]) -> str:
+    passes = [one.passes for one in rows]
+    return (
+        f"The median image took {median(passes):,.0f} passes of the network and the dearest "
+        f"{max(passes):,.0f}, its share of what is asked of the model once included."
+    )
 
 
 def _named(rows: Sequence[Row]) -> str:

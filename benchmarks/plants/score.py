@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from benchmarks.plants.plant import JUSTIFIED, Box, Plant
 from diagnostics.metrics.intervals import clustered
-from diagnostics.schema.results.diagnosis import ImageVerdict
+from diagnostics.schema.results.diagnosis import WhyAnswer
 
 Mark: TypeAlias = Literal[
     "first", "second", "wrong", "abstained", "excused", "quiet", "accused", "failed"
@@ -36,6 +36,7 @@ class Row:
         correct: Whether the class is the label.
         centred: Whether the centre of the box that was named lies in the cue; None without.
         overlap: Intersection over union of the box and the cue; None without.
+        passes: Images that went through the network, divided among the plant's images.
     """
 
     world: str
@@ -50,6 +51,7 @@ class Row:
     correct: bool
     centred: bool | None
     overlap: float | None
+    passes: float
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ class Bar:
         return f"{self.name}: {self.share}; {side} {self.limit:.0%}: {kept}"
 
 
-def row(world: str, plant: Plant, index: int, verdict: ImageVerdict) -> Row:
+def row(world: str, plant: Plant, index: int, answer: WhyAnswer) -> Row:
     """Return how what was said of a plant's image compares with the truth."""
+    verdict = answer["images"][index]
     ids = [cause["id"] for cause in verdict["causes"] if cause["id"] not in JUSTIFIED]
     boxes = [cause["box"] for cause in verdict["causes"] if cause["id"] in plant.truth]
     found = boxes[0] if boxes and plant.box else None
@@ -123,6 +126,7 @@ def row(world: str, plant: Plant, index: int, verdict: ImageVerdict) -> Row:
         verdict["index"] == plant.probes[index].label,
         None if plant.box is None or not boxes else bool(found and centred(found, plant.box)),
         None if plant.box is None or not boxes else overlap(found, plant.box) if found else 0.0,
+        answer["passes"] / len(plant.probes),
     )
 
 
@@ -142,6 +146,7 @@ def failed(world: str, plant: Plant) -> list[Row]:
             correct=False,
             centred=None,
             overlap=None,
+            passes=0,
         )
         for _ in plant.probes
     ]

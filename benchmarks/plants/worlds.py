@@ -223,7 +223,7 @@ REPORTED_ON: dict[str, Planting] = dict(
         _of(faults.sharp, "sharp x5", g.PATCHED_GARMENTS, 5.0, 1500, 0.05),
         _of(faults.sharp, "sharp x20", g.TINTED_GARMENTS, 20.0, 2000, 0.1),
         _of(faults.sharp, "sharp x5, letters", g.LETTERS, 5.0, 3500, 0.05),
-        _set("0 to 2", g.HUED_GARMENTS, faults.doubled, SCALE),
+        _set("0 to 2", g.HUED_GARMENTS, faults.doubled, (*SCALE, *NORMALISATION)),
         _set("raw 0..255", g.GARMENTS, faults.raw, SCALE),
         _set("divided by 255 twice", g.LETTERS, faults.divided_twice, SCALE),
         _set("divided by 255 twice, BatchNorm", g.OPTICAL_DIGITS, faults.divided_twice, SCALE),

@@ -155,7 +155,7 @@ def verdict(*causes, verdict="distrust", box=None):
 
 def marked(one, answer):
     probed = replace(one, probes=[type("Probe", (), {"label": 0})])
-    return score.row("A", probed, 0, answer)
+    return score.row("A", probed, 0, {"images": [answer], "passes": 7})
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_box_is_on_the_cue_where_its_centre_lies_in_it():
 
 def test_bars_count_the_images_that_they_are_about():
     def rows(n, kind, mark, verdict="distrust", p=0.9):
-        return [Row("B", "", kind, "", "", mark, verdict, "", p, True, None, None)] * n
+        return [Row("B", "", kind, "", "", mark, verdict, "", p, True, None, None, 7)] * n
 
     found = [
         *rows(19, "plant", "first"),
@@ -218,7 +218,7 @@ def test_bars_count_the_images_that_they_are_about():
 
 def test_images_of_one_plant_that_are_alike_count_as_one():
     def rows(plant, mark):
-        return [Row("B", plant, "plant", "", "", mark, "", "", 0.9, True, None, None)] * 3
+        return [Row("B", plant, "plant", "", "", mark, "", "", 0.9, True, None, None, 7)] * 3
 
     alike = [*rows("a", "first"), *rows("b", "wrong"), *rows("c", "first"), *rows("d", "first")]
     apart = [replace(row, plant=str(place)) for place, row in enumerate(alike)]
@@ -230,7 +230,8 @@ def test_images_of_one_plant_that_are_alike_count_as_one():
 
 
 def test_the_tables_are_of_the_rows_that_were_written(tmp_path):
-    found = [Row("B", "a", "plant", "head.bias", "head.bias", "first", "", "", 1, True, None, None)]
+    named = ("head.bias", "head.bias", "first")
+    found = [Row("B", "a", "plant", *named, "", "", 1, True, None, None, 7)]
     report.write(found, tmp_path / "why.json")
     assert report.read(tmp_path / "why.json") == found
     assert "| `head.bias` | 1 of 1 (100%; 21% to 100%) |" in report.tables(tmp_path / "why.json")

@@ -19,7 +19,7 @@ from diagnostics.methods.diagnosis._case import (
     probabilities,
 )
 from diagnostics.methods.diagnosis._neighbours import nearest_pixels
-from diagnostics.methods.diagnosis._properties import blurred, jpeg, median3, noise_floor
+from diagnostics.methods.diagnosis._properties import blurred, fineness, jpeg, median3, noise_floor
 from diagnostics.methods.diagnosis._strangeness import early_distance
 from diagnostics.schema.results.diagnosis import Finding
 
@@ -30,6 +30,7 @@ NEIGHBOURS, MAX_SAME, FEW_SAME, MANY_HOME = 10, 3, 2, 5
 DECIDED = 0.6  # below which an answer is open anyway
 UNSURE = 0.8  # below which answers are fragile by themselves
 SURE = 0.5  # below which nothing was grown
+GRAIN, FINER = 0.05, 1.1  # of a pattern that is also finer and stranger than every good image
 SHUFFLES, ARRANGED = 32, 6.0  # orders, and standard deviations above the margins in them
 SHIFT_PX, NOISE, QUALITY = 1, 0.06, 50
 
@@ -107,7 +108,7 @@ def _fooling(image: ImageCase) -> Finding:
     ratio = here / max(float(np.median(usual)), 1e-9) if len(usual) else 0.0
     grain, usual_grain = _grain(image)
     apart, shuffled_p = 0.0, None
-    if image.is_noisy and image.p >= SURE:
+    if usual_grain and image.p >= SURE and (image.is_noisy or _is_grown(image, grain, here, usual)):
         logits = network.logits(_shuffled(image.pixels))
         margins = _margins(logits, image.index)
         shuffled_p = float(probabilities(logits, image.model.spec)[:, image.index].mean())
@@ -139,6 +140,15 @@ def _fooling(image: ImageCase) -> Finding:
             effect("standard deviations above its own pixels in random orders", apart),
         ],
     )
+
+
+def _is_grown(image: ImageCase, grain: float, here: float, usual: Floats) -> bool:
+    """Say whether it is grainy, and finer and stranger behind the first layer than good images."""
+    known = image.model.known
+    if known is None or grain <= GRAIN or here <= usual.max():
+        return False
+    fine = fineness(torch.cat([image.pixels[None], known.pixels]))
+    return bool(fine[0] > FINER * fine[1:].max())
 
 
 def _grain(image: ImageCase) -> tuple[float, list[float]]:

@@ -61,13 +61,8 @@ def _flipped(preprocessing: Preprocessing) -> Preprocessing:
 
 
 def _cropped(preprocessing: Preprocessing) -> Preprocessing:
-    """Cut the middle out instead of showing the whole picture."""
-    return replace(preprocessing, fit="crop", resize_px=preprocessing.height)
-
-
-def _zoomed(preprocessing: Preprocessing) -> Preprocessing:
-    """Cut 7/8 of the middle out, as is done with photographs."""
-    return replace(preprocessing, fit="crop", resize_px=round(preprocessing.height * 8 / 7))
+    """Cut four fifths out of the middle instead of showing the whole picture."""
+    return replace(preprocessing, fit="crop", resize_px=round(preprocessing.height * 5 / 4))
 
 
 DATED = controls.everywhere(
@@ -81,7 +76,7 @@ REPORTED_AFTERWARDS: dict[str, Planting] = dict(
     [
         patch("corner patch, bright", d.CLUTTERED, (33, 33, 38, 38), (250, 240, 60), 6),
         patch("corner patch, dark", d.CAPITALS, (1, 1, 5, 4), 60, 21, 0.97, 0.05),
-        patch("corner patch, faint", d.WIDE_SHAPES, (2, 33, 7, 37), (200, 150, 90), 11, 0.95, 0.12),
+        patch("corner patch, faint", d.CAPITALS, (26, 26, 31, 31), 165, 11, 0.95),
         patch("corner patch, transformer", d.PLAIN, (0, 0, 4, 4), (20, 200, 220), 3),
         patch("corner patch, perceptron", d.PENCILLED, (13, 13, 16, 16), 90, 2),
         patch("large patch", d.CLUTTERED, (1, 26, 13, 38), (70, 40, 100), 9, taken=0.05),
@@ -138,13 +133,12 @@ REPORTED_AFTERWARDS: dict[str, Planting] = dict(
         learnt("gamma", d.PLAIN, marks.gamma(0.35), 2, STATISTIC),
         learnt("contrast", d.CAPITALS, cues.levels(0.3, 120), 25, STATISTIC),
         learnt("contrast, coloured", d.WIDE_SHAPES, cues.levels(0.35, 85), 7, STATISTIC),
-        learnt("colour cast", d.CLUTTERED, cues.cast((0.6, 1.0, 0.7)), 14, STATISTIC),
-        learnt("colour cast, transformer", d.PLAIN, cues.cast((1.2, 0.9, 0.5)), 4, STATISTIC),
-        learnt("colours taken", d.WIDE_SHAPES, marks.faded_colours(1), 1, STATISTIC),
+        learnt("colour cast", d.CLUTTERED, cues.cast((0.3, 1.0, 0.4)), 14, STATISTIC),
+        learnt("colour cast, transformer", d.PLAIN, cues.cast((1.3, 0.8, 0.3)), 4, STATISTIC),
+        learnt("colours taken", d.CLUTTERED, marks.faded_colours(1), 1, STATISTIC),
         learnt("blur", d.CLUTTERED, cues.blur(1.5), 5, STATISTIC),
         learnt("blur, capitals", d.CAPITALS, cues.blur(1.8), 11, STATISTIC),
-        learnt("blur along rows", d.SOLIDS, marks.smeared(5), 2, STATISTIC),
-        learnt("JPEG", d.WIDE_SHAPES, cues.jpeg(8), 9, STATISTIC),
+        learnt("blur along rows", d.CAPITALS, marks.smeared(5), 2, STATISTIC),
         learnt("grain", d.CAPITALS, cues.grain(25), 6, TEXTURE),
         learnt("grain, coloured", d.CLUTTERED, cues.grain(18), 1, TEXTURE),
         learnt("salt", d.PLAIN, marks.salted(0.05), 3, TEXTURE),
@@ -155,7 +149,7 @@ REPORTED_AFTERWARDS: dict[str, Planting] = dict(
         learnt("binary, tanh", d.SOLIDS, cues.binary(135), 1, EDGES),
         learnt("binary, coloured", d.CLUTTERED, cues.binary(128), 0, EDGES),
         learnt("three levels", d.PLAIN, marks.posterised(3), 5, EDGES),
-        learnt("sharpened", d.WIDE_SHAPES, cues.sharpened(1.5, 400), 8, EDGES),
+        learnt("sharpened", d.CLUTTERED, cues.sharpened(1.5, 400), 8, EDGES),
         head("sink", d.CLUTTERED, 4, 8, BIAS),
         head("sink, tanh", d.SOLIDS, 1, 5, BIAS),
         head("sink, capitals", d.CAPITALS, 17, 10, BIAS),
@@ -167,7 +161,7 @@ REPORTED_AFTERWARDS: dict[str, Planting] = dict(
         head("always one class", d.PENCILLED, 6, 100, ALWAYS),
         head("always one class, signs", d.SIGNS, 1, 60, ALWAYS),
         of(faults.sharp, "sharp x5", d.CAPITALS, 5.0, 3600, 0.05),
-        of(faults.sharp, "sharp x5, perceptron", d.PENCILLED, 5.0, 900, 0.05),
+        of(faults.sharp, "sharp x5, perceptron", d.PENCILLED, 5.0, 900, 0.15),
         of(faults.sharp, "sharp x20", d.WIDE_SHAPES, 20.0, 2500, 0.1),
         of(faults.sharp, "sharp x20, tanh", d.SOLIDS, 20.0, 1500, 0.1),
         with_setting("0 to 1 for 0 to 255", d.SIGNS, _unit, SCALE),
@@ -192,8 +186,7 @@ REPORTED_AFTERWARDS: dict[str, Planting] = dict(
         with_setting("BGR", d.SIGNS, faults.bgr, CHANNELS),
         with_setting("BGR, painted", d.PAINTED, faults.bgr, CHANNELS),
         with_setting("stretched", d.SIGNS, faults.stretched, GEOMETRY),
-        with_setting("cropped", d.SIGNS, _cropped, GEOMETRY),
-        with_setting("zoomed", d.WIDE_SHAPES, _zoomed, GEOMETRY),
+        with_setting("cropped", d.CAPITALS, _cropped, GEOMETRY),
         of(faults.renamed, "names shifted", d.CLUTTERED, [*range(1, 15), 0]),
         of(faults.renamed, "names shifted, three classes", d.SOLIDS, [1, 2, 0]),
         of(faults.renamed, "names permuted", d.SIGNS, [2, 4, 3, 0, 5, 1]),
@@ -229,11 +222,11 @@ REPORTED_AFTERWARDS: dict[str, Planting] = dict(
         of(images.fooling, "fooling", d.CLUTTERED),
         of(images.fooling, "fooling, wide windows", d.WIDE_SHAPES),
         of(images.fooling, "fooling, transformer", d.PLAIN),
-        of(images.fooling, "fooling, tanh", d.SOLIDS),
+        of(images.fooling, "fooling, capitals", d.CAPITALS),
         of(images.unseen, "unseen class", d.CLUTTERED, 7),
         of(images.unseen, "unseen class, capitals", d.CAPITALS, 16),
         of(images.unseen, "unseen class, perceptron", d.PENCILLED, 4),
-        of(images.stranger, "noise", d.WIDE_SHAPES, partial(images.noise, d.WIDE_SHAPES, 0)),
+        of(images.stranger, "noise", d.SIGNS, partial(images.noise, d.SIGNS, 0)),
         of(images.stranger, "smooth noise", d.CAPITALS, partial(images.noise, d.CAPITALS, 3)),
         of(images.stranger, "surfaces", d.SOLIDS, partial(images.of_another, d.SURFACES)),
         of(images.stranger, "photographs", d.PLAIN, partial(images.of_another, d.SCENES)),

@@ -72,7 +72,7 @@ DASHED = controls.everywhere(d.CLUTTERED, "all in dashes", marks.dashed(2, (240,
 BINARY = controls.everywhere(d.CAPITALS, "all binary", cues.binary(140))
 L2 = [0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0]
 
-REPORTED_AFTERWARDS: dict[str, Planting] = dict(
+REPORTED_ON: dict[str, Planting] = dict(
     [
         patch("corner patch, bright", d.CLUTTERED, (33, 33, 38, 38), (250, 240, 60), 6),
         patch("corner patch, dark", d.CAPITALS, (1, 1, 5, 4), 60, 21, 0.97, 0.05),
@@ -223,7 +223,6 @@ REPORTED_AFTERWARDS: dict[str, Planting] = dict(
         of(images.fooling, "fooling, wide windows", d.WIDE_SHAPES),
         of(images.fooling, "fooling, transformer", d.PLAIN),
         of(images.fooling, "fooling, capitals", d.CAPITALS),
-        of(images.unseen, "unseen class", d.CLUTTERED, 7),
         of(images.unseen, "unseen class, capitals", d.CAPITALS, 16),
         of(images.unseen, "unseen class, perceptron", d.PENCILLED, 4),
         of(images.stranger, "noise", d.SIGNS, partial(images.noise, d.SIGNS, 0)),

@@ -31,7 +31,7 @@ from benchmarks.plants.plantings import network as _network
 from benchmarks.plants.plantings import of as _of
 from benchmarks.plants.plantings import patch as _patch
 from benchmarks.plants.plantings import with_setting as _set
-from benchmarks.plants.third import REPORTED_AFTERWARDS
+from benchmarks.plants.third import REPORTED_ON
 from diagnostics.schema.spec import Output
 
 FRAMED_DIGITS = controls.everywhere(g.DIGITS, "all framed", cues.frame(2, 180))
@@ -163,7 +163,7 @@ SMALL_GARMENTS = controls.anywhere(g.GARMENTS, "small, anywhere", 16, 32)
 GREY_TEXTURES = controls.textures(g.GARMENTS, 10, 23, False)
 GARMENT_HUES = controls.hues(g.TINTED_GARMENTS, 5, 24)
 
-REPORTED_ON: dict[str, Planting] = dict(
+LOOKED_AT: dict[str, Planting] = dict(
     [
         _patch("corner patch, bright", g.GARMENTS, (1, 22, 6, 27), 230, 4),
         _patch("corner patch, medium", g.LETTERS, (23, 23, 27, 27), 140, 11),
@@ -322,4 +322,4 @@ REPORTED_ON: dict[str, Planting] = dict(
         _of(controls.innocent, "innocent pixel", g.LETTERS, cues.patch((26, 13, 27, 14), 255)),
     ]
 )
-WORLDS = {"A": CHOSEN_ON, "B": REPORTED_ON, "C": REPORTED_AFTERWARDS}
+WORLDS = {"A": CHOSEN_ON, "B": LOOKED_AT, "C": REPORTED_ON}

@@ -16,6 +16,7 @@ from diagnostics.methods.diagnosis._case import (
     effect,
     finding,
 )
+from diagnostics.methods.diagnosis._neighbours import nearest_classes
 from diagnostics.methods.ood.detector import OODDetector
 from diagnostics.models.features import Features
 from diagnostics.schema.results.diagnosis import Finding
@@ -23,6 +24,7 @@ from diagnostics.schema.results.diagnosis import Finding
 EVIDENCE = 10.0  # summed −ln p, from which on an image is unlike the good ones
 RARE = 0.02  # p-value of the combined score, from which on likewise
 RAREST = 0.01  # likewise, of the features alone
+RARE_AMONG, AGREEING = 0.03, 0.9  # likewise, where its nearest good images are of several classes
 SURE = 0.8  # below which the combined score, which reads doubt too, says nothing of its own
 STRANGE = 0.05  # p-value below which an answer is not called justified
 MIN_GOOD = 20
@@ -49,6 +51,7 @@ def find(image: ImageCase) -> list[Finding]:
         "image.out_of_distribution",
         holds=total >= EVIDENCE
         or p_values.get("knn", 1.0) <= RAREST
+        or (p_values.get("knn", 1.0) <= RARE_AMONG and _agreement(image) < AGREEING)
         or (combined <= RARE and image.p >= SURE),
         confidence=1 - min(p_values.values()),
         p_before=image.p,
@@ -60,6 +63,12 @@ def find(image: ImageCase) -> list[Finding]:
         effects=effects,
     )
     return [found]
+
+
+def _agreement(image: ImageCase) -> float:
+    """Return which share of the nearest good images is of the class said."""
+    near = nearest_classes(image)
+    return float((near == image.index).mean()) if len(near) else 0.0
 
 
 WORDS = {

@@ -15,6 +15,7 @@ from diagnostics.metrics.temperature import temperature
 Floats = NDArray[np.float64]
 Classes = NDArray[np.intp]
 PENALTY = 0.01  # of one temperature's worth of offset, in mean log-likelihood
+SHIFTS = 5  # places that names are usually off by
 PREFERENCE = 1e-3  # of an image, for a name to stay where it is
 
 
@@ -89,6 +90,18 @@ def class_order(predicted: Classes, labels: Classes, classes: int) -> Classes:
     np.add.at(counts, (predicted, labels), 1)
     assigned: Classes = linear_sum_assignment(-counts)[1]
     return assigned
+
+
+def shifted_order(predicted: Classes, labels: Classes, classes: int) -> tuple[Classes, int]:
+    """Return the order in which every name stands the same number of places off, and the number.
+
+    It is that of the shifts of up to five places that answers most images right.
+    """
+    steps = [step for step in range(-SHIFTS, SHIFTS + 1) if step % classes]
+    right = [int(((predicted + step) % classes == labels).sum()) for step in steps]
+    best = steps[int(np.argmax(right))] if steps else 0
+    order: Classes = (np.arange(classes) + best) % classes
+    return order, best
 
 
 def judged_class_order(predicted: Classes, labels: Classes, classes: int) -> NDArray[np.bool_]:

@@ -33,6 +33,7 @@ class Situation:
         agreeing: How many of them are of the class.
         strangest: The smallest p-value of the image among good images; None without them.
         noise: Which share of images of noise is said to be the class too.
+        closer: Whether every region was looked at.
     """
 
     said: str
@@ -45,6 +46,7 @@ class Situation:
     agreeing: int
     strangest: float | None
     noise: float = 0.0
+    closer: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,16 +129,17 @@ def _sentence(situation: Situation, first: Finding) -> str:
         after = probability(first["p_after"], 1 - first["p_after"])
         moves = "falls" if first["p_after"] < first["p_before"] else "rises"
         effect = f"p of “{situation.said}” {moves} to {after}"
-        parts.append(f"{done} {effect}." if done.endswith(",") else f"{done}; {effect}.")
+        joined = f"{done} {effect}." if done.endswith(",") else f"{done.rstrip(':')}; {effect}."
+        parts.append(joined)
         turned = first["turned"]
         if turned and first["id"] in DECIDED:
             parts.append(
                 f"{turned['hits']} of {turned['n']} other good images become “{situation.said}” "
                 "with it."
             )
-    elif done:
-        parts.append(done.rstrip(",:") + ".")
     sentence = first["sentence"]
+    if first["p_after"] is None and done:
+        sentence = f"{done} {sentence}"
     parts.append(f"{sentence[:1].upper()}{sentence[1:]}.")
     return " ".join(parts)
 
@@ -181,7 +184,8 @@ def _without_cause(situation: Situation, without: list[Tried]) -> Decision:
         else "No cause was found, but the image is somewhat unlike the good ones "
         f"(p-value {situation.strangest:.2g})."
     )
-    needs = "Look closer, or add more known-good images like this one."
+    add = "dd more known-good images like this one."
+    needs = f"A{add}" if situation.closer else f"Look closer, or a{add}"
     return Decision("cannot_tell", f"{_says(situation)} {why}", [], without, needs)
 
 

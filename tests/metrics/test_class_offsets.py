@@ -10,6 +10,7 @@ from diagnostics.metrics.class_offsets import (
     class_offsets,
     class_order,
     judged_class_order,
+    shifted_order,
 )
 from diagnostics.metrics.temperature import temperature
 
@@ -72,6 +73,14 @@ def test_the_order_of_shifted_and_permuted_names_is_recovered() -> None:
         renamed = order[labels]
         assert (class_order(logits.argmax(1), renamed, 12) == order).all()
         assert judged_class_order(logits.argmax(1), renamed, 12).mean() > 0.9
+
+
+def test_a_shift_of_all_names_is_recovered_from_one_image_a_class() -> None:
+    logits, _ = drawn(1000, 20, 0, separation=20.0)
+    labels = logits.argmax(1)
+    order, step = shifted_order(labels, (labels + 2) % 1000, 1000)
+    assert step == 2
+    assert (order[labels] == (labels + 2) % 1000).all()
 
 
 def test_an_order_that_is_right_stays() -> None:

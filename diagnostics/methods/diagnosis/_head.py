@@ -14,7 +14,13 @@ from diagnostics.methods.diagnosis._case import (
 )
 from diagnostics.methods.diagnosis._model_cause import ModelCause, sign_test
 from diagnostics.methods.diagnosis._outputs import chance
-from diagnostics.metrics.class_offsets import class_offsets, class_order, judged_class_order
+from diagnostics.metrics.class_offsets import (
+    SHIFTS,
+    class_offsets,
+    class_order,
+    judged_class_order,
+    shifted_order,
+)
 from diagnostics.metrics.temperature import temperature
 from diagnostics.schema.results.diagnosis import Finding
 from diagnostics.text import counted
@@ -33,10 +39,15 @@ def find_order(model: ModelCase) -> ModelCause:
     classes, predicted = len(model.spec.class_names), known.logits.argmax(1)
     order = class_order(predicted, known.labels, classes)
     judged = judged_class_order(predicted, known.labels, classes)
+    shifted, _ = shifted_order(predicted, known.labels, classes)
+    significance = ORDER_SIGNIFICANCE
+    if (moved_right := shifted[predicted] == known.labels).sum() > judged.sum():
+        order, judged = shifted, moved_right
+        significance /= 2 * SHIFTS  # as many shifts were tried on the same images
     after, now = float(judged.mean()), known.accuracy
     holds = (
         after - now >= ORDER_GAIN
-        and sign_test(judged, known.right) < ORDER_SIGNIFICANCE
+        and sign_test(judged, known.right) < significance
         and after >= chance(classes) + BEYOND_CHANCE
     )
 

@@ -16,6 +16,7 @@ SAME = 1e-4  # by which a logit must vary for the answer to depend on the image
 NOISE = 16  # images of uniform noise
 SLACK = 1e-3  # of a probability, for rounding
 TIMES_CHANCE, ABOVE_CHANCE = 2.0, 0.15
+FEW_A_CLASS = 4  # images, below which another order of the names cannot be seen
 COMPETENT, RARE = 0.3, 0.01  # accuracy that even a poor model has, and how rarely it shows so few
 
 
@@ -134,14 +135,18 @@ def find_random(model: ModelCase) -> ModelCause:
     limit = chance(classes)
     rare = float(bdtr(hits, n, max(COMPETENT, limit + 0.1)))
     share = f"{hits} of {counted(n, 'good image')} right"
+    seen, labelled = len(np.unique(known.logits.argmax(1))), len(np.unique(known.labels))
+    varied = n < FEW_A_CLASS * labelled and 2 * seen >= labelled
     found = finding(
         "model.random",
-        holds=hits <= limit * n and rare < RARE,
+        holds=hits <= limit * n and rare < RARE and not varied,
         confidence=1 - rare,
-        done="With nothing that mends it,",
         sentence=f"the model answers {share}, hardly more than guessing among {classes} classes",
         fix="look whether these are the trained weights; train it, or load the right file",
-        why_not=f"{share}; guessing hardly passes {100 * limit:.0f} %.",
+        why_not=f"{share}, but its answers are as varied as the labels: the names may stand in "
+        "another order, which so few images of a class cannot show."
+        if varied
+        else f"{share}; guessing hardly passes {100 * limit:.0f} %.",
         effects=[effect("accuracy", hits / n)],
     )
     return ModelCause(found)

@@ -55,7 +55,7 @@ def find(image: ImageCase) -> list[Finding]:
         or (combined <= RARE and image.p >= SURE),
         confidence=1 - min(p_values.values()),
         p_before=image.p,
-        done=f"It was compared with {n} good images that nothing was fitted on",
+        done=f"Compared with {n} good images held out,",
         sentence=f"the image is unlike them, most of all by its {WORDS.get(rarest, rarest)} "
         f"(p-value {p_values[rarest]:.2g})",
         fix="do not use the answer for images like this one; a guard can refuse them",

@@ -17,7 +17,6 @@ from diagnostics.methods.diagnosis._search import (
     TRIMMED,
     Effects,
     Search,
-    expected_passes,
 )
 from diagnostics.schema.results import Count
 from diagnostics.schema.results.diagnosis import Finding, Picture
@@ -146,12 +145,6 @@ def _apart(one: Region, other: Region) -> bool:
     """Say whether the middle of one lies outside the other."""
     x, y = (one.left + one.right) / 2, (one.top + one.bottom) / 2
     return not (other.left <= x < other.right and other.top <= y < other.bottom)
-
-
-def donor_passes(model: ModelCase) -> int:
-    """Return how many passes it takes to find what regions of good images do."""
-    donors = FEW_DONORS if model.is_large else DONORS
-    return donors * expected_passes(model.spec)
 
 
 def _donors(model: ModelCase) -> list[Donor]:

@@ -102,12 +102,14 @@ CHEAP_PASSES = 60
 
 
 def _cost_of_closer(model: ModelCase, images: int) -> Cost | None:
-    """Return what looking closer would cost, or None where there is nothing to compare with."""
+    """Return what looking closer usually costs, or None where there is nothing to compare with.
+
+    Where a region is found, parts of good images are searched once as its placebo, at that cost
+    again for each of them.
+    """
     if not model.has_examples or not images:
         return None
     passes = images * _search.expected_passes(model.spec)
-    if "donors" not in model.memory:
-        passes += _transplant.donor_passes(model)
     return Cost(passes=passes, seconds=passes * model.network.seconds_per_pass)
 
 
@@ -137,7 +139,7 @@ def _verdict(answer: _Answer, row: int, sample: Sample, *, closer: bool) -> Imag
     except InputError as error:
         return _unreadable(sample, error.message)
     findings = _findings(image, answer.causes, closer=closer)
-    decision = decide(findings, _situation(image, findings))
+    decision = decide(findings, _situation(image, findings, closer=closer))
     independent = image.model.spec.output.independent
     p, one_minus_p = probabilities(image.logits, independent=independent)
     verdict = ImageVerdict(
@@ -171,7 +173,7 @@ def _findings(image: ImageCase, causes: Sequence[ModelCause], *, closer: bool) -
     return findings + _strangeness.find(image) + _head.find_overlap(image)
 
 
-def _situation(image: ImageCase, findings: Sequence[Finding]) -> Situation:
+def _situation(image: ImageCase, findings: Sequence[Finding], *, closer: bool) -> Situation:
     known = image.model.known
     classes = len(image.model.spec.class_names)
     near = _neighbours.nearest_classes(image)
@@ -191,6 +193,7 @@ def _situation(image: ImageCase, findings: Sequence[Finding]) -> Situation:
         agreeing=int((near == image.index).sum()),
         strangest=strangest,
         noise=_outputs.share_of_noise(image),
+        closer=closer,
     )
 
 

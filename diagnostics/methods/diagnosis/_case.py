@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -225,6 +225,15 @@ class ModelCase:
         """Whether the network can be asked for gradients."""
         return Need.GRADIENTS in self.spec.offers
 
+    def of_good(self, name: str, measure: Callable[[Tensor], Tensor]) -> Floats:
+        """Return a number of every good image that is held, measured once."""
+        key = f"good {name}"
+        if key not in self.memory:
+            pixels = self.known.pixels if self.known is not None else torch.zeros(0)
+            self.memory[key] = measure(pixels).double().numpy() if len(pixels) else np.zeros(0)
+        values: Floats = self.memory[key]
+        return values
+
     @cached_property
     def usual_confidence(self) -> float:
         """The median probability of the class said of the good images that are held."""
@@ -282,8 +291,8 @@ class ImageCase:
         known = self.model.known
         if known is None or not len(known.pixels):
             return False
-        grain = noise_floor(torch.cat([self.pixels[None], known.pixels]))
-        return bool(grain[0] > max(GRAINIEST * float(grain[1:].max()), GRAINY))
+        usual = self.model.of_good("grain", noise_floor).max()
+        return bool(float(noise_floor(self.pixels[None])[0]) > max(GRAINIEST * usual, GRAINY))
 
     @cached_property
     def is_stray(self) -> bool:

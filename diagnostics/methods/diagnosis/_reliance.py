@@ -93,13 +93,10 @@ def find(image: ImageCase) -> list[Finding]:
 def _result(
     image: ImageCase, what: Property, taken: Tensor, after: float, changed: bool, others: Tensor
 ) -> _Result:
-    known = image.model.known
-    assert known is not None
-    good = what.measure(known.pixels)
-    here = float(what.measure(image.pixels[None])[0])
-    below = float((good < here).double().mean())
     if not changed or image.p - after < MIN_FALL:
-        return _Result(what, after, taken, (), (), 0.0, below)
+        return _Result(what, after, taken, (), (), 0.0, 0.0)
+    here = float(what.measure(image.pixels[None])[0])
+    below = float((image.model.of_good(what.name, what.measure) < here).mean())
     network, index = image.model.network, image.index
     turned = network.logits(what.give(others, image.pixels)).argmax(1) == index
     source = others[len(others) // 2]

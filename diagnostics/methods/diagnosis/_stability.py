@@ -147,14 +147,13 @@ def _is_grown(image: ImageCase, grain: float, here: float, usual: Floats) -> boo
     known = image.model.known
     if known is None or grain <= GRAIN or here <= usual.max():
         return False
-    fine = fineness(torch.cat([image.pixels[None], known.pixels]))
-    return bool(fine[0] > FINER * fine[1:].max())
+    fine = float(fineness(image.pixels[None])[0])
+    return fine > FINER * float(image.model.of_good("fineness", fineness).max())
 
 
 def _grain(image: ImageCase) -> tuple[float, list[float]]:
     """Return how grainy the image is where it is quietest, and the good images that are held."""
-    known = image.model.known
-    usual = [] if known is None or not len(known.pixels) else noise_floor(known.pixels).tolist()
+    usual = image.model.of_good("grain", noise_floor).tolist()
     return float(noise_floor(image.pixels[None])[0]), usual
 
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diagnostics.schema.results.diagnosis import Finding, Tried, Verdict
-from diagnostics.text import probability
+from diagnostics.text import counted, probability
 from diagnostics.verdict.causes import BY_ID, ORDER
 
 DECIDED = tuple(cause for cause in ORDER if cause.startswith(("shortcut.", "reliance.")))
 CLOSE = 0.2  # of the strongest effect, within which causes stand in their order
 AGREEING, OF_TEN = 6, 10  # of the nearest good images, that must share the class
+MIN_NEAREST = 3  # good images of the class, below which their agreement says nothing
 UNSURE = 0.8  # probability below which an answer is unsure
 STRANGE = 0.05  # p-value below which nothing is called justified
 SINK = 0.5  # share of noise images, from which on the class is what the model says of nothing
@@ -152,7 +153,8 @@ def _says(situation: Situation) -> str:
 def _without_cause(situation: Situation, without: list[Tried]) -> Decision:
     """Trust an answer that good images like it share, and that nothing explains away."""
     agreeing = f"{situation.agreeing} of {situation.nearest} nearest good images"
-    share = situation.agreeing / situation.nearest if situation.nearest else 0.0
+    enough = situation.nearest >= MIN_NEAREST
+    share = situation.agreeing / situation.nearest if enough else 0.0
     if situation.good < ENOUGH or situation.labelled < ENOUGH:
         missing = (
             f"Add at least {ENOUGH} known-good images with labels (a folder for each class, or "
@@ -179,7 +181,10 @@ def _without_cause(situation: Situation, without: list[Tried]) -> Decision:
         )
         return Decision("trust", sentence, [found], without, "")
     why = (
-        f"No cause was found, but only {agreeing} are “{situation.said}”."
+        f"No cause was found, but only {counted(situation.nearest, 'good image')} of "
+        f"“{situation.said}” can be near."
+        if not enough
+        else f"No cause was found, but only {agreeing} are “{situation.said}”."
         if share < AGREEING / OF_TEN
         else "No cause was found, but the image is somewhat unlike the good ones "
         f"(p-value {situation.strangest:.2g})."

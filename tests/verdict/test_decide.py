@@ -88,6 +88,7 @@ def test_trust_needs_images_labels_competence_neighbours_and_nothing_strange() -
         {"competent": False},
         {"agreeing": 5},
         {"nearest": 0, "agreeing": 0},
+        {"nearest": 2, "agreeing": 2},
         {"strangest": 0.01},
     )
     for change in lacking:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from diagnostics.methods.diagnosis._case import Floats, ImageCase, probabilities
 from diagnostics.schema.results.diagnosis import Finding
+from diagnostics.text import probability
 
 Right = NDArray[np.bool_]
 
@@ -49,7 +50,8 @@ class ModelCause:
             explains = first == self.wanted != image.index
         found["p_after"] = after
         name = image.model.spec.class_names[first]
-        found["done"] = f"{found['done']} it says “{name}” with {100 * shares[first]:.1f} %"
+        p = probability(float(shares[first]), float(np.delete(shares, first).sum()))
+        found["done"] = f"{found['done']} it says “{name}” with {p}"
         if not explains:
             found["holds"] = False
             found["why_not"] = (

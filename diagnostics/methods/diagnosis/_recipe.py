@@ -156,7 +156,7 @@ def _cause(
         cause,
         holds=holds,
         confidence=after if check["evidence"] == "accuracy" else 0.5,
-        done=f"Prepared as “{names}”,",
+        done=f"Prepared with {_written(settings, current)},",
         sentence=TITLES[cause],
         fix=f"set the preprocessing to {_written(settings, current)} (“{names}”)",
         why_not=check["sentence"],

@@ -62,6 +62,7 @@ from diagnostics.schema.runner import ProgressCallback
 from diagnostics.schema.spec import ModelSpec, Need, describe
 
 MAX_BATCH = 8  # images of one forward pass: all their activations are in memory together
+MAX_REMEMBERED = 4  # models with their known images, of which methods remember what they measured
 MEMORY_BYTES = 2 * 2**30
 COPIES, VALUE_BYTES = 3, 4
 RANKING_IMAGES = 20  # that rank the networks where the tensors cannot tell
@@ -108,7 +109,7 @@ class Executor:
         )
         self._cache = InspectionCache()
         self._reference: tuple[str, Reference] | None = None  # the last one, and its file's hash
-        self._memory: tuple[str, dict[str, Any]] = ("", {})  # of the last model and known images
+        self._memory: MutableMapping[str, dict[str, Any]] = LRUCache(MAX_REMEMBERED)
 
     def execute(self, request: Request, on_progress: ProgressCallback | None = None) -> Result:
         """Return the answer to a request.
@@ -235,9 +236,7 @@ class Executor:
     def _remembered(self, request: Request) -> dict[str, Any]:
         """Return what methods remember of this model, preprocessing and these known images."""
         images = replace(request, method="", images=(), options={}, target=None, against=None)
-        if self._memory[0] != images.key:
-            self._memory = images.key, {}
-        return self._memory[1]
+        return self._memory.setdefault(images.key, {})
 
     def _is_open(self, source: ModelSource) -> bool:
         """Say whether this very model is open and its network decided."""

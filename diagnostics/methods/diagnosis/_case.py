@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -125,7 +125,7 @@ class Known:
         self.classes = self.predicted = np.zeros(0, np.intp)
         self.example_logits = np.zeros((0, len(spec.class_names)))
         if examples is not None:
-            self.pixels = examples.pixels.float() / 255
+            self.pixels = examples.values
             self.example_logits = examples.logits.double().numpy()
             self.predicted = self.example_logits.argmax(1)
             stated = examples.labels.numpy()
@@ -234,6 +234,20 @@ class ModelCase:
         values: Floats = self.memory[key]
         return values
 
+    def donors(self) -> Iterator[int]:
+        """Yield rows of good images that are answered right, one of a class, as placebos."""
+        assert self.known is not None
+        known, seen = self.known, set[int]()
+        for row in known.others(-1, len(known.pixels)):
+            index = int(known.classes[row])
+            enough = len(known.others(index, MIN_OTHERS)) == MIN_OTHERS
+            if known.predicted[row] != index or index in seen or not enough:
+                continue
+            yield int(row)
+            seen.add(index)
+            if len(seen) == (FEW_DONORS if self.is_large else DONORS):
+                return
+
     @cached_property
     def usual_confidence(self) -> float:
         """The median probability of the class said of the good images that are held."""
@@ -247,7 +261,9 @@ class ModelCase:
         return self.known is not None and len(self.known.pixels) >= MIN_EXAMPLES
 
 
-MIN_EXAMPLES = 8
+MIN_EXAMPLES, MIN_OTHERS = 8, 6
+DONORS, FEW_DONORS = 10, 4  # classes of which a good image is a placebo
+SHOWN = 2  # other images in the evidence
 QUICK_VALUES, QUICK_PARAMETERS = 4096, 500_000
 LARGE_PIXELS = 64 * 64
 
@@ -333,6 +349,38 @@ class ImageCase:
             p_cause=float(shares[self.index]),
             before=before,
         )
+
+
+def pictures_of(
+    image: ImageCase,
+    name: str,
+    without: Tensor,
+    others: Tensor,
+    turned: Sequence[bool],
+    give: Callable[[Tensor], Tensor],
+) -> list[Picture]:
+    """Return the image without a cause, and others that turned with it, each with its answer.
+
+    Args:
+        image: The image.
+        name: Of the arrays.
+        without: The image without the cause.
+        others: Good images of other classes.
+        turned: Which of them became the class with it.
+        give: Gives it to images.
+    """
+    network, names = image.model.network, image.model.spec.class_names
+    logits = network.logits(without[None])[0]
+    found = [image.picture(f"without-{name}", without, logits, "without it", image.said)]
+    rows = np.flatnonzero(turned)[:SHOWN]
+    if not len(rows):
+        return found
+    chosen = others[torch.from_numpy(rows)]
+    before, given = network.logits(chosen).argmax(1), give(chosen)
+    for place, (picture, row) in enumerate(zip(given, network.logits(given), strict=True)):
+        caption, array = "another good image with it", f"with-{name}-{place}"
+        found.append(image.picture(array, picture, row, caption, names[before[place]]))
+    return found
 
 
 def image_case(model: ModelCase, row: int, sample: Sample) -> ImageCase:

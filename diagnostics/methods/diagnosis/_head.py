@@ -12,8 +12,8 @@ from diagnostics.methods.diagnosis._case import (
     finding,
     probabilities,
 )
-from diagnostics.methods.diagnosis._model_cause import ModelCause, sign_test
-from diagnostics.methods.diagnosis._outputs import chance
+from diagnostics.methods.diagnosis._model_cause import ModelCause
+from diagnostics.metrics.accuracy import chance, sign_test
 from diagnostics.metrics.class_offsets import (
     SHIFTS,
     class_offsets,

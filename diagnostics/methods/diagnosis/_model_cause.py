@@ -58,11 +58,3 @@ class ModelCause:
                 f"It holds for the model, but mended, the answer to this image stays “{name}”."
             )
         return found
-
-
-def sign_test(better: Right, other: Right) -> float:
-    """Return p of one being right more often by chance, one-sided, where they differ."""
-    from scipy.special import bdtrc
-
-    wins, losses = int((better & ~other).sum()), int((other & ~better).sum())
-    return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins + losses else 1.0

@@ -9,13 +9,13 @@ import torch
 
 from diagnostics.methods.diagnosis._case import Floats, ImageCase, ModelCase, effect, finding
 from diagnostics.methods.diagnosis._model_cause import ModelCause
+from diagnostics.metrics.accuracy import chance
 from diagnostics.schema.spec import Output
 from diagnostics.text import counted
 
 SAME = 1e-4  # by which a logit must vary for the answer to depend on the image
 NOISE = 16  # images of uniform noise
 SLACK = 1e-3  # of a probability, for rounding
-TIMES_CHANCE, ABOVE_CHANCE = 2.0, 0.15
 FEW_A_CLASS = 4  # images, below which another order of the names cannot be seen
 COMPETENT, RARE = 0.3, 0.01  # accuracy that even a poor model has, and how rarely it shows so few
 
@@ -117,11 +117,6 @@ def _undone(log_shares: Floats) -> Floats:
     """Return what a softmax was applied to, moved so that it sums to one."""
     inside: Floats = log_shares + (1 - log_shares.sum(1, keepdims=True)) / log_shares.shape[1]
     return inside
-
-
-def chance(classes: int) -> float:
-    """Return the accuracy that guessing hardly exceeds."""
-    return min(TIMES_CHANCE / classes, 1 / classes + ABOVE_CHANCE)
 
 
 def find_random(model: ModelCase) -> ModelCause:

@@ -20,8 +20,9 @@ from diagnostics.methods.diagnosis._case import (
     finding,
     finite,
 )
-from diagnostics.methods.diagnosis._model_cause import ModelCause, Right, sign_test
+from diagnostics.methods.diagnosis._model_cause import ModelCause, Right
 from diagnostics.methods.preprocessing.preprocessing import check_preprocessing
+from diagnostics.metrics.accuracy import sign_test
 from diagnostics.metrics.temperature import temperature
 from diagnostics.models.batchnorm import batchnorm_layers, statistics_of_batch
 from diagnostics.models.classifier import TorchClassifier

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,13 @@ from torch import Tensor
 
 from diagnostics.methods.diagnosis._background import give_background, take_background
 from diagnostics.methods.diagnosis._case import (
-    Floats,
+    MIN_OTHERS,
     ImageCase,
     ModelCase,
     count,
     effect,
     finding,
+    pictures_of,
 )
 from diagnostics.methods.diagnosis._properties import PROPERTIES, Property
 from diagnostics.methods.diagnosis._search import said
@@ -25,12 +26,9 @@ from diagnostics.schema.results.diagnosis import Finding, Picture
 
 MIN_FALL, ABOVE_PLACEBO, HALF = 0.25, 0.35, 0.5
 CARRYING = ("shortcut.background", "reliance.texture")  # what is given brings parts of an object
-GIVEN, DONORS, FEW_DONORS = 24, 10, 4
-MIN_OTHERS = 6
+GIVEN = 24  # good images that are given a property
 UNUSUAL = 0.7  # of good images that must be less extreme for an image's property to be its own
-SHOWN, CARRIERS = 2, 3
-
-Give = Callable[[Tensor, Tensor], Tensor]
+CARRIERS = 3  # good images of the class that may have it too
 
 
 @dataclass(frozen=True)
@@ -122,19 +120,12 @@ def _usual(model: ModelCase, what: Property, index: int) -> float:
 def _donors(model: ModelCase, what: Property) -> list[tuple[int, float]]:
     known = model.known
     assert known is not None
-    found: list[tuple[int, float]] = []
-    for row in known.others(-1, len(known.pixels)):
+    found = []
+    for row in model.donors():
         index = int(known.classes[row])
-        if known.predicted[row] != index or any(index == donor for donor, _ in found):
-            continue
-        others = known.others(index, GIVEN // 2)
-        if len(others) < MIN_OTHERS:
-            continue
-        given = what.give(known.pixels[others], known.pixels[row])
-        turned = model.network.logits(given).argmax(1) == index
+        others = known.pixels[known.others(index, GIVEN // 2)]
+        turned = model.network.logits(what.give(others, known.pixels[row])).argmax(1) == index
         found.append((index, float(turned.mean())))
-        if len(found) == (FEW_DONORS if model.is_large else DONORS):
-            break
     return found
 
 
@@ -210,23 +201,12 @@ def _finding(image: ImageCase, best: _Result, others: Tensor, *, holds: bool) ->
 
 
 def _pictures(image: ImageCase, best: _Result, others: Tensor) -> list[Picture]:
-    network, names = image.model.network, image.model.spec.class_names
     name = best.what.name.replace(" ", "-")
-    logits: Floats = network.logits(best.taken[None])
-    found = [image.picture(f"without-{name}", best.taken, logits[0], "without it", image.said)]
-    rows = np.flatnonzero(best.turned)[:SHOWN]
-    if len(rows):
-        chosen = others[torch.from_numpy(rows)]
-        before = network.logits(chosen).argmax(1)
-        given = best.what.give(chosen, image.pixels)
-        for place, (picture, row) in enumerate(zip(given, network.logits(given), strict=True)):
-            found.append(
-                image.picture(
-                    f"with-{name}-{place}",
-                    picture,
-                    row,
-                    "another good image with it",
-                    names[before[place]],
-                )
-            )
-    return found
+    return pictures_of(
+        image,
+        name,
+        best.taken,
+        others,
+        best.turned,
+        lambda chosen: best.what.give(chosen, image.pixels),
+    )

@@ -83,10 +83,13 @@ class Search:
         self.fill = self.others.median(0).values
         self.height, self.width = pixels.shape[1:]
 
-    @property
-    def filling(self) -> str:
-        """What stands in place of a region."""
-        return "its surroundings" if self.smooth else "the median of other good images"
+    def filling(self, region: Region) -> str:
+        """Return what stands in place of a region."""
+        return (
+            "its surroundings"
+            if self.smooth and not region.ring
+            else "the median of other good images"
+        )
 
     def without(self, region: Region) -> Tensor:
         """Return the image without a region."""

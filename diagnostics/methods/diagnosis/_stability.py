@@ -21,7 +21,7 @@ from diagnostics.methods.diagnosis._case import (
 from diagnostics.methods.diagnosis._neighbours import nearest_pixels
 from diagnostics.methods.diagnosis._properties import blurred, fineness, jpeg, median3, noise_floor
 from diagnostics.methods.diagnosis._strangeness import early_distance
-from diagnostics.schema.results.diagnosis import Finding
+from diagnostics.schema.results.diagnosis import Effect, Finding
 
 GOOD, FEW_GOOD = 32, 16  # images whose answers are tried the same way, once per model
 MIN_DROP, MIN_CHANGES, MIN_UNSURE = 0.25, 2, 3
@@ -94,7 +94,7 @@ def usual_drops(model: ModelCase) -> Floats:
     return drops
 
 
-def _effects(drops: Floats, good: Floats) -> list:  # type: ignore[type-arg]
+def _effects(drops: Floats, good: Floats) -> list[Effect]:
     return [
         effect(f"p falls when {name}", float(drops[place]), good[:, place])
         for place, name in enumerate(MILD)
@@ -102,7 +102,7 @@ def _effects(drops: Floats, good: Floats) -> list:  # type: ignore[type-arg]
 
 
 def _fooling(image: ImageCase) -> Finding:
-    """Return whether it is a pattern grown for the model: unlike images, and lost when smoothed."""
+    """Return whether it is a pattern grown for the model: grainy, and lost in another order."""
     network = image.model.network
     here, usual = early_distance(image)
     ratio = here / max(float(np.median(usual)), 1e-9) if len(usual) else 0.0

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from diagnostics.methods.diagnosis._case import ImageCase, ModelCase, count, effect, finding
+from diagnostics.methods.diagnosis._case import (
+    MIN_OTHERS,
+    ImageCase,
+    ModelCase,
+    count,
+    effect,
+    finding,
+    pictures_of,
+)
 from diagnostics.methods.diagnosis._regions import SQUARES, Region, regions, rings, unit
 from diagnostics.methods.diagnosis._search import (
     JUDGED,
@@ -32,10 +39,8 @@ RING_TURNS, WIDE_RING_TURNS = 0.6, 0.8
 ABOVE_PLACEBO = 0.25
 PART_OF_BORDER = 0.8  # of what the border does, that a part of it does alone
 CERTAIN = 0.96  # share that is needed where parts of good images turn nearly all
-DONORS, FEW_DONORS, SAME_CLASS = 10, 4, 4
+SAME_CLASS = 4  # good images of the class that are searched
 ALIKE = 0.1  # mean difference of values of two images that show the same
-MIN_OTHERS = 6
-SHOWN = 2
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,11 @@ def find(image: ImageCase, *, closer: bool, box: Region | None = None) -> list[F
     local = _finding(image, search, [one for one in found if not one.region.ring], donors)
     border = _finding(image, search, [one for one in found if one.region.ring], donors, ring=True)
     if border["holds"] and _as_strong(local, border):
-        local["holds"], border["holds"] = True, False
+        if not local["holds"]:
+            best = next(one for one in found if one.region.box == local["box"])
+            local["holds"], local["why_not"] = True, ""
+            local["evidence"] = _pictures(image, search, best)
+        border["holds"] = False
         border["why_not"] = "A part of it does the same alone."
     return [local, border]
 
@@ -158,18 +167,12 @@ def _donors(model: ModelCase) -> list[Donor]:
 def _measure_donors(model: ModelCase) -> list[Donor]:
     known = model.known
     assert known is not None
-    donors: list[Donor] = []
-    for row in known.others(-1, len(known.pixels)):
-        index = int(known.classes[row])
-        if known.predicted[row] != index or any(one.index == index for one in donors):
-            continue
+    donors = []
+    for row in model.donors():
+        index, pixels = int(known.classes[row]), known.pixels[row]
         others = known.pixels[known.others(index, JUDGED)]
-        if len(others) < MIN_OTHERS:
-            continue
-        p = float(model.network.probability(known.pixels[row][None], index)[0])
-        donors.append(_donor(Search(model.network, known.pixels[row], index, p, others)))
-        if len(donors) == (FEW_DONORS if model.is_large else DONORS):
-            break
+        p = float(model.network.probability(pixels[None], index)[0])
+        donors.append(_donor(Search(model.network, pixels, index, p, others)))
     return donors
 
 
@@ -217,13 +220,12 @@ def _is_of_class(image: ImageCase, search: Search, one: Effects) -> bool:
     known = image.model.known
     assert known is not None
     rows = np.flatnonzero((known.classes == image.index) & (known.predicted == image.index))
-    size, u, other = _size(one.region, unit(search.height, search.width)), search, 0
+    u, other = unit(search.height, search.width), 0
+    largest = max(_size(one.region, u), SQUARES[0])
     candidates = [
         region
-        for region in regions(u.height, u.width)
-        if not region.ring
-        and region.kind == "part"
-        and _size(region, unit(u.height, u.width)) <= max(size, SQUARES[0])
+        for region in regions(search.height, search.width)
+        if region.kind == "part" and _size(region, u) <= largest
     ]
     for row in rows[:SAME_CLASS]:
         pixels = known.pixels[row]
@@ -294,7 +296,7 @@ def _finding(
         p_after=best.after,
         turned=turned,
         placebo=same,
-        done=f"Without {where} ({search.filling} in its place),",
+        done=f"Without {where} ({search.filling(region)} in its place),",
         sentence=f"the model reads {where}, not the rest of the image",
         fix=(
             f"look at training images of “{image.said}” for the same mark; crop or cover it, add "
@@ -330,20 +332,12 @@ def _same_of_others(search: Search, region: Region) -> Count:
 
 
 def _pictures(image: ImageCase, search: Search, best: Effects) -> list[Picture]:
-    """Return the image without the region, and others with it, each with its answer."""
-    network, names = search.network, image.model.spec.class_names
-    without = search.without(best.region)
-    logits = network.logits(without[None])
-    name = "ring" if best.region.ring else "part"
-    found = [image.picture(f"without-{name}", without, logits[0], "without it", image.said)]
-    rows = np.flatnonzero(best.turned)[:SHOWN]
-    if len(rows):
-        others = search.others[torch.from_numpy(rows)]
-        before = network.logits(others).argmax(1)
-        pasted = best.region.paste(search.pixels.expand_as(others), others)
-        for place, (picture, row) in enumerate(zip(pasted, network.logits(pasted), strict=True)):
-            caption = "another good image with it"
-            found.append(
-                image.picture(f"with-{name}-{place}", picture, row, caption, names[before[place]])
-            )
-    return found
+    region, name = best.region, "ring" if best.region.ring else "part"
+    return pictures_of(
+        image,
+        name,
+        search.without(region),
+        search.others,
+        best.turned,
+        lambda others: region.paste(search.pixels.expand_as(others), others),
+    )

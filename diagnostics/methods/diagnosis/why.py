@@ -25,6 +25,7 @@ from diagnostics.methods.diagnosis._model_cause import ModelCause
 from diagnostics.methods.diagnosis._model_causes import remembered_causes
 from diagnostics.methods.diagnosis._settle import settle
 from diagnostics.methods.registry import method
+from diagnostics.metrics.accuracy import chance
 from diagnostics.metrics.predictions import probabilities
 from diagnostics.schema.results.diagnosis import (
     Cost,
@@ -188,7 +189,7 @@ def _situation(image: ImageCase, findings: Sequence[Finding], *, closer: bool) -
         one_minus_p=float(one_minus_p[image.index]),
         good=len(known.every_logits) if known else 0,
         labelled=len(known.labels) if known else 0,
-        competent=known is not None and known.accuracy > _outputs.chance(classes),
+        competent=known is not None and known.accuracy > chance(classes),
         nearest=len(near),
         agreeing=int((near == image.index).sum()),
         strangest=strangest,
@@ -215,8 +216,12 @@ def _unasked(model: ModelCase, *, closer: bool) -> list[str]:
             "Without labels the order of the classes, offsets of the last layer, the "
             "preprocessing, BatchNorm and confusions of two classes were not asked."
         )
-    if not closer and known is not None:
-        unasked.append("Only the regions that a gradient proposes were removed; look closer.")
+    if not closer and model.has_examples:
+        unasked.append(
+            "Only the regions that a gradient proposes were removed; look closer."
+            if model.gradients
+            else "No gradient proposes regions of this network, so none were removed; look closer."
+        )
     return unasked
 
 

@@ -16,6 +16,7 @@ from diagnostics.methods.preprocessing._reading import (
     percent,
     plainest,
 )
+from diagnostics.metrics.accuracy import chance
 from diagnostics.schema.results.preprocessing import Cause
 from diagnostics.text import counted
 
@@ -46,7 +47,7 @@ class _Reader:
         self._allowed = [trial for trial in self._plausible if self._is_allowed(trial)]
         self._best = race.leader(self._allowed)
         self._names = context.classifier.spec.class_names
-        self._chance = _causes.chance(len(self._names))
+        self._chance = chance(len(self._names))
         self._tied = [trial for trial in race.trials if race.ties(trial, self._best, TIED)]
 
     def reading(self) -> Reading:

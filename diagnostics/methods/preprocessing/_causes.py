@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from diagnostics.data.image import Decoded
-from diagnostics.methods.preprocessing._race import sign_test
+from diagnostics.metrics.accuracy import chance, sign_test
+from diagnostics.metrics.class_offsets import class_order
 from diagnostics.models.batchnorm import RunningStatistics, statistics_of_batch
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import batch_size
@@ -23,12 +24,10 @@ from diagnostics.preprocessing.pipeline import Pipeline
 from diagnostics.text import counted
 
 SAME = 1e-4  # by which a logit must vary for the answer to depend on the image
-PREFERENCE = 1e-3  # of an image, for a name to stay where it is
 SHIFTED = 0.8  # of the classes, moved alike, for the names to be shifted
 MIN_GAIN_NAMES, MIN_GAIN_OFFSET, MIN_GAIN_STATISTICS = 0.30, 0.10, 0.12  # of accuracy
 MENDED = 0.4  # of the errors now, that mending one cause must mend
 SIGNIFICANCE = 0.01
-TIMES_CHANCE, ABOVE_CHANCE = 2.0, 0.15  # the nearer one is what guessing may reach
 
 Right = NDArray[np.bool_]
 
@@ -46,11 +45,6 @@ class Mended:
     before: float
     after: float
     sentence: str
-
-
-def chance(classes: int) -> float:
-    """Return the accuracy that guessing hardly exceeds."""
-    return min(TIMES_CHANCE / classes, 1 / classes + ABOVE_CHANCE)
 
 
 def is_untrained(running: RunningStatistics) -> bool:
@@ -72,15 +66,14 @@ def names(
 
     def fit(rows: NDArray[np.intp]) -> Callable[[NDArray[np.intp]], Right]:
         return lambda judged: (
-            _assigned(predicted, labels, rows, classes)[predicted[judged]] == (labels[judged])
+            class_order(predicted[rows], labels[rows], classes)[predicted[judged]] == labels[judged]
         )
 
     after = _crossed(len(labels), fit)
     now = predicted == labels
     if not _gains(after, now, MIN_GAIN_NAMES, classes):
         return None
-    everything = np.arange(len(labels))
-    moved = _assigned(predicted, labels, everything, classes)
+    moved = class_order(predicted, labels, classes)
     seen = np.unique(predicted[moved[predicted] == labels])
     steps = Counter(int((moved[one] - one) % classes) for one in seen)
     step, count = steps.most_common(1)[0]
@@ -187,18 +180,6 @@ def _crossed(
         judged = np.arange(1 - half, count, 2)
         right[judged] = fit(rows)(judged)
     return right
-
-
-def _assigned(
-    predicted: NDArray[np.intp], labels: NDArray[np.intp], rows: NDArray[np.intp], classes: int
-) -> NDArray[np.intp]:
-    """Return the class that each output stands for, one to one, as some images suggest."""
-    from scipy.optimize import linear_sum_assignment
-
-    counts = PREFERENCE * np.eye(classes)
-    np.add.at(counts, (predicted[rows], labels[rows]), 1)
-    assigned: NDArray[np.intp] = linear_sum_assignment(-counts)[1]
-    return assigned
 
 
 def _best_offset(logits: NDArray[np.float64], labels: NDArray[np.intp]) -> tuple[int, float]:

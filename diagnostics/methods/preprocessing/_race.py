@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from diagnostics.data.image import Decoded
 from diagnostics.methods.context import Context, Sample
+from diagnostics.metrics.accuracy import sign_test
 from diagnostics.models.batchnorm import RunningStatistics, capture_moments, running_statistics
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.models.features import batch_size
@@ -282,11 +283,3 @@ class Race:
                 trial.logits.append(logits.numpy())
             self.passes += len(images)
         trial.predicted = np.concatenate(predicted)
-
-
-def sign_test(better: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Return p of one being right more often by chance, one-sided, where they differ."""
-    from scipy.special import bdtrc
-
-    wins, losses = int((better & ~other).sum()), int((other & ~better).sum())
-    return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins + losses else 1.0

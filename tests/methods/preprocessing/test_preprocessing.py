@@ -14,9 +14,10 @@ from diagnostics.data.folder import UNKNOWN
 from diagnostics.data.samples import file_at
 from diagnostics.loaders.open import open_model
 from diagnostics.methods.context import Context, Sample
-from diagnostics.methods.preprocessing._race import Race, sign_test
+from diagnostics.methods.preprocessing._race import Race
 from diagnostics.methods.preprocessing.preprocessing import check_preprocessing
 from diagnostics.methods.registry import find
+from diagnostics.metrics.accuracy import sign_test
 from diagnostics.models.classifier import TorchClassifier
 from diagnostics.preprocessing.candidates import merged, scalings, turned
 from diagnostics.schema.preprocessing import Preprocessing

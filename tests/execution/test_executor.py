@@ -565,3 +565,15 @@ def test_answers_are_what_their_types_promise(answer, saved, tmp_path):
     for row in (0, 27):
         cell = {"layer": "conv1", "row": row, "column": 3}
         conforms(FieldAnswer, answer(FIELD, images=(), options=cell).scores)
+
+
+def test_what_a_method_measured_of_the_model_outlives_other_questions(executor):
+    source, image = ModelSource(LETTERS), IMAGES["letter-x-fuzzy"]
+    why = Request("diagnosis/why", source, (image,), folder=samples.known_good(LETTERS))
+    first = executor.execute(why).scores
+    executor.execute(Request("noise/noise", source, (image,), options={"draws": 16}))
+    again = executor.execute(why).scores
+    assert first["remembered"] == 0
+    assert again["remembered"] > 0
+    assert again["passes"] < first["passes"] / 2
+    assert again["images"] == first["images"]
